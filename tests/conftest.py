@@ -59,7 +59,7 @@ def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     writer.start()  # likewise, with the first task that takes input
     before = Snapshot.take()
     yield
-    if leaks := before.leaks(timeout=5.0):
+    if leaks := before.leaks(timeout=20.0):
         pytest.fail("left behind:\n  " + "\n  ".join(leaks), pytrace=False)
 
 

@@ -15,14 +15,14 @@ from overseer.schema.types import TASK_ID, TEXT
 
 @event("watching", Delivery.DIRECT)
 class Watching(Event):
-    """A snapshot of all tasks that you may see; whatever happens to them follows. It also comes unasked, without
-    an id, when you have fallen so far behind that the events in between are no longer kept."""
+    """A snapshot of all tasks that you may see; whatever happens to them follows. It also comes unasked,
+    without an id, when you have fallen so far behind that the events in between are no longer kept."""
 
     id: str = field(TEXT, "The request's; absent: it was not asked for", default="", omit=True)
     tasks: tuple[TaskInfo, ...] | None = field(
         ListOf(Object(TaskInfo)),
-        "All tasks, replacing those that you knew; absent: yours are still right, and what has happened since "
-        "your after follows",
+        "All tasks, replacing those that you knew; absent: yours are still right, and what has happened "
+        "since your after follows",
         default=None,
         omit=True,
     )
@@ -38,14 +38,14 @@ class Unwatched(Event):
 
 @event("changed", Delivery.WATCHERS)
 class Changed(TaskEvent):
-    """A task is new or has changed, and no other event of your watch shows it: it left its queue to be started,
-    say, or you got the event itself as a subscriber of the task."""
+    """A task is new or has changed, and no other event of your watch shows it: it left its queue to be
+    started, say, or you got the event itself as a subscriber of the task."""
 
 
 @event("forgotten", Delivery.WATCHERS)
 class Forgotten(TaskEvent):
-    """The task is gone: it ended long ago, a new one took its id, it left its queue without a run, or it could
-    not be started."""
+    """The task is gone: it ended long ago, a new one took its id, it left its queue without a run, or it
+    could not be started."""
 
     task_id: str = field(TASK_ID, "The task")
     ts: datetime = field(TIMESTAMP, "When it happened")

@@ -151,7 +151,7 @@ def faulty_daemon() -> Iterator[Daemon]:
     try:
         yield daemon
         daemon.process.send_signal(signal.SIGTERM)
-        assert daemon.process.wait(10) == 0, daemon.stderr
+        assert daemon.process.wait(30) == 0, daemon.stderr
         assert not daemon.processes()
     finally:
         daemon.kill()
@@ -183,7 +183,7 @@ def run_python(*arguments: str, cwd: Path, path: str = "", **environment: str) -
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=30,
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith("OVERSEER_")},
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), str(PLUGIN), path])),

@@ -110,7 +110,7 @@ def test_killed_at_any_moment(data: Path, first: int) -> None:
                 time.sleep(rng.uniform(0.0, 0.4))
                 daemon.process.kill()
                 for thread in threads:
-                    thread.join(20)
+                    thread.join(30)
                 client.wait_closed()
                 other.wait_closed()
                 # Both hear of a task that both have started; what either heard counts.

@@ -11,6 +11,7 @@ import pytest
 from overseer.protocol import ExcessConfig, PoolConfig, QueueConfig, QueueItem
 from overseer.supervisor.pool.policy import Admission, Outcome, Requeued, Resize, Trim
 from overseer.supervisor.pool.pool import PoolManager
+from tests.harness import allowed
 from tests.supervisor.pool.pools import MOMENT, Pool, ids, own, queue
 
 RUNNING, QUEUED, REFUSED = Outcome.RUNNING, Outcome.QUEUED, Outcome.REFUSED
@@ -601,4 +602,4 @@ def test_ten_thousand_waiting_tasks_cost_no_more_each_than_a_few() -> None:
         (running,) = pool.release(running)
     assert pool.info().queue_depth == 0
     # Some 0.3 s on one core. Work that grows with the queue's length would take minutes.
-    assert time.perf_counter() - began < 10
+    assert time.perf_counter() - began < allowed(10)
