@@ -34,15 +34,15 @@ help:
 run: $(VENV)/.run
 	@exec $(PY) sticky_overseer.py --config config.yaml
 
-# Three at a time, since most tests wait for processes more than they compute; a file's tests share its servers.
+# Four at a time, since most tests wait for processes more than they compute; a file's tests share its servers.
 test: $(VENV)/.dev
-	@$(PY) -m pytest -n 3 --dist loadfile $(ARGS)
+	@$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # One minute of everything at once; the seed is printed. make soak ARGS="--seconds 600 --seed 7"
 soak: $(VENV)/.dev
 	@$(PY) -m tests.soak $(ARGS)
 
-# A server that is killed at random moments, a hundred times; make test does so twenty times.
+# A server that is killed at random moments, a hundred times; make test does so ten times.
 kills: $(VENV)/.dev
 	@OVERSEER_TEST_KILLS=100 $(PY) -m pytest -n 3 tests/faults/test_history.py tests/faults/test_logs.py -k killed_at_any_moment $(ARGS)
 

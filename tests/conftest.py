@@ -14,6 +14,7 @@ import sys
 os.environ.setdefault("OVERSEER_CHECK_LOCKS", "1")
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -43,6 +44,21 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 
 if getattr(sys.modules.get("overseer.util.locks"), "_seed", "set") == "":
     raise RuntimeError("overseer.util.locks was imported before OVERSEER_CHECK_LOCKS was set")
+
+
+# Folders with long files come first, so that at the end no worker is left with a long one; each in one go,
+# since the tests of the page share a browser. `make test` has xdist keep this order.
+_FIRST = ("docs", "browser", "faults", "e2e", "ctl", "process", "client", "daemon")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.relative_to(tests).parts[0]
+        return _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
+
+    items.sort(key=place)
 
 
 def pytest_report_header() -> str:

@@ -77,7 +77,7 @@ def test_one_that_ignores_its_stop_is_given_up_after_the_grace(client: WsClient,
     client.request("start", action="ignoring", task_id="deaf")
     client.expect("output", data="ready")
     client.send("stop", task_id="deaf")
-    exited = client.expect("exited", timeout=0.9, task_id="deaf")
+    exited = client.expect("exited", task_id="deaf")
     assert (exited["exit_code"], exited["intentional"]) == (-1, True)
     line = daemon.wait_stderr("ignores its stop")
     assert line.endswith(": task deaf: its function ignores its stop and is abandoned")

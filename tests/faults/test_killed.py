@@ -134,5 +134,5 @@ def test_a_killed_leader_takes_its_group_along_and_the_exit_comes_promptly(daemo
         # Two seconds for the pipe that others hold, half a one of grace.
         assert time.monotonic() - begun < allowed(8)
         assert (exited["exit_code"], exited["signal"], exited["intentional"]) == (-1, "SIGKILL", False)
-        assert gone(*children, timeout=0.5)
+        assert gone(*children, timeout=allowed(0.5))
     daemon.stop()
