@@ -464,7 +464,7 @@ class TestLoweredLimits:
         pool = Pool(3, queue())
         pool.fill("a1", "a2", "a3", "a4")
         for task_id in ("a3", "a3", "a4", "nobody"):  # twice, one that waits, one that is not there
-            pool.leaving(task_id)
+            pool.mark_leaving(task_id)
         assert pool.resize(limit=2) == Resize()
         assert ids(pool.resize(limit=1).trimmed) == ["a1"]
         assert [pool.release(task_id) for task_id in ("a3", "a1", "a2")] == [(), (), ("a4",)]
