@@ -43,7 +43,7 @@ from overseer.schema.location import Report
 from overseer.schema.nodes import to_value
 from tests.harness import ROOT, marked_processes
 from tests.harness.daemon import MARKER
-from tests.harness.leaks import wait_for_exit
+from overseer.testing.leaks import wait_for_exit
 
 __all__ = ["Block", "Session", "blocks_of"]
 

@@ -2,7 +2,7 @@
 
 from tests.harness.client import Closed, MessageClient, StdioClient, WsClient
 from tests.harness.daemon import ROOT, Daemon, marked_processes, run_program, shell
-from tests.harness.leaks import Snapshot, wait_for_exit
+from overseer.testing.leaks import Snapshot, wait_for_exit
 from tests.harness.load import allowed
 
 __all__ = [

@@ -18,7 +18,7 @@ from standardwebhooks import Webhook
 
 from tests.daemon.support import get
 from tests.harness import Daemon, WsClient, run_program, shell
-from tests.harness.leaks import wait_for_exit
+from overseer.testing.leaks import wait_for_exit
 from tests.notices.receiver import Receiver
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.faults.support import wait_until
 from tests.harness import Daemon, shell
-from tests.harness.leaks import wait_for_exit
+from overseer.testing.leaks import wait_for_exit
 from tests.probes.targets import Target
 from tests.probes.test_ready import begin
 
