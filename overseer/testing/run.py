@@ -7,9 +7,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from typing import Any, ContextManager
+from typing import Any
 
 from overseer.drivers.api import ActionHandler
 from overseer.errors import SpawnError
@@ -96,7 +96,7 @@ class Run:
         ending: Callable[[], None] | None = None,
         keep: bool = True,
         begun: Callable[[Worker], None] | None = None,
-        within: Callable[[], ContextManager[object]] = nullcontext,
+        within: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self.task_id = task_id
         self._handler = handler
@@ -140,27 +140,27 @@ class Run:
         assert self._worker is not None, "it was not started"
         return self._worker
 
-    def start(self) -> Run:
+    def start(self, clause: Clause = contract.START) -> Run:
         """Start it on a thread of its own, as the server does.
 
         Raises:
-            Broken: ``start`` did not return in time, or returned nothing usable.
+            Broken: ``start`` did not return in time (the clause), or returned nothing usable.
         """
-        self.launch()
+        self.launch(clause)
         if isinstance(self.error, Broken):
             raise self.error
         if self.error is not None:
             raise Broken(contract.START, f"start() raised {self.error!r}")
         return self
 
-    def launch(self) -> None:
+    def launch(self, clause: Clause = contract.START) -> None:
         """As :meth:`start`, but what it raises is kept in ``error``."""
         self._launcher = threading.Thread(target=self._launch, name="kit-launch", daemon=True)
         self._launcher.start()
         self._launcher.join(self._patience)
         if not self._settled.is_set():
             self._settled.set()
-            raise Broken(contract.START, f"start() had not returned after {self._patience:g} s")
+            raise Broken(clause, f"start() had not returned after {self._patience:g} s")
 
     def stop(self, grace: float | None = None) -> None:
         """Stop it from a thread of its own; the call must return at once, and raise nothing."""
@@ -207,9 +207,7 @@ class Run:
             raise Broken(contract.STATE, f"wait({self._patience:g}) was false after the end; {self}")
         _, code, intentional, _ = self.exits[0]
         if intentional and not self.asked_to_stop:
-            raise Broken(
-                contract.CODE, f"on_exited said intentional, and nobody had asked for a stop; {self}"
-            )
+            raise Broken(contract.CODE, f"on_exited said intentional without a stop; {self}")
         if code == -1 and not intentional and worker.pid and not worker.signal:
             raise Broken(contract.CODE, f"the code was -1, and the worker's signal was empty; {self}")
 
@@ -219,7 +217,8 @@ class Run:
             if not self.exits:
                 self.asked_to_stop = True
                 worker.stop(0.0)
-                worker.wait(self._patience)
+                if self._worker is not None:
+                    worker.wait(self._patience)
 
     def __str__(self) -> str:
         with self._changed:
@@ -258,8 +257,7 @@ class Run:
         if not any(given is each for each in self.context.workers):
             raise Broken(
                 contract.START,
-                "the worker was not made with the callbacks that start() got: its callbacks belong to another "
-                "run, or to none",
+                "the worker's callbacks belong to another run than those that start() got, or to none",
             )
         return given
 
@@ -316,7 +314,7 @@ class Run:
             if worker.state != "exited" or worker.exit_code is None or worker.exited_at is None:
                 facts = (worker.state, worker.exit_code, worker.exited_at)
                 self._fault(
-                    contract.STATE, f"when on_exited was called: state, exit_code, exited_at = {facts}"
+                    contract.STATE, f"state, exit_code and exited_at were {facts} when on_exited was called"
                 )
             self._check_thread("on_exited")
             self.exits.append((worker, exit_code, intentional, at))

@@ -1,10 +1,11 @@
-"""Stands for the server: makes a driver's handlers, starts their runs, and has time pass when a check says so."""
+"""Stands for the server: makes a driver's handlers, starts runs, and has time pass when it is told to."""
 
 from __future__ import annotations
 
 import heapq
 import itertools
 import json
+import logging
 import os
 import tempfile
 import threading
@@ -27,6 +28,8 @@ __all__ = ["MARKER", "Clock", "Server", "handler_of"]
 
 MARKER = "DRIVER_CONTRACT"
 """The variable by which processes that a check has started are found."""
+
+_log = logging.getLogger(__name__)
 
 _SERVICE_S = 3.0  # a second, by the contract; the rest is for a machine with other things to do
 
@@ -83,9 +86,7 @@ class Server:
         self._marker, self._before = uuid.uuid4().hex, os.environ.get(MARKER)
         os.environ[MARKER] = self._marker
         if isinstance(self.handler, ServiceHandler):
-            self._service = threading.Thread(
-                target=self.handler.run_service, args=(self._stop_service, self), daemon=True
-            )
+            self._service = threading.Thread(target=self._serve, args=(self.handler,), daemon=True)
             self._service.start()
         return self
 
@@ -104,6 +105,12 @@ class Server:
             if self._service.is_alive() and kind is None:
                 seen = f"run_service() had not returned {_SERVICE_S:g} s after stop was set"
                 raise Broken(contract.SERVICE, seen)
+
+    def _serve(self, handler: ServiceHandler) -> None:
+        try:
+            handler.run_service(self._stop_service, self)
+        except Exception:  # its action can still be started
+            _log.exception("the driver's service failed")
 
     def run(self, script: Script, task_id: str = "", **how: Any) -> Run:
         """A run of the script that is yet to be started; ``how`` as :class:`Run` takes it."""

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from tests.harness.client import StdioClient, WsClient
 from overseer.testing.leaks import processes_with, wait_for_exit
+from tests.harness.client import StdioClient, WsClient
 
 __all__ = ["ROOT", "Daemon", "marked_processes", "shell"]
 

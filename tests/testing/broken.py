@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -20,7 +21,7 @@ from tests.testing.own import Factory, Handler, OwnWorker
 __all__ = ["BROKEN", "clean_up"]
 
 BROKEN: list[tuple[Clause, str, type, bool]] = []
-"""The clause, the check that finds out, a class of worker, handler or factory, and whether it is waited for."""
+"""The clause, the check that finds out, a worker, handler or factory, and whether it takes a wait."""
 
 _Kind = TypeVar("_Kind", bound=type)
 _cleanups: list[Callable[[], object]] = []
@@ -151,7 +152,7 @@ class DescribesUnderALock(_WithALock):
             return super().describe()
 
 
-@breaks(contract.AT_ONCE, "a_callback_that_blocks_holds_up_no_other_call")
+@breaks(contract.AT_ONCE, "a_callback_that_blocks_holds_up_no_other_call", waits=True)
 class StartsUnderALock(_WithALock):
     def start(
         self, task_id: str, params: Mapping[str, str], callbacks: overseer.WorkerCallbacks
@@ -331,6 +332,14 @@ class LosesEmptyLines(OwnWorker):
         super().write(*filter(None, lines), truncated=truncated)
 
 
+@breaks(contract.ORDER, "a_run_without_output_has_none")
+class AddsALine(OwnWorker):
+    def finish(self, code: int) -> None:
+        self.over = False
+        self.write("")
+        super().finish(code)
+
+
 @breaks(contract.ORDER, "a_single_line_arrives")
 class SaysItTwice(OwnWorker):
     def prints(self, text: str) -> int:
@@ -457,10 +466,8 @@ class DropsWhatIsNotTaken(OwnWorker):
         if self.waiting is None:
             self.waiting = queue.Queue(100)
             threading.Thread(target=self.speak, args=(self.waiting,), daemon=True).start()
-        try:
+        with suppress(queue.Full):
             self.waiting.put_nowait(batch)
-        except queue.Full:
-            pass
 
     def speak(self, waiting: queue.Queue[overseer.OutputBatch]) -> None:
         while True:
@@ -491,10 +498,8 @@ class _CallsByItself(OwnWorker):
 @breaks(contract.OUTPUT_RAISES, "a_batch_that_cannot_be_taken_is_lost_and_no_other", waits=True)
 class DiesOfItsListener(_CallsByItself):
     def go(self) -> None:
-        try:
+        with suppress(RuntimeError):  # its thread is over, and nobody is told
             super().go()
-        except RuntimeError:
-            pass  # its thread is over, and nobody is told
 
 
 @breaks(contract.OUTPUT_RAISES, "a_batch_that_cannot_be_taken_is_lost_and_no_other")
@@ -515,16 +520,10 @@ class FallsSilent(_CallsByItself):
 @breaks(contract.EXITED_RAISES, "an_end_that_cannot_be_taken_is_told_to_the_run", waits=True)
 class TellsOnlyTheDriver(OwnWorker):
     def finish(self, code: int) -> None:
-        try:
-            self._exited_locked_and_tell(code)
-        except RuntimeError:
-            pass
-
-    def _exited_locked_and_tell(self, code: int) -> None:
         with self._lock:
             end = self._exited_locked(code, "")
-        self.callbacks.on_exited(self, code, self._intentional, end.at)
-        self._over.set()
+        with suppress(RuntimeError):
+            self.callbacks.on_exited(self, code, self.intentional, end.at)
 
 
 @breaks(contract.EXIT, "a_single_line_arrives", waits=True)
@@ -555,7 +554,16 @@ class EndsBeforeItIsHeard(OwnWorker):
             thread = threading.Thread(target=self.pass_on, args=(batch,), daemon=True)
             thread.start()
             _cleanups.append(thread.join)
+            time.sleep(0.3)
             self.ended(0)
+
+
+@breaks(contract.EXIT, "an_end_that_is_taken_slowly_is_told_once")
+class EndsAgainWhenItIsStopped(OwnWorker):
+    def stop(self, grace: float | None = None) -> None:
+        super().stop(grace)
+        if self.exited_at is not None:
+            threading.Thread(target=self.callbacks.on_exited, args=(self, 0, True, self.exited_at)).start()
 
 
 @breaks(contract.STATE, "a_single_line_arrives")
@@ -591,6 +599,18 @@ class AlwaysSucceeds(OwnWorker):
         super().finish(0)
 
 
+@breaks(contract.CODE, "a_run_that_succeeds_ends_with_zero")
+class NeverSucceeds(OwnWorker):
+    def finish(self, code: int) -> None:
+        super().finish(code or 1)
+
+
+@breaks(contract.CODE, "the_largest_code_is_told")
+class CountsToTwoHundred(OwnWorker):
+    def finish(self, code: int) -> None:
+        super().finish(code % 200)
+
+
 @breaks(contract.CODE, "a_run_that_fails_ends_with_its_code")
 class WantedToEnd(OwnWorker):
     def finish(self, code: int) -> None:
@@ -620,7 +640,7 @@ class WaitsForItsEnd(OwnWorker):
         self.wait(10)
 
 
-@breaks(contract.STOP, "a_callback_may_stop_its_own_run")
+@breaks(contract.STOP, "a_callback_may_stop_its_own_run", waits=True)
 class StopsUnderALock(OwnWorker):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -675,11 +695,21 @@ class ForgetsAnEarlyStop(OwnWorker):
         threading.Thread(target=self.go, daemon=True).start()
 
 
+@breaks(contract.STOPPED, "a_run_that_outlasts_its_time_is_stopped", waits=True)
 @breaks(contract.STOPPED, "a_stop_ends_a_run", waits=True)
 class IgnoresStops(OwnWorker):
     def stop(self, grace: float | None = None) -> None:
         if self.asked_to_stop():
             _cleanups.append(self.stopped.set)
+
+
+@breaks(contract.STOPPED, "a_stop_right_after_the_start_ends_the_run", waits=True)
+class MissesAnEarlyStop(OwnWorker):
+    def waits(self, text: str) -> int:
+        time.sleep(0.1)
+        self.stopped = threading.Event()
+        self.give_up_at = time.monotonic() + 30
+        return super().waits(text)
 
 
 @breaks(contract.GRACE, "a_run_that_ignores_its_stop_has_its_grace_and_no_more")

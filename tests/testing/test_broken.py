@@ -10,7 +10,7 @@ import overseer
 from overseer.testing import Broken, Script
 from overseer.testing.contract import CLAUSES, Clause
 from tests.testing.broken import BROKEN, clean_up
-from tests.testing.own import Factory, Handler, OwnContract, OwnWorker
+from tests.testing.own import Factory, Handler, OwnContract
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ class Contract(OwnContract):
 @pytest.mark.parametrize(
     ("clause", "check", "kind", "waits"),
     BROKEN,
-    ids=[f"{each[2].__name__}-{each[0].name}" for each in BROKEN],
+    ids=[f"{each[2].__name__}-{each[1]}" for each in BROKEN],
 )
 def test_a_broken_driver_is_found_out(clause: Clause, check: str, kind: type, waits: bool) -> None:
     with pytest.raises(Broken) as caught:

@@ -9,7 +9,7 @@ import pytest
 from overseer.testing import contract
 from overseer.testing.contract import Broken, Clause
 from overseer.testing.leaks import Snapshot
-from overseer.testing.run import Run
+from overseer.testing.run import AT_ONCE_S, Run, called
 from overseer.testing.script import Behaviours, Script
 from overseer.testing.server import Server
 
@@ -60,6 +60,12 @@ class Checks(Behaviours):
         run = server.run(script, **how).start()
         run.wait_for_lines(len(script.lines or ()))
         return run
+
+    def _over(self, run: Run, clause: Clause) -> None:
+        """The worker must be over."""
+        within = self.patience + AT_ONCE_S
+        over = called(lambda: run.worker.wait(self.patience), clause, "wait()", within)
+        expect(over, clause, f"wait({self.patience:g}) was false after the end; {run}")
 
     def _leaves_nothing(self, server: Server, what: str, once: Any) -> None:
         """Do something that must leave nothing a few times."""

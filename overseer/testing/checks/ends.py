@@ -6,7 +6,6 @@ import threading
 
 from overseer.testing import contract
 from overseer.testing.checks.base import Checks, expect
-from overseer.testing.run import called
 
 __all__ = ["EndChecks"]
 
@@ -56,10 +55,7 @@ class EndChecks(Checks):
             told, first = run.exit_by_run, run.exits[0]
             same = told is not None and tuple(told[1:3]) == tuple(first[1:3])
             expect(same, contract.EXITED_RAISES, f"run.exited got {told!r}, on_exited {first!r}")
-            over = called(
-                lambda: run.worker.wait(self.patience), contract.EXITED_RAISES, "wait()", self.patience + 1
-            )
-            expect(over, contract.EXITED_RAISES, f"wait({self.patience:g}) was false")
+            self._over(run, contract.EXITED_RAISES)
 
     def test_an_end_that_is_taken_slowly_is_told_once(self) -> None:
         script = self._any()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import resource
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, ContextManager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -20,7 +20,6 @@ from overseer.testing.checks.base import TIMES, Checks, expect
 from overseer.testing.contract import Broken
 from overseer.testing.leaks import Snapshot
 from overseer.testing.run import Run, called
-from overseer.testing.script import Script
 from overseer.testing.server import Server, handler_of
 
 __all__ = ["StartChecks"]
@@ -47,9 +46,8 @@ class StartChecks(Checks):
             except ConfigError as error:
                 errors = error.errors if isinstance(error, ConfigErrors) else [error]
                 paths = [each.path for each in errors]
-                expect(
-                    path in paths, contract.SETTINGS, f"{config!r} was wrong at {paths!r}, not at {path!r}"
-                )
+                seen = f"{config!r} was wrong at {paths!r}, not at {path!r}"
+                expect(path in paths, contract.SETTINGS, seen)
                 texts = [each.message for each in errors if "the driver" in each.message]
                 expect(not texts, contract.SETTINGS, f"{config!r} made create() fail: {texts}")
             else:
@@ -124,7 +122,9 @@ class StartChecks(Checks):
     def test_a_start_that_gets_no_descriptor_leaves_nothing(self) -> None:
         self._check_steps(_no_descriptor, "descriptors")
 
-    def _check_steps(self, refuse: Callable[[int, list[int]], ContextManager[None]], what: str) -> None:
+    def _check_steps(
+        self, refuse: Callable[[int, list[int]], AbstractContextManager[None]], what: str
+    ) -> None:
         """Refuse each start all that it wants after the first, the second... of what it gets."""
         script = self._any()
         with self._server(script) as server:
@@ -222,14 +222,7 @@ class StartChecks(Checks):
                 }
                 for name, call in calls.items():
                     called(call, contract.AT_ONCE, f"while an on_output blocked, {name}")
-                other = server.run(script)
-                called(
-                    other.start,
-                    contract.AT_ONCE,
-                    "while an on_output blocked, another start()",
-                    self.patience,
-                )
-                other.finish(contract.AT_ONCE)
+                server.run(script).start(contract.AT_ONCE).finish(contract.AT_ONCE)
             finally:
                 go_on.set()
             run.finish()

@@ -10,7 +10,7 @@ import pytest
 from overseer.testing import contract
 from overseer.testing.checks.base import Checks, expect
 from overseer.testing.contract import Broken
-from overseer.testing.run import AT_ONCE_S, Run, called
+from overseer.testing.run import AT_ONCE_S, Run
 from overseer.testing.script import Script
 from overseer.workers.base import OutputBatch, Worker
 
@@ -55,9 +55,8 @@ class StopChecks(Checks):
                 run.stop()
                 run.finish(contract.STOPPED)
                 pytest.skip("the worker does not say that it has begun: it was stopped right after the start")
-            expect(
-                stops[0] is None, contract.STOP, f"before start() had returned, stop() raised {stops[0]!r}"
-            )
+            seen = f"before start() had returned, stop() raised {stops[0]!r}"
+            expect(stops[0] is None, contract.STOP, seen)
             run.finish(contract.STOPPED)
 
     def test_a_stop_may_be_repeated_by_many_at_once(self) -> None:
@@ -91,11 +90,8 @@ class StopChecks(Checks):
             for grace in (None, 0.0, 5.0):
                 run.stop(grace)
             run.finish()
-            worker = run.worker
-            same = (worker.state, worker.exit_code) == ("exited", exits[0][1]) or exits[0][
-                1
-            ] != worker.exit_code
-            expect(run.exits == exits and same, contract.STOP, f"a stop after the end made it {worker!r}")
+            same = run.exits == exits and run.worker.state == "exited"
+            expect(same, contract.STOP, f"a stop after the end made it {run.worker!r}")
 
     def test_a_stop_does_not_wait_for_a_callback(self) -> None:
         script = self._talking()
@@ -147,11 +143,8 @@ class StopChecks(Checks):
             run.stop()
             run.finish(contract.GRACE)
             took = time.monotonic() - since
-            expect(
-                took > 0.75 * _SHORT_S,
-                contract.GRACE,
-                f"with {_SHORT_S} s of grace it ended after {took:.2f} s",
-            )
+            seen = f"with {_SHORT_S} s of grace it ended after {took:.2f} s"
+            expect(took > 0.75 * _SHORT_S, contract.GRACE, seen)
             self._stopped(run)
 
     def test_a_further_stop_shortens_the_grace(self) -> None:
@@ -178,10 +171,8 @@ class StopChecks(Checks):
                 while not run.exits and time.monotonic() < until:
                     time.sleep(0.02)
                 if not run.exits:
-                    raise Broken(
-                        contract.HELD_UP,
-                        f"{self.held_up:g} s after a stop, during which on_output blocked, on_exited had not been called",
-                    )
+                    seen = f"while on_output blocked, a stop had not ended it after {self.held_up:g} s"
+                    raise Broken(contract.HELD_UP, seen)
             finally:
                 go_on.set()
             self._stopped(run)
@@ -206,9 +197,7 @@ class StopChecks(Checks):
             run.stop()
             run.wait_for(lambda: bool(alive), contract.STOPPED, "on_exited had not been called")
             expect(not alive[0], contract.LEAKS, f"when its end was told, these were alive: {alive[0]}")
-            called(
-                lambda: run.worker.wait(self.patience), contract.STATE, "wait()", self.patience + AT_ONCE_S
-            )
+            self._over(run, contract.STATE)
 
     def _talking(self) -> Script:
         script = self._running()
@@ -219,6 +208,5 @@ class StopChecks(Checks):
     def _stopped(self, run: Run) -> None:
         run.finish(contract.STOPPED)
         intentional = run.exits[0][2]
-        expect(
-            intentional is True, contract.CODE, f"after a stop, on_exited said intentional {intentional!r}"
-        )
+        seen = f"after a stop, on_exited said intentional {intentional!r}"
+        expect(intentional is True, contract.CODE, seen)
