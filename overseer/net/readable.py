@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from overseer.net.handler import ConnectionLimits
 from overseer.net.outbox import Outbox
 from overseer.net.turns import Turn, Turns
-from overseer.util.locks import assert_none_held
+from overseer.util.locks import assert_held, assert_none_held
 from overseer.util.timers import Timers
 from overseer.util.waiters import Waiters
 
@@ -91,6 +91,7 @@ class ReadableOutbox(Outbox):
         return whole
 
     def _first_locked(self) -> bytes:
+        assert_held(self._lock)
         buffers, size = [], 0
         for each in self._take_locked(_BUFFERS):
             buffers.append(each[: _PIECE - size])
