@@ -18,7 +18,7 @@ def test_a_task_shows_what_it_followed_and_what_followed_it(context: BrowserCont
                "tidy": shell("true")}  # fmt: skip
     with Daemon(actions=actions) as daemon, daemon.connect() as client, watched(context) as page:
         client.run("build", task_id="main")
-        page.goto(f"http://{daemon.address}/")
+        page.goto(f"http://{daemon.address}/#tasks")
         expect(page.locator(".t-row .c-id").nth(2)).to_be_visible()
         settle(page, client)
         tasks = {task["action"]: task["task_id"] for task in client.request("list")["tasks"]}

@@ -12,6 +12,7 @@ pytest.importorskip("playwright")
 from playwright.sync_api import Page, expect
 
 from tests.browser.table import row, settle
+from tests.browser.views import visit
 from tests.harness import WsClient
 
 STATES = (Path(__file__).parent / "states.js").read_text()
@@ -81,7 +82,7 @@ def test_stop_asks_and_start_again_keeps_the_parameters(page: Page, client: WsCl
     client.run("greet", task_id="polite", params={"name": "once more"})
     settle(page, client)
     row(page, "polite").get_by_role("button", name="Start again").click()
-    expect(page.get_by_text("Started as polite")).to_be_visible()
+    expect(page.get_by_text("Started greet once more")).to_be_visible()
     task = client.info("polite")
     assert task["params"] == {"name": "once more"}
 
@@ -215,7 +216,7 @@ def test_thousands_of_tasks_cost_only_the_rows_in_sight_and_a_purge_clears_them(
     expect(grid.locator(".t-row").last).to_contain_text("wait-1999")
     page.get_by_role("searchbox", name="Find tasks").fill("wait-1500")
     expect(grid.locator(".t-row")).to_have_count(1)
-    page.locator("#tab-pools").click()
+    visit(page, "pools")
     card = page.get_by_role("region", name="one", exact=True)
     expect(card).to_contain_text("1 of 1 running, 2,000 waiting")
     expect(card.locator(".queue li").first).to_contain_text("wait-0000")
