@@ -15,11 +15,12 @@ export const shortId = (id) => (isUuid(id) ? id.slice(0, SHORT) : id);
 /** What people call an action. */
 export const titleOf = (store, action) => store.action(action)?.title || action;
 
-/** What people call a task, or a run: its action, and what it was given beyond the defaults. */
+/** What people call a task, or a run: its action, and what it was given; of several parameters not the usual ones. */
 export function nameOf(store, { action, params }) {
   const specs = store.action(action)?.params ?? {};
+  const several = Object.keys(specs).length > 1;
   const values = Object.entries(params ?? {})
-    .filter(([name, value]) => value !== "" && specs[name]?.type !== "secret" && specs[name]?.default !== value)
+    .filter(([name, value]) => value !== "" && specs[name]?.type !== "secret" && !(several && specs[name]?.default === value))
     .map(([, value]) => brief(value));
   return [titleOf(store, action), ...values].join(" ");
 }

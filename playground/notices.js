@@ -6,9 +6,9 @@ const SHOWN = 5000; // ms
 
 /**
  * Tell something; `bad`: that something went wrong, which stays longer; `act`: [words, function], what can be done
- * about it, once.
+ * about it, once; `lasts`: ms.
  */
-export function say(text, { bad = false, act = null } = {}) {
+export function say(text, { bad = false, act = null, lasts = bad || act ? SHOWN * 2 : SHOWN } = {}) {
   const box = document.getElementById("notices");
   const note = h(bad ? "div.notice.bad" : "div.notice", null, h("span", null, text));
   if (act) {
@@ -18,7 +18,7 @@ export function say(text, { bad = false, act = null } = {}) {
   note.append(iconButton("close", "Dismiss", () => note.remove()));
   box.append(note);
   while (box.children.length > 4) box.firstChild.remove();
-  setTimeout(() => note.remove(), bad || act ? SHOWN * 2 : SHOWN);
+  setTimeout(() => note.remove(), lasts);
   return note;
 }
 

@@ -42,7 +42,7 @@ export class NowList {
     let before = null;
     for (const task of shown) {
       gone.delete(task.task_id);
-      if (!this.#rows.has(task.task_id)) this.#rows.set(task.task_id, this.#row(task));
+      if (!this.#rows.has(task.task_id)) this.#rows.set(task.task_id, this.#row(task.task_id));
       const { element } = this.#rows.get(task.task_id);
       const place = before ? before.nextSibling : this.#list.firstChild;
       if (place !== element) this.#list.insertBefore(element, place);
@@ -68,11 +68,11 @@ export class NowList {
     if (shown.some(({ task_id: id }) => !this.#usage.has(id))) this.#ask();
   }
 
-  #row({ task_id: id, action, params }) {
+  #row(id) {
     const parts = { state: h("span"), time: h("span.lasted"), fill: h("span.fill"), uses: h("span.uses"), acts: h("span.acts"), status: "" };
     parts.bar = h("div.lasting", { role: "img" }, parts.fill);
-    const name = h("a.name", { href: addressOf("tasks", [id]) }, nameOf(this.#app.store, { action, params }));
-    parts.element = h("li", { "data-task": id }, parts.state, h("span.who", null, name, idOf(id)), parts.time, parts.bar, parts.uses, parts.acts);
+    parts.name = h("a.name", { href: addressOf("tasks", [id]) });
+    parts.element = h("li", { "data-task": id }, parts.state, h("span.who", null, parts.name, idOf(id)), parts.time, parts.bar, parts.uses, parts.acts);
     return parts;
   }
 
@@ -90,6 +90,7 @@ export class NowList {
         parts.status = task.status;
         fill(parts.state, statusOf(task));
       }
+      setText(parts.name, nameOf(this.#app.store, task));
       const ran = lasted(task);
       const usual = this.#lastRuns.usual(task.action);
       const text = `${duration(ran)}${usual ? ` of about ${duration(usual)}` : ""}`;

@@ -12,6 +12,7 @@ export class Store {
     this.#link = link;
     this.actions = [];
     this.described = false; // whether the actions are known
+    this.listed = false; // whether the tasks are
     this.tasks = new Map(); // id -> TaskInfo, with `status` from stateOf and `place` in the queue from 1
     this.pools = new Map(); // action, "" for the global one -> PoolInfo
     this.samples = []; // {at, ...metrics, running, queued}, oldest first
@@ -79,6 +80,7 @@ export class Store {
   #happened(message) {
     this.#cursor = message.cursor;
     if (message.type === "watching") {
+      this.listed = true;
       if (message.tasks) this.tasks = new Map(message.tasks.map((task) => [task.task_id, known(task)]));
     } else if (message.task) {
       this.tasks.set(message.task.task_id, known(message.task));

@@ -37,7 +37,8 @@ const BUTTONS = {
 /**
  * Let the buttons at the end of `place` be those of the task. One that stays is not touched, and new ones come
  * behind it: a click is lost when its button goes or moves between press and release. `tabbable`: whether Tab
- * comes by (in the table, keys do it). `only`: no others than these; `words`: with words on them.
+ * comes by (in the table, keys do it). `only`: no others than these; `words`: with words on them,
+ * true or which.
  */
 export function showButtons(place, app, task, { tabbable = true, only = null, words = false } = {}) {
   const wanted = task ? possible(app, task).filter((act) => !only || only.includes(act)) : [];
@@ -57,7 +58,7 @@ export function showButtons(place, app, task, { tabbable = true, only = null, wo
 
 function makeButton(app, act, taskId, tabbable, words) {
   const [name, label, key, word] = BUTTONS[act];
-  const look = words ? { text: word, kind: act === "stop" ? "harm" : "plain" } : {};
+  const look = words === true || (words && words.includes(act)) ? { text: word, kind: act === "stop" ? "harm" : "plain" } : {};
   const button = iconButton(name, label, () => perform(app, act, taskId), { key, ...look });
   button.classList.add(`act-${act}`);
   Object.assign(button.dataset, { act, task: taskId });

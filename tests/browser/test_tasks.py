@@ -102,7 +102,7 @@ def test_a_signal_is_chosen_and_sent(page: Page, client: WsClient) -> None:
     client.request("start", action="sleep", task_id="sig")
     settle(page, client)
     row(page, "sig").click()
-    page.get_by_label("The selected task").get_by_role("button", name="Send a signal").click()
+    page.get_by_label("The selected task").get_by_role("button", name="Signal").click()
     question = page.get_by_role("dialog")
     question.get_by_label("Signal").select_option("USR1")
     question.get_by_role("button", name="Send").click()
@@ -208,8 +208,8 @@ def test_thousands_of_tasks_cost_only_the_rows_in_sight_and_a_purge_clears_them(
     assert int(grid.get_attribute("aria-rowcount") or 0) > many
     assert grid.get_by_role("row").count() < 60
     page.get_by_role("searchbox", name="Find tasks").fill("wait-")
-    page.get_by_role("button", name="Task", exact=True).click()
-    expect(grid.get_by_role("columnheader", name="Task")).to_have_attribute("aria-sort", "ascending")
+    page.get_by_role("button", name="Id", exact=True).click()
+    expect(grid.get_by_role("columnheader", name="Id")).to_have_attribute("aria-sort", "ascending")
     expect(grid.locator(".t-row").first).to_contain_text("wait-0000")
     expect(grid.locator(".t-row").first).to_contain_text("Queued #1")
     page.locator(".t-body").evaluate("body => body.scrollTop = body.scrollHeight")
