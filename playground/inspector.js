@@ -2,7 +2,7 @@
 
 import { fill, h, icon, iconButton, inFrame, setText } from "./dom.js";
 import { bytes, exactly, policyText } from "./format.js";
-import { copyButton, idOf, nameOf } from "./names.js";
+import { copyButton, idOf, nameOf, shortId } from "./names.js";
 import { addressOf, linkTo } from "./router.js";
 import { whenOf } from "./when.js";
 import { draw } from "./ansi.js";
@@ -91,8 +91,8 @@ export class Inspector {
     const facts = [
       ["Action", task.action],
       ...Object.entries(task.params ?? {}).map(([name, value]) => [name, value, "param"]),
-      ["Started by", startedBy(task.trigger)],
-      ["Then started", next.join(", ")],
+      ["Started by", this.#startedBy(task.trigger)],
+      ["Then started", next.length ? h("span", null, next.flatMap((id, at) => [at ? ", " : "", this.#linkTo(id)])) : ""],
       ["PID", task.current_pid],
       ["Ready", task.worker_state !== "running" || task.ready === undefined ? "" : task.ready ? "yes" : "not yet"],
       ["Health", task.health],
@@ -157,6 +157,19 @@ export class Inspector {
     fill(this.#state, h("span", null, "The server knows no such task, or has forgotten it. "), runs);
   }
 
+  // What started a task, if it was not a client.
+  #startedBy(trigger) {
+    if (!trigger) return "";
+    if (trigger.type !== "chain") return trigger.by || trigger.type;
+    return trigger.by ? h("span", null, "the end of ", this.#linkTo(trigger.by.slice("chain:".length))) : "a chain";
+  }
+
+  // Another task, by its name.
+  #linkTo(id) {
+    const task = this.#app.store.tasks.get(id);
+    return h("a", { href: addressOf("tasks", [id]), title: id }, task ? nameOf(this.#app.store, task) : shortId(id));
+  }
+
   // replay has no end mark, but the answer to a later request is one.
   async #askLines(task) {
     this.#asked += 1;
@@ -214,13 +227,6 @@ export class Inspector {
 
 async function copyLink(address) {
   if (await copyText(linkTo(address))) say("Copied the link");
-}
-
-/** What started a task, if it was not a client. */
-function startedBy(trigger) {
-  if (!trigger) return "";
-  if (trigger.type === "chain") return trigger.by ? `the end of ${trigger.by.slice("chain:".length)}` : "a chain";
-  return trigger.by || trigger.type;
 }
 
 /** The ids of the tasks that were started because this one had ended. */
