@@ -1,4 +1,4 @@
-"""How people are shown an action: what it is called, its sign, its group, and what is asked before it starts."""
+"""How people are shown an action: its title, its sign, its group, and what is asked before a start."""
 
 from __future__ import annotations
 

@@ -20,9 +20,9 @@ _KEYS = {
 
 
 def test_describe_says_how_an_action_is_shown_and_leaves_out_what_the_file_does() -> None:
-    with Daemon(actions={"deploy": shell("true", **_KEYS), "plain": shell("true")}) as daemon:
-        with daemon.connect() as client:
-            deploy, plain = client.request("describe")["actions"]
+    actions = {"deploy": shell("true", **_KEYS), "plain": shell("true")}
+    with Daemon(actions=actions) as daemon, daemon.connect() as client:
+        deploy, plain = client.request("describe")["actions"]
     assert {key: deploy[key] for key in _KEYS} == _KEYS
     assert not _KEYS.keys() & plain.keys()
 
