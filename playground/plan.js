@@ -22,7 +22,7 @@ export class Plan {
     this.#place = place;
     this.#lines.setAttribute("aria-hidden", "true");
     const calendar = h("section.calendar", { "aria-label": "Schedules", hidden: true });
-    fill(place, this.#empty, this.#board, calendar);
+    fill(place, h("h2.offscreen", null, "Plan"), this.#empty, this.#board, calendar);
     this.#calendar = new Calendar(app, calendar);
     this.#draw = inFrame(() => this.#drawLines());
     new ResizeObserver(this.#draw).observe(this.#board);

@@ -11,7 +11,7 @@ const LEAST = 18; // % of the height
 
 export class Strip {
   constructor() {
-    this.element = h("div.strip", { role: "img" });
+    this.element = h("div.strip", { role: "img", "aria-label": "No runs so far" });
   }
 
   element;
