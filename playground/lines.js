@@ -3,7 +3,7 @@
 import { fill, flip, h, named, setText, toggle, isPressed } from "./dom.js";
 import { many, sentence, shortMoment } from "./format.js";
 import { answers, patternOf, queryOf } from "./logsearch.js";
-import { pieces } from "./linerow.js";
+import { pieces } from "./linetext.js";
 
 const PAGE = 200; // matches
 const AROUND = 120; // characters of a line that are shown before the match
