@@ -21,8 +21,11 @@ import { turnTheme } from "./theme.js";
 import { Banner } from "./banner.js";
 import { recall, remember } from "./prefs.js";
 import { visible } from "./visible.js";
+import { addressOf, go, onRoute, parsed, settle } from "./router.js";
+import { TokenPage } from "./tokenpage.js";
 
 const VIEWS = ["tasks", "actions", "plan", "pools", "activity", "history", "console"];
+const PLACES = [...VIEWS, "tokens"]; // also those without a tab
 const WITH_OUTPUTS = new Set(["tasks", "actions"]);
 
 const at = (id) => document.getElementById(id);
@@ -49,6 +52,7 @@ async function begin() {
     activity: new Pictures(app, at("view-activity")),
     history: new History(app, at("view-history")),
     console: new Console(app, at("view-console"), manifest),
+    tokens: new TokenPage(app, at("view-tokens")),
   };
   at("split").replaceWith(splitter(at("frame")));
   at("back").addEventListener("click", () => app.panes.closeAll());
@@ -62,8 +66,9 @@ async function begin() {
   app.link.on("status", ({ state }) => state === "sign-in" && signInAgain());
   new Banner(app, at("connection"), at("offline"));
   app.panes.restore();
-  show(VIEWS.includes(addressed()) ? addressed() : recall("view", "tasks"));
-  addEventListener("hashchange", () => VIEWS.includes(addressed()) && show(addressed()));
+  if (!PLACES.includes(parsed().view)) settle(addressOf(recall("view", "tasks")));
+  onRoute(route);
+  route(parsed());
   app.link.open(HOME);
 }
 
@@ -112,27 +117,32 @@ function showSession() {
   setText(at("who"), name ? `${name} (${role})` : "");
 }
 
-// The view that the page's address names; what follows the slash is the view's own.
-const addressed = () => location.hash.slice(1).split("/")[0];
-
 // Its tab was used, or its key: a second time, it goes to its beginning.
 function use(name) {
-  if (app.view === name) app.views[name].home?.();
-  show(name);
+  if (app.view === name) {
+    app.views[name].home?.();
+    go(addressOf(name));
+  } else show(name);
 }
 
+/** Go to a view, as it was left. */
 function show(name) {
-  const view = VIEWS.includes(name) ? name : "tasks";
+  go(app.views[name].address ?? addressOf(name));
+}
+
+// The page's address has changed: show what it names.
+function route(to) {
+  if (!PLACES.includes(to.view)) return;
+  const { view } = to;
   app.view = view;
-  remember("view", view);
-  if (addressed() !== view) history.replaceState(null, "", `#${view}`);
-  for (const each of VIEWS) {
+  if (VIEWS.includes(view)) remember("view", view);
+  for (const each of PLACES) {
     at(`view-${each}`).hidden = each !== view;
-    if (each === view) at(`tab-${each}`).setAttribute("aria-current", "page");
-    else at(`tab-${each}`).removeAttribute("aria-current");
+    if (each === view) at(`tab-${each}`)?.setAttribute("aria-current", "page");
+    else at(`tab-${each}`)?.removeAttribute("aria-current");
   }
   showDock();
-  app.views[view].shown?.();
+  app.views[view].shown?.(to);
 }
 
 function showDock() {
@@ -165,20 +175,20 @@ function showTitle() {
 const FIELDS = "input:not([type=checkbox]), textarea, select";
 
 const KEYS = {
-  1: () => go("tasks"),
-  2: () => go("actions"),
-  3: () => go("plan"),
-  4: () => go("pools"),
-  5: () => go("activity"),
-  6: () => go("history"),
-  7: () => go("console"),
+  1: () => visit("tasks"),
+  2: () => visit("actions"),
+  3: () => visit("plan"),
+  4: () => visit("pools"),
+  5: () => visit("activity"),
+  6: () => visit("history"),
+  7: () => visit("console"),
   n: () => (show("actions"), app.views.actions.focus()),
   o: () => app.panes.focusNext() || app.focusView(),
   "/": () => app.views[app.view].focusSearch?.(),
   "?": showHelp,
 };
 
-function go(name) {
+function visit(name) {
   use(name);
   app.focusView();
 }

@@ -1,14 +1,10 @@
-// The address of a line of a task's output.
+// The address of a line of a task's output: its task, and its seq.
 
-/** Where a line is, by its seq. */
-export const lineAddress = (taskId, seq) => `#tasks/${encodeURIComponent(taskId)}?line=${seq}`;
+import { addressOf, parsed } from "./router.js";
+
+export const lineAddress = (taskId, seq) => addressOf("tasks", [taskId], { line: seq });
 
 /** What an address says of a line: {taskId, seq}, or null. */
-export function addressedLine(address = location.hash) {
-  const found = /^#tasks\/([^/?]+)\?line=(\d+)$/.exec(address);
-  return found && { taskId: decodeURIComponent(found[1]), seq: Number(found[2]) };
-}
-
-export function settle(address) {
-  history.replaceState(history.state, "", address);
+export function addressedLine({ view, path: [taskId], fields: { line } } = parsed()) {
+  return view === "tasks" && taskId && Number(line) > 0 ? { taskId, seq: Number(line) } : null;
 }

@@ -3,7 +3,8 @@
 
 import { count } from "./format.js";
 import { say } from "./notices.js";
-import { addressOf } from "./runwords.js";
+import { go } from "./router.js";
+import { runAddress } from "./runwords.js";
 import { findRun } from "./runfetch.js";
 import { KIND } from "./tasklog.js";
 
@@ -95,7 +96,7 @@ export class LineSeeker {
   async #openRun(seq) {
     if (!this.#app.watch.logged) return false;
     const run = await findRun(this.#app.link, this.#taskId, ({ first_seq: first, last_seq: last = Infinity }) => first <= seq && seq <= last).catch(() => undefined);
-    if (run) location.hash = addressOf(run, seq);
+    if (run) go(runAddress(run, seq));
     return run !== undefined;
   }
 }

@@ -1,10 +1,11 @@
 // The outputs of several tasks as one: lines in the order of their times, each with the name and colour of its task.
 
 import { h, iconButton, setIcon } from "./dom.js";
-import { lineAddress, settle } from "./lineaddress.js";
+import { lineAddress } from "./lineaddress.js";
 import { LinesPane } from "./linespane.js";
 import { MergedLog } from "./mergedlog.js";
 import { say } from "./notices.js";
+import { settle } from "./router.js";
 import { mayWrite } from "./viewer.js";
 
 const LONGEST = 20; // characters of a name beside its lines

@@ -4,6 +4,7 @@ import { fill, h, iconButton, named } from "./dom.js";
 import { addressedLine } from "./lineaddress.js";
 import { Merged } from "./merged.js";
 import { say } from "./notices.js";
+import { onRoute } from "./router.js";
 import { recall, remember } from "./prefs.js";
 import { Viewer } from "./viewer.js";
 
@@ -24,7 +25,7 @@ export class Panes {
     fill(place, bar, this.#list);
     app.store.on("tasks", () => this.showTasks());
     app.link.on("status", () => this.showTasks());
-    addEventListener("hashchange", () => this.openAddressed());
+    onRoute((to) => this.#openAddressed(to));
   }
 
   #app;
@@ -110,12 +111,12 @@ export class Panes {
   /** Open what was open when the page was left, and what the address leads to. */
   restore() {
     for (const taskId of recall("panes", [], { visit: true })) if (typeof taskId === "string") this.open(taskId);
-    this.openAddressed();
+    this.#openAddressed();
   }
 
-  /** Open the output that the page's address has a line of, at that line. */
-  openAddressed() {
-    const line = addressedLine();
+  // Open the output that the page's address has a line of, at that line.
+  #openAddressed(to) {
+    const line = addressedLine(to);
     if (line) this.open(line.taskId, { focus: true, line: line.seq });
   }
 

@@ -2,7 +2,7 @@
 
 import { fill, h } from "./dom.js";
 import { findRun } from "./runfetch.js";
-import { addressOf, notesOf } from "./runwords.js";
+import { runAddress, notesOf } from "./runwords.js";
 
 const AGAIN = 1000; // ms between two looks at a run that goes on
 const FAR = 5000; // lines: who follows the end and is further behind goes there at once
@@ -82,7 +82,7 @@ export class RunFollower {
     if (box.following && page.followed) page.goOn(newer);
     else {
       this.element.hidden = false;
-      fill(this.element, h("span", null, `Run #${newer.number} goes on.`), h("a", { href: addressOf(newer) }, "Go to it"));
+      fill(this.element, h("span", null, `Run #${newer.number} goes on.`), h("a", { href: runAddress(newer) }, "Go to it"));
     }
   }
 }

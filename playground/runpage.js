@@ -3,18 +3,18 @@
 
 import { fill, h, icon, inFrame } from "./dom.js";
 import { count } from "./format.js";
-import { settle } from "./lineaddress.js";
 import { lineLook } from "./lineprefs.js";
 import { LinesBox } from "./linesbox.js";
 import { LineTools } from "./linetools.js";
 import { patternOf } from "./logsearch.js";
 import { say } from "./notices.js";
+import { go, settle } from "./router.js";
 import { findRun, saveLog } from "./runfetch.js";
 import { RunFollower } from "./runfollower.js";
 import { RunHead } from "./runhead.js";
 import { RunLines } from "./runlines.js";
 import { RunSearch } from "./runsearch.js";
-import { addressOf, notesOf } from "./runwords.js";
+import { runAddress, notesOf } from "./runwords.js";
 
 const SETTLED = 350; // ms without another key, after which what was typed is looked for
 
@@ -76,6 +76,11 @@ export class RunPage {
 
   get run() {
     return this.#run;
+  }
+
+  /** Where it is, in the page's address. */
+  get address() {
+    return runAddress({ task_id: this.#taskId, run_id: this.#runId }, this.#seq);
   }
 
   get lines() {
@@ -156,8 +161,8 @@ export class RunPage {
       toEnd: () => lines.hasLater && lines.loadEnd(),
       hits: () => finder.seqs.filter((seq) => lines.holds(seq)).map((seq) => lines.numberOf(seq)),
       marked: ({ seq }) => finder.has(seq),
-      link: ({ seq }) => addressOf(this.#run, seq),
-      chosen: ({ seq }) => seq > 0 && Number.isFinite(seq) && settle(addressOf(this.#run, seq)),
+      link: ({ seq }) => runAddress(this.#run, seq),
+      chosen: ({ seq }) => this.#chose(seq),
       keys: {
         ...this.#tools.menu.keys,
         "/": () => this.search.focus(),
@@ -209,7 +214,13 @@ export class RunPage {
     if (lines !== this.#lines) return;
     this.#show();
     this.#box.goTo(lines.numberOf(seq));
-    settle(addressOf(this.#run, seq));
+    this.#chose(seq);
+  }
+
+  #chose(seq) {
+    if (!(seq > 0 && Number.isFinite(seq))) return;
+    this.#seq = seq;
+    settle(this.address);
   }
 
   async #more(edge) {
@@ -270,13 +281,13 @@ export class RunPage {
   /** Go on with the next run, which began when this one had ended. */
   goOn(next) {
     const before = this.#run;
-    settle(addressOf(next));
+    settle(runAddress(next));
     this.open(next.task_id, next.run_id, 0, before);
   }
 
   async #step(by) {
     const found = this.#run && (await this.#follower.beside(by).catch(() => undefined));
-    if (found) location.hash = addressOf(found);
+    if (found) go(runAddress(found));
     else say(by < 0 ? "No earlier run is kept" : "This is its latest run");
   }
 

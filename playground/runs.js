@@ -3,7 +3,8 @@
 import { fill, h, iconButton, inFrame, named } from "./dom.js";
 import { count, exactly, many, paramsText, sentence, shortMoment } from "./format.js";
 import { RUN_STATES, STATES } from "./states.js";
-import { addressOf, byOf, exitOf, lastedOf, statusOf } from "./runwords.js";
+import { go } from "./router.js";
+import { byOf, exitOf, lastedOf, runAddress, statusOf } from "./runwords.js";
 import { Timeline } from "./timeline.js";
 
 const PAGE = 50;
@@ -15,7 +16,7 @@ export class Runs {
     this.#app = app;
     this.#filters = filters;
     this.#seen = seen;
-    this.#timeline = new Timeline((run) => (location.hash = addressOf(run)));
+    this.#timeline = new Timeline((run) => go(runAddress(run)));
     this.#older = h("button", { type: "button", hidden: true, onclick: () => this.#loadOlder() }, "Older runs");
     this.element = h("div.runs", null, this.#counts, this.#timeline.element, this.#list, this.#empty, this.#older);
     this.#list.addEventListener("keydown", (event) => this.#key(event));
@@ -192,7 +193,7 @@ export class Runs {
   #row(run, now, ran) {
     const params = paramsText(run.params);
     const lasted = h("span.run-lasted", null, ran === null ? "" : exactly(ran));
-    const open = () => (location.hash = addressOf(run));
+    const open = () => go(runAddress(run));
     const row = h(
       `li.run.s-${run.status}`,
       { "data-run": run.run_id },

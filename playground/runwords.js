@@ -2,6 +2,7 @@
 
 import { h, icon, named } from "./dom.js";
 import { exactly } from "./format.js";
+import { addressOf } from "./router.js";
 import { STATES } from "./states.js";
 
 /** Its status: icon and word. */
@@ -52,7 +53,5 @@ export function notesOf(run, previous = null) {
 }
 
 /** Where a run's page is, in the page's address; `seq`: at this line. */
-export function addressOf({ task_id: taskId, run_id: runId }, seq = 0) {
-  const parts = [taskId, runId, ...(seq ? [seq] : [])];
-  return `#history/${parts.map((part) => encodeURIComponent(part)).join("/")}`;
-}
+export const runAddress = ({ task_id: taskId, run_id: runId }, seq = 0) =>
+  addressOf("history", [taskId, runId, ...(seq ? [seq] : [])]);

@@ -24,6 +24,10 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("steady")
 
+# Servers and commands are started by the hundred; compiling all modules would be half of what each costs.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 pytest.register_assert_rewrite("tests.harness.client", "tests.harness.daemon")
 
 from overseer.process.input import writer  # noqa: E402

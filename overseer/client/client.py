@@ -224,7 +224,7 @@ class Client(ScheduleRequests):
         # during a lost connection from this one.
         look = Subscribe(id=self._router.new_id(), task_id=task_id, since_seq=_NOTHING_STORED)
         try:
-            self._ask([request, look], timeout, answered=answered, followers=[follower])
+            self._ask([request, look], timeout, answered=answered, followers=[follower], every=True)
         except ReplyTimeoutError as error:
             raise ReplyTimeoutError(f"{error}; if it starts all the same, it is task {task_id}") from None
         except ConnectionLostError as error:

@@ -349,11 +349,13 @@ class Requests:
         answered: Callable[[protocol.Event | None], None] | None = None,
         followers: Sequence[Follower] = (),
         late: bool = False,
+        every: bool = False,
     ) -> protocol.Event:
-        """Send and return the answer. ``late``: ``answered`` is called even after the timeout."""
+        """Send and return the answer. ``late``: ``answered`` is called even after the timeout. ``every``: the
+        answers to all messages are waited for, in whatever order they come."""
         core, router = self._core, self._router
         seconds = self._seconds(timeout)
-        pending = PendingRequest(messages, core.lock, repeat=repeat, answered=answered)
+        pending = PendingRequest(messages, core.lock, repeat=repeat, answered=answered, every=every)
         with core.lock:
             for follower in followers:
                 router.follow_locked(follower)

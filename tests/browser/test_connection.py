@@ -63,7 +63,7 @@ def test_after_a_cut_the_output_goes_on_where_it_was_and_nothing_comes_twice(
         wire.mend()
         expect(page.locator("#connection")).to_have_text("Connected")
         expect(page.locator(".pane .line.out").last).to_have_text("250")
-        expect(page.locator(".pane .pane-tools")).to_contain_text("150 not shown")
+        expect(page.locator(".pane .line-tools")).to_contain_text("150 not shown")
         page.get_by_role("log", name="Lines of cut").press("Home")
         expect(page.locator(".pane .line.gap")).to_have_text("150 lines not shown (lines 8 to 157)")
 

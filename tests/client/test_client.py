@@ -79,6 +79,12 @@ def test_parameters_are_described_and_a_refusal_names_the_one_it_is_about(client
     assert list(client.start("sized", size=9, format="jpg", keep=True).lines()) == ["9 jpg true"]
 
 
+def test_a_program_that_cannot_be_started_is_refused_each_time(client: Client) -> None:
+    for _ in range(20):
+        with pytest.raises(RefusedError, match="nowhere"):
+            client.start("broken")
+
+
 def test_the_list_can_be_had_in_pages(client: Client):
     for name in ("page-b", "page-a", "page-c"):
         client.start("echo", task_id=name).wait(WAIT_S)

@@ -228,7 +228,7 @@ def test_nor_when_it_comes_back_to_a_ring_full_of_long_lines(scene: _Scene) -> N
     scene.print(100, "x" * 3000)
     scene.read_to(100)
     scene.outbox.most = 0
-    replay = RingReplay("t", scene.stream.ring, scene.client, seq=0)
+    replay = RingReplay("t", scene.stream._lock, scene.stream.ring, scene.client, seq=0)
     with DeferredFlush() as out, scene.stream._lock:
         while not replay.ready_locked():
             replay._rounds += 1
