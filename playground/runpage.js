@@ -25,16 +25,16 @@ export class RunPage {
       label: "Search this run's output",
       hint: "Search all of it",
       settle: SETTLED,
-      more: [h("hr"), h("button", { type: "button", onclick: () => this.#box?.pick.copyAll() }, "Copy the lines that are loaded")],
+      more: [h("hr"), h("button", { type: "button", onclick: () => this.box?.pick.copyAll() }, "Copy the lines that are loaded")],
       acts: {
         find: () => this.#find(),
         next: (backwards) => this.#finder?.next(backwards),
-        leave: () => this.#box?.focus(),
+        leave: () => this.box?.focus(),
         streams: () => this.#reload(),
-        look: (look) => this.#box?.show(look),
+        look: (look) => this.box?.show(look),
         jump: (time) => this.#jump(time),
-        error: (backwards) => this.#box?.hands.error(backwards),
-        follow: (on) => this.#box?.follow(on),
+        error: (backwards) => this.box?.hands.error(backwards),
+        follow: (on) => this.box?.follow(on),
       },
     });
     this.search = this.#tools.search;
@@ -42,18 +42,21 @@ export class RunPage {
       back: () => app.views.history.home(),
       live: () => this.#live(),
       all: () => app.views.history.showTask(this.#taskId),
-      save: () => saveLog(`runs/${encodeURIComponent(this.#runId)}`, `${this.#taskId}-${this.#run.number}.log`),
+      save: () => saveLog(`runs/${encodeURIComponent(this.#runId)}`, `${this.#taskId}-${this.run.number}.log`),
       step: (by) => this.#step(by),
     });
     this.#follower = new RunFollower(app, this);
     this.element = h("section.run-page", { "aria-label": "One run", hidden: true }, this.#head.element, this.#problem, this.#follower.element, this.#tools.element, this.#place);
-    app.link.on("status", ({ state }) => (state === "open" && this.shown && !this.#box ? this.#begin() : this.#showFollow()));
+    app.link.on("status", ({ state }) => (state === "open" && this.shown && !this.box ? this.#begin() : this.#showFollow()));
   }
 
   element;
   search;
   wanted = null; // what is looked for as the next run is opened
   followed = false; // the run was seen to go on
+  run = null; // as the server has it
+  lines = null; // RunLines
+  box = null; // LinesBox
   #app;
   #tools;
   #head;
@@ -62,10 +65,7 @@ export class RunPage {
   #place = h("div.run-lines");
   #taskId = "";
   #runId = "";
-  #run = null;
   #previous = null; // the run that was followed to its end before this one
-  #lines = null;
-  #box = null;
   #finder = null;
   #seq = 0; // the line that is wanted; 0: the end
   #locate = inFrame(() => this.#showPlace());
@@ -74,30 +74,18 @@ export class RunPage {
     return !this.element.hidden;
   }
 
-  get run() {
-    return this.#run;
-  }
-
   /** Where it is, in the page's address. */
   get address() {
     return runAddress({ task_id: this.#taskId, run_id: this.#runId }, this.#seq);
   }
 
-  get lines() {
-    return this.#lines;
-  }
-
-  get box() {
-    return this.#box;
-  }
-
   get restAt() {
-    return this.#box?.scroller;
+    return this.box?.scroller;
   }
 
   /** Show a run's output: at this line, else at its end. `previous`: the run that was followed to here. */
   async open(taskId, runId, seq, previous = null) {
-    if (this.shown && this.#runId === runId && this.#lines) {
+    if (this.shown && this.#runId === runId && this.lines) {
       if (seq) await this.goTo(seq);
       return;
     }
@@ -116,9 +104,9 @@ export class RunPage {
     this.#follower.end();
     this.followed = false;
     this.#finder?.end();
-    this.#box?.destroy();
+    this.box?.destroy();
     fill(this.#place);
-    [this.#run, this.#lines, this.#box, this.#finder, this.#runId] = [null, null, null, null, ""];
+    [this.run, this.lines, this.box, this.#finder, this.#runId] = [null, null, null, null, ""];
   }
 
   async #begin() {
@@ -133,17 +121,17 @@ export class RunPage {
         this.#say("This run no longer exists: the history has removed it, or it belongs to an action that you may not see.");
         return;
       }
-      this.#box?.destroy();
-      this.#run = run;
-      this.#lines = new RunLines(this.#app.link, run, notesOf(run, this.#previous));
+      this.box?.destroy();
+      this.run = run;
+      this.lines = new RunLines(this.#app.link, run, notesOf(run, this.#previous));
       this.#finder = new RunSearch(this.#app.link, this, this.search);
       this.element.classList.remove("is-empty");
       this.#showHead();
-      await this.read(() => this.#lines.look());
+      await this.read(() => this.lines.look());
       if (mine !== this.#runId) return;
       this.#makeBox();
       await (seq ? this.goTo(seq) : this.#toEnd());
-      this.#box?.focus();
+      this.box?.focus();
       if (this.search.wanted.text) this.#find();
       this.#follower.begin();
     } catch (error) {
@@ -152,8 +140,8 @@ export class RunPage {
   }
 
   #makeBox() {
-    const [lines, finder] = [this.#lines, this.#finder];
-    this.#box = new LinesBox(lines, {
+    const [lines, finder] = [this.lines, this.#finder];
+    this.box = new LinesBox(lines, {
       label: `Output of ${this.#taskId}`,
       look: lineLook(),
       drawn: this.#locate,
@@ -161,21 +149,21 @@ export class RunPage {
       toEnd: () => lines.hasLater && lines.loadEnd(),
       hits: () => finder.seqs.filter((seq) => lines.holds(seq)).map((seq) => lines.numberOf(seq)),
       marked: ({ seq }) => finder.has(seq),
-      link: ({ seq }) => runAddress(this.#run, seq),
+      link: ({ seq }) => runAddress(this.run, seq),
       chosen: ({ seq }) => this.#chose(seq),
       keys: {
         ...this.#tools.menu.keys,
         "/": () => this.search.focus(),
         n: () => (this.search.wanted.text ? this.#finder.next(false) : false),
         N: () => (this.search.wanted.text ? this.#finder.next(true) : false),
-        p: () => this.#box.follow(!this.#box.following),
+        p: () => this.box.follow(!this.box.following),
         "[": () => this.#step(-1),
         "]": () => this.#step(1),
         Home: () => lines.total > 0 && this.goTo(lines.lowest),
       },
     });
-    this.#box.scroller.addEventListener("scroll", this.#locate, { passive: true });
-    fill(this.#place, this.#box.element);
+    this.box.scroller.addEventListener("scroll", this.#locate, { passive: true });
+    fill(this.#place, this.box.element);
   }
 
   #say(text, again = null) {
@@ -197,23 +185,23 @@ export class RunPage {
   // Take in what was loaded; what is looked for is marked.
   #show() {
     const { wanted } = this.search;
-    this.#box?.filter({ mark: wanted.text ? patternOf(wanted) : null });
-    this.#box?.marks.reset();
+    this.box?.filter({ mark: wanted.text ? patternOf(wanted) : null });
+    this.box?.marks.reset();
   }
 
   async #toEnd() {
-    await this.read(() => this.#lines.loadEnd());
+    await this.read(() => this.lines.loadEnd());
     this.#show();
-    await this.#box?.toEnd();
+    await this.box?.toEnd();
   }
 
   /** Show a line of it. */
   async goTo(seq) {
-    const lines = this.#lines;
+    const lines = this.lines;
     if (!lines.holds(seq) && !(await this.read(async () => (await lines.loadAround(seq), true)))) return;
-    if (lines !== this.#lines) return;
+    if (lines !== this.lines) return;
     this.#show();
-    this.#box.goTo(lines.numberOf(seq));
+    this.box.goTo(lines.numberOf(seq));
     this.#chose(seq);
   }
 
@@ -224,24 +212,24 @@ export class RunPage {
   }
 
   async #more(edge) {
-    const lines = this.#lines;
+    const lines = this.lines;
     const had = edge < 0 ? lines.loadEarlier() : lines.loadLater();
-    if (had && (await this.read(() => had)) && lines === this.#lines) this.#show();
+    if (had && (await this.read(() => had)) && lines === this.lines) this.#show();
   }
 
   async #reload() {
-    if (!this.#lines) return;
+    if (!this.lines) return;
     const { out, err } = this.#tools.filter;
-    const top = this.#box.following ? undefined : this.#lines.line(this.#box.top)?.seq;
-    this.#lines.stream = out && err ? "" : out ? "stdout" : "stderr";
+    const top = this.box.following ? undefined : this.lines.line(this.box.top)?.seq;
+    this.lines.stream = out && err ? "" : out ? "stdout" : "stderr";
     if (!Number.isFinite(top)) return this.#toEnd();
-    await this.read(() => this.#lines.loadAround(top));
+    await this.read(() => this.lines.loadAround(top));
     this.#show();
-    this.#box.goTo(this.#lines.numberOf(top));
+    this.box.goTo(this.lines.numberOf(top));
   }
 
   async #jump(time) {
-    const seq = await this.read(() => this.#lines.seqAt(time));
+    const seq = await this.read(() => this.lines.seqAt(time));
     if (seq) await this.goTo(seq);
     else if (seq === 0) {
       say("All of its lines are from before that time: this is its end");
@@ -255,50 +243,50 @@ export class RunPage {
   }
 
   #showPlace() {
-    if (!this.#lines || !this.#box) return;
-    const { total } = this.#lines;
-    const { seq = 0 } = this.#lines.line(this.#box.top) ?? {};
-    this.#tools.showSize(total ? `${count(this.#lines.place(seq))} of ${count(total)} lines` : "no lines");
-    this.#tools.showErrors(this.#box.marks.count);
+    if (!this.lines || !this.box) return;
+    const { total } = this.lines;
+    const { seq = 0 } = this.lines.line(this.box.top) ?? {};
+    this.#tools.showSize(total ? `${count(this.lines.place(seq))} of ${count(total)} lines` : "no lines");
+    this.#tools.showErrors(this.box.marks.count);
     this.#showFollow();
     if (this.search.wanted.text) this.#finder.show();
   }
 
   #showFollow() {
-    if (!this.#box) return;
-    const state = !this.#app.link.connected ? "offline" : this.#run.status === "running" ? "live" : "over";
-    this.#tools.showFollow({ following: this.#box.following, behind: 0, state });
+    if (!this.box) return;
+    const state = !this.#app.link.connected ? "offline" : this.run.status === "running" ? "live" : "over";
+    this.#tools.showFollow({ following: this.box.following, behind: 0, state });
   }
 
   /** The run is this now, and its lines have been brought up to date. */
   update(run) {
     this.followed = true;
-    this.#run = run;
+    this.run = run;
     this.#showHead();
     this.#show();
   }
 
   /** Go on with the next run, which began when this one had ended. */
   goOn(next) {
-    const before = this.#run;
+    const before = this.run;
     settle(runAddress(next));
     this.open(next.task_id, next.run_id, 0, before);
   }
 
   async #step(by) {
-    const found = this.#run && (await this.#follower.beside(by).catch(() => undefined));
+    const found = this.run && (await this.#follower.beside(by).catch(() => undefined));
     if (found) go(runAddress(found));
     else say(by < 0 ? "No earlier run is kept" : "This is its latest run");
   }
 
   #showHead() {
-    const { started, ended } = this.#run;
-    this.#head.show(this.#run, this.#app.link.now);
+    const { started, ended } = this.run;
+    this.#head.show(this.run, this.#app.link.now);
     this.#tools.menu.showTimes(Date.parse(started), ended ? Date.parse(ended) : 0);
   }
 
   #live() {
     this.#app.show("tasks");
-    this.#app.panes.open(this.#run.task_id, { focus: true });
+    this.#app.panes.open(this.run.task_id, { focus: true });
   }
 }
