@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from overseer.api.call import Call, json_answer
-from overseer.api.exchange import OUTPUT, Message
-from overseer.api.media import JSON, TEXT, accepted, text_line
+from overseer.api.exchange import Message
+from overseer.api.media import JSON, OUTPUT, TEXT, accepted, text_line
 from overseer.api.problems import refused
 from overseer.auth.principal import Principal
 from overseer.net.http import Response

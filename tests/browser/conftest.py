@@ -116,6 +116,6 @@ def watched(context: BrowserContext, *expected: str) -> Iterator[Page]:
 def page(context: BrowserContext, daemon: Daemon) -> Iterator[Page]:
     """The page, connected; whatever it complains of in the browser's console fails the test."""
     with watched(context) as page:
-        page.goto(f"http://{daemon.address}/")
+        page.goto(f"http://{daemon.address}/#tasks")
         expect(page.locator("#connection")).to_have_text("Connected")
         yield page
