@@ -2,7 +2,7 @@
 
 import { fill, h } from "./dom.js";
 import { findRun } from "./runfetch.js";
-import { runAddress, notesOf } from "./runwords.js";
+import { notesOf, runAddress } from "./runwords.js";
 
 const AGAIN = 1000; // ms between two looks at a run that goes on
 const FAR = 5000; // lines: who follows the end and is further behind goes there at once

@@ -14,7 +14,7 @@ import { RunFollower } from "./runfollower.js";
 import { RunHead } from "./runhead.js";
 import { RunLines } from "./runlines.js";
 import { RunSearch } from "./runsearch.js";
-import { runAddress, notesOf } from "./runwords.js";
+import { notesOf, runAddress } from "./runwords.js";
 
 const SETTLED = 350; // ms without another key, after which what was typed is looked for
 
