@@ -53,7 +53,6 @@ export function showRow(row, { number, line, sub, part = 0 }, how) {
   const { parts } = row;
   const first = !sub && !part;
   row.className = sub ? `line sub k-${sub.kind}` : `line ${CLASSES[line.kind].replace(".", " ")}`;
-  if (part) row.classList.add("rest");
   row.dataset.part = part ? "rest" : "";
   parts.fold.className = first ? `fold ${how.fold}` : "fold";
   parts.mark.textContent = first && line.kind === KIND.err ? "err" : "";

@@ -3,6 +3,7 @@
 import { fill, flip, h, named, setText, toggle, isPressed } from "./dom.js";
 import { many, sentence, shortMoment } from "./format.js";
 import { answers, patternOf, queryOf } from "./logsearch.js";
+import { shortId } from "./names.js";
 import { pieces } from "./linetext.js";
 
 const PAGE = 200; // matches
@@ -163,7 +164,7 @@ export class Lines {
   #begin(taskId) {
     const lines = h("ol");
     this.#group = { taskId, lines };
-    this.#list.append(h("li.group", null, h("h3", null, named(taskId)), lines));
+    this.#list.append(h("li.group", null, h("h3", null, named(shortId(taskId))), lines));
   }
 
   #key(event) {

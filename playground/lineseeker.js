@@ -10,6 +10,7 @@ import { KIND } from "./tasklog.js";
 
 const NEAR = 5000; // lines before those that are held, which are loaded up to the one that is wanted
 const PATIENCE = 3000; // ms in which a line may come
+const SETTLED = 1000; // ms in which what comes with it was there before
 
 export class LineSeeker {
   constructor(app, taskId, log, box) {
@@ -25,6 +26,7 @@ export class LineSeeker {
   #box;
   #wanted = 0;
   #until = 0;
+  #fresh = -Infinity; // when the line was found
 
   /** Go to a line, once it is there. */
   goTo(seq) {
@@ -52,12 +54,16 @@ export class LineSeeker {
   /** Lines have come: the one that is wanted may be there. */
   look() {
     const seq = this.#wanted;
-    if (!seq) return;
+    if (!seq) {
+      if (performance.now() < this.#fresh + SETTLED) this.#box.reload();
+      return;
+    }
     const number = this.#log.numberOf(seq);
     const { firstSeq } = this.#log;
     if (number >= 0) {
       this.#done();
       this.#box.goTo(number);
+      this.#fresh = performance.now();
     } else if (firstSeq > seq) {
       this.#done();
       this.#load(seq);

@@ -11,13 +11,13 @@ import { mayWrite } from "./viewer.js";
 const LONGEST = 20; // characters of a name beside its lines
 
 export class Merged {
-  /** `taskIds`: those whose output the page follows; `grow`: called by its button. */
-  constructor(app, taskIds, grow) {
+  /** `tasks`: {id, name} of those whose output the page follows; `grow`: called by its button. */
+  constructor(app, tasks, grow) {
     this.#app = app;
-    this.#taskIds = taskIds;
-    const sources = taskIds.map((name, hue) => ({ log: app.watch.follow(name), who: { name, hue } }));
+    this.#taskIds = tasks.map(({ id }) => id);
+    const sources = tasks.map(({ id, name }, hue) => ({ log: app.watch.follow(id), who: { name, hue } }));
     this.#log = new MergedLog(sources);
-    const idOf = (number) => this.#lines.box.view.source.sourceOf(number)?.who.name;
+    const idOf = (number) => this.#lines.box.view.source.sourceOf(number)?.log.taskId;
     this.#lines = new LinesPane(this.#log, {
       label: "Lines of all outputs",
       file: "together.log",
@@ -30,7 +30,7 @@ export class Merged {
       keys: { m: grow },
     });
     const { box, tools } = this.#lines;
-    this.#size = iconButton("grow", "Only this output", grow, { key: "M" });
+    this.#size = iconButton("grow", "Only this output", grow, { key: "M", kind: "quiet.only" });
     const legend = sources.map(({ who: { name, hue } }) => h(`span.who.hue-${hue}`, null, name));
     this.element = h(
       "section.pane.together",
@@ -39,8 +39,8 @@ export class Merged {
       tools.element,
       box.element,
     );
-    box.element.style.setProperty("--who", String(Math.min(LONGEST, Math.max(...taskIds.map(({ length }) => length)))));
-    this.#ends = taskIds.map((taskId) => app.watch.listen(taskId, () => box.changed(this.#log.take())));
+    box.element.style.setProperty("--who", String(Math.min(LONGEST, Math.max(...tasks.map(({ name }) => name.length)))));
+    this.#ends = this.#taskIds.map((taskId) => app.watch.listen(taskId, () => box.changed(this.#log.take())));
   }
 
   element;

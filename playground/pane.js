@@ -13,7 +13,7 @@ export function buildPane(app, taskId, tools, lines, leave) {
     action: h("span.pane-action"),
     buttons: h("span.buttons"),
     save: iconButton("save", "Download the log"),
-    size: iconButton("grow", "Only this output", null, { key: "M" }),
+    size: iconButton("grow", "Only this output", null, { key: "M", kind: "quiet.only" }),
     close: iconButton("close", "Close this output", null, { key: "Escape" }),
     banner: h("p.banner", { hidden: true }, icon("bad"), h("span")),
     input: new InputLine(app, taskId, leave),
@@ -21,6 +21,7 @@ export function buildPane(app, taskId, tools, lines, leave) {
   parts.state = h("span.state", null, icon("dots"), parts.word);
   const { state, action, exit, buttons, save, size, close, banner } = parts;
   const name = h("h3", { id: title, title: taskId }, taskId);
+  parts.name = name;
   const element = h(
     "section.pane",
     { "aria-labelledby": title },

@@ -3,6 +3,7 @@
 import { fill, h, iconButton, named } from "./dom.js";
 import { addressedLine } from "./lineaddress.js";
 import { Merged } from "./merged.js";
+import { calledOf, shortId } from "./names.js";
 import { say } from "./notices.js";
 import { onRoute } from "./router.js";
 import { recall, remember } from "./prefs.js";
@@ -154,7 +155,7 @@ export class Panes {
     document.getElementById("frame").classList.toggle("grown", this.#grown !== "");
     this.#choices.forEach((button, at) => button.setAttribute("aria-pressed", String(LAYOUTS[at][0] === layout)));
     if (layout === "together" && !this.#merged) {
-      this.#merged = new Merged(this.#app, [...this.#viewers.keys()], () => this.#grow("together"));
+      this.#merged = new Merged(this.#app, [...this.#viewers.keys()].map((id) => ({ id, name: this.#called(id) })), () => this.#grow("together"));
       this.#list.append(this.#merged.element);
     } else if (layout !== "together") {
       this.#merged?.destroy();
@@ -170,18 +171,23 @@ export class Panes {
 
   // One for each output: leads to it, and says how its task is.
   #showTabs() {
-    const key = JSON.stringify([...this.#viewers.keys()].map((id) => [id, this.#app.store.tasks.get(id)?.status, this.#grown]));
+    const key = JSON.stringify([...this.#viewers.keys()].map((id) => [this.#called(id), this.#app.store.tasks.get(id)?.status, this.#grown]));
     if (this.#tabs.shown === key || this.#viewers.size < 2) return;
     this.#tabs.shown = key;
     fill(
       this.#tabs,
       [...this.#viewers.keys()].map((taskId, hue) => {
         const status = this.#app.store.tasks.get(taskId)?.status ?? "unknown";
-        const tab = h(`button.pane-tab.hue-${hue}`, { type: "button", title: `${taskId}: ${status}`, "aria-pressed": String(taskId === this.#grown) }, h(`span.dot.state.s-${status}`), named(taskId));
+        const tab = h(`button.pane-tab.hue-${hue}`, { type: "button", title: `${taskId}: ${status}`, "aria-pressed": String(taskId === this.#grown) }, h(`span.dot.state.s-${status}`), named(this.#called(taskId)));
         tab.addEventListener("click", () => this.#pick(taskId));
         return tab;
       }),
     );
+  }
+
+  #called(taskId) {
+    const task = this.#app.store.tasks.get(taskId);
+    return task ? calledOf(this.#app.store, task) : shortId(taskId);
   }
 
   #pick(taskId) {

@@ -2,6 +2,7 @@
 
 import { fill, h, icon, iconButton, named } from "./dom.js";
 import { bytes, exactly, moment, paramsText } from "./format.js";
+import { besidesOf, calledOf, shortId } from "./names.js";
 import { byOf, exitOf, lastedOf, statusOf } from "./runwords.js";
 
 export class RunHead {
@@ -38,12 +39,12 @@ export class RunHead {
   /** Of this task, as long as no more is known. */
   begin(taskId) {
     this.#live.hidden = true;
-    fill(this.#title, named(taskId));
+    fill(this.#title, named(shortId(taskId)));
     for (const each of [this.#status, this.#action, this.#facts]) fill(each);
   }
 
-  /** Show a run; `now`: the server's time in ms. */
-  show(run, now) {
+  /** Show a run; `now`: the server's time in ms; `store`: knows its action. */
+  show(run, now, store) {
     const ran = lastedOf(run, now);
     const params = paramsText(run.params);
     const running = run.status === "running";
@@ -57,8 +58,8 @@ export class RunHead {
     ].filter(([first = ""]) => first !== "");
     this.#live.hidden = !running;
     fill(this.#status, statusOf(run));
-    fill(this.#title, named(run.task_id), h("span.number", null, ` #${run.number}`));
-    fill(this.#action, run.action);
+    fill(this.#title, named(calledOf(store, run)), h("span.number", null, ` #${run.number}`));
+    fill(this.#action, besidesOf(store, run));
     fill(
       this.#facts,
       facts.map((fact) => h("span", null, fact)),

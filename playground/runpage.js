@@ -281,7 +281,7 @@ export class RunPage {
 
   #showHead() {
     const { started, ended } = this.run;
-    this.#head.show(this.run, this.#app.link.now);
+    this.#head.show(this.run, this.#app.link.now, this.#app.store);
     this.#tools.menu.showTimes(Date.parse(started), ended ? Date.parse(ended) : 0);
   }
 
