@@ -66,6 +66,7 @@ OPERATIONS = (
     ),
     Operation("POST", "/tasks/{task_id}/reset", protocol.Reset, "Reset an errored task", simply),
     Operation("POST", "/tasks/{task_id}/restart", protocol.Restart, "Stop a task and start it again", simply),
+    Operation("POST", "/tasks/{task_id}/forget", protocol.Forget, "Forget a task that is over", simply),
     Operation("POST", "/tasks/{task_id}/signal", protocol.Signal, "Send a task a signal", simply),
     Operation("POST", "/tasks/{task_id}/input", protocol.Input, "Give a task something to read", simply),
     Operation("POST", "/tasks/{task_id}/pause", protocol.Pause, "Pause a task's schedules", simply),

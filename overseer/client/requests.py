@@ -69,6 +69,15 @@ class Requests:
             raise ClientError(f"the server answered {answer.type} instead of started")
         return answer
 
+    def forget(self, task_id: TaskId, *, timeout: Seconds | None = None) -> None:
+        """Take a task that is over off the server's list. Its history and its log are kept.
+
+        Raises:
+            RefusedError: it is not over.
+        """
+        request = protocol.Forget(id=self._router.new_id(), task_id=task_id_of(task_id))
+        self._expect(protocol.Forgotten, [request], timeout)
+
     def signal(self, task_id: TaskId, signal: str | int, *, timeout: Seconds | None = None) -> None:
         """Send a signal, by name (``HUP``, ``SIGHUP``) or number, to a running task's process group."""
         request = protocol.Signal(

@@ -66,6 +66,7 @@ from overseer.protocol.replies import (
 from overseer.protocol.requests import (
     REQUESTS,
     Describe,
+    Forget,
     GraphRequest,
     Input,
     List,
@@ -158,6 +159,7 @@ __all__ = [
     "ExcessConfig",
     "Exited",
     "FollowUp",
+    "Forget",
     "Forgotten",
     "Gap",
     "GlobalMetrics",

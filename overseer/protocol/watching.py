@@ -44,9 +44,12 @@ class Changed(TaskEvent):
 
 @event("forgotten", Delivery.WATCHERS)
 class Forgotten(TaskEvent):
-    """There is no task of this id any more: it was over long ago, has made room for a new one, left its queue
-    without a run, or could not be started."""
+    """There is no task of this id any more: it was over long ago, a client had it forgotten, it has made room
+    for a new one, left its queue without a run, or could not be started."""
 
+    id: str = field(
+        TEXT, "The request's; absent: it comes to those who watch", default="", omit=True, kw_only=True
+    )
     task_id: str = field(TASK_ID, "The task")
     ts: datetime = field(TIMESTAMP, "When it happened")
     error: str = field(TEXT, "Why it could not be started", default="", omit=True)
