@@ -127,6 +127,7 @@ from overseer.protocol.words import (
     ORDERS,
     RUN_STATUS,
     SKIP_REASON,
+    STATUS,
 )
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.objects import to_plain
@@ -143,6 +144,7 @@ __all__ = [
     "REQUESTS",
     "RUN_STATUS",
     "SKIP_REASON",
+    "STATUS",
     "SUCCESS_CODES",
     "ActionInfo",
     "ActionMetrics",
