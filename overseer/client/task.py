@@ -112,7 +112,7 @@ class Task:
 
         Raises:
             ReplyTimeoutError: nothing came for so long.
-            TaskGoneError: it is no longer possible to know how the task ended.
+            TaskGoneError: how the task ended can no longer be found out.
             ConnectionLostError: the connection is lost for good.
         """
         for item in self._items(seconds_of(timeout)):

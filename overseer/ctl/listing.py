@@ -159,11 +159,17 @@ def _then_lines(then: Then) -> list[str]:
     ]
 
 
+_SHOWN = ("title", "icon", "group", "confirm")
+
+
 def action_lines(action: ActionInfo) -> list[str]:
     """One action in full."""
     lines = [f"{name_of(action.name)} ({plain(action.type)})"]
     if action.description:
         lines.append(f"  {plain(action.description)}")
+    lines += [f"  {key}: {plain(text)}" for key in _SHOWN if (text := getattr(action, key))]
+    if action.hidden:
+        lines.append("  the page does not offer it")
     for name, spec in action.params.items():
         lines += _param_lines(name, spec or ParamSpec())
     if action.dedupe_key:

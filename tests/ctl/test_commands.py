@@ -13,7 +13,7 @@ from tests.ctl.conftest import ACTIONS, Ctl
 from tests.faults.support import wait_until
 from tests.harness import Daemon, shell
 
-WAIT_S = 10.0
+WAIT_S = 30
 _ENDED = r"overseerctl: {}: exited with 0 after [\d.]+m?s\n"
 
 

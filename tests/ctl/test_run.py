@@ -22,7 +22,7 @@ import pytest
 from overseer.ctl.status import rounded
 from tests.harness import ROOT, Daemon, shell
 
-LIMIT_S = 20
+LIMIT_S = 30
 ACTIONS = {
     "both": shell("echo to stdout; echo to stderr >&2"),
     "exit": shell("exit [[.code]]", config={"parameters": {"code": {"validate": "int(value) < 256"}}}),
