@@ -138,7 +138,7 @@ def test_the_policy_lets_nothing_inline_run(context: BrowserContext, daemon: Dae
         page.goto(f"http://{daemon.address}/")
         with pytest.raises(Error, match="TrustedHTML"):
             page.evaluate("document.body.innerHTML = '<b>x</b>'")
-    with urllib.request.urlopen(f"http://{daemon.address}/", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{daemon.address}/", timeout=30) as answer:
         policy = answer.headers["Content-Security-Policy"]
         assert answer.headers["Cache-Control"] == "no-cache"
         tag = answer.headers["ETag"]
@@ -146,7 +146,7 @@ def test_the_policy_lets_nothing_inline_run(context: BrowserContext, daemon: Dae
     assert "unsafe" not in policy
     again = urllib.request.Request(f"http://{daemon.address}/", headers={"If-None-Match": tag})
     with pytest.raises(urllib.error.HTTPError) as unchanged:
-        urllib.request.urlopen(again, timeout=10)
+        urllib.request.urlopen(again, timeout=30)
     unchanged.value.close()
     assert unchanged.value.code == 304
 
