@@ -54,7 +54,10 @@ export class Runs {
 
   /** Load the current runs. `anew`: the query has changed, so the list begins at its top. */
   load({ anew = false } = {}) {
-    if (anew) this.element.scrollTop = 0;
+    if (anew) {
+      this.element.scrollTop = 0;
+      this.#next = ""; // older ones of another query
+    }
     return this.#load("", { again: !anew });
   }
 
