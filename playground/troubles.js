@@ -4,7 +4,7 @@
 import { fill, h, iconButton, setText } from "./dom.js";
 import { nameOf, idOf } from "./names.js";
 import { runOf } from "./lastruns.js";
-import { exitOf, statusOf } from "./runwords.js";
+import { exitOf, runAddress, statusOf } from "./runwords.js";
 import { addressOf } from "./router.js";
 import { perform } from "./taskactions.js";
 import { allowed } from "./auth.js";
@@ -99,7 +99,7 @@ export class Troubles {
 
   #row(run) {
     const { store, link } = this.#app;
-    const href = run.run_id ? addressOf("history", [run.task_id, run.run_id]) : addressOf("tasks", [run.task_id]);
+    const href = run.run_id ? runAddress(run) : addressOf("tasks", [run.task_id]);
     const why = h("span.why", null, reasonOf(run));
     const word = h("code.word", null);
     setText(word, run.word);

@@ -38,7 +38,7 @@ def findings(page: Page) -> list[str]:
 
 def judge(page: Page, where: str) -> None:
     for scheme in SCHEMES:
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
         assert findings(page) == [], (where, scheme)
 
 
