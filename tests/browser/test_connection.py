@@ -236,14 +236,13 @@ def test_a_server_that_comes_back_is_found_while_questions_to_it_still_hang(
 
 def test_a_link_to_a_task_passes_the_sign_in(context: BrowserContext) -> None:
     tokens = [{"name": "boss", "token": "a-token-for-everything", "role": "admin"}]
+    tasks = {"the one": {"action": "sleep", "autostart": True}}
     with (
-        Daemon(auth={"tokens": tokens}, actions=ACTIONS) as daemon,
-        WsClient(daemon.address, f"/ws?token={tokens[0]['token']}") as client,
+        Daemon(auth={"tokens": tokens}, actions=ACTIONS, tasks=tasks) as daemon,
         watched(context, "401") as page,
     ):
-        client.run("greet", task_id="the one", params={"name": "you"})
         page.goto(f"http://{daemon.address}/#tasks/the%20one")
         page.get_by_label("Token").fill("a-token-for-everything")
         page.keyboard.press("Enter")
-        expect(page.get_by_label("The selected task")).to_contain_text("hello you")
+        expect(page.get_by_label("The selected task")).to_contain_text("ready")
         assert page.url.endswith("#tasks/the%20one")

@@ -101,7 +101,7 @@ def test_one_press_starts_what_needs_nothing_and_the_tile_shows_how_it_went(
 
 def test_what_needs_something_opens_its_form(home: Page) -> None:
     tile(home, "rename").get_by_role("button", name="Start rename").click()
-    expect(home.get_by_label("name")).to_be_focused()
+    expect(home.get_by_role("textbox", name="name")).to_be_focused()
     home.go_back()
     expect(tile(home, "rename")).to_be_visible()
 
