@@ -165,7 +165,7 @@ def test_whoever_is_gone_is_told_nothing_until_it_is_enabled_again(
     storage.wait("over b 0")
     outbox.put(notice("c"))
     assert (outbox.failed, outbox.waiting, outbox.disabled) == (3, 0, 1)
-    assert "channel ops is told nothing any more, until a reload or restart: because" in caplog.text
+    assert "channel ops is disabled until a reload or restart: because" in caplog.text
     outbox.enable(["ops"])
     outbox.put(notice("d"))
     storage.wait("over d 0")

@@ -186,7 +186,7 @@ def test_a_receiver_that_was_down_is_told_when_it_is_up_again() -> None:
         assert "overseer_notices_pending 1.0" in get(daemon, "/metrics")[2]
         with Receiver(port) as receiver:
             receiver.wait(1)  # two seconds after the first attempt
-            daemon.wait_stderr("channel ops is told notices again")
+            daemon.wait_stderr("channel ops accepts notices again")
             assert "overseer_notices_sent_total 1.0" in get(daemon, "/metrics")[2]
 
 
@@ -194,7 +194,7 @@ def test_one_that_says_410_is_told_nothing_until_a_reload(receiver: Receiver) ->
     receiver.answer = 410
     with serve(receiver) as (daemon, client):
         fail(client, "a")
-        daemon.wait_stderr("ops is told nothing any more, until a reload or restart: 127.0.0.1 answers 410")
+        daemon.wait_stderr("ops is disabled until a reload or restart: 127.0.0.1 answers 410")
         fail(client, "b")
         receiver.answer = 204
         assert client.request("reload")["type"] == "reloaded"
