@@ -120,7 +120,7 @@ def _with(arguments: list[str], tmp_path: Path, *options: str) -> subprocess.Com
     config = tmp_path / "c.yaml"
     config.write_text("listen: 127.0.0.1:0\nactions: {a: {type: exec, config: {entrypoint: 'true'}}}\n")
     program = [sys.executable, str(ROOT / "sticky_overseer.py"), "--config", str(config), *options]
-    return subprocess.run([*arguments, *program], capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run([*arguments, *program], capture_output=True, text=True, timeout=90, check=False)
 
 
 def test_without_proc_it_says_what_that_means(tmp_path: Path) -> None:
