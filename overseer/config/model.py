@@ -101,9 +101,11 @@ class LimitsConfig:
         default=2**30,
     )
     requests_per_second: int = field(
-        COUNT, "How many requests a client may send in a second; more are refused. 0: unlimited.",
+        COUNT,
+        "How many requests a client may send in a second; more are refused. By HTTP, a client is a token's name "
+        "or, without tokens, an address. 0: unlimited.",
         default=0,
-    )  # fmt: skip
+    )
 
     def message_limits(self) -> MessageLimits:
         """The bounds that the parser of requests keeps."""
