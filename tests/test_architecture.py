@@ -46,6 +46,7 @@ _ORDER = (
     "daemon",
     "client",
     "ctl",
+    "testing",  # for drivers' authors; nothing imports it
 )
 # The client's side knows the server through the wire alone.
 _ONLY = {

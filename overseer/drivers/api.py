@@ -36,6 +36,7 @@ __all__ = [
     "ServiceHandler",
     "TaskSubmitter",
     "build_action_handlers",
+    "create_handler",
     "describe_action",
     "driver_failure",
     "list_handlers",
@@ -213,7 +214,7 @@ def build_action_handlers(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConfigWarning)
             try:
-                handlers[name] = _create(factory, config, name)
+                handlers[name] = create_handler(factory, config, name)
             except ConfigError as error:
                 placed = config.placed(error, "actions", name, "config")
                 errors += placed.errors if isinstance(placed, ConfigErrors) else [placed]
@@ -232,8 +233,12 @@ def build_action_handlers(
     return MappingProxyType(handlers)
 
 
-def _create(factory: ActionHandlerFactory, config: Config, name: str) -> ActionHandler:
-    """Have the factory create an action's handler; whatever it raises becomes a ConfigError."""
+def create_handler(factory: ActionHandlerFactory, config: Config, name: str) -> ActionHandler:
+    """Have the factory create the handler of an action in the configuration.
+
+    Raises:
+        ConfigError: whatever the driver raises; its path is relative to the action's ``config``.
+    """
     action = config.actions[name]
     try:
         offered = {"templates": config.templates, "secrets": tuple(config.secrets)}

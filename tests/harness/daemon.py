@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from overseer.testing.leaks import processes_with, wait_for_exit
 from tests.harness.client import StdioClient, WsClient
-from tests.harness.leaks import wait_for_exit
 
 __all__ = ["ROOT", "Daemon", "marked_processes", "shell"]
 
@@ -213,16 +213,7 @@ class Daemon:
 
 def marked_processes(marker: str) -> dict[int, str]:
     """The live processes with this test marker in their environment: pid to command line."""
-    wanted = f"{MARKER}={marker}".encode()
-    found = {}
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            if wanted in (path / "environ").read_bytes().split(b"\0"):
-                command = (path / "cmdline").read_bytes().replace(b"\0", b" ").strip()
-                found[int(path.name)] = command.decode("utf-8", "replace")
-        except OSError:
-            continue  # gone meanwhile, or a zombie, or not ours
-    return found
+    return processes_with(MARKER, marker)
 
 
 def run_program(

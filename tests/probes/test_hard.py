@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from overseer.testing.leaks import wait_for_exit
 from tests.faults.support import wait_until
 from tests.harness import Daemon, shell
-from tests.harness.leaks import wait_for_exit
 from tests.probes.targets import Target
 from tests.probes.test_ready import begin
 

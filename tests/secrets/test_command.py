@@ -11,7 +11,7 @@ from overseer.errors import SpawnError
 from overseer.process import registry
 from overseer.secrets import command
 from overseer.secrets.command import MOST, output_of
-from tests.harness.leaks import Snapshot
+from overseer.testing.leaks import Snapshot
 from tests.workers.support import gone
 
 
