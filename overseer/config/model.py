@@ -102,8 +102,8 @@ class LimitsConfig:
     )
     requests_per_second: int = field(
         COUNT,
-        "How many requests a client may send in a second; more are refused. By HTTP, a client is a token's name "
-        "or, without tokens, an address. 0: unlimited.",
+        "How many requests a client may send in a second; more are refused. By HTTP, a client is a token's "
+        "name or, without tokens, an address. 0: unlimited.",
         default=0,
     )
 
