@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -30,6 +29,7 @@ from overseer.schema.nodes import Node, line_of
 from overseer.schema.objects import ListOf, MapOf, Object, or_null
 from overseer.schema.quantities import COUNT, SECONDS, ExitCodes, Integer, Seconds, Size
 from overseer.schema.types import BOOLEAN, TEXT, Choice, Document, Json, Signal, Text, TextList
+from overseer.util.hashes import sha256
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ class ActionConfig:
             if getattr(self, each.name) != each.default
         }
         plain = json.dumps(said, default=repr, sort_keys=True)
-        return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:12]
+        return sha256(plain.encode("utf-8", "replace")).hexdigest()[:12]
 
 
 def _action(read: ActionConfig, location: Location) -> ActionConfig:
