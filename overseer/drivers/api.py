@@ -26,6 +26,7 @@ from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from overseer.config import Config, ConfigErrors
+from overseer.config.presentation import PRESENTED
 from overseer.errors import ConfigError, ConfigWarning, OverseerError, UnknownKeyWarning
 from overseer.protocol import ActionInfo, ParamChoice, ParamSpec, PoolConfig, RetryPolicy
 from overseer.workers.base import Worker, WorkerCallbacks
@@ -295,6 +296,7 @@ def describe_action(config: Config, name: str, handler: ActionHandler) -> Action
         then=None if action.then is None else action.then.described,
         ready="" if action.ready is None else action.ready.described,
         health="" if action.health is None else action.health.described,
+        **{key: getattr(action, key) for key in PRESENTED},
     )
 
 

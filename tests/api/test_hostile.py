@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.conftest import Http
-from tests.harness import Daemon, shell
+from tests.harness import Daemon, allowed, shell
 
 ACTIONS = {"flood": shell("while :; do seq 1000; done"), "sleep": shell("echo up; exec sleep 1000"),
            "true": shell("true")}  # fmt: skip
@@ -93,7 +93,7 @@ def test_half_a_request_is_answered_in_time(daemon: Daemon, sent: bytes, status:
         with suppress(ConnectionError):
             connection.sendall(sent)
         answer = read_all(connection)
-        assert time.monotonic() - begun < HANDSHAKE_S + 6
+        assert time.monotonic() - begun < allowed(HANDSHAKE_S + 6)
     assert not answer or answer.split()[1] == status
 
 
@@ -102,7 +102,7 @@ def test_half_a_body_is_answered_in_time(daemon: Daemon) -> None:
         begun = time.monotonic()
         connection.sendall(_POST + b"Content-Length: 10\r\n\r\n{")
         assert read_all(connection).split()[1] == b"408"
-        assert time.monotonic() - begun < HANDSHAKE_S + 6
+        assert time.monotonic() - begun < allowed(HANDSHAKE_S + 6)
 
 
 def test_many_slow_requests_hold_nobody_up_and_are_cut_off(daemon: Daemon) -> None:
@@ -168,7 +168,7 @@ def test_who_no_longer_waits_is_let_go_also_while_much_is_written(daemon: Daemon
         for path in starts:  # the same start again, which waits for the end of the first
             head = f"POST /api/v1{path}?wait=600 HTTP/1.1\r\nHost: x\r\nIdempotency-Key: {path}\r\n\r\n"
             stack.enter_context(connect(daemon)).sendall(head.encode())
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while threads(daemon) < before + 2:
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -185,6 +185,6 @@ def test_a_reader_that_lags_is_told_what_it_has_missed(daemon: Daemon, accept: s
         begun = time.monotonic()
         while (b'"type":"gap"' not in response.readline()) and time.monotonic() - begun < 20:
             pass
-        assert time.monotonic() - begun < 20
+        assert time.monotonic() - begun < allowed(20)
         response.close()
     http("DELETE", f"/tasks/{accept.partition('/')[2]}?wait=10")

@@ -27,7 +27,7 @@ from tests.client.proxy import Proxy
 from tests.faults.support import wait_until
 from tests.harness import Daemon
 
-WAIT_S = 15.0
+WAIT_S = 30
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ from tests.harness.daemon import MARKER
 __all__ = ["Block", "Session", "blocks_of"]
 
 _BLOCK = re.compile(r"(?:^<!-- ([^\n]*) -->\n)?^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_LIMIT_S = 30
+_LIMIT_S = 60
 _STAND_INS = ("sudo", "systemctl", "journalctl", "docker")
 _MAKE = """\
 #!/bin/sh

@@ -151,7 +151,7 @@ def faulty_daemon() -> Iterator[Daemon]:
     try:
         yield daemon
         daemon.process.send_signal(signal.SIGTERM)
-        assert daemon.process.wait(10) == 0, daemon.stderr
+        assert daemon.process.wait(30) == 0, daemon.stderr
         assert not daemon.processes()
     finally:
         daemon.kill()
@@ -177,7 +177,7 @@ def _connected(daemon: Daemon) -> Iterator[WsClient]:
 
 
 def run_python(
-    *arguments: str, cwd: Path, path: str = "", timeout: float = 20, **environment: str
+    *arguments: str, cwd: Path, path: str = "", timeout: float = 60, **environment: str
 ) -> tuple[int, str, str]:
     """Run a program with the plugin importable: its status, stdout, stderr."""
     done = subprocess.run(

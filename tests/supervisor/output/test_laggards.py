@@ -92,7 +92,7 @@ class _Scene:
 
     def read_until(self, over: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
         messages: list[dict[str, Any]] = []
-        deadline = time.monotonic() + 20.0
+        deadline = time.monotonic() + 30
         while not over(messages):
             assert time.monotonic() < deadline, messages[-3:]
             messages += self.outbox.read()
