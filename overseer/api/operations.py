@@ -72,6 +72,8 @@ OPERATIONS = (
               shows=(protocol.Started,)),
     Operation("restart_task", "POST", "/tasks/{task_id}/restart", protocol.Restart,
               "Stop a task and start it again", simply, shows=(protocol.Started, protocol.Queued)),
+    Operation("forget_task", "POST", "/tasks/{task_id}/forget", protocol.Forget,
+              "Forget a task that is over", simply, shows=(protocol.Forgotten,)),
     Operation("signal_task", "POST", "/tasks/{task_id}/signal", protocol.Signal, "Send a task a signal",
               simply, shows=(protocol.Signaled,)),
     Operation("give_task_input", "POST", "/tasks/{task_id}/input", protocol.Input,

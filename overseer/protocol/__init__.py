@@ -66,6 +66,7 @@ from overseer.protocol.replies import (
 from overseer.protocol.requests import (
     REQUESTS,
     Describe,
+    Forget,
     GraphRequest,
     Input,
     List,
@@ -126,6 +127,7 @@ from overseer.protocol.words import (
     ORDERS,
     RUN_STATUS,
     SKIP_REASON,
+    STATUS,
 )
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.objects import to_plain
@@ -142,6 +144,7 @@ __all__ = [
     "REQUESTS",
     "RUN_STATUS",
     "SKIP_REASON",
+    "STATUS",
     "SUCCESS_CODES",
     "ActionInfo",
     "ActionMetrics",
@@ -158,6 +161,7 @@ __all__ = [
     "ExcessConfig",
     "Exited",
     "FollowUp",
+    "Forget",
     "Forgotten",
     "Gap",
     "GlobalMetrics",

@@ -44,9 +44,12 @@ class Changed(TaskEvent):
 
 @event("forgotten", Delivery.WATCHERS)
 class Forgotten(TaskEvent):
-    """The task is gone: it ended long ago, a new one took its id, it left its queue without a run, or it
-    could not be started."""
+    """The task is gone: it ended long ago, a client had it forgotten, a new one took its id, it left its
+    queue without a run, or it could not be started."""
 
+    id: str = field(
+        TEXT, "The request's; absent: it comes to those who watch", default="", omit=True, kw_only=True
+    )
     task_id: str = field(TASK_ID, "The task")
     ts: datetime = field(TIMESTAMP, "When it happened")
     error: str = field(TEXT, "Why it could not be started", default="", omit=True)

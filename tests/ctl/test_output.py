@@ -19,7 +19,7 @@ LIMIT_S = 30
 COMMANDS = {
     "list": (), "actions": (), "pool": (), "metrics": (), "check": (), "top": (), "stop": ("over", "--json"),
     "replay": ("over",), "tail": ("over",), "wait": ("over", "--json"), "completion": ("bash",),
-    "reload": ("--json",), "purge": ("--all",), "--help": (), "run": ("--help",),
+    "reload": ("--json",), "purge": ("--all", "--yes"), "--help": (), "run": ("--help",),
 }  # fmt: skip
 
 

@@ -186,6 +186,7 @@ def test_there_is_an_operation_for_every_request(manifest: dict[str, Any]) -> No
         "give_task_input",
         "resize_task",
         "restart_task",
+        "forget_task",
         "list_tasks",
         "show_graph",
         "list_schedules",
@@ -233,7 +234,7 @@ def test_openapi_has_its_frame() -> None:
     assert built["swagger"] == "2.0"
     assert built["info"] == {"title": "recorder", "description": "Records", "version": "1.2.3"}
     assert list(built["paths"]) == ["/ws"]
-    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 28
+    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 29
 
 
 def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[str, dict[str, Any]]) -> None:
@@ -253,6 +254,7 @@ def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[s
         "ws-reload",
         "ws-signal",
         "ws-restart",
+        "ws-forget",
         "ws-input",
         "ws-usage",
         "ws-resize",
