@@ -264,7 +264,7 @@ export class Watch {
     seat.log.endPartials();
     if (!event.restart_of) seat.fresh = true;
     const pid = event.pid ? `, pid ${event.pid}` : "";
-    seat.log.addNote(KIND.note, `${event.restart_of ? "started again" : "started"}${pid}`, event.ts);
+    seat.log.addNote(KIND.begun, `${event.restart_of ? "started again" : "started"}${pid}`, event.ts);
   }
 
   #exited(seat, event) {
@@ -279,7 +279,7 @@ export class Watch {
     const after = event.reason ? ` after ${exactly(event.duration_ms)}` : "";
     const why = WHY[event.reason] ?? (event.intentional ? ", as requested" : "");
     const fine = event.intentional || (event.exit_code === 0 && !["timeout", "unhealthy"].includes(event.reason));
-    seat.log.addNote(fine ? KIND.note : KIND.bad, how + after + why, event.ts);
+    seat.log.addNote(fine ? KIND.ended : KIND.broke, how + after + why, event.ts);
   }
 }
 

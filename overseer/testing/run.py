@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 import threading
 import time
@@ -22,8 +23,10 @@ from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbac
 
 __all__ = ["AT_ONCE_S", "Run", "called"]
 
+_log = logging.getLogger(__name__)
+
 AT_ONCE_S = 3.0  # what happens "at once" takes milliseconds; this is for a machine with other things to do
-_SETTLE_S = 0.05  # in which an end that is told twice would be heard
+_SETTLE_S = 0.02  # in which an end that is told twice would be heard
 _SHOWN = 5  # lines shown of what came
 
 
@@ -168,9 +171,10 @@ class Run:
         stopper = _Call(lambda: self.worker.stop(grace))
         self._stoppers.append(stopper)
         stopper.start()
-        stopper.join(AT_ONCE_S)
+        within = min(AT_ONCE_S, self._patience)
+        stopper.join(within)
         if stopper.is_alive():
-            raise Broken(contract.STOP, f"stop() had not returned after {AT_ONCE_S:g} s; {self}")
+            raise Broken(contract.STOP, f"stop() had not returned after {within:g} s; {self}")
         if stopper.error is not None:
             raise Broken(contract.STOP, f"stop() raised {stopper.error!r}; {self}")
 
@@ -216,9 +220,12 @@ class Run:
         for worker in self.context.workers if self._worker is None else [self._worker]:
             if not self.exits:
                 self.asked_to_stop = True
-                worker.stop(0.0)
-                if self._worker is not None:
-                    worker.wait(self._patience)
+                try:
+                    worker.stop(0.0)
+                    if self._worker is not None:
+                        worker.wait(self._patience)
+                except Exception:
+                    _log.exception("the driver failed to end a run")
 
     def __str__(self) -> str:
         with self._changed:

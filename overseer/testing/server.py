@@ -83,7 +83,7 @@ class Server:
         self._service: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        self._marker, self._before = uuid.uuid4().hex, os.environ.get(MARKER)
+        self._marker = uuid.uuid4().hex
         os.environ[MARKER] = self._marker
         if isinstance(self.handler, ServiceHandler):
             self._service = threading.Thread(target=self._serve, args=(self.handler,), daemon=True)
@@ -96,14 +96,12 @@ class Server:
                 run.end()
         finally:
             self._stop_service.set()
-            if self._before is None:
-                del os.environ[MARKER]
-            else:
-                os.environ[MARKER] = self._before
+            os.environ.pop(MARKER, None)
         if self._service is not None:
-            self._service.join(_SERVICE_S)
+            within = min(_SERVICE_S, self._patience)
+            self._service.join(within)
             if self._service.is_alive() and kind is None:
-                seen = f"run_service() had not returned {_SERVICE_S:g} s after stop was set"
+                seen = f"run_service() had not returned {within:g} s after stop was set"
                 raise Broken(contract.SERVICE, seen)
 
     def _serve(self, handler: ServiceHandler) -> None:

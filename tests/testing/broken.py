@@ -145,7 +145,7 @@ class _WithALock(Handler):
         return super().start(task_id, params, self.locked(callbacks))
 
 
-@breaks(contract.AT_ONCE, "a_callback_that_blocks_holds_up_no_other_call")
+@breaks(contract.AT_ONCE, "a_callback_that_blocks_holds_up_no_other_call", waits=True)
 class DescribesUnderALock(_WithALock):
     def describe(self) -> overseer.ActionInfo:
         with self.lock:
@@ -350,7 +350,7 @@ class SaysItTwice(OwnWorker):
 @breaks(contract.ORDER, "a_large_output_arrives_whole_and_in_order")
 class LosesALineInMany(OwnWorker):
     def write(self, *lines: str, truncated: bool = False) -> None:
-        if not lines[0].endswith("40000"):
+        if not lines[0].endswith("9999"):
             super().write(*lines, truncated=truncated)
 
 
@@ -633,7 +633,7 @@ class HidesItsDeath(OwnWorker):
 # Stops
 
 
-@breaks(contract.STOP, "a_stop_does_not_wait_for_a_callback")
+@breaks(contract.STOP, "a_stop_does_not_wait_for_a_callback", waits=True)
 class WaitsForItsEnd(OwnWorker):
     def stop(self, grace: float | None = None) -> None:
         super().stop(grace)
@@ -651,7 +651,7 @@ class StopsUnderALock(OwnWorker):
             super().deliver(batch)
 
     def stop(self, grace: float | None = None) -> None:
-        if self.mine.acquire(timeout=5):
+        if self.mine.acquire(timeout=6):
             self.mine.release()
         super().stop(grace)
 
@@ -744,7 +744,7 @@ class HeedsTheLastStop(OwnWorker):
         super().give_up()
 
 
-@breaks(contract.HELD_UP, "a_stop_gives_up_on_a_callback_that_does_not_return")
+@breaks(contract.HELD_UP, "a_stop_gives_up_on_a_callback_that_does_not_return", waits=True)
 class WaitsToBeHeard(OwnWorker):
     held_up = 20.0
 
@@ -804,7 +804,7 @@ class _Service(Handler, overseer.ServiceHandler):
     pass
 
 
-@breaks(contract.SERVICE, "a_service_ends_when_it_is_told_to")
+@breaks(contract.SERVICE, "a_service_ends_when_it_is_told_to", waits=True)
 class ServesOn(_Service):
     def run_service(self, stop: threading.Event, submitter: overseer.TaskSubmitter) -> None:
         _never.wait(30)

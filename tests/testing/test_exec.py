@@ -6,13 +6,22 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytest
+
 import overseer.drivers.exec
+import overseer.workers.os_process
 from overseer.testing import DriverContract, Script
 
 _COUNT = "import sys\nfor n in range(int(sys.argv[1])): print(str(n + 1).zfill(int(sys.argv[2])))"
 
 
 class TestExec(DriverContract):
+    held_up = 0.5
+
+    @pytest.fixture(autouse=True)
+    def _sooner(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(overseer.workers.os_process, "_READ_OUT_S", self.held_up)
+
     def driver(self) -> overseer.drivers.exec.ExecFactory:
         return overseer.drivers.exec.ExecFactory()
 

@@ -13,7 +13,9 @@ from overseer.testing.run import AT_ONCE_S, Run, called
 from overseer.testing.script import Behaviours, Script
 from overseer.testing.server import Server
 
-__all__ = ["TIMES", "Checks", "expect"]
+__all__ = ["TIMES", "UNKNOWN", "Checks", "expect"]
+
+UNKNOWN = "the driver does not have this behaviour: "
 
 TIMES = 4  # that something is done which must leave nothing: what is made once, and kept, is no leak
 
@@ -32,9 +34,13 @@ class Checks(Behaviours):
         more = {} if script is None else script.config
         return Server(self.driver(), {**self.config(), **more}, self.patience)
 
+    @property
+    def _at_once(self) -> float:
+        return min(AT_ONCE_S, self.patience)
+
     def _given(self, script: Script | None, behaviour: str) -> Script:
         if script is None:
-            pytest.skip(f"the driver does not have this behaviour: {behaviour}")
+            pytest.skip(UNKNOWN + behaviour)
         return script
 
     def _printing(self, *lines: str) -> tuple[Script, list[str]]:
@@ -53,7 +59,7 @@ class Checks(Behaviours):
         for script in (self.prints(["a line"]), self.exits(0), self.runs_until_stopped()):
             if script is not None:
                 return script
-        pytest.skip("the driver has none of these behaviours: prints, exits, runs_until_stopped")
+        pytest.skip(UNKNOWN + "prints, exits, runs_until_stopped")
 
     def _started(self, server: Server, script: Script, **how: Any) -> Run:
         """A run that has printed what it prints at its beginning."""
@@ -63,7 +69,7 @@ class Checks(Behaviours):
 
     def _over(self, run: Run, clause: Clause) -> None:
         """The worker must be over."""
-        within = self.patience + AT_ONCE_S
+        within = self.patience + self._at_once
         over = called(lambda: run.worker.wait(self.patience), clause, "wait()", within)
         expect(over, clause, f"wait({self.patience:g}) was false after the end; {run}")
 

@@ -72,6 +72,6 @@ class EndChecks(Checks):
 
     def test_runs_that_end_leave_nothing(self) -> None:
         script = next((each for each in (self.prints(["a line"]), self.exits(0)) if each is not None), None)
-        script = self._given(script, "prints, or exits")
+        script = self._given(script, "prints, exits")
         with self._server(script) as server:
             self._leaves_nothing(server, "a run", lambda: server.run(script).start().finish())

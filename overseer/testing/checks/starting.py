@@ -16,7 +16,7 @@ from overseer.errors import ConfigError, OverseerError, ValidationError
 from overseer.protocol import ActionInfo, ParamSpec
 from overseer.schema.location import ConfigErrors
 from overseer.testing import contract
-from overseer.testing.checks.base import TIMES, Checks, expect
+from overseer.testing.checks.base import TIMES, UNKNOWN, Checks, expect
 from overseer.testing.contract import Broken
 from overseer.testing.leaks import Snapshot
 from overseer.testing.run import Run, called
@@ -39,7 +39,7 @@ class StartChecks(Checks):
     def test_settings_that_cannot_be_used_are_configuration_errors(self) -> None:
         wrong = self.unusable()
         if not wrong:
-            pytest.skip("unusable() names no settings")
+            pytest.skip(UNKNOWN + "unusable")
         for config, path in wrong:
             try:
                 handler = handler_of(self.driver(), {**self.config(), **config})
@@ -72,7 +72,7 @@ class StartChecks(Checks):
             required = [name for name, spec in params.items() if spec is None or spec.default is None]
             wrong = [*([{}] if required else []), *self.refused()]
             if not wrong:
-                pytest.skip("no parameter is required, and refused() names none")
+                pytest.skip(UNKNOWN + "refused")
             before = Snapshot.take()
             for each in wrong:
                 try:
@@ -221,7 +221,7 @@ class StartChecks(Checks):
                     "wait(0)": lambda: run.worker.wait(0),
                 }
                 for name, call in calls.items():
-                    called(call, contract.AT_ONCE, f"while an on_output blocked, {name}")
+                    called(call, contract.AT_ONCE, f"while an on_output blocked, {name}", self._at_once)
                 server.run(script).start(contract.AT_ONCE).finish(contract.AT_ONCE)
             finally:
                 go_on.set()

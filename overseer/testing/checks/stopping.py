@@ -10,7 +10,7 @@ import pytest
 from overseer.testing import contract
 from overseer.testing.checks.base import Checks, expect
 from overseer.testing.contract import Broken
-from overseer.testing.run import AT_ONCE_S, Run
+from overseer.testing.run import Run
 from overseer.testing.script import Script
 from overseer.workers.base import OutputBatch, Worker
 
@@ -167,7 +167,7 @@ class StopChecks(Checks):
                 run.wait_for_lines(1)
                 run.may_be_held_up = True
                 run.stop()
-                until = time.monotonic() + self.held_up + AT_ONCE_S + _SHORT_S
+                until = time.monotonic() + self.held_up + self._at_once + _SHORT_S
                 while not run.exits and time.monotonic() < until:
                     time.sleep(0.02)
                 if not run.exits:
