@@ -403,7 +403,7 @@ class Config:
         return line_of(self.tree, path)
 
     def placed(self, error: ConfigError, *prefix: str | int) -> ConfigError:
-        """``error``, raised with a path relative to ``prefix``, with file, line and whole path: for a driver's,
+        """``error``, whose path is relative to ``prefix``, with file, line and whole path: for a driver's,
         ``config.placed(error, "actions", name, "config")``. A ConfigErrors stays one."""
         if isinstance(error, ConfigErrors):
             return ConfigErrors([self.placed(each, *prefix) for each in error.errors])
