@@ -12,6 +12,7 @@ from typing import Any
 
 from overseer.auth.origins import check_host_name, check_origin
 from overseer.config.chains import THEN, ThenConfig
+from overseer.config.cluster import DASK
 from overseer.config.exec import EXEC
 from overseer.config.listen import parse_cidrs, parse_listen
 from overseer.config.notices import CHANNEL, NOTIFY, ChannelConfig, NotifyConfig
@@ -221,7 +222,7 @@ def _action(read: ActionConfig, location: Location) -> ActionConfig:
 
 
 class _Action(Object):
-    """An action; editors know the keys of ``config`` where ``exec`` runs it."""
+    """An action; editors know the keys of ``config`` where a driver of ours runs it."""
 
     def from_yaml(self, node: Node, location: Location, **given: Any) -> Any:
         with booleans_of_action(node, location.report):
@@ -231,8 +232,13 @@ class _Action(Object):
 
     def yaml_schema(self) -> Json:
         return super().yaml_schema() | {
-            "if": {"properties": {"type": {"const": "exec"}}},
-            "then": {"properties": {"config": or_null(EXEC.yaml_schema())}},
+            "allOf": [
+                {
+                    "if": {"properties": {"type": {"const": name}}},
+                    "then": {"properties": {"config": or_null(of.yaml_schema())}},
+                }
+                for name, of in (("exec", EXEC), ("dask", DASK))
+            ]
         }
 
 

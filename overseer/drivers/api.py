@@ -47,6 +47,7 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 _ENTRY_POINTS = "overseer.drivers"
+_BUILT_IN = {"exec": "overseer.drivers.exec", "dask": "overseer.drivers.dask"}
 
 
 class ActionHandler(ABC):
@@ -165,7 +166,8 @@ def list_handlers() -> tuple[str, ...]:
 
 
 def load_drivers(wanted: Set[str] | None = None) -> None:
-    """Import the built-in driver and every driver installed under the entry point group ``overseer.drivers``.
+    """Import the built-in drivers that are wanted, and all those of the entry point group
+    ``overseer.drivers``.
 
     An entry point names a module, which registers itself, or a factory. One that fails is skipped with a
     warning; an action that needs it is reported later.
@@ -174,7 +176,9 @@ def load_drivers(wanted: Set[str] | None = None) -> None:
         wanted: the types needed; if all are registered, installed drivers are not searched for.
     """
     global _drivers_loaded
-    importlib.import_module("overseer.drivers.exec")
+    for name, module in _BUILT_IN.items():
+        if wanted is None or name in wanted:
+            importlib.import_module(module)
     if _drivers_loaded or (wanted is not None and _registry.keys() >= wanted):
         return
     _drivers_loaded = True

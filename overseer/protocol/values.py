@@ -279,9 +279,7 @@ class TaskInfo:
         default=(),
         omit=True,
     )
-    host: str = field(
-        TEXT, "The machine of its latest run; absent: the server's own", default="", omit=True
-    )
+    host: str = field(TEXT, "The machine of its latest run; absent: the server's own", default="", omit=True)
     retry_policy: RetryPolicy | None = field(
         Object(RetryPolicy), "The policy it follows", default=None, omit=True
     )

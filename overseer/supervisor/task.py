@@ -243,7 +243,13 @@ class Task:
         self.stream.run = self.runs
 
     def ending_locked(
-        self, exit_code: int, signal: str, *, intentional: bool, ran_out_of_memory: bool = False, lost: bool = False
+        self,
+        exit_code: int,
+        signal: str,
+        *,
+        intentional: bool,
+        ran_out_of_memory: bool = False,
+        lost: bool = False,
     ) -> RunEnding:
         """How the run, which is over, ended; it accepts no more output."""
         assert_held(self.lock)
