@@ -86,6 +86,7 @@ OPERATIONS = (
     ),
     Operation("GET", "/search", protocol.Search, "Lines of logs with a text in them", simply),
     Operation("GET", "/graph", protocol.GraphRequest, "The standing tasks, and what they wait for", simply),
+    Operation("GET", "/cluster", protocol.ClusterRequest, "The clusters that tasks run on", simply),
     Operation("GET", "/schedules", protocol.SchedulesRequest, "When standing tasks start", simply),
     Operation("GET", "/usage", protocol.UsageRequest, "What running tasks use", simply),
     Operation("GET", "/pools", protocol.PoolInfoRequest, "The pool of all tasks", _pool, only=()),

@@ -266,6 +266,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action]:
         help="order of running tasks: the newest (time, the default) or the greediest first",
     )
     add("graph", "show the standing tasks, and what each of them waits for")
+    add("cluster", "show the clusters that tasks run on, and what runs where")
     command = add(
         "schedules",
         "show when standing tasks start next, and which starts were skipped",

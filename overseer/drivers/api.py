@@ -19,7 +19,7 @@ import threading
 import traceback
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -27,12 +27,13 @@ from typing import Any, Protocol, runtime_checkable
 
 from overseer.config import Config, ConfigErrors
 from overseer.errors import ConfigError, ConfigWarning, OverseerError, UnknownKeyWarning
-from overseer.protocol import ActionInfo, ParamChoice, ParamSpec, PoolConfig, RetryPolicy
+from overseer.protocol import ActionInfo, ClusterInfo, ParamChoice, ParamSpec, PoolConfig, RetryPolicy
 from overseer.workers.base import Worker, WorkerCallbacks
 
 __all__ = [
     "ActionHandler",
     "ActionHandlerFactory",
+    "RemoteCluster",
     "ServiceHandler",
     "TaskSubmitter",
     "build_action_handlers",
@@ -78,6 +79,29 @@ class ActionHandler(ABC):
         Raises:
             OverseerError: it cannot be started; the text goes to the client.
         """
+
+
+    def remote_cluster(self) -> RemoteCluster | None:
+        """The cluster that its tasks run on; None: they run on this machine."""
+        return None
+
+
+class RemoteCluster(Protocol):
+    """Other machines that tasks run on."""
+
+    @property
+    def address(self) -> str: ...
+
+    def look(self, actions: Collection[str], whole: bool) -> ClusterInfo:
+        """What it is like now, as far as these actions go.
+
+        Args:
+            whole: whether to show as well what others do there.
+        """
+
+    def figures(self, actions: Collection[str]) -> tuple[bool, int, Mapping[str, int]]:
+        """Whether it is connected, how many tasks of these actions wait, and how many run, by host. Does not
+        block."""
 
 
 class TaskSubmitter(Protocol):

@@ -56,6 +56,9 @@ class DaskHandler(ExecHandler, ServiceHandler):
         stop.wait()
         cluster.release()
 
+    def remote_cluster(self) -> Cluster:
+        return cluster_of(self.section)
+
     def _begin(self, config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         from overseer.drivers.dask.frames import Order
         from overseer.drivers.dask.run import FarWorker
@@ -78,7 +81,7 @@ class DaskHandler(ExecHandler, ServiceHandler):
             run.hands_on,
             tuple(name for name in wanted if hasattr(callbacks.on_output, name)),
         )
-        worker = FarWorker(order, callbacks, run, cluster.forget)
+        worker = FarWorker(order, callbacks, run, cluster.forget, self._info.name)
         patience = 0.0 if cluster.is_slow else _PATIENCE_S
         cluster.submit(worker, self.section, run.requested)
         worker.await_place(patience if run.begins is not None else None)

@@ -13,34 +13,30 @@ import logging
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from distributed import Client, Future
-from distributed.core import ConnectionPool
 from distributed.security import Security
-from distributed.utils import LoopRunner, sync
 
 from overseer.config.cluster import ClusterSection
 from overseer.drivers.dask import far
 from overseer.drivers.dask.frames import FORMAT
 from overseer.drivers.dask.link import Link
+from overseer.drivers.dask.reach import CONNECT_S, Reach
 from overseer.drivers.dask.run import FarWorker
 from overseer.errors import SpawnError
 from overseer.process import registry
+from overseer.protocol import ClusterInfo, ClusterWorker
 from overseer.util.crew import Crew
 from overseer.util.locks import Rank, lock
 from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
-logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters of it is said here
 
-CONNECT_S = 4.0
-"""Seconds that a connection to the scheduler may take."""
-_DIRECT_S = 2.0  # that one to a worker may take, before its scheduler is asked to pass everything on
 _LOOK_S = 0.25  # between looks at the connection and at runs without a place
 _PAUSE_S = 1.0  # between attempts to connect
 _MATCH_S = 2.0  # between looks for workers that match a pattern
@@ -62,29 +58,6 @@ class _Entry:
     @property
     def waits(self) -> bool:
         return not self.run.placed
-
-
-@dataclass(frozen=True)
-class WorkerState:
-    """A worker of a cluster; ``busy``: how many of its threads are, ``tasks``: ours that it runs."""
-
-    name: str
-    address: str
-    threads: int
-    status: str
-    busy: int
-    tasks: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ClusterState:
-    """A cluster as it is now; ``error``: why it is not ``connected``, ``waiting``: runs without a place."""
-
-    address: str
-    connected: bool
-    error: str
-    waiting: int
-    workers: tuple[WorkerState, ...] = ()
 
 
 class Cluster:
@@ -114,12 +87,8 @@ class Cluster:
         self._tried = 0  # attempts to connect
         self._thread: threading.Thread | None = None
         self._numbers = itertools.count(1)  # of submissions
-        self._passed_on: set[str] = set()  # workers that only their scheduler reaches
         self._places = Crew("cluster-places", 4)
-        # Set by the thread that watches, before any other needs it.
-        self._loop: Any = None
-        self._pool: Any = None
-        self._reached: set[str] = set()  # workers that have been reached directly; the loop's
+        self._reach: Reach  # set by the thread that watches, before anything needs it
         self._names: dict[str, str] = {}  # addresses of workers, by name
         self._looked = 0.0
 
@@ -186,42 +155,54 @@ class Cluster:
         if entry is not None and entry.future is not None:
             _release(entry.future)
 
-    def state(self) -> ClusterState:
-        """What it is like now; asks the scheduler, for a few seconds at most."""
+    def _ours(self, actions: Collection[str]) -> tuple[list[str], dict[str, list[FarWorker]]]:
+        """The tasks of these actions that wait, and their runs, by worker."""
+        with self._lock:
+            links = list(self._links.values())
+            waiting = [
+                each.run.task_id for each in self._runs.values() if each.waits and each.run.action in actions
+            ]
+        placed: dict[str, list[FarWorker]] = {}
+        for link in links:
+            runs = [run for run in link.runs if run.lives and run.action in actions]
+            placed.setdefault(link.address, []).extend(runs)
+        return waiting, placed
+
+    def figures(self, actions: Collection[str]) -> tuple[bool, int, Mapping[str, int]]:
+        waiting, placed = self._ours(actions)
+        hosts = {runs[0].host or address: len(runs) for address, runs in placed.items() if runs}
+        return self._client is not None, len(waiting), hosts
+
+    def look(self, actions: Collection[str], whole: bool) -> ClusterInfo:
+        waiting, placed = self._ours(actions)
         with self._lock:
             client, why = self._client, self._why
-            links = list(self._links.values())
-            waiting = sum(each.waits for each in self._runs.values())
-        ours: dict[str, list[str]] = {}
-        for link in links:
-            ours.setdefault(link.address, []).extend(run.task_id for run in link.runs if run.lives)
+        info = ClusterInfo(self.address, tuple(actions), False, why, tuple(waiting))
         if client is None:
-            return ClusterState(self.address, False, why, waiting)
+            return info
         try:
             told = self._look(client)
         except Exception as error:
-            return ClusterState(self.address, False, _said(error), waiting)
+            return replace(info, error=_said(error))
         workers = [
-            WorkerState(
+            ClusterWorker(
                 str(each["name"]),
                 address,
-                each["nthreads"],
                 each["status"],
-                sum(each["metrics"].get("task_counts", {}).get(name, 0) for name in _BUSY),
-                tuple(sorted(ours.get(address, ()))),
+                each["nthreads"],
+                sum(each["metrics"].get("task_counts", {}).get(name, 0) for name in _BUSY) if whole else None,
+                tuple(sorted(run.task_id for run in placed.get(address, ()))),
             )
             for address, each in told.items()
         ]
-        return ClusterState(self.address, True, "", waiting, tuple(workers))
+        workers.sort(key=lambda worker: (worker.name, worker.address))
+        return replace(info, connected=True, error="", workers=tuple(workers))
 
     # The connection
 
     def _watch(self) -> None:
-        runner = LoopRunner()
-        runner.start()
-        self._loop = runner.loop
+        reach = self._reach = Reach(self._security, lambda: self._client)
         try:
-            self._pool = self._sync(self._open_pool, timeout=CONNECT_S)
             while self._in_use():
                 self._stay_connected()
         except BaseException:
@@ -231,24 +212,12 @@ class Cluster:
                 links = list(self._links.values())
             for link in links:
                 link.close()
-            with suppress(Exception):
-                self._sync(self._pool.close, timeout=CONNECT_S)
-            runner.stop()
+            reach.close()
             with self._lock:
                 self._thread = None
                 self._why = _NOT_YET
                 if self._users or self._runs:
                     self._begin_locked()
-
-    async def _open_pool(self) -> Any:
-        arguments = {} if self._security is None else self._security.get_connection_args("client")
-        pool = ConnectionPool(limit=4096, connection_args=arguments, timeout=_DIRECT_S)
-        await pool.start()
-        return pool
-
-    def _sync(self, function: Callable[..., Any], *args: Any, timeout: float, **more: Any) -> Any:
-        """Run a coroutine on the engine's loop. Raises whatever it does, TimeoutError too (an OSError)."""
-        return sync(self._loop, function, *args, callback_timeout=timeout, **more)
 
     def _in_use(self) -> bool:
         with self._lock:
@@ -261,7 +230,7 @@ class Cluster:
                 warnings.simplefilter("ignore")  # of versions that differ somewhere
                 client = Client(
                     self.address,
-                    loop=self._loop,
+                    loop=self._reach.loop,
                     timeout=CONNECT_S - 0.5,
                     security=self._security,
                     set_as_default=False,
@@ -349,7 +318,7 @@ class Cluster:
 
     def _look(self, client: Client) -> dict[str, Any]:
         """What the scheduler says of its workers, by address. Raises OSError."""
-        told = self._sync(client.scheduler.identity, n_workers=-1, timeout=CONNECT_S)
+        told = self._reach.sync(client.scheduler.identity, n_workers=-1, timeout=CONNECT_S)
         workers: dict[str, Any] = told["workers"]
         self._names = {address: str(each["name"]) for address, each in workers.items()}
         self._looked = time.monotonic()
@@ -397,7 +366,7 @@ class Cluster:
         with self._lock:
             link = self._links.get(said["relay"])
             if link is None:
-                ask = partial(self._ask, address, relay=said["relay"])
+                ask = partial(self._reach.ask, address, relay=said["relay"])
                 link = Link(said["name"], address, said["lease"], ask, self._is_gone, self._closed)
                 self._links[said["relay"]] = link
             return link
@@ -405,32 +374,6 @@ class Cluster:
     def _closed(self, closed: Link) -> None:
         with self._lock:
             self._links = {relay: link for relay, link in self._links.items() if link is not closed}
-
-    def _ask(self, address: str, *, timeout: float, **words: Any) -> dict[str, Any]:
-        """Ask a relay, directly if its worker can be reached. Raises OSError."""
-        with self._lock:
-            client, passed_on = self._client, address in self._passed_on
-        if not passed_on:
-            try:
-                answer: dict[str, Any] = self._sync(self._ask_directly, address, words, timeout=timeout)
-                return answer
-            except OSError:
-                if client is None or address in self._reached:
-                    raise
-        if client is None:
-            raise OSError("the scheduler is away")
-        message = {"op": far.OPERATION, **words}
-        answer = self._sync(client.scheduler.proxy, msg=message, worker=address, timeout=timeout)
-        if not passed_on:
-            _log.info("%s can be reached by way of its scheduler only", address)
-            with self._lock:
-                self._passed_on.add(address)
-        return answer
-
-    async def _ask_directly(self, address: str, words: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = await getattr(self._pool(address), far.OPERATION)(**words)
-        self._reached.add(address)
-        return answer
 
     def _is_gone(self, address: str) -> bool:
         """Whether the scheduler says that a worker has left."""

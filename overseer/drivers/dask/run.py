@@ -53,9 +53,11 @@ class FarWorker(Worker):
         callbacks: WorkerCallbacks,
         run: RunContext,
         over: Callable[[FarWorker], None],
+        action: str,
     ) -> None:
         super().__init__(order.config.task_id, 0, callbacks)
         self.order = order
+        self.action = action
         self.waiting_on = (CLUSTER,)
         self._run = run
         self._over_elsewhere = over

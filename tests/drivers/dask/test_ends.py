@@ -33,7 +33,7 @@ class Proxy:
 
     def listen(self, port: int) -> None:
         self._listener = socket.create_server(("127.0.0.1", port))
-        self.address = "tcp://127.0.0.1:{}".format(self._listener.getsockname()[1])
+        self.address = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
         self._go(self._accept, self._listener)
 
     def _go(self, target: Any, *args: Any) -> None:
