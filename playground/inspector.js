@@ -74,6 +74,8 @@ export class Inspector {
       ["Started by", startedBy(task.trigger)],
       ["Then started", next.join(", ")],
       ["PID", task.current_pid],
+      ["Host", task.host],
+      ["Waits for", task.waiting_on?.join(", ")],
       ["Ready", task.worker_state !== "running" || task.ready === undefined ? "" : task.ready ? "yes" : "not yet"],
       ["Health", task.health],
       ["Last exit", exitText(task, this.#app.watch.signal(task.task_id))],

@@ -26,8 +26,9 @@ export function sorted(tasks, { by, down }) {
 }
 
 /** Everything about a task that one may look for, in lower case. */
-export function searched({ task_id: id, action, params, error_message: error = "", current_pid: pid = "" }) {
-  return `${id} ${action} ${paramsText(params)} ${error} ${pid}`.toLowerCase();
+export function searched(task) {
+  const { task_id: id, action, params, error_message: error = "", current_pid: pid = "", host = "" } = task;
+  return `${id} ${action} ${paramsText(params)} ${error} ${pid} ${host}`.toLowerCase();
 }
 
 /** What ticks: how long it runs or waits; how long it ran, once it is over. `now` is the server's, in ms. */

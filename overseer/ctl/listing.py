@@ -13,7 +13,7 @@ from overseer.util.durations import format_duration
 
 _TASKS = ("TASK ID", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "RAN", "SINCE", "PARAMETERS")
 _USED = ("CPU", "MEMORY")
-_SPARE = ("PARAMETERS", "RAN", "RESTARTS", "PID", "EXIT", "SINCE", "MEMORY", "CPU")  # least needed first
+_SPARE = ("PARAMETERS", "HOST", "RAN", "RESTARTS", "PID", "EXIT", "SINCE", "MEMORY", "CPU")  # least needed first
 _VALUE, _VALUES = 30, 80  # columns for one value, and for all of a task's
 
 
@@ -27,6 +27,9 @@ def tasks_table(
     """A heading and a line for each task; ``moment`` is now. With ``usage``, what each uses is shown too."""
     at = _TASKS.index("PID")
     heading = _TASKS if usage is None else (*_TASKS[:at], *_USED, *_TASKS[at:])
+    somewhere = any(task.host for task in tasks)
+    if somewhere:
+        heading = (*heading[:-1], "HOST", heading[-1])
     state, exit_code = heading.index("STATE"), heading.index("EXIT")
 
     def paint(row: int, cell: int, text: str) -> str:
@@ -39,8 +42,12 @@ def tasks_table(
     rows = [heading]
     for task in tasks:
         row = _row(task, moment)
+        if somewhere:
+            row = (*row[:-1], plain(task.host) or "-", row[-1])
         rows.append(row if usage is None else (*row[:at], *_used(usage.get(task.task_id)), *row[at:]))
     cuts = {0: cut_middle, 1: fit, heading.index("PARAMETERS"): fit}
+    if somewhere:
+        cuts[heading.index("HOST")] = fit
     spare = [heading.index(name) for name in _SPARE if name in heading]
     return table(rows, columns, cuts=cuts, spare=spare, paint=paint)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,10 @@ from tests.harness import Daemon, WsClient
 from tests.harness.cluster import Cluster, needs_distributed
 
 Message = dict[str, Any]
+
+thorough = pytest.mark.skipif(
+    "OVERSEER_TEST_CLUSTER" not in os.environ, reason="it takes long: make cluster runs it"
+)
 
 
 def far(address: str, script: str, *, cluster: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.drivers.dask.conftest import far, start
+from tests.drivers.dask.conftest import far, start, thorough
 from tests.harness import Daemon, WsClient, wait_for_exit
 from tests.harness.cluster import Cluster, needs_distributed, wait_until
 
@@ -160,6 +160,7 @@ def test_a_frozen_worker_keeps_nothing_alive_beyond_the_lease(cluster: Cluster, 
     check_lines(client, started["task_id"])
 
 
+@thorough
 def test_a_worker_that_is_added_takes_what_waits_for_it(cluster: Cluster, client: WsClient) -> None:
     queued = client.request("start", action="there")
     assert queued["waiting_on"] == ["cluster"]
@@ -173,6 +174,7 @@ def test_a_worker_that_is_added_takes_what_waits_for_it(cluster: Cluster, client
     assert wait_for_exit(pid, 20)
 
 
+@thorough
 def test_a_scheduler_that_is_away_is_an_error_and_queues_hold(cluster: Cluster, client: WsClient) -> None:
     first = start(client, "queued")
     second = client.request("start", action="queued")
@@ -209,6 +211,7 @@ def test_a_killed_overseer_leaves_nothing_behind_its_lease(cluster: Cluster) -> 
         daemon.kill()
 
 
+@thorough
 def test_a_connection_that_is_cut_for_less_than_the_lease_costs_nothing(cluster: Cluster) -> None:
     proxy = Proxy(cluster.address)
     with Daemon(actions=actions(proxy.address)) as daemon, daemon.connect() as client:
