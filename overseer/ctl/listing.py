@@ -13,7 +13,8 @@ from overseer.util.durations import format_duration
 
 _TASKS = ("TASK ID", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "RAN", "SINCE", "PARAMETERS")
 _USED = ("CPU", "MEMORY")
-_SPARE = ("PARAMETERS", "HOST", "RAN", "RESTARTS", "PID", "EXIT", "SINCE", "MEMORY", "CPU")  # least needed first
+# Least needed first.
+_SPARE = ("PARAMETERS", "HOST", "RAN", "RESTARTS", "PID", "EXIT", "SINCE", "MEMORY", "CPU")
 _VALUE, _VALUES = 30, 80  # columns for one value, and for all of a task's
 
 

@@ -40,13 +40,11 @@ def test_a_cluster_with_tls_runs_tasks_for_those_it_trusts(certificates: Path, t
         assert cluster.address.startswith("tls://")
         tls = {"tls": {"ca": ca, "cert": cert, "key": key}}
         stranger = tmp_path / "other.pem"
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-            + ["-days", "2", "-subj", "/CN=other", "-keyout", str(stranger), "-out", str(stranger) + ".crt"],
-            check=True,
-            capture_output=True,
-            timeout=30,
+        openssl = (
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=other"
         )
+        files = ["-keyout", str(stranger), "-out", f"{stranger}.crt"]
+        subprocess.run([*openssl.split(), *files], check=True, capture_output=True, timeout=30)
         other = {"tls": {"ca": ca, "cert": f"{stranger}.crt", "key": str(stranger)}}
         actions = {
             "lines": far(cluster.address, "seq 10000", cluster=tls),
