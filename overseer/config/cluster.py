@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from overseer.config.exec import ExecConfig, checked_exec
+from overseer.config.exec import EXEC, ExecConfig, checked_exec
 from overseer.schema.fields import field
 from overseer.schema.location import Location
 from overseer.schema.nodes import Node, Scalar, describe_node
-from overseer.schema.objects import MapOf, Object
+from overseer.schema.objects import MapOf, Object, or_null
 from overseer.schema.quantities import Seconds
 from overseer.schema.types import FieldType, Text, TextList
 
@@ -128,3 +128,14 @@ def _dask(read: DaskConfig, location: Location) -> DaskConfig:
 
 
 DASK = Object(DaskConfig, _dask)
+
+
+def config_by_type() -> list[dict[str, Any]]:
+    """Schemas of an action, which say what ``config`` has for each of our drivers."""
+    return [
+        {
+            "if": {"properties": {"type": {"const": name}}},
+            "then": {"properties": {"config": or_null(of.yaml_schema())}},
+        }
+        for name, of in (("exec", EXEC), ("dask", DASK))
+    ]

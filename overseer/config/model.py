@@ -12,8 +12,7 @@ from typing import Any
 
 from overseer.auth.origins import check_host_name, check_origin
 from overseer.config.chains import THEN, ThenConfig
-from overseer.config.cluster import DASK
-from overseer.config.exec import EXEC
+from overseer.config.cluster import config_by_type
 from overseer.config.listen import parse_cidrs, parse_listen
 from overseer.config.notices import CHANNEL, NOTIFY, ChannelConfig, NotifyConfig
 from overseer.config.pools import POOL
@@ -28,7 +27,7 @@ from overseer.protocol import SUCCESS_CODES, MessageLimits, PoolConfig, RetryPol
 from overseer.schema.fields import field
 from overseer.schema.location import ConfigErrors, Location, Path
 from overseer.schema.nodes import Node, line_of
-from overseer.schema.objects import ListOf, MapOf, Object, or_null
+from overseer.schema.objects import ListOf, MapOf, Object
 from overseer.schema.quantities import COUNT, SECONDS, ExitCodes, Integer, Seconds, Size
 from overseer.schema.types import BOOLEAN, TEXT, Choice, Document, Json, Signal, Text, TextList
 
@@ -231,15 +230,7 @@ class _Action(Object):
         return action
 
     def yaml_schema(self) -> Json:
-        return super().yaml_schema() | {
-            "allOf": [
-                {
-                    "if": {"properties": {"type": {"const": name}}},
-                    "then": {"properties": {"config": or_null(of.yaml_schema())}},
-                }
-                for name, of in (("exec", EXEC), ("dask", DASK))
-            ]
-        }
+        return super().yaml_schema() | {"allOf": config_by_type()}
 
 
 _ADVICE = " (what is meant for the driver goes under `config`)"

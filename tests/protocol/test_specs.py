@@ -87,6 +87,7 @@ def test_the_manifest_names_every_type(manifest: dict[str, Any]) -> None:
         "state",
         "status",
         "waiting_on",
+        "host",
         "retry_policy",
         "current_pid",
         "worker_state",
@@ -236,7 +237,7 @@ def test_openapi_has_its_frame() -> None:
     assert built["swagger"] == "2.0"
     assert built["info"] == {"title": "recorder", "description": "Records", "version": "1.2.3"}
     assert list(built["paths"]) == ["/ws"]
-    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 28
+    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 29
 
 
 def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[str, dict[str, Any]]) -> None:
