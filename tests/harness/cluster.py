@@ -32,7 +32,7 @@ def needs_distributed() -> None:
         pytest.skip("distributed is not installed: pip install 'sticky-overseer[dask]'")
 
 
-def wait_until(what: str, true: Callable[[], object], timeout: float = 30.0) -> None:
+def wait_until(what: str, true: Callable[[], object], timeout: float = 60.0) -> None:
     """Look until something is so. There is no event for what another machine's processes do."""
     deadline = time.monotonic() + timeout
     while not true():

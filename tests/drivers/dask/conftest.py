@@ -29,15 +29,15 @@ def far(address: str, script: str, *, cluster: dict[str, Any] | None = None, **m
 
 def start(client: WsClient, action: str, **fields: Any) -> Message:
     """Start a task, and wait until it runs, which takes a moment where a worker runs its first."""
-    answer = client.request("start", action=action, **fields)
+    answer = client.request("start", timeout=60, action=action, **fields)
     if answer["type"] == "queued":
-        answer = client.expect("started", timeout=30, task_id=answer["task_id"])
+        answer = client.expect("started", timeout=60, task_id=answer["task_id"])
     assert answer["type"] == "started", answer
     return answer
 
 
 def run(
-    client: WsClient, action: str, timeout: float = 30.0, **fields: Any
+    client: WsClient, action: str, timeout: float = 60.0, **fields: Any
 ) -> tuple[Message, list[Message], Message]:
     """Start a task and follow its one run: ``(started, its outputs, exited)``."""
     started = start(client, action, **fields)

@@ -19,6 +19,8 @@ from tests.harness.cluster import Cluster, needs_distributed, wait_until
 LEASE = 3
 RETRIES = {"restart_delay": "100ms", "error_window": "1h", "error_threshold": 1000}
 
+pytestmark = pytest.mark.timeout(300)  # processes of a cluster start slowly on a busy machine
+
 
 class Proxy:
     """Passes TCP connections on, until it is cut."""
@@ -105,7 +107,12 @@ def cluster() -> Iterator[Cluster]:
 def begun(client: WsClient, action: str, **fields: Any) -> tuple[dict[str, Any], int]:
     """Start a task that says its pid first; its ``started``, and that."""
     started = start(client, action, **fields)
-    return started, int(client.expect("output", timeout=30, task_id=started["task_id"])["data"])
+    return started, int(client.expect("output", timeout=60, task_id=started["task_id"])["data"])
+
+
+def quick(client: WsClient) -> dict[str, Any]:
+    """What a start is answered with."""
+    return client.request("start", timeout=60, action="quick")
 
 
 def name_of(host: str) -> str:
@@ -125,26 +132,26 @@ def test_a_killed_worker_takes_its_runs_with_it_and_the_policy_decides(
     again = begun(client, "again", task_id="again")
     while name_of(again[0]["host"]) != name_of(started["host"]):
         client.send("stop", task_id="again")
-        client.expect("exited", timeout=30, task_id="again")
+        client.expect("exited", timeout=60, task_id="again")
         again = begun(client, "again", task_id="again")
     os.kill(cluster.worker_pid(name_of(started["host"])), signal.SIGKILL)
-    exited = client.expect("exited", timeout=30, task_id=started["task_id"])
+    exited = client.expect("exited", timeout=60, task_id=started["task_id"])
     assert (exited["reason"], exited["exit_code"], exited["intentional"]) == ("lost", -1, False)
     assert exited["host"] == started["host"]
-    assert wait_for_exit(pid, 20)
+    assert wait_for_exit(pid, 60)
     check_lines(client, started["task_id"])
     info = client.info(started["task_id"])
     assert (info["status"], info["reason"]) == ("failed", "lost")
     assert started["host"] in info["error_message"]
-    lost = client.expect("exited", timeout=30, task_id="again")
+    lost = client.expect("exited", timeout=60, task_id="again")
     assert (lost["reason"], lost["will_restart"]) == ("lost", True)
-    assert wait_for_exit(again[1], 20)
+    assert wait_for_exit(again[1], 60)
     restarted = client.expect("started", timeout=60, task_id="again")
     assert restarted["restart_of"] == again[0]["pid"]
     (row, *_) = client.request("runs", task_id=started["task_id"])["runs"]
     assert (row["status"], row["reason"], row["host"]) == ("lost", "lost", started["host"])
     client.send("stop", task_id="again")
-    client.expect("exited", timeout=30, task_id="again")
+    client.expect("exited", timeout=60, task_id="again")
 
 
 def test_a_frozen_worker_keeps_nothing_alive_beyond_the_lease(cluster: Cluster, client: WsClient) -> None:
@@ -152,7 +159,7 @@ def test_a_frozen_worker_keeps_nothing_alive_beyond_the_lease(cluster: Cluster, 
     worker = cluster.worker_pid(name_of(started["host"]))
     os.kill(worker, signal.SIGSTOP)
     try:
-        assert wait_for_exit(pid, 30)
+        assert wait_for_exit(pid, 60)
         exited = client.expect("exited", timeout=60, task_id=started["task_id"])
     finally:
         os.kill(worker, signal.SIGCONT)
@@ -162,31 +169,33 @@ def test_a_frozen_worker_keeps_nothing_alive_beyond_the_lease(cluster: Cluster, 
 
 @thorough
 def test_a_worker_that_is_added_takes_what_waits_for_it(cluster: Cluster, client: WsClient) -> None:
-    queued = client.request("start", action="there")
+    queued = client.request("start", timeout=60, action="there")
     assert queued["waiting_on"] == ["cluster"]
     extra = cluster.add_worker("extra")
-    started = client.expect("started", timeout=30, task_id=queued["task_id"])
+    started = client.expect("started", timeout=60, task_id=queued["task_id"])
     assert started["host"].startswith("extra ")
     pid = int(client.expect("output", task_id=queued["task_id"])["data"])
     extra.end()
     del cluster.workers["extra"]
-    assert client.expect("exited", timeout=30, task_id=queued["task_id"])["reason"] == "lost"
-    assert wait_for_exit(pid, 20)
+    assert client.expect("exited", timeout=60, task_id=queued["task_id"])["reason"] == "lost"
+    assert wait_for_exit(pid, 60)
 
 
 @thorough
 def test_a_scheduler_that_is_away_is_an_error_and_queues_hold(cluster: Cluster, client: WsClient) -> None:
     first = start(client, "queued")
-    second = client.request("start", action="queued")
+    second = client.request("start", timeout=60, action="queued")
     assert (second["type"], second["position"]) == ("queued", 1)
     _, pid = begun(client, "again", task_id="resumes")
     port = int(cluster.address.rpartition(":")[2])
     cluster.scheduler.end(signal.SIGKILL)
     assert client.expect("exited", timeout=60, task_id=first["task_id"])["reason"] == "lost"
     assert client.expect("exited", timeout=60, task_id="resumes")["reason"] == "lost"
-    assert wait_for_exit(pid, 30)
-    wait_until("the server knows", lambda: client.request("start", action="quick")["type"] == "error")
-    error = client.request("start", action="quick")
+    assert wait_for_exit(pid, 60)
+    wait_until(
+        "the server knows", lambda: client.request("start", timeout=60, action="quick")["type"] == "error"
+    )
+    error = client.request("start", timeout=60, action="quick")
     assert error["message"].startswith(f"the cluster {cluster.address} cannot be reached: ")
     wait_until("it waits", lambda: client.info(second["task_id"]).get("waiting_on") == ["cluster"])
     wait_until("it waits", lambda: client.info("resumes").get("waiting_on") == ["cluster"])
@@ -199,7 +208,7 @@ def test_a_scheduler_that_is_away_is_an_error_and_queues_hold(cluster: Cluster, 
     assert client.expect("started", timeout=60, task_id="resumes")["host"]
     for task in (second["task_id"], "resumes"):
         client.send("stop", task_id=task)
-        client.expect("exited", timeout=30, task_id=task)
+        client.expect("exited", timeout=60, task_id=task)
 
 
 def test_a_killed_overseer_leaves_nothing_behind_its_lease(cluster: Cluster) -> None:
@@ -217,11 +226,14 @@ def test_a_connection_that_is_cut_for_less_than_the_lease_costs_nothing(cluster:
     with Daemon(actions=actions(proxy.address)) as daemon, daemon.connect() as client:
         started, _ = begun(client, "counts")
         proxy.cut()
-        client.expect("output", timeout=30, data="300", task_id=started["task_id"])
+        client.expect("output", timeout=60, data="300", task_id=started["task_id"])
         proxy.mend()
-        quick = client.request("start", action="quick", timeout=30)
-        wait_until("it connects again", lambda: client.request("start", action="quick")["type"] != "error")
+        quick = client.request("start", action="quick", timeout=60)
+        wait_until(
+            "it connects again",
+            lambda: client.request("start", timeout=60, action="quick")["type"] != "error",
+        )
         del quick
         client.send("stop", task_id=started["task_id"])
-        assert client.expect("exited", timeout=30, task_id=started["task_id"])["reason"] == "stopped"
+        assert client.expect("exited", timeout=60, task_id=started["task_id"])["reason"] == "stopped"
     proxy.cut()

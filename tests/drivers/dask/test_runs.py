@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
+
 from tests.drivers.dask.conftest import far, run, start
 from tests.harness import WsClient, wait_for_exit
 from tests.harness.cluster import wait_until
 
 HOST = re.compile(r"w[01] \(tcp://127\.0\.0\.1:\d+\)")
+
+pytestmark = pytest.mark.timeout(300)  # processes of a cluster start slowly on a busy machine
 
 
 def actions(address: str) -> dict[str, Any]:
@@ -81,10 +85,10 @@ def test_lines_are_cut_and_decoded_as_those_of_a_near_process(client: WsClient) 
 
 def test_a_stop_ends_the_whole_tree_on_the_worker(client: WsClient) -> None:
     started = start(client, "tree")
-    line = client.expect("output", task_id=started["task_id"])
+    line = client.expect("output", timeout=30, task_id=started["task_id"])
     pids = [int(pid) for pid in line["data"].split()]
     client.send("stop", task_id=started["task_id"])
-    exited = client.expect("exited", task_id=started["task_id"], timeout=30)
+    exited = client.expect("exited", timeout=30, task_id=started["task_id"])
     assert (exited["reason"], exited["signal"], exited["intentional"]) == ("stopped", "SIGKILL", True)
     assert all(wait_for_exit(pid, 5) for pid in pids)
 
@@ -126,19 +130,19 @@ def test_it_takes_input(client: WsClient) -> None:
     started = start(client, "cat")
     task = started["task_id"]
     assert client.request("input", task_id=task, data="hello\n")["bytes"] == 6
-    assert client.expect("output", task_id=task)["data"] == "hello"
+    assert client.expect("output", timeout=30, task_id=task)["data"] == "hello"
     client.request("input", task_id=task, data="bye\n", eof=True)
-    assert client.expect("exited", task_id=task)["exit_code"] == 0
+    assert client.expect("exited", timeout=30, task_id=task)["exit_code"] == 0
     assert [line["data"] for line in client.outputs(task)] == ["bye"]
 
 
 def test_it_has_a_terminal(client: WsClient) -> None:
     started = start(client, "tty")
     task = started["task_id"]
-    assert client.expect("output", task_id=task)["data"] == "24 80"
+    assert client.expect("output", timeout=30, task_id=task)["data"] == "24 80"
     client.request("input", task_id=task, data="well\n")
-    client.expect("output", task_id=task, data="got well")
-    assert client.expect("exited", task_id=task)["exit_code"] == 0
+    client.expect("output", timeout=30, task_id=task, data="got well")
+    assert client.expect("exited", timeout=30, task_id=task)["exit_code"] == 0
 
 
 def test_a_secret_is_masked_before_it_leaves_the_worker(client: WsClient) -> None:
@@ -148,9 +152,9 @@ def test_a_secret_is_masked_before_it_leaves_the_worker(client: WsClient) -> Non
 
 def test_it_can_be_sent_a_signal(client: WsClient) -> None:
     started = start(client, "traps")
-    client.expect("output", task_id=started["task_id"], data="ready")
+    client.expect("output", timeout=30, task_id=started["task_id"], data="ready")
     assert client.request("signal", task_id=started["task_id"], signal="SIGUSR1")["type"] == "signaled"
-    assert client.expect("exited", task_id=started["task_id"])["exit_code"] == 7
+    assert client.expect("exited", timeout=30, task_id=started["task_id"])["exit_code"] == 7
 
 
 def test_a_pool_limits_far_tasks(client: WsClient) -> None:
@@ -158,9 +162,9 @@ def test_a_pool_limits_far_tasks(client: WsClient) -> None:
     second = client.request("start", action="pair")
     assert (first["type"], second["type"], second["position"]) == ("started", "queued", 1)
     client.send("stop", task_id=first["task_id"])
-    assert client.expect("started", task_id=second["task_id"])["host"]
+    assert client.expect("started", timeout=30, task_id=second["task_id"])["host"]
     client.send("stop", task_id=second["task_id"])
-    client.expect("exited", task_id=second["task_id"])
+    client.expect("exited", timeout=30, task_id=second["task_id"])
 
 
 def test_values_are_handed_on(client: WsClient) -> None:
@@ -171,7 +175,7 @@ def test_values_are_handed_on(client: WsClient) -> None:
 
 def test_a_restart_finds_a_place_again(client: WsClient) -> None:
     started = start(client, "sleep", task_id="again")
-    pid = int(client.expect("output", task_id="again")["data"])
+    pid = int(client.expect("output", timeout=30, task_id="again")["data"])
     restarted = client.request("restart", task_id="again", timeout=20)
     assert (restarted["type"], restarted["restart_of"]) == ("started", started["pid"])
     assert wait_for_exit(pid, 5)

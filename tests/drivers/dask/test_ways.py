@@ -14,6 +14,8 @@ from tests.harness.cluster import Cluster, needs_distributed
 
 PASSED_ON = Path(__file__).with_name("passed_on.py")
 
+pytestmark = pytest.mark.timeout(300)  # processes of a cluster start slowly on a busy machine
+
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
