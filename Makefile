@@ -16,11 +16,12 @@ SOURCES := $(shell find overseer playground onefile docs packaging -type f ! -na
 $(shell test -x $(PY) || rm -f $(VENV)/.made $(VENV)/.wheels $(VENV)/.run $(VENV)/.dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak kills seam cluster lint bench build install clean distclean
+.PHONY: help run test migrating soak kills seam cluster lint bench build install clean distclean
 
 help:
 	@echo 'make run      start the server on config.yaml (the first time: make .venv and install what is needed)'
 	@echo 'make test     run all tests           make test ARGS="tests/supervisor/pool -x" for some'
+	@echo 'make migrating  run the tests of what docs/MIGRATING.md says'
 	@echo 'make soak     hammer a real server for a minute, checking all it says'
 	@echo 'make kills    kill a server a hundred times, and see that its history and logs have all'
 	@echo 'make seam     fifty rounds of clients that stop reading while logs are written, compressed and removed'
@@ -35,15 +36,19 @@ help:
 run: $(VENV)/.run
 	@exec $(PY) sticky_overseer.py --config config.yaml
 
-# Three at a time, since most tests wait for processes more than they compute; a file's tests share its servers.
+# Four at a time, since most tests wait for processes more than they compute; a file's tests share its servers.
 test: $(VENV)/.dev
-	@$(PY) -m pytest -n 3 --dist loadfile $(ARGS)
+	@$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# What is promised to those who come from the program in Go.
+migrating: $(VENV)/.dev
+	@$(PY) -m pytest -n 4 --dist loadfile $(ARGS) $$($(PY) -m tests.docs.migrating)
 
 # One minute of everything at once; the seed is printed. make soak ARGS="--seconds 600 --seed 7"
 soak: $(VENV)/.dev
 	@$(PY) -m tests.soak $(ARGS)
 
-# A server that is killed at random moments, a hundred times; make test does so twenty times.
+# A server that is killed at random moments, a hundred times; make test does so ten times.
 kills: $(VENV)/.dev
 	@OVERSEER_TEST_KILLS=100 $(PY) -m pytest -n 3 tests/faults/test_history.py tests/faults/test_logs.py -k killed_at_any_moment $(ARGS)
 

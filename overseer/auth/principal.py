@@ -34,6 +34,7 @@ NEEDS: Mapping[str, str] = {
     "input": "operator",
     "resize": "operator",
     "restart": "operator",
+    "forget": "operator",
     "pause": "operator",
     "resume": "operator",
     "set_pool": "admin",

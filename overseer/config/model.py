@@ -16,6 +16,7 @@ from overseer.config.cluster import config_by_type
 from overseer.config.listen import parse_cidrs, parse_listen
 from overseer.config.notices import CHANNEL, NOTIFY, ChannelConfig, NotifyConfig
 from overseer.config.pools import POOL
+from overseer.config.presentation import PRESENTED, Presentation
 from overseer.config.probes import HEALTH, READY, HealthConfig, ReadyConfig, booleans_of_action, check_probes
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
 from overseer.config.sources import SOURCE, SecretSource
@@ -124,7 +125,7 @@ class DriverConfig(Document):
 
 
 @dataclass(frozen=True)
-class ActionConfig:
+class ActionConfig(Presentation):
     """One action.
 
     ``config`` is the driver's business: a dict of dict, list, str, bool, None, TextInt and TextFloat.
@@ -209,7 +210,7 @@ class ActionConfig:
         said = {
             each.name: getattr(self, each.name)
             for each in dataclasses.fields(self)
-            if getattr(self, each.name) != each.default
+            if each.name not in PRESENTED and getattr(self, each.name) != each.default
         }
         plain = json.dumps(said, default=repr, sort_keys=True)
         return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:12]

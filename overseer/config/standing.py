@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from overseer.config.presentation import PRESENTED
 from overseer.config.schedules import SCHEDULES, Schedule
 from overseer.protocol import RetryPolicy
 from overseer.protocol.words import CONDITION, CONDITIONS
@@ -81,6 +82,7 @@ OF_TASKS = dict.fromkeys(("autostart", "depends_on", "schedule"), "to a standing
 
 _OF_ACTIONS = (
     *("config", "health", "on_boot", "ready", "stop_grace", "success_codes", "task_pool", "then", "timeout"),
+    *PRESENTED,
 )
 STANDING = Object(StandingTask, elsewhere=dict.fromkeys(_OF_ACTIONS, "to the action, under `actions`"))
 

@@ -19,12 +19,13 @@ from typing import Any
 from overseer.client import Client, ReplyTimeoutError, Watch
 from overseer.ctl.columns import fit
 from overseer.ctl.interrupts import signals_to
-from overseer.ctl.listing import shown_state, tasks_table
+from overseer.ctl.listing import tasks_table
+from overseer.ctl.statuses import status_of
 from overseer.ctl.terminal import OutputError, Style, on_terminal, plain, print_text, width
 from overseer.protocol import GlobalMetrics, PoolInfo, TaskInfo, TaskUsage
 from overseer.util.timestamps import now
 
-_ORDER = {"running": 0, "ready": 0, "queued": 1, "errored": 2}
+_ORDER = {"running": 0, "ready": 0, "restarting": 0, "queued": 1, "waiting": 1, "errored": 2}
 _ENTER = "\x1b[?1049h\x1b[?25l"  # alternate screen, cursor hidden
 _LEAVE = "\x1b[?25h\x1b[?1049l"
 _LATE_S = 1.0  # after which a late answer is reported
@@ -176,7 +177,7 @@ def screen_lines(answer: Answer, style: Style, columns: int, rows: int, sort: st
     ordered = sorted(
         tasks,
         key=lambda task: (
-            _ORDER.get(shown_state(task).partition(",")[0], 3),
+            _ORDER.get(status_of(task), 3),
             -_used(usage.get(task.task_id), sort),
             -(task.last_exited_at or task.last_started_at or task.created_at).timestamp(),
         ),

@@ -217,6 +217,8 @@ class Dispatcher:
                 hub.reset(request.task_id, requester)
             case protocol.Restart():
                 hub.restart(request.task_id, requester)
+            case protocol.Forget():
+                hub.listing.forget(request.task_id, requester)
             case protocol.Signal():
                 hub.interaction.signal(request.task_id, request.signal, requester)
             case protocol.Input():

@@ -26,6 +26,7 @@ from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from overseer.config import Config, ConfigErrors
+from overseer.config.presentation import PRESENTED
 from overseer.errors import ConfigError, ConfigWarning, OverseerError, UnknownKeyWarning
 from overseer.protocol import ActionInfo, ClusterInfo, ParamChoice, ParamSpec, PoolConfig, RetryPolicy
 from overseer.workers.base import Worker, WorkerCallbacks
@@ -37,6 +38,7 @@ __all__ = [
     "ServiceHandler",
     "TaskSubmitter",
     "build_action_handlers",
+    "create_handler",
     "describe_action",
     "driver_failure",
     "list_handlers",
@@ -241,7 +243,7 @@ def build_action_handlers(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConfigWarning)
             try:
-                handlers[name] = _create(factory, config, name)
+                handlers[name] = create_handler(factory, config, name)
             except ConfigError as error:
                 placed = config.placed(error, "actions", name, "config")
                 errors += placed.errors if isinstance(placed, ConfigErrors) else [placed]
@@ -260,8 +262,12 @@ def build_action_handlers(
     return MappingProxyType(handlers)
 
 
-def _create(factory: ActionHandlerFactory, config: Config, name: str) -> ActionHandler:
-    """Have the factory create an action's handler; whatever it raises becomes a ConfigError."""
+def create_handler(factory: ActionHandlerFactory, config: Config, name: str) -> ActionHandler:
+    """Have the factory create the handler of an action in the configuration.
+
+    Raises:
+        ConfigError: whatever the driver raises; its path is relative to the action's ``config``.
+    """
     action = config.actions[name]
     try:
         offered = {"templates": config.templates, "secrets": tuple(config.secrets)}
@@ -318,6 +324,7 @@ def describe_action(config: Config, name: str, handler: ActionHandler) -> Action
         then=None if action.then is None else action.then.described,
         ready="" if action.ready is None else action.ready.described,
         health="" if action.health is None else action.health.described,
+        **{key: getattr(action, key) for key in PRESENTED},
     )
 
 

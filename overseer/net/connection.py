@@ -320,7 +320,8 @@ class Connection:
             handler.closed()
 
     def _enter(self, outbox: Outbox) -> bool:
-        """From here on :meth:`close_if_revoked` finds it; False when it is to end at once."""
+        """Have the connection known by its outbox, which :meth:`close_if_revoked` finds from here on; False:
+        it is to end at once."""
         with self._state:
             self._outbox = outbox
             stopped = self._stopped
@@ -342,13 +343,8 @@ class Connection:
         )
         keepalive = Keepalive(outbox, limits, endpoint.timers)
         try:
-            with self._state:
-                self._outbox = outbox
-                stopped = self._stopped
-            # Its access may have been revoked since; from here on close_if_revoked finds it.
-            if stopped is not None or not endpoint.policy.admits(self._peer):
+            if not self._enter(outbox):
                 return
-            self._upgraded(self)
             self._talk(request, outbox, keepalive)
             # Read to the peer's end: closing a socket with bytes unread would cut off what it has not read
             # yet. The outbox cuts the connection when its close timeout is over.

@@ -27,7 +27,7 @@ from typing import Literal
 from overseer.net.chunks import Buffer, ChunkQueue, Source
 from overseer.net.frames import Message, Streamed, close_frame
 from overseer.util.awake import awake
-from overseer.util.locks import Rank, assert_none_held, lock
+from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.timers import Timers
 from overseer.util.waiters import Waiters
 
@@ -137,8 +137,7 @@ class Outbox(ABC):
         raise NotImplementedError
 
     def append_streamed(self, message: Streamed) -> None:
-        """Queue a message that is encoded as it is sent; may be called with locks held, like
-        :meth:`append`."""
+        """Queue a message that is encoded as it is sent; may be called with locks held."""
         source = Source(self.measure(message), message.pieces(framed=self._framed))
         with self._lock:
             if not self._closing:
@@ -294,14 +293,13 @@ class Outbox(ABC):
 
     def _take_locked(self, buffers: int) -> list[Buffer]:
         """The first pending bytes, as at most so many buffers; they stay queued until :meth:`_sent_locked`.
-
-        Empty if a piece has to be made first.
-        """
+        Empty if a piece has to be made first."""
+        assert_held(self._lock)
         return self._queue.first(buffers)
 
     def _sent_locked(self, size: int) -> list[Callable[[], None]]:
-        """Note that ``size`` of the first bytes have left; returns what to pass to :meth:`_call`
-        afterwards."""
+        """Note that ``size`` of the first bytes have left; returns what to :meth:`_call` afterwards."""
+        assert_held(self._lock)
         if self._dead:  # it failed while they were leaving
             return []
         self._queue.left(size)
@@ -338,8 +336,6 @@ class Outbox(ABC):
             delay = self._over_since + self._stall_timeout - awake()
         self._timers.schedule(delay, self._check_stall)
 
-    # -- inside ----------------------------------------------------------------------------------------
-
     def _append(self, data: bytes, output: bool) -> None:
         if not data:
             return
@@ -356,6 +352,7 @@ class Outbox(ABC):
             self._timers.schedule(0.0, self._close_flooded)
 
     def _look_at_half_locked(self) -> None:
+        assert_held(self._lock)
         if self._queue.size > self._half and self._over_since is None:
             self._over_since = awake()
 
@@ -363,6 +360,7 @@ class Outbox(ABC):
         self.close(TRY_AGAIN_LATER, "too many messages are waiting to be read", drop=True)
 
     def _freed_locked(self) -> list[Callable[[], None]]:
+        assert_held(self._lock)
         self._full = False
         self._refused = 0
         self._over_since = None
@@ -372,6 +370,7 @@ class Outbox(ABC):
         return callbacks
 
     def _ended_locked(self) -> list[Callable[[], None]]:
+        assert_held(self._lock)
         drained, self._on_drained = self._on_drained, []
         return drained + self._freed_locked()
 

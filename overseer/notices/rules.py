@@ -82,6 +82,7 @@ class Rules:
         self._rules = {key_of(rule): rule for rule in rules}
         self._server = server
         self._states = dict(states or {})
+        self._changed: dict[Key, State | None] = {}  # by the call that is at work
 
     def replace(self, rules: Sequence[NotifyConfig], server: str, actions: Iterable[str]) -> list[Key]:
         """Go by other rules, and by these actions; returns whose states are forgotten."""
@@ -99,29 +100,21 @@ class Rules:
 
     def take(self, happening: Happening, at: datetime) -> Following:
         """Something happened; ``at`` is now, by the clock that reminders go by."""
-        changed: dict[Key, State | None] = {}
         told: dict[str, Notice] = {}
+        take = self._well if happening.kind in _ENDS else self._bad
         for key, rule in self._rules.items():
-            if not _concerns(rule, happening):
-                continue
-            if happening.kind in _ENDS:
-                notice = self._well(key, rule, happening, at, changed)
-            else:
-                notice = self._bad(key, rule, happening, at, changed)
+            notice = take(key, rule, happening, at) if _concerns(rule, happening) else None
             if notice is not None:
                 for channel in rule.to:
                     told.setdefault(channel, notice)
         while len(self._states) > MOST:
-            oldest = min(self._states, key=lambda each: self._states[each].told)
-            changed[oldest] = None
-            del self._states[oldest]
-        return Following(changed, {channel: notice.named for channel, notice in told.items()})
+            self._set(min(self._states, key=lambda each: self._states[each].told), None)
+        return self._following(told)
 
     def remind(self, at: datetime) -> Following:
         """The reminders that are due by now."""
-        changed: dict[Key, State | None] = {}
         told: dict[str, Notice] = {}
-        for key, state in self._states.items():
+        for key, state in list(self._states.items()):
             rule = self._rules.get(key.rule)
             if rule is None or not _repeats(rule, key) or _next(rule, state) > at:
                 continue
@@ -129,9 +122,8 @@ class Rules:
             notice = replace(state.notice, message=text, count=state.count, ts=at, reminder=True)
             for channel in rule.to:
                 told.setdefault(channel, notice)
-            changed[key] = replace(state, told=at)
-        self._states.update({key: state for key, state in changed.items() if state is not None})
-        return Following(changed, {channel: notice.named for channel, notice in told.items()})
+            self._set(key, replace(state, told=at))
+        return self._following(told)
 
     def next_reminder(self) -> datetime | None:
         """When :meth:`remind` has something to do; None: not before something happens."""
@@ -144,61 +136,54 @@ class Rules:
             default=None,
         )
 
-    def _bad(
-        self,
-        rule_key: str,
-        rule: NotifyConfig,
-        happening: Happening,
-        at: datetime,
-        changed: dict[Key, State | None],
-    ) -> Notice | None:
+    def _following(self, told: Mapping[str, Notice]) -> Following:
+        changed, self._changed = self._changed, {}
+        return Following(changed, {channel: notice.named for channel, notice in told.items()})
+
+    def _bad(self, rule_key: str, rule: NotifyConfig, happening: Happening, at: datetime) -> Notice | None:
         """Told once, until it is over."""
         kind = FAILURE if happening.kind == ERRORED else happening.kind
         if kind == FAILURE:
-            self._forget(Key(rule_key, happening.subject, SUCCESS), changed)
+            self._set(Key(rule_key, happening.subject, SUCCESS), None)
         if happening.kind not in rule.on and kind not in rule.on:
             return None
         key = Key(rule_key, happening.subject, kind)
         before = self._states.get(key)
         if before is not None:
-            changed[key] = self._states[key] = replace(before, count=before.count + 1)
+            self._set(key, replace(before, count=before.count + 1))
             return None
         event = happening.kind if happening.kind in rule.on else kind
         notice = self._notice(happening, event, happening.sentence)
-        changed[key] = self._states[key] = State(happening.ts, 1, at, notice)
+        self._set(key, State(happening.ts, 1, at, notice))
         return notice
 
-    def _well(
-        self,
-        rule_key: str,
-        rule: NotifyConfig,
-        happening: Happening,
-        at: datetime,
-        changed: dict[Key, State | None],
-    ) -> Notice | None:
+    def _well(self, rule_key: str, rule: NotifyConfig, happening: Happening, at: datetime) -> Notice | None:
         """A recovery, if anything was told that is over now; else a success, if the last time was none."""
         over = [
             state
             for kind in _ENDS[happening.kind]
-            if (state := self._forget(Key(rule_key, happening.subject, kind), changed)) is not None
+            if (state := self._set(Key(rule_key, happening.subject, kind), None)) is not None
         ]
         succeeded = Key(rule_key, happening.subject, SUCCESS)
         first = False
         if happening.kind == SUCCESS and SUCCESS in rule.on and succeeded not in self._states:
             first = True
             notice = self._notice(happening, SUCCESS, happening.sentence)
-            changed[succeeded] = self._states[succeeded] = State(happening.ts, 1, at, notice)
+            self._set(succeeded, State(happening.ts, 1, at, notice))
         if over and "recovery" in rule.on:
             since, count = min(each.since for each in over), sum(each.count for each in over)
             text = f"{happening.title} has recovered; the trouble began at {_moment(since)}"
             return replace(self._notice(happening, "recovery", text), since=since, count=count)
         return self._notice(happening, SUCCESS, happening.sentence) if first else None
 
-    def _forget(self, key: Key, changed: dict[Key, State | None]) -> State | None:
-        state = self._states.pop(key, None)
+    def _set(self, key: Key, state: State | None) -> State | None:
+        """Change a state, or forget it; returns what it was."""
+        before = self._states.pop(key, None)
         if state is not None:
-            changed[key] = None
-        return state
+            self._states[key] = state
+        if state is not None or before is not None:
+            self._changed[key] = state
+        return before
 
     def _notice(self, happening: Happening, event: str, message: str) -> Notice:
         return Notice(

@@ -69,6 +69,7 @@ from overseer.protocol.requests import (
     REQUESTS,
     ClusterRequest,
     Describe,
+    Forget,
     GraphRequest,
     Input,
     List,
@@ -129,6 +130,7 @@ from overseer.protocol.words import (
     ORDERS,
     RUN_STATUS,
     SKIP_REASON,
+    STATUS,
 )
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.objects import to_plain
@@ -145,6 +147,7 @@ __all__ = [
     "REQUESTS",
     "RUN_STATUS",
     "SKIP_REASON",
+    "STATUS",
     "SUCCESS_CODES",
     "ActionInfo",
     "ActionMetrics",
@@ -165,6 +168,7 @@ __all__ = [
     "ExcessConfig",
     "Exited",
     "FollowUp",
+    "Forget",
     "Forgotten",
     "Gap",
     "GlobalMetrics",

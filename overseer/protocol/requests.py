@@ -153,6 +153,13 @@ class Restart(Request):
     task_id: str = field(TASK_ID, "The task")
 
 
+@_request("forget")
+class Forget(Request):
+    """Take a task that is over off the list. Its history and its log are kept."""
+
+    task_id: str = field(TASK_ID, "The task")
+
+
 @_request("list")
 class List(Request):
     """List the tasks that the server knows."""

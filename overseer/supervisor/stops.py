@@ -72,7 +72,7 @@ class Stops:
             task.end_reason = task.end_reason or reason
             if task.record is not None and reason != "shutdown":
                 self._recorder.called_off(task.record)
-            self._pool.leaving(task.id)
+            self._pool.mark_leaving(task.id)
             if task.phase is Phase.RUNNING:
                 assert task.worker is not None
                 tx.stop(task.worker, grace)

@@ -104,6 +104,7 @@ class Task:
     terms: Terms
     metrics: Metrics
     log: EventLog
+    hub_lock: threading.Lock
     requester: Requester = field(default_factory=Requester)  # hub's lock
     asked_policy: RetryPolicy | None = None  # given by its start
     memory: MemoryUse = field(default_factory=MemoryUse)  # shared by all tasks
@@ -279,6 +280,7 @@ class Task:
 
     def info_locked(self) -> TaskInfo:
         """Its row in ``list``."""
+        assert_held(self.lock, self.hub_lock)
         running = self.phase is Phase.RUNNING
         had_run = self.last_exited_at is not None and not self.phase.launching
         return TaskInfo(
@@ -344,6 +346,7 @@ class Task:
 
     def encoded_info_locked(self) -> TaskRow:
         """The row as JSON, cached until something changes."""
+        assert_held(self.lock, self.hub_lock)
         row = self._encoded_info
         if row is None:
             row = self._encoded_info = task_row(self.info_locked())
@@ -352,6 +355,7 @@ class Task:
     def touched_locked(self) -> datetime:
         """The latest of creation, last start, last exit, and what was found out of it since; a clock set back
         may have turned their order."""
+        assert_held(self.lock, self.hub_lock)
         moments = (self.created_at, self.last_started_at, self.last_exited_at, self.found_at)
         return max(moment for moment in moments if moment is not None)
 

@@ -272,15 +272,20 @@ class Worker(ABC):
         assert_none_held("wait for a worker")
         return self._over.wait(timeout)
 
-    def _begun(self) -> None:
-        """Called once, when it runs and can no longer fail to start."""
+    # For those who write a worker of their own make
+
+    def begun(self) -> None:
+        """To be called once, when it runs and can no longer fail to start."""
         run = self._callbacks.run
         if run is not None and run.begun is not None:
             run.begun(self)
 
-    def _output(self, batch: OutputBatch) -> None:
+    def pass_on(self, batch: OutputBatch) -> None:
+        """Pass output on, which blocks while it is not taken; dropped once the end has been told."""
         if CHECKED:
             assert_none_held("on_output")
+        if self._exit is not None:
+            return
         try:
             self._callbacks.on_output(batch)
         except Replaced:
@@ -289,6 +294,26 @@ class Worker(ABC):
             if not self._complained:
                 self._complained = True
                 _log.exception("task %s: on_output failed; further failures are not logged", self.task_id)
+
+    def asked_to_stop(self) -> bool:
+        """To be called first by :meth:`stop`: its end is asked for. False if it is over."""
+        with self._lock:
+            if self._exit is not None:
+                return False
+            self._intentional = True
+            return True
+
+    def ended(self, exit_code: int, signal: str = "") -> None:
+        """Tell its end, which the first call does; to be called when all its output has been passed on.
+
+        Args:
+            exit_code: -1 for a death by ``signal`` ("SIGKILL").
+        """
+        with self._lock:
+            if self._exit is not None:
+                return
+            end, intentional = self._exited_locked(exit_code, signal), self._intentional
+        self._announce(end, intentional)
 
     def _event(self, text: str) -> None:
         try:

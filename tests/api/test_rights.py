@@ -23,9 +23,10 @@ TABLE: dict[str, tuple[str, dict[str, Any] | None, int, int]] = {
     "GET /tasks/{task_id}": ("viewer", None, 200, 404),
     "DELETE /tasks/{task_id}": ("operator", None, 202, 404),
     "POST /tasks/{task_id}/stop": ("operator", {}, 202, 404),
-    "POST /tasks/{task_id}/start": ("operator", {}, 409, 409),  # ids are shared: that one is taken is known
+    "POST /tasks/{task_id}/start": ("operator", {}, 409, 404),
     "POST /tasks/{task_id}/reset": ("operator", {}, 409, 404),
     "POST /tasks/{task_id}/restart": ("operator", {}, 200, 404),
+    "POST /tasks/{task_id}/forget": ("operator", {}, 409, 404),
     "POST /tasks/{task_id}/signal": ("operator", {"signal": "CONT"}, 200, 404),
     "POST /tasks/{task_id}/input": ("operator", {"data": "x"}, 409, 404),
     "POST /tasks/{task_id}/pause": ("operator", {}, 200, 404),

@@ -54,6 +54,7 @@ TABLE = {
     "input": ("operator", "+", "+"),
     "resize": ("operator", "+", "+"),
     "restart": ("operator", "+", "+"),
+    "forget": ("operator", "+", "+"),
     "set_pool": ("admin", "admin", "+"),
     "purge": ("admin", "admin", "+"),
     "notify_test": ("admin", "admin", "+"),
@@ -93,6 +94,7 @@ CELLS: dict[str, tuple[dict[str, Any], str, str]] = {
     "stop": ({"task_id": "over-of-{}"}, "", "task not found"),
     "reset": ({"task_id": "task-of-{}"}, "task is not errored", "task not found"),
     "restart": ({"task_id": "again-of-{}"}, "started", "task not found"),
+    "forget": ({"task_id": "task-of-{}"}, "task is not over: stop it first", "task not found"),
     "signal": ({"task_id": "task-of-{}", "signal": "CONT"}, "signaled", "task not found"),
     "input": (
         {"task_id": "task-of-{}", "data": "x"},

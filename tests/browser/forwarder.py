@@ -47,10 +47,10 @@ class Forwarder:
     def __exit__(self, *exc: object) -> None:
         self.cut()
         _end(self._listening)
-        self._acceptor.join(5)
+        self._acceptor.join(30)
         self._listening.close()
         for thread in self._threads:
-            thread.join(5)
+            thread.join(30)
         for sock in self._sockets:
             sock.close()
 

@@ -43,7 +43,7 @@ class PrefixProxy:
 
     def __exit__(self, *exc: object) -> None:
         _end(self._listening)
-        self._acceptor.join(5)
+        self._acceptor.join(30)
         self._listening.close()
         self.cut()
 

@@ -77,7 +77,7 @@ def test_a_line_in_the_making_is_redrawn_in_place(
     client.request("start", action="silent", task_id="making")
     with watched(context) as page:
         page.add_init_script(INJECT)
-        page.goto(f"http://{daemon.address}/")
+        page.goto(f"http://{daemon.address}/#tasks")
         pane = open_outputs(page, client, "making")
         facts = page.get_by_label("The selected task")
         expect(facts).to_contain_text("No complete line so far")

@@ -26,7 +26,7 @@ def server() -> Iterator[Daemon]:
 @pytest.fixture
 def page(context: BrowserContext, server: Daemon) -> Iterator[Page]:
     with watched(context) as page:
-        page.goto(f"http://{server.address}/")
+        page.goto(f"http://{server.address}/#tasks")
         yield page
 
 

@@ -21,7 +21,7 @@ from overseer.util.timestamps import now
 from tests.client.conftest import ACTIONS
 from tests.harness import Daemon
 
-WAIT_S = 15.0
+WAIT_S = 30
 ID = UUID("1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed")
 
 

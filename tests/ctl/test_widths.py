@@ -51,7 +51,7 @@ def test_the_state_and_the_action_of_a_task_stay_whatever_its_id(name: str, colu
         lines = [re.sub("\x1b\\[\\d*m", "", line) for line in tasks_table(tasks, NOW, style, columns)]
         assert max(map(wide, lines)) <= columns
         assert re.search("build +errored", lines[1])
-        assert wide(lines[1].partition("errored")[0]) == wide(lines[2].partition("exited")[0])
+        assert wide(lines[1].partition("errored")[0]) == wide(lines[2].partition("succeeded")[0])
 
 
 def test_ids_are_told_apart_at_both_ends():
@@ -59,7 +59,7 @@ def test_ids_are_told_apart_at_both_ends():
     lines = tasks_table(
         [task(task_id=each, worker_state="exited", last_exit_code=0) for each in uuids], NOW, PLAIN, 40
     )
-    assert [line.split()[0] for line in lines[1:]] == ["1b9d6bcd…bbd4bed", "1b9d6bcd…bbd4bee"]
+    assert [line.split()[0] for line in lines[1:]] == ["1b9d6b…bd4bed", "1b9d6b…bd4bee"]
 
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
@@ -88,7 +88,7 @@ def test_in_a_terminal_no_line_wraps(daemon: Daemon):
             lines = shown.shown.decode().splitlines()
             assert max(map(wide, lines)) <= 40
             if command == ["list"]:
-                assert all(" exited" in line for line in lines[1:])
+                assert all(" ✓ succeeded" in line for line in lines[1:])
 
 
 def test_the_line_of_a_wait_takes_the_width_of_the_terminal_it_is_on(daemon: Daemon):

@@ -72,7 +72,7 @@ def test_a_server_loads_what_its_configuration_needs(tmp_path: Path, more: str, 
         """)
     )
     done = subprocess.run(
-        [sys.executable, "-c", CODE, "--config", str(config)], capture_output=True, text=True, timeout=20
+        [sys.executable, "-c", CODE, "--config", str(config)], capture_output=True, text=True, timeout=30
     )
     assert done.returncode == 0, done.stderr
     heavy = {"asyncio", "celpy", "email", "html", "lark", "platform", "prometheus_client", "re2", "sqlite3"}
@@ -101,5 +101,5 @@ def test_a_server_that_serves_loads_and_starts_nothing_that_nobody_has_configure
 
 def test_the_asyncio_half_of_simple_websocket_is_there_for_others() -> None:
     code = "import overseer.net.websocket; from simple_websocket.aiows import AioClient; print(AioClient)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.stdout.startswith("<class"), done.stderr

@@ -59,7 +59,7 @@ def begin(client: WsClient, action: str, task_id: str, line: str = "up", **field
     client.expect("output", task_id=task_id, data=line) if line else client.expect("started", task_id=task_id)
 
 
-def lines_of(client: WsClient, action: str, timeout: float = 10.0, **fields: Any) -> list[str]:
+def lines_of(client: WsClient, action: str, timeout: float = 30.0, **fields: Any) -> list[str]:
     """What a run of this action writes."""
     return [output["data"] for output in client.run(action, timeout, **fields)[1]]
 

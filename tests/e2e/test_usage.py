@@ -57,7 +57,7 @@ def test_it_is_pushed_to_who_asked_and_to_nobody_else(server: Daemon, client: Ws
     client.request("start", action="tree", task_id="unwatched")
     with server.connect() as other:
         other.request("subscribe", task_id="watched")
-        pushes = [client.expect("usage", timeout=8) for _ in range(3)]
+        pushes = [client.expect("usage", timeout=30) for _ in range(3)]
         assert all([row["task_id"] for row in push["tasks"]] == ["watched"] for push in pushes)
         assert "id" not in pushes[0]
         assert "cpu" in pushes[-1]["tasks"][0]
@@ -69,7 +69,7 @@ def test_it_is_pushed_to_who_asked_and_to_nobody_else(server: Daemon, client: Ws
 
 def test_an_exit_tells_cpu_and_memory_and_so_does_the_list(client: WsClient) -> None:
     client.request("start", action="burn", task_id="burned")
-    exited = client.expect("exited", task_id="burned", timeout=20)
+    exited = client.expect("exited", task_id="burned", timeout=30)
     assert 300 <= exited["cpu_ms"] < 1500
     (task,) = [task for task in client.request("list")["tasks"] if task["task_id"] == "burned"]
     assert task["cpu_ms"] == exited["cpu_ms"]

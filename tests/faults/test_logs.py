@@ -20,7 +20,7 @@ import pytest
 from tests.faults.support import deaf, wait_until
 from tests.harness import Daemon, WsClient, shell
 
-_ROUNDS = int(os.environ.get("OVERSEER_TEST_KILLS", "20"))
+_ROUNDS = int(os.environ.get("OVERSEER_TEST_KILLS", "10"))
 _FLOOD = "i=0; while true; do echo $i; i=$((i+1)); [ $((i%50)) = 0 ] && seq 1 200 && echo err >&2; done"
 ACTIONS = {
     "flood": shell(_FLOOD),

@@ -39,7 +39,7 @@ class Receiver:
             answers = self._answers.get(message, [])
             answer = answers.pop(0) if answers else Answer.TAKEN
             self._changed.notify_all()
-        assert self.go.wait(10)
+        assert self.go.wait(30)
         with self._changed:
             self.together -= 1
             self._changed.notify_all()

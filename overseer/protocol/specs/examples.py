@@ -40,6 +40,7 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Input("r18", _TASK, "yes\n"),
     protocol.Resize("r19", _TASK, 40, 132),
     protocol.Restart("r17", _TASK),
+    protocol.Forget("r26", _TASK),
     protocol.List("r4", _THEN, limit=100),
     protocol.GraphRequest("r22"),
     protocol.ClusterRequest("r26"),

@@ -27,6 +27,7 @@ _ORDER = (
     "reload",
     "signal",
     "restart",
+    "forget",
     "input",
     "usage",
     "resize",

@@ -110,6 +110,13 @@ OPERATIONS = (
         "be started or is stopped first.",
     ),
     Operation(
+        "forget_task",
+        protocol.Forget,
+        "Forget a task",
+        success=(protocol.Forgotten,),
+        notes="Only a task that is over can be forgotten. Those who watch are sent forgotten too.",
+    ),
+    Operation(
         "list_tasks",
         protocol.List,
         "List tasks",
