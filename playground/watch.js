@@ -265,7 +265,8 @@ export class Watch {
     seat.log.endPartials();
     if (!event.restart_of) seat.fresh = true;
     const pid = event.pid ? `, pid ${event.pid}` : "";
-    seat.log.addNote(KIND.note, `${event.restart_of ? "started again" : "started"}${pid}${event.host ? ` on ${event.host}` : ""}`, event.ts);
+    const where = event.host ? ` on ${event.host}` : "";
+    seat.log.addNote(KIND.begun, `${event.restart_of ? "started again" : "started"}${pid}${where}`, event.ts);
   }
 
   #exited(seat, event) {
@@ -280,7 +281,7 @@ export class Watch {
     const after = event.reason ? ` after ${exactly(event.duration_ms)}` : "";
     const why = WHY[event.reason] ?? (event.intentional ? ", as requested" : "");
     const fine = event.intentional || (event.exit_code === 0 && !["timeout", "unhealthy", "lost"].includes(event.reason));
-    seat.log.addNote(fine ? KIND.note : KIND.bad, how + after + why, event.ts);
+    seat.log.addNote(fine ? KIND.ended : KIND.broke, how + after + why, event.ts);
   }
 }
 

@@ -172,7 +172,7 @@ class FarWorker(Worker):
             self._begun_at = time.monotonic()
             self._changed.notify_all()
             told = self._returned
-        self._begun()
+        self.begun()
         if told and self._run.begins is not None:
             self._run.begins(self, None)
         again: dict[str, tuple[float, bytes]] = {}  # unfinished lines to be offered again, and when
@@ -211,7 +211,7 @@ class FarWorker(Worker):
                 head["mark"] == "truncated",
                 head["mark"] == "overwritten",
             )
-            self._output(batch)
+            self.pass_on(batch)
         elif op == "raw":
             self._callbacks.on_output.raw(body)  # type: ignore[attr-defined]
         elif op == "part":
