@@ -17,8 +17,8 @@ from typing import Self
 
 import pytest
 
+from overseer.testing.leaks import wait_for_exit
 from tests.harness.daemon import ROOT
-from tests.harness.leaks import wait_for_exit
 
 __all__ = ["Cluster", "needs_distributed", "wait_until"]
 

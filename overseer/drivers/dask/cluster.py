@@ -32,7 +32,7 @@ from overseer.errors import SpawnError
 from overseer.process import registry
 from overseer.protocol import ClusterInfo, ClusterWorker
 from overseer.util.crew import Crew
-from overseer.util.locks import Rank, lock
+from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
@@ -106,6 +106,7 @@ class Cluster:
             self._changed.notify_all()
 
     def _begin_locked(self) -> None:
+        assert_held(self._lock)
         if self._thread is None:
             self._thread = start_thread(self._watch, f"cluster-{self.address}")
         self._changed.notify_all()
@@ -135,6 +136,7 @@ class Cluster:
         raise SpawnError(f"the cluster {self.address} cannot be reached: {why}")
 
     def _is_connected_locked(self) -> bool:
+        assert_held(self._lock)
         return self._client is not None
 
     @property
@@ -268,6 +270,7 @@ class Cluster:
 
     def _is_asked_locked(self) -> bool:
         """Whether there is a new run, or no use any more."""
+        assert_held(self._lock)
         return self._new or not (self._users or self._runs)
 
     def _find_places(self, client: Client) -> None:

@@ -26,6 +26,7 @@ from distributed.core import Status
 import overseer
 from overseer.drivers.dask.frames import FORMAT, pack, read_frame
 from overseer.util.ids import new_id
+from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ class Relay:
         self._server = server
         self._lease = lease
         self._loop: asyncio.AbstractEventLoop = worker.loop.asyncio_loop
-        self._lock = threading.Lock()  # guards the fields below
+        self._lock = lock(Rank.LEAF, "relay")  # guards the fields below
         self._room = threading.Condition(self._lock)  # notified when frames have been taken
         self._to_write = threading.Condition(self._lock)  # notified when there is something for the runner
         self._frames: deque[tuple[int, bytes, bytes]] = deque()  # number, head, body
@@ -184,6 +185,7 @@ class Relay:
             return {"unknown": True} if self.closed else {"frames": self._some_locked()}
 
     def _some_locked(self) -> list[tuple[int, bytes, bytes]]:
+        assert_held(self._lock)
         some, size = [], 0
         for frame in self._frames:
             some.append(frame)
@@ -193,6 +195,7 @@ class Relay:
         return some
 
     def _hear_locked(self, head: bytes, body: bytes) -> None:
+        assert_held(self._lock)
         word = json.loads(head)
         place = self._places.get(word.get("run", ""))
         if word["op"] == "refuse":

@@ -17,7 +17,7 @@ from typing import Any
 
 from overseer.drivers.dask.frames import WINDOW
 from overseer.drivers.dask.run import FarWorker
-from overseer.util.locks import Rank, lock
+from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
@@ -119,6 +119,7 @@ class Link:
             return renews
 
     def _acknowledge_locked(self) -> None:
+        assert_held(self._lock)
         for run, size in self._taken.items():
             self._number += 1
             text = json.dumps({"op": "took", "run": run, "bytes": size}).encode()
