@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -31,6 +30,7 @@ from overseer.schema.nodes import Node, line_of
 from overseer.schema.objects import ListOf, MapOf, Object
 from overseer.schema.quantities import COUNT, SECONDS, ExitCodes, Integer, Seconds, Size
 from overseer.schema.types import BOOLEAN, TEXT, Choice, Document, Json, Signal, Text, TextList
+from overseer.util.hashes import sha256
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,11 @@ class LimitsConfig:
         default=2**30,
     )
     requests_per_second: int = field(
-        COUNT, "How many requests a client may send in a second; more are refused. 0: unlimited.",
+        COUNT,
+        "How many requests a client may send in a second; more are refused. By HTTP, a client is a token's "
+        "name or, without tokens, an address. 0: unlimited.",
         default=0,
-    )  # fmt: skip
+    )
 
     def message_limits(self) -> MessageLimits:
         """The bounds that the parser of requests keeps."""
@@ -213,7 +215,7 @@ class ActionConfig(Presentation):
             if each.name not in PRESENTED and getattr(self, each.name) != each.default
         }
         plain = json.dumps(said, default=repr, sort_keys=True)
-        return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:12]
+        return sha256(plain.encode("utf-8", "replace")).hexdigest()[:12]
 
 
 def _action(read: ActionConfig, location: Location) -> ActionConfig:

@@ -405,6 +405,6 @@ class Reload(Request):
 
 @_request("notify_test")
 class NotifyTest(Request):
-    """Send a channel a notice that is a test, once and at once."""
+    """Send a channel a test notice, once and without delay."""
 
     channel: str = field(Name(), "The channel, as the configuration names it")
