@@ -300,7 +300,8 @@ class ExecConfig:
         return {name: each for name, each in given.items() if each and each.constant_for(name) is not True}
 
 
-def _exec(read: ExecConfig, location: Location) -> ExecConfig:
+def checked_exec(read: ExecConfig, location: Location) -> ExecConfig:
+    """What is read of a ``config``, with the errors in keys that do not go together."""
     for key, names in (("env", read.env), ("secret_files", read.secret_files)):
         for name in names:
             if not name or "=" in name or "\0" in name or (key == "secret_files" and "/" in name):
@@ -337,4 +338,4 @@ def _exec(read: ExecConfig, location: Location) -> ExecConfig:
     return read
 
 
-EXEC = Object(ExecConfig, _exec, hint=hints_at("config", ExecConfig))
+EXEC = Object(ExecConfig, checked_exec, hint=hints_at("config", ExecConfig))

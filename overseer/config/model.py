@@ -11,7 +11,7 @@ from typing import Any
 
 from overseer.auth.origins import check_host_name, check_origin
 from overseer.config.chains import THEN, ThenConfig
-from overseer.config.exec import EXEC
+from overseer.config.cluster import config_by_type
 from overseer.config.foreign import hints_at
 from overseer.config.listen import parse_cidrs, parse_listen
 from overseer.config.notices import CHANNEL, NOTIFY, ChannelConfig, NotifyConfig
@@ -28,7 +28,7 @@ from overseer.protocol import SUCCESS_CODES, MessageLimits, PoolConfig, RetryPol
 from overseer.schema.fields import field
 from overseer.schema.location import ConfigErrors, Location, Path
 from overseer.schema.nodes import Node, line_of
-from overseer.schema.objects import ListOf, MapOf, Object, or_null
+from overseer.schema.objects import ListOf, MapOf, Object
 from overseer.schema.quantities import COUNT, SECONDS, ExitCodes, Integer, Seconds, Size
 from overseer.schema.types import BOOLEAN, TEXT, Choice, Document, Json, Signal, Text, TextList
 from overseer.util.hashes import sha256
@@ -224,7 +224,7 @@ def _action(read: ActionConfig, location: Location) -> ActionConfig:
 
 
 class _Action(Object):
-    """An action; editors know the keys of ``config`` where ``exec`` runs it."""
+    """An action; editors know the keys of ``config`` where a driver of ours runs it."""
 
     def from_yaml(self, node: Node, location: Location, **given: Any) -> Any:
         with booleans_of_action(node, location.report):
@@ -233,10 +233,7 @@ class _Action(Object):
         return action
 
     def yaml_schema(self) -> Json:
-        return super().yaml_schema() | {
-            "if": {"properties": {"type": {"const": "exec"}}},
-            "then": {"properties": {"config": or_null(EXEC.yaml_schema())}},
-        }
+        return super().yaml_schema() | {"allOf": config_by_type()}
 
 
 _DRIVERS = " (what is meant for the driver goes under `config`)"
