@@ -132,6 +132,12 @@ OPERATIONS = (
         success=(protocol.Graph,),
     ),
     Operation(
+        "show_cluster",
+        protocol.ClusterRequest,
+        "Show the clusters that tasks run on",
+        success=(protocol.ClusterReply,),
+    ),
+    Operation(
         "list_schedules",
         protocol.SchedulesRequest,
         "Show when standing tasks are started by themselves",
