@@ -25,6 +25,16 @@ export function nameOf(store, { action, params }) {
   return [titleOf(store, action), ...values].join(" ");
 }
 
+/** What to call a task, or a run, where its id stands elsewhere: by the id if somebody chose it. */
+export const calledOf = (store, task) => (isUuid(task.task_id) ? nameOf(store, task) : task.task_id);
+
+/** The rest of it: the id if it was made up, else the name. */
+export function besidesOf(store, task) {
+  if (isUuid(task.task_id)) return shortId(task.task_id);
+  const name = nameOf(store, task);
+  return name === task.task_id ? "" : name;
+}
+
 function brief(value) {
   const line = value.split("\n", 1)[0];
   if (line.length <= LONGEST && line === value) return value;

@@ -4,7 +4,7 @@
 import { fill, h, iconButton, setText } from "./dom.js";
 import { nameOf, idOf } from "./names.js";
 import { runOf } from "./lastruns.js";
-import { addressOf as runAddress, exitOf, statusOf } from "./runwords.js";
+import { exitOf, runAddress, statusOf } from "./runwords.js";
 import { addressOf } from "./router.js";
 import { perform } from "./taskactions.js";
 import { allowed } from "./auth.js";
