@@ -38,7 +38,7 @@ export class Pools {
     if (JSON.stringify(names) !== JSON.stringify([...this.#cards.keys()])) {
       this.#cards = new Map(names.map((name) => [name, this.#card(name)]));
       const cards = [...this.#cards.values()].map(({ element }) => element);
-      const about = h("p.hint", null, "A pool decides how many tasks run at the same time. Who waits starts in the order shown: first come, first served, forced starts first.");
+      const about = h("p.hint", null, "A pool decides how many tasks run at the same time. What waits starts in the order shown, which is the order it came in.");
       fill(this.#place, h("h2", null, "Pools"), about, h("div.cards", null, cards));
     }
     const running = [...tasks.values()].filter(({ status }) => HOLDS.has(status));
