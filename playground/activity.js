@@ -23,7 +23,7 @@ export class Activity {
     this.#past = new Past(app, (action) => this.#go(this.#span, action));
     const button = (name, text) => toggle(text, name ? `The last ${text}` : "The last minutes, as they happen", () => this.#go(name, this.#action));
     this.#buttons = new Map([["", button("", "Live")], ...Object.entries(SPANS).map(([name, [text]]) => [name, button(name, text)])]);
-    this.#select = h("select", { "aria-label": "Action", onchange: () => this.#go(this.#span || "24h", this.#select.value) });
+    this.#select = h("select", { "aria-label": "Of which action", onchange: () => this.#go(this.#span || "24h", this.#select.value) });
     fill(
       place,
       h("h2.offscreen", null, "Activity"),

@@ -24,6 +24,7 @@ class Forwarder:
         self._lock = threading.Lock()  # guards what follows
         self._whole = True
         self._holds = False
+        self._held: list[socket.socket] = []
         self.held = threading.Event()
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -78,6 +79,8 @@ class Forwarder:
         self._listening.close()
         for thread in self._threads:
             thread.join(30)
+        for sock in self._held:
+            sock.close()
 
     def _accept(self) -> None:
         while True:
@@ -87,7 +90,7 @@ class Forwarder:
                 return
             with self._lock:
                 if self._holds:
-                    self._sockets.append(near)
+                    self._held.append(near)
                     self.held.set()
                     continue
                 if not self._whole:
