@@ -12,6 +12,7 @@ const WHY = {
   oom: ", for lack of memory",
   unhealthy: ", for it was unhealthy",
   shutdown: ", with the server",
+  lost: ": its host was lost",
 };
 const EXITS = 1000; // remembered of one task, not to note one twice
 const TAIL = 1000; // lines of a log that the page begins with; earlier ones are asked for
@@ -267,7 +268,8 @@ export class Watch {
     seat.log.endPartials();
     if (!event.restart_of) seat.fresh = true;
     const pid = event.pid ? `, pid ${event.pid}` : "";
-    seat.log.addNote(KIND.begun, `${event.restart_of ? "started again" : "started"}${pid}`, event.ts);
+    const where = event.host ? ` on ${event.host}` : "";
+    seat.log.addNote(KIND.begun, `${event.restart_of ? "started again" : "started"}${pid}${where}`, event.ts);
   }
 
   #exited(seat, event) {
@@ -281,7 +283,7 @@ export class Watch {
     const how = event.signal ? `ended by ${event.signal}` : `exit code ${event.exit_code}`;
     const after = event.reason ? ` after ${exactly(event.duration_ms)}` : "";
     const why = WHY[event.reason] ?? (event.intentional ? ", as requested" : "");
-    const fine = event.intentional || (event.exit_code === 0 && !["timeout", "unhealthy"].includes(event.reason));
+    const fine = event.intentional || (event.exit_code === 0 && !["timeout", "unhealthy", "lost"].includes(event.reason));
     seat.log.addNote(fine ? KIND.ended : KIND.broke, how + after + why, event.ts);
   }
 }

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from overseer.client import Client, RefusedError
-from overseer.ctl import graph, logs, schedules, search, server, tasks
+from overseer.ctl import cluster, graph, logs, schedules, search, server, tasks
 from overseer.ctl.choosing import NotChosen
 from overseer.ctl.finding import find_task
 from overseer.ctl.hints import how_to_write
@@ -151,6 +151,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "actions": server.actions,
     "describe": server.actions,
     "graph": graph.graph,
+    "cluster": cluster.cluster,
     "schedules": schedules.schedules,
     "pause": schedules.pause,
     "resume": schedules.resume,

@@ -121,7 +121,7 @@ STOP = Clause(
     "moment at which the worker has begun, even before `start` has returned. It may be repeated, and does"
     " nothing after the end.",
 )
-STOPPED = Clause("stopped", "A stop ends the run, and its end is told.")
+STOPPED = Clause("stopped", "A stop ends the run, and its end is reported.")
 GRACE = Clause(
     "grace",
     "A run has `grace` seconds to end after its stop (None: `callbacks.run.stop.grace`); then it is ended"

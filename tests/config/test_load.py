@@ -222,7 +222,7 @@ name: y
         ("actions: {a: {type: exec, retyr: {}}}", "actions.a.retyr: unknown key; did you mean retry?"),
         (
             "actions: {a: {type: exec, entrypoint: x}}",
-            "actions.a.entrypoint: unknown key (what is meant for the driver goes under `config`)",
+            "actions.a.entrypoint: unknown key; it belongs under `config`",
         ),
         ('"a\\nb": x', '"a\\nb": unknown key (keys that begin with x- are yours, for anchors and notes)'),
     ],
