@@ -1,4 +1,4 @@
-"""Reading outputs: lines that wrap, lead elsewhere, have addresses, are copied and followed; several outputs at once."""
+"""Reading outputs: lines wrap, lead elsewhere, have addresses, are copied and followed; several at once."""
 
 from __future__ import annotations
 
@@ -154,7 +154,8 @@ def test_what_is_copied_has_no_numbers_and_wrapped_lines_are_whole(page: Page, s
     expect(pane.locator(".line.out .text").first).to_contain_text("word")
     select = """e => {
       const rows = [...e.querySelectorAll(".line.out")];
-      getSelection().setBaseAndExtent(rows[0], 0, rows.find((r) => r.textContent.includes("see http")).querySelector(".text"), 1);
+      const last = rows.find((row) => row.textContent.includes("see http"));
+      getSelection().setBaseAndExtent(rows[0], 0, last.querySelector(".text"), 1);
     }"""
     box.evaluate(select)
     page.keyboard.press("Control+c")
