@@ -94,6 +94,8 @@ export class Inspector {
       ["Started by", this.#startedBy(task.trigger)],
       ["Then started", next.length ? h("span", null, next.flatMap((id, at) => [at ? ", " : "", this.#linkTo(id)])) : ""],
       ["PID", task.current_pid],
+      ["Host", task.host],
+      ["Waits for", task.waiting_on?.join(", ")],
       ["Ready", task.worker_state !== "running" || task.ready === undefined ? "" : task.ready ? "yes" : "not yet"],
       ["Health", task.health],
       ["Last exit", exitText(task, this.#app.watch.signal(task.task_id))],

@@ -54,6 +54,7 @@ export class RunHead {
       [exitOf(run)],
       byOf(run.trigger),
       run.cpu_ms === undefined ? [] : [`${exactly(run.cpu_ms)} of CPU`],
+      run.host ? [`on ${run.host}`] : [],
       run.max_rss === undefined ? [] : [`${bytes(run.max_rss)} of memory`],
     ].filter(([first = ""]) => first !== "");
     this.#live.hidden = !running;

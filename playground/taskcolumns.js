@@ -29,8 +29,8 @@ export function sorted(tasks, { by, down }, store) {
 
 /** Everything about a task that one may look for, in lower case. */
 export function searched(task, store) {
-  const { task_id: id, action, params, error_message: error = "", current_pid: pid = "" } = task;
-  return `${id} ${nameOf(store, task)} ${action} ${paramsText(params)} ${error} ${pid}`.toLowerCase();
+  const { task_id: id, action, params, error_message: error = "", current_pid: pid = "", host = "" } = task;
+  return `${id} ${nameOf(store, task)} ${action} ${paramsText(params)} ${error} ${pid} ${host}`.toLowerCase();
 }
 
 /** What ticks: how long it runs or waits; how long it ran, once it is over. `now` is the server's, in ms. */

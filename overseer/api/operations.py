@@ -102,6 +102,8 @@ OPERATIONS = (
               shows=(protocol.Matches,)),
     Operation("get_graph", "GET", "/graph", protocol.GraphRequest,
               "The standing tasks, and what they wait for", simply, shows=(protocol.Graph,)),
+    Operation("get_clusters", "GET", "/cluster", protocol.ClusterRequest, "The clusters that tasks run on",
+              simply, shows=(protocol.ClusterReply,)),
     Operation("list_schedules", "GET", "/schedules", protocol.SchedulesRequest, "When standing tasks start",
               simply, shows=(protocol.SchedulesReply,)),
     Operation("get_usage", "GET", "/usage", protocol.UsageRequest, "What running tasks use", simply,

@@ -16,6 +16,7 @@ NEEDS: Mapping[str, str] = {
     "watch": "viewer",
     "unwatch": "viewer",
     "graph": "viewer",
+    "cluster": "viewer",
     "runs": "viewer",
     "logs": "viewer",
     "search": "viewer",

@@ -248,6 +248,11 @@ class Requests:
         request = protocol.GraphRequest(self._router.new_id())
         return self._expect(protocol.Graph, [request], timeout, repeat=True)
 
+    def cluster(self, *, timeout: Seconds | None = None) -> tuple[protocol.ClusterInfo, ...]:
+        """The clusters that tasks run on, with their workers; empty: all run on the server's machine."""
+        request = protocol.ClusterRequest(self._router.new_id())
+        return self._expect(protocol.ClusterReply, [request], timeout, repeat=True).clusters
+
     def metrics(
         self,
         action: protocol.ActionInfo | str | None = None,

@@ -11,7 +11,8 @@ from typing import Any
 
 from overseer.auth.origins import check_host_name, check_origin
 from overseer.config.chains import THEN, ThenConfig
-from overseer.config.exec import EXEC
+from overseer.config.cluster import config_by_type
+from overseer.config.foreign import hints_at
 from overseer.config.listen import parse_cidrs, parse_listen
 from overseer.config.notices import CHANNEL, NOTIFY, ChannelConfig, NotifyConfig
 from overseer.config.pools import POOL
@@ -19,7 +20,7 @@ from overseer.config.presentation import PRESENTED, Presentation
 from overseer.config.probes import HEALTH, READY, HealthConfig, ReadyConfig, booleans_of_action, check_probes
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
 from overseer.config.sources import SOURCE, SecretSource
-from overseer.config.standing import OF_TASKS, STANDING, StandingTask
+from overseer.config.standing import STANDING, StandingTask
 from overseer.config.storage import StorageConfig
 from overseer.config.webhooks import WEBHOOK, WebhookConfig
 from overseer.errors import ConfigError
@@ -27,7 +28,7 @@ from overseer.protocol import SUCCESS_CODES, MessageLimits, PoolConfig, RetryPol
 from overseer.schema.fields import field
 from overseer.schema.location import ConfigErrors, Location, Path
 from overseer.schema.nodes import Node, line_of
-from overseer.schema.objects import ListOf, MapOf, Object, or_null
+from overseer.schema.objects import ListOf, MapOf, Object
 from overseer.schema.quantities import COUNT, SECONDS, ExitCodes, Integer, Seconds, Size
 from overseer.schema.types import BOOLEAN, TEXT, Choice, Document, Json, Signal, Text, TextList
 from overseer.util.hashes import sha256
@@ -131,8 +132,7 @@ class ActionConfig(Presentation):
     """One action.
 
     ``config`` is the driver's business: a dict of dict, list, str, bool, None, TextInt and TextFloat.
-    ``task_pool`` is None when the file has none; ``retry`` is the action's own, see ``Config.retry_for``.
-    ``timeout`` is 0 for none, ``success_codes`` empty for the usual.
+    ``retry`` is the action's own, see ``Config.retry_for``; ``success_codes`` is empty for the usual.
     """
 
     name: str
@@ -224,7 +224,7 @@ def _action(read: ActionConfig, location: Location) -> ActionConfig:
 
 
 class _Action(Object):
-    """An action; editors know the keys of ``config`` where ``exec`` runs it."""
+    """An action; editors know the keys of ``config`` where a driver of ours runs it."""
 
     def from_yaml(self, node: Node, location: Location, **given: Any) -> Any:
         with booleans_of_action(node, location.report):
@@ -233,14 +233,11 @@ class _Action(Object):
         return action
 
     def yaml_schema(self) -> Json:
-        return super().yaml_schema() | {
-            "if": {"properties": {"type": {"const": "exec"}}},
-            "then": {"properties": {"config": or_null(EXEC.yaml_schema())}},
-        }
+        return super().yaml_schema() | {"allOf": config_by_type()}
 
 
-_ADVICE = " (what is meant for the driver goes under `config`)"
-ACTION = _Action(ActionConfig, _action, advice=_ADVICE, elsewhere=OF_TASKS)
+_DRIVERS = " (what is meant for the driver goes under `config`)"
+ACTION = _Action(ActionConfig, _action, advice=_DRIVERS, hint=hints_at("action", ActionConfig))
 
 
 @dataclass(frozen=True)
@@ -403,10 +400,8 @@ class Config:
         return line_of(self.tree, path)
 
     def placed(self, error: ConfigError, *prefix: str | int) -> ConfigError:
-        """``error``, raised with a path relative to ``prefix``, with file, line and whole path.
-
-        For a driver's: ``config.placed(error, "actions", name, "config")``. A ConfigErrors stays one.
-        """
+        """``error``, whose path is relative to ``prefix``, with file, line and whole path: for a driver's,
+        ``config.placed(error, "actions", name, "config")``. A ConfigErrors stays one."""
         if isinstance(error, ConfigErrors):
             return ConfigErrors([self.placed(each, *prefix) for each in error.errors])
         path = (*prefix, *error.path)
@@ -417,4 +412,5 @@ def _config(read: Config, location: Location) -> Config:
     return replace(read, listen=read.listen or ":8080", trusted_cidrs=read.trusted_cidrs or None)
 
 
-ROOT = Object(Config, _config, advice=" (keys that begin with x- are yours, for anchors and notes)")
+_OURS = " (keys that begin with x- are yours, for anchors and notes)"
+ROOT = Object(Config, _config, advice=_OURS, hint=hints_at("top level", Config))

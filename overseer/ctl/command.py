@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from overseer.client import Client, RefusedError
-from overseer.ctl import graph, logs, schedules, search, server, tasks
+from overseer.ctl import cluster, graph, logs, schedules, search, server, tasks
 from overseer.ctl.choosing import NotChosen
 from overseer.ctl.finding import find_task
 from overseer.ctl.hints import how_to_write
@@ -67,6 +67,7 @@ def _main(argv: Sequence[str] | None) -> int:
                 setattr(options, moment, moment_of(getattr(options, moment), now()))
     except OverseerError as error:
         command.error(str(error))
+    options.environment = settings.environment
     try:
         if options.command == "completion":
             from overseer.ctl.completion import SCRIPTS
@@ -151,6 +152,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "actions": server.actions,
     "describe": server.actions,
     "graph": graph.graph,
+    "cluster": cluster.cluster,
     "schedules": schedules.schedules,
     "pause": schedules.pause,
     "resume": schedules.resume,

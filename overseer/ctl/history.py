@@ -59,7 +59,14 @@ def runs_table(
 
     shown = shortened(run.task_id for run in runs)
     rows = [_RUNS, *(_row(run, moment, style, shown) for run in runs)]
-    return table(rows, columns, cuts={0: cut_middle, 2: fit, _BY: fit, _MORE: fit}, spare=_SPARE, paint=paint)
+    cuts = {0: cut_middle, 2: fit, _BY: fit, _MORE: fit}
+    spare = _SPARE
+    if any(run.host for run in runs):  # at the end, where it moves no other
+        hosts = ["HOST", *(plain(run.host) or "-" for run in runs)]
+        rows = [(*row, host) for row, host in zip(rows, hosts, strict=True)]
+        cuts[len(_RUNS)] = fit
+        spare = (_SPARE[0], len(_RUNS), *_SPARE[1:])
+    return table(rows, columns, cuts=cuts, spare=spare, paint=paint)
 
 
 def _row(run: RunInfo, moment: datetime, style: Style, shown: Callable[[str], str]) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from overseer.util.durations import format_duration
 
 _TASKS = ("ID", "ACTION", "STATUS", "EXIT", "RAN", "SINCE", "PID", "RESTARTS", "PARAMETERS")
 _USED = ("CPU", "MEMORY")
-_SPARE = ("RESTARTS", "PID", "PARAMETERS", "RAN", "EXIT", "SINCE", "MEMORY", "CPU")  # least needed first
+# Least needed first.
+_SPARE = ("RESTARTS", "PID", "PARAMETERS", "HOST", "RAN", "EXIT", "SINCE", "MEMORY", "CPU")
 _VALUE, _VALUES = 30, 80  # columns for one value, and for all of a task's
 
 
@@ -34,6 +35,9 @@ def tasks_table(
     """
     at = _TASKS.index("PID")
     heading = _TASKS if usage is None else (*_TASKS[:at], *_USED, *_TASKS[at:])
+    somewhere = any(task.host for task in tasks)
+    if somewhere:
+        heading = (*heading[:-1], "HOST", heading[-1])
     status, exit_code = heading.index("STATUS"), heading.index("EXIT")
 
     def paint(row: int, cell: int, text: str) -> str:
@@ -50,6 +54,8 @@ def tasks_table(
     shown = str if whole else shortened(task.task_id for task in tasks)
     for task in tasks:
         row = _row(task, moment, style, shown, whole)
+        if somewhere:
+            row = (*row[:-1], plain(task.host) or "-", row[-1])
         rows.append(row if usage is None else (*row[:at], *_used(usage.get(task.task_id)), *row[at:]))
     cuts = {0: cut_middle, 1: fit, heading.index("PARAMETERS"): fit}
     spare = [heading.index(name) for name in _SPARE if name in heading]

@@ -19,7 +19,7 @@ import threading
 import traceback
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -28,12 +28,13 @@ from typing import Any, Protocol, runtime_checkable
 from overseer.config import Config, ConfigErrors
 from overseer.config.presentation import PRESENTED
 from overseer.errors import ConfigError, ConfigWarning, OverseerError, UnknownKeyWarning
-from overseer.protocol import ActionInfo, ParamChoice, ParamSpec, PoolConfig, RetryPolicy
+from overseer.protocol import ActionInfo, ClusterInfo, ParamChoice, ParamSpec, PoolConfig, RetryPolicy
 from overseer.workers.base import Worker, WorkerCallbacks
 
 __all__ = [
     "ActionHandler",
     "ActionHandlerFactory",
+    "RemoteCluster",
     "ServiceHandler",
     "TaskSubmitter",
     "build_action_handlers",
@@ -49,6 +50,7 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 _ENTRY_POINTS = "overseer.drivers"
+_BUILT_IN = {"exec": "overseer.drivers.exec", "dask": "overseer.drivers.dask"}
 
 
 class ActionHandler(ABC):
@@ -79,6 +81,28 @@ class ActionHandler(ABC):
         Raises:
             OverseerError: it cannot be started; the text goes to the client.
         """
+
+    def remote_cluster(self) -> RemoteCluster | None:
+        """The cluster that its tasks run on; None: they run on this machine."""
+        return None
+
+
+class RemoteCluster(Protocol):
+    """Other machines that tasks run on."""
+
+    @property
+    def address(self) -> str: ...
+
+    def look(self, actions: Collection[str], whole: bool) -> ClusterInfo:
+        """What it is like now, as far as these actions go.
+
+        Args:
+            whole: whether to show as well what others do there.
+        """
+
+    def figures(self, actions: Collection[str]) -> tuple[bool, int, Mapping[str, int]]:
+        """Whether it is connected, how many tasks of these actions wait, and how many run, by host. Does not
+        block."""
 
 
 class TaskSubmitter(Protocol):
@@ -167,7 +191,8 @@ def list_handlers() -> tuple[str, ...]:
 
 
 def load_drivers(wanted: Set[str] | None = None) -> None:
-    """Import the built-in driver and every driver installed under the entry point group ``overseer.drivers``.
+    """Import the built-in drivers that are wanted, and all those of the entry point group
+    ``overseer.drivers``.
 
     An entry point names a module, which registers itself, or a factory. One that fails is skipped with a
     warning; an action that needs it is reported later.
@@ -176,7 +201,9 @@ def load_drivers(wanted: Set[str] | None = None) -> None:
         wanted: the types needed; if all are registered, installed drivers are not searched for.
     """
     global _drivers_loaded
-    importlib.import_module("overseer.drivers.exec")
+    for name, module in _BUILT_IN.items():
+        if wanted is None or name in wanted:
+            importlib.import_module(module)
     if _drivers_loaded or (wanted is not None and _registry.keys() >= wanted):
         return
     _drivers_loaded = True

@@ -1,4 +1,4 @@
-"""Which notices follow from what happens: one at each change of state, per rule and task, and reminders.
+"""Which notices follow from what happens: one per change of state, for each rule and task, and reminders.
 
 Pure: what is to be stored, and to be sent, is returned.
 """
@@ -18,9 +18,9 @@ from overseer.notices.happenings import ERRORED, FAILURE, MISSED, SUCCESS, UNHEA
 from overseer.notices.notice import Notice
 
 MOST = 10_000
-"""States that are kept; the one that was told longest ago goes."""
+"""The most states that are kept; above, the one reported longest ago is dropped."""
 
-# What is over by what.
+# Which trouble ends with what.
 _ENDS = {SUCCESS: (FAILURE, UNHEALTHY, MISSED), WELL: (FAILURE, UNHEALTHY)}
 
 
@@ -34,13 +34,13 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """That something was told and still is so.
+    """Something that was reported and persists.
 
     Attributes:
         since: when it began.
         count: how often it has happened since.
-        told: when it was told last, by the clock that reminders go by.
-        notice: what was told.
+        told: when it was last reported, by the clock for reminders.
+        notice: the report.
     """
 
     since: datetime
@@ -51,11 +51,11 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """What follows from something that happened.
+    """The consequences of something that happened.
 
     Attributes:
-        changed: states as they are now; None: there is none any more.
-        told: one notice at most for each channel.
+        changed: the new states; None: forgotten.
+        told: at most one notice for each channel.
     """
 
     changed: Mapping[Key, State | None]
@@ -63,13 +63,13 @@ class Following:
 
 
 def key_of(rule: NotifyConfig) -> str:
-    """What a rule's states are kept under: a rule that says something else begins anew."""
+    """The key of a rule's states; a rule that is changed starts afresh."""
     said = [rule.on, rule.actions, rule.tasks, rule.to]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
 class Rules:
-    """The rules of a configuration and the states of all that they are about; used by one thread at a time.
+    """The rules of a configuration, and the states of what they report; used by one thread at a time.
 
     Args:
         server: its name, for notices.
@@ -82,10 +82,10 @@ class Rules:
         self._rules = {key_of(rule): rule for rule in rules}
         self._server = server
         self._states = dict(states or {})
-        self._changed: dict[Key, State | None] = {}  # by the call that is at work
+        self._changed: dict[Key, State | None] = {}  # in the current call
 
     def replace(self, rules: Sequence[NotifyConfig], server: str, actions: Iterable[str]) -> list[Key]:
-        """Go by other rules, and by these actions; returns whose states are forgotten."""
+        """Replace the rules, and the actions that exist; returns the states that are forgotten."""
         self._rules = {key_of(rule): rule for rule in rules}
         self._server = server
         known = set(actions)
@@ -99,7 +99,7 @@ class Rules:
         return gone
 
     def take(self, happening: Happening, at: datetime) -> Following:
-        """Something happened; ``at`` is now, by the clock that reminders go by."""
+        """Apply the rules to something that happened; ``at`` is now, by the clock for reminders."""
         told: dict[str, Notice] = {}
         take = self._well if happening.kind in _ENDS else self._bad
         for key, rule in self._rules.items():
@@ -126,7 +126,7 @@ class Rules:
         return self._following(told)
 
     def next_reminder(self) -> datetime | None:
-        """When :meth:`remind` has something to do; None: not before something happens."""
+        """When :meth:`remind` next has something to do; None: not before something happens."""
         return min(
             (
                 _next(rule, state)
@@ -141,7 +141,7 @@ class Rules:
         return Following(changed, {channel: notice.named for channel, notice in told.items()})
 
     def _bad(self, rule_key: str, rule: NotifyConfig, happening: Happening, at: datetime) -> Notice | None:
-        """Told once, until it is over."""
+        """Trouble: reported once, until it is over."""
         kind = FAILURE if happening.kind == ERRORED else happening.kind
         if kind == FAILURE:
             self._set(Key(rule_key, happening.subject, SUCCESS), None)
@@ -158,7 +158,7 @@ class Rules:
         return notice
 
     def _well(self, rule_key: str, rule: NotifyConfig, happening: Happening, at: datetime) -> Notice | None:
-        """A recovery, if anything was told that is over now; else a success, if the last time was none."""
+        """A recovery, if reported trouble is over; else a success, unless one was reported last."""
         over = [
             state
             for kind in _ENDS[happening.kind]

@@ -8,6 +8,7 @@ all derive from the declarations; nothing about a message is written down a seco
 from __future__ import annotations
 
 from overseer.protocol.chains import FollowUp, Then
+from overseer.protocol.clusters import ClusterInfo, ClusterWorker
 from overseer.protocol.codec import (
     dump,
     encode,
@@ -42,6 +43,7 @@ from overseer.protocol.events import (
 )
 from overseer.protocol.replies import (
     Actions,
+    ClusterReply,
     Error,
     Graph,
     InputAccepted,
@@ -65,6 +67,7 @@ from overseer.protocol.replies import (
 )
 from overseer.protocol.requests import (
     REQUESTS,
+    ClusterRequest,
     Describe,
     Forget,
     GraphRequest,
@@ -151,6 +154,10 @@ __all__ = [
     "Actions",
     "ChainRefused",
     "Changed",
+    "ClusterInfo",
+    "ClusterReply",
+    "ClusterRequest",
+    "ClusterWorker",
     "Data",
     "Delivery",
     "Dequeued",

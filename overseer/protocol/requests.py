@@ -186,6 +186,12 @@ class GraphRequest(Request):
     """Show the standing tasks (those that the configuration names) and what each of them waits for."""
 
 
+@_request("cluster")
+class ClusterRequest(Request):
+    """Show the clusters that tasks run on, and their workers. Their schedulers are asked, each for four
+    seconds at most."""
+
+
 @_request("runs")
 class RunsRequest(Request):
     """List runs, including ended ones and those of earlier servers, newest first. Needs a data_dir."""
@@ -399,6 +405,6 @@ class Reload(Request):
 
 @_request("notify_test")
 class NotifyTest(Request):
-    """Send a channel a notice that is a test, once and at once."""
+    """Send a channel a test notice, once and without delay."""
 
     channel: str = field(Name(), "The channel, as the configuration names it")

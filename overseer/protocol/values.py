@@ -278,7 +278,13 @@ class TaskInfo:
     )
     state: str = field(TASK_STATE, "Its state")
     status: str = field(STATUS, "What it is, in one word; absent: the server is older", default="", omit=True)
-    waiting_on: tuple[str, ...] = field(ListOf(TEXT), "The tasks that it waits for", default=(), omit=True)
+    waiting_on: tuple[str, ...] = field(
+        ListOf(TEXT),
+        'The tasks that it waits for; "cluster": a place to run on, while it is active without a pid',
+        default=(),
+        omit=True,
+    )
+    host: str = field(TEXT, "The machine of its latest run; absent: the server's own", default="", omit=True)
     retry_policy: RetryPolicy | None = field(
         Object(RetryPolicy), "The policy it follows", default=None, omit=True
     )

@@ -18,6 +18,7 @@ Nothing but tests imports this package, which has no ``assert`` to be explained 
 
 from __future__ import annotations
 
+from overseer.testing.checks.asking import AskingChecks
 from overseer.testing.checks.ends import EndChecks
 from overseer.testing.checks.output import OutputChecks
 from overseer.testing.checks.serving import ServerChecks
@@ -36,5 +37,5 @@ __all__ = [
 ]
 
 
-class DriverContract(StartChecks, OutputChecks, EndChecks, StopChecks, ServerChecks):
+class DriverContract(StartChecks, OutputChecks, EndChecks, StopChecks, AskingChecks, ServerChecks):
     """Override :class:`~overseer.testing.script.Behaviours`' methods in a subclass named ``Test...``."""

@@ -121,7 +121,7 @@ STOP = Clause(
     "moment at which the worker has begun, even before `start` has returned. It may be repeated, and does"
     " nothing after the end.",
 )
-STOPPED = Clause("stopped", "A stop ends the run, and its end is told.")
+STOPPED = Clause("stopped", "A stop ends the run, and its end is reported.")
 GRACE = Clause(
     "grace",
     "A run has `grace` seconds to end after its stop (None: `callbacks.run.stop.grace`); then it is ended"
@@ -131,6 +131,11 @@ HELD_UP = Clause(
     "held up",
     "If an `on_output` does not return, a stop tells the end without it, at most eleven seconds after the"
     " run has ended; no output follows.",
+)
+INPUT = Clause(
+    "input",
+    "`give_input`, `resize` and `send_signal` return at once, whether the run takes what it is given or not. "
+    "Input is taken whole, in order, and bounded; what is not taken is an `OverseerError`.",
 )
 THREADS = Clause(
     "threads",

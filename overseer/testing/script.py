@@ -79,6 +79,10 @@ class Behaviours:
         """Prints its ``lines``, at least one, and goes on even after it was asked to stop."""
         return None
 
+    def echoes(self) -> Script | None:
+        """Prints each line of its input, and ends with exit code 0 when that ends."""
+        return None
+
     def fails_to_start(self) -> Script | None:
         """Has valid parameters, and cannot be started all the same."""
         return None

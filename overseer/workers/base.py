@@ -87,6 +87,9 @@ class RunContext:
         hands_on: it is given a file, ``OVERSEER_OUTPUT``, for values that are handed on.
         probed: programs are to be run where its process is, so its surroundings are kept.
         env: further variables for its process.
+        requested: a requester waits for the outcome of the start, and a failure is told to it alone.
+        begins: called by a worker that ``start`` has returned with ``waiting_on``, from another thread: it
+            runs now, or it never will, with the error; ``OverseerError("")``: it was stopped.
     """
 
     task_id: str
@@ -101,6 +104,8 @@ class RunContext:
     hands_on: bool = False
     probed: bool = False
     env: dict[str, str] = field(default_factory=dict)
+    requested: bool = False
+    begins: Callable[[Worker, OverseerError | None], None] | None = None
 
     def secret(self, name: str) -> str:
         """The current value of one of the server's secrets, which is then masked in the run's output.
@@ -158,10 +163,16 @@ class Worker(ABC):
         max_rss: peak memory of all its processes together, in bytes, as far as measured; None as for ``cpu``.
         values: what the run hands on to those that follow it, secrets masked; known once it has exited.
         surroundings: of its process, if the run is ``probed``.
+        host: the machine that it runs on, for people; "": this one.
+        lost: why it is not known how it ended, for people; "": it is known. Known once it has exited.
+        waiting_on: what it waits for before it begins; empty for most. See :class:`RunContext`, ``begins``.
     """
 
     hides_secrets = False
     ran_out_of_memory = False
+    host = ""
+    lost = ""
+    waiting_on: tuple[str, ...] = ()
     cpu: float | None = None
     max_rss: int | None = None
     values: Mapping[str, str] = MappingProxyType({})

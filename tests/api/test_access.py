@@ -42,6 +42,7 @@ def test_without_a_token_all_is_refused_by_a_problem_document(http_: Http, heade
         ("GET", "/actions", "viewer"),
         ("GET", "/runs", "viewer"),
         ("GET", "/graph", "viewer"),
+        ("GET", "/cluster", "viewer"),
         ("POST", "/actions/hello/start", "operator"),
         ("DELETE", "/tasks/nobody", "operator"),
         ("POST", "/tasks/nobody/signal", "operator"),

@@ -38,6 +38,7 @@ TABLE: dict[str, tuple[str, dict[str, Any] | None, int, int]] = {
     "GET /runs/{run_id}/output": ("viewer", None, 200, 404),
     "GET /search": ("viewer", None, 200, 200),
     "GET /graph": ("viewer", None, 200, 200),
+    "GET /cluster": ("viewer", None, 200, 200),
     "GET /schedules": ("viewer", None, 200, 200),
     "GET /usage": ("viewer", None, 200, 200),
     "GET /pools": ("viewer", None, 200, 200),

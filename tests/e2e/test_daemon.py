@@ -17,7 +17,7 @@ from tests.harness import Daemon, run_program, shell
 def test_flags_with_one_dash_or_two(tmp_path: Path) -> None:
     for version in ("-version", "--version"):
         assert run_program(version, cwd=tmp_path).stdout.startswith("sticky-overseer ")
-    assert run_program("-list-handlers", cwd=tmp_path).stdout == "exec\n"
+    assert run_program("-list-handlers", cwd=tmp_path).stdout == "dask\nexec\n"
     assert "-config" in run_program("--help", cwd=tmp_path).stdout
     (tmp_path / "ok.yaml").write_text("listen: stdio\n")
     for config, check in (("-config", "--check"), ("--config", "-check")):

@@ -145,6 +145,6 @@ def test_a_probe_that_breaks_is_not_the_last_one(
     watch = probes.watch(findings, ActionConfig("a", "exec", health=health), {})  # type: ignore[arg-type]
     watch.begin(Surroundings())
     with changed:
-        assert changed.wait_for(lambda: findings.said == ["healthy"], 10)
+        assert changed.wait_for(lambda: findings.said == ["healthy"], 30)
     watch.end()
     assert caplog.text.count("a probe of task t0 failed") == 2

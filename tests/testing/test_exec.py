@@ -53,6 +53,9 @@ class TestExec(DriverContract):
     def ignores_stop(self) -> Script:
         return Script({"script": "trap '' TERM; echo up; while :; do sleep 600; done"}, lines=["up"])
 
+    def echoes(self) -> Script:
+        return Script({"script": "exec cat"}, config={"stdin": "pipe"})
+
     def fails_to_start(self) -> Script:
         return Script({"script": "x"}, config={"entrypoint": "/no/such/program"})
 

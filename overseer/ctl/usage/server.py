@@ -9,6 +9,7 @@ from overseer.ctl.values import count, nonempty, seconds
 def add_standing(commands: Commands) -> None:
     commands.group("Standing tasks")
     commands.add("graph", "show the standing tasks, and what each of them waits for")
+    commands.add("cluster", "show the clusters that tasks run on, and what runs where")
     command = commands.add(
         "schedules",
         "show when standing tasks start next, and which starts were skipped",

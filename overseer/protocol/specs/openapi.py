@@ -41,6 +41,7 @@ _ORDER = (
     "watch",
     "unwatch",
     "notify_test",
+    "cluster",
 )
 
 

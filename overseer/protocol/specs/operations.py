@@ -132,6 +132,12 @@ OPERATIONS = (
         success=(protocol.Graph,),
     ),
     Operation(
+        "show_cluster",
+        protocol.ClusterRequest,
+        "Show the clusters that tasks run on",
+        success=(protocol.ClusterReply,),
+    ),
+    Operation(
         "list_schedules",
         protocol.SchedulesRequest,
         "Show when standing tasks are started by themselves",
@@ -258,8 +264,8 @@ OPERATIONS = (
         success=(protocol.Reloaded,),
         broadcast=(protocol.PoolUpdated,),
         subscribers=(protocol.Started,),
-        notes="When anything is wrong with the file, the answer is an error that says what and where, and "
-        "nothing changes. Each pool that changes is announced by pool_updated; a lowered limit stops nobody, "
+        notes="If anything is wrong with the file, the answer is an error that says what and where, and "
+        "nothing changes. Each pool that changes is announced by pool_updated; a lowered limit ends no task, "
         "a raised one starts waiting tasks.",
     ),
     Operation(
@@ -267,8 +273,8 @@ OPERATIONS = (
         protocol.NotifyTest,
         "Test a channel",
         success=(protocol.NotifyTested,),
-        notes="Answered when the channel has taken it; an error says why it has not. It is not tried again. "
-        "A channel that was disabled is told notices again when it takes one.",
+        notes="Answered once the channel has accepted it; an error says why it has not. It is not tried "
+        "again. A disabled channel that accepts one is enabled again.",
     ),
 )
 """One for each request. Every one of them may also be answered by an error."""
