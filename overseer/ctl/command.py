@@ -67,6 +67,7 @@ def _main(argv: Sequence[str] | None) -> int:
                 setattr(options, moment, moment_of(getattr(options, moment), now()))
     except OverseerError as error:
         command.error(str(error))
+    options.environment = settings.environment
     try:
         if options.command == "completion":
             from overseer.ctl.completion import SCRIPTS

@@ -50,6 +50,13 @@ class Settings:
         self._tls = _tls(self._get("ca"), self._get("cert"), self._get("key"))
         self._reconnect: float = getattr(options, "reconnect", 30.0)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of another overseerctl for the same server."""
+        found = {"url": self.url, "token": self.token}
+        found |= {name: self._get(name) for name in ("ca", "cert", "key")}
+        return {**os.environ, **{f"OVERSEER_{name.upper()}": value for name, value in found.items() if value}}
+
     def connect(self, *, timeout: float = 10.0, reconnect: float | None = None) -> Client:
         """A client; raises ConnectFailedError, with what to do next."""
         try:

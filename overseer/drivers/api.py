@@ -82,7 +82,6 @@ class ActionHandler(ABC):
             OverseerError: it cannot be started; the text goes to the client.
         """
 
-
     def remote_cluster(self) -> RemoteCluster | None:
         """The cluster that its tasks run on; None: they run on this machine."""
         return None
