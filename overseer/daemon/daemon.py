@@ -106,7 +106,8 @@ class Daemon:
         # Separate from the hub's timers, which may have to wait for a driver.
         self._timers = Timers("net-timers")
         self._page = static_routes(Path(__file__).parents[1] / "playground")
-        self._gate = Gate(access, open_paths={*self._page, "/healthz", "/session"}, timers=self._timers)
+        open_paths = {*self._page, "/healthz", "/session"}
+        self._gate = Gate(access, open_paths=open_paths, named=API_PATH, timers=self._timers)
         self._webhooks = TaskWebhooks(self._hub, lambda: self._config, vault, self._gate.refused, self._audit)
         self._manager = Notifier()
         self._over = threading.Event()

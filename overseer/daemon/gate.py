@@ -32,12 +32,15 @@ class Gate(Policy):
     Args:
         access: who may connect; see :meth:`replace_access`.
         open_paths: served to anyone: the page itself, which then asks for a sign-in, and /healthz.
+        named: what begins so is served only by a name of ours, lest a page that made its own name resolve to
+            this machine read it.
         timers: end sign-ins.
     """
 
-    def __init__(self, access: Access, *, open_paths: Collection[str], timers: Timers) -> None:
+    def __init__(self, access: Access, *, open_paths: Collection[str], named: str, timers: Timers) -> None:
         self._access = access  # replaced as a whole
         self._open_paths = open_paths
+        self._named = named
         self._sign_ins = SignIns(access.config.auth.session_age, timers)
         self._failures = Failures()
         self._warnings = Warnings()
@@ -71,10 +74,16 @@ class Gate(Policy):
     def authorize(self, request: Request) -> Response | Peer:
         if request.peer.kind == "tcp" and request.peer.transport != self._access.transport:
             return error_response(403, "the server's TLS settings have changed: connect again")
-        refusal = self._access.browsers.refusal(request.headers.get("origin"), request.headers.get("host"))
+        refusal = self._access.browsers.refusal(
+            request.headers.get("origin"),
+            request.headers.get("host"),
+            by_any_name=request.peer.kind != "tcp" or not request.path.startswith(self._named),
+        )
         if refusal is not None:
             remedy = f"; to let it in: {refusal.remedy}" if refusal.remedy else ""
             self.refused(request.peer, refusal.reason, remedy)
+            if "origin" not in request.headers:
+                return error_response(403, "no such host here: use an IP address, or add it to allowed_hosts")
             return error_response(403, "web pages of this origin, or by this name, are not let in")
         if not request.is_upgrade and request.path in self._open_paths:
             return request.peer
