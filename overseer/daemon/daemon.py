@@ -16,7 +16,7 @@ from pathlib import Path
 
 from overseer import process as processes
 from overseer.auth.peer import Peer
-from overseer.config import Config, Digest, Listen, parse_listen
+from overseer.config import Config, Digest, Listen, parse_config, parse_listen
 from overseer.daemon.access import Access, load_access
 from overseer.daemon.audit import Audit
 from overseer.daemon.chains import TaskChains
@@ -34,12 +34,14 @@ from overseer.daemon.reload import Changes, Prepared, Reloader
 from overseer.daemon.runs import RunHistory
 from overseer.daemon.schedules import TaskSchedules
 from overseer.daemon.signals import SignalLoop
+from overseer.daemon.state import Definer, Given, Parts, Restored
 from overseer.daemon.systemd import Notifier, passed_sockets
+from overseer.daemon.upgrade import Upgrades
 from overseer.daemon.webapi import API_PATH, WebApi
 from overseer.daemon.webhooks import TaskWebhooks
 from overseer.drivers.api import ActionHandler
 from overseer.errors import RequestError
-from overseer.net.connection import Endpoint
+from overseer.net.endpoint import Endpoint
 from overseer.net.handler import ConnectionLimits
 from overseer.net.http import Response, Route
 from overseer.net.outbox import Outbox
@@ -69,6 +71,7 @@ class Daemon:
     Args:
         variables: digests of the tokens that were in the environment, by variable.
         vault: holds the secrets that were there.
+        given: what the program before this one has handed over, with the same configuration.
     """
 
     def __init__(
@@ -80,15 +83,21 @@ class Daemon:
         variables: Mapping[str, Digest],
         vault: Vault,
         version: str,
+        given: Given | None = None,
     ) -> None:
-        self._config = config
+        self._config = self._started = config
+        if given is not None and given.started != given.config:
+            self._started = parse_config(path, given.started)
+        self._given = given
+        self._path = path
         self._variables = dict(variables)
         self._vault = vault
         self._version = version
-        self._log = EventLog(config.log_file)
-        self._audit = Audit(config.audit_file)
-        self._logs = TaskLogs(config)
-        self._history = RunHistory(config, self._logs.forget)
+        opened = replace(config, data_dir=self._started.data_dir)
+        self._log = EventLog(self._started.log_file)
+        self._audit = Audit(self._started.audit_file)
+        self._logs = TaskLogs(opened)
+        self._history = RunHistory(opened, self._logs.forget)
         self._hub = Hub(
             config,
             handlers,
@@ -101,7 +110,8 @@ class Daemon:
         self._chains = TaskChains(self._hub, self._audit)
         self._notices = TaskNotices(self._hub, self._history, vault)
         self._hub.probing.make = make_probes
-        self._reloader = Reloader(path, self._hub, self._prepare)
+        self._reloader = Reloader(path, self._hub, self._prepare, self._started)
+        self._started_at = time.time() if given is None else given.values["started_at"]
         # Separate from the hub's timers, which may have to wait for a driver.
         self._timers = Timers("net-timers")
         self._page = static_routes(Path(__file__).parents[1] / "playground")
@@ -114,14 +124,22 @@ class Daemon:
         self._terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         self._documents = Documents(self._hub, version, lambda: self._encrypted)
         self._api = WebApi(lambda: self._config.limits, self._documents.api)
+        self._upgrades = Upgrades(self._parts, quiet=self._is_quiet, flush=self._flush, tell=self._upgrading)
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
             end_now=self._hub.skip_graces,
             reopen=self._reopen,
             reload=self._hang_up,
+            upgrade=self._upgrade,
             reap=processes.reap_orphans,
+            pipe=None if given is None else given.pipe,
         )
+        self._restored: Restored | None = None
+        if given is not None and isinstance(self._server, Server):
+            definition_of = Definer(given, path, config, handlers)
+            self._restored = Restored(given, self._hub, self._server, self._gate, definition_of)
+            self._history.adopt(given.directory_lock)
 
     def run(self) -> int:
         """Serve until told to stop; returns the exit status."""
@@ -133,7 +151,8 @@ class Daemon:
         return int(self._failed)
 
     def _serve(self) -> None:
-        processes.raise_file_limit()
+        given = {} if self._given is None else self._given.values
+        processes.raise_file_limit(given.get("file_limit"))
         # What start-up made is permanent; without it, a full collection takes 1 ms instead of 30.
         gc.freeze()
         gc.set_threshold(_GARBAGE)
@@ -143,26 +162,70 @@ class Daemon:
         self._logs.start()
         # Before there are clients, whose tasks they are to hear of.
         self._chains.apply(self._config)
-        self._notices.apply(self._config)
-        self._schedules.load(self._config)
+        self._notices.apply(self._config, given.get("notices"))
+        self._schedules.load(self._config, given.get("schedules"))
         with self._signals:
-            self._server.start()
             processes.adopt_orphans()
-            processes.guardian.start()
             listening = f"listening on {_written(self._server.address)}"
-            if self._server.everywhere:
-                listening += " (every interface)"
-            _log.info("%s", listening)
-            _log.info("%s", self._summary())
-            self._hub.start_services()
-            resumed = self._history.resume(self._hub, self._audit, self._over)
-            self._hub.standing.start_at_boot(resumed, self._history.returning)
+            if self._restored is not None:
+                self._go_on(self._restored)
+            else:
+                self._server.start()
+                processes.guardian.start()
+                if self._server.everywhere:
+                    listening += " (every interface)"
+                _log.info("%s", listening)
+                _log.info("%s", self._summary())
+                self._hub.start_services()
+                resumed = self._history.resume(self._hub, self._audit, self._over)
+                self._hub.standing.start_at_boot(resumed, self._history.returning)
             self._schedules.start()
             self._manager.ready(listening)
             if self._manager.watchdog is not None:
                 # On its own thread: the manager may make it wait.
                 start_thread(partial(self._watch, self._manager.watchdog), "watchdog")
             self._signals.run()
+
+    def _go_on(self, restored: Restored) -> None:
+        """Go on with what the program before this one has handed over."""
+        assert self._given is not None
+        restored.begin_guarding()
+        self._server.start()
+        self._hub.start_services()
+        restored.go_on()
+        self._upgrades.done(self._given, restored, self._version)
+        self._given = self._restored = None  # it is large
+        if self._reloader.differs():
+            start_thread(self._reload, "reload")
+
+    def _parts(self) -> Parts | None:
+        if not isinstance(self._server, Server):
+            return None
+        return Parts(
+            *(self._hub, self._server, self._gate, self._history, self._schedules, self._notices),
+            *(self._signals, self._version, self._started_at, self._started),
+            *(self._variables, self._vault.variables),
+        )
+
+    def _is_quiet(self) -> bool:
+        return not (self._hub.observed or self._chains.busy or self._notices.busy)
+
+    def _flush(self, seconds: float) -> None:
+        self._log.settle(seconds)
+        self._audit.settle(seconds)
+
+    def _upgrading(self, begins: bool) -> None:
+        if begins:
+            self._manager.reloading()
+        else:
+            self._manager.ready("the server was not upgraded")
+
+    def _upgrade(self) -> None:
+        """SIGUSR2."""
+        try:
+            self._upgrades.request(None, "", lambda said: None, force=False, check=False)
+        except RuntimeError as error:
+            _log.error("the server was not upgraded: %s", error)
 
     def _summary(self) -> str:
         count, file = len(self._config.actions), self._config.file
@@ -280,12 +343,12 @@ class Daemon:
         self._audit.reopen()
 
     def _listen(self) -> Server | StdioServer:
-        config = self._config
+        config = self._started
         listen = parse_listen(config.listen)
         passed = passed_sockets()
         if passed:
             listen = Listen("unix" if passed[0].family == socket.AF_UNIX else "tcp")
-        limits = _limits(config)
+        limits = _limits(self._config)
         if listen.kind == "stdio":
             return StdioServer(
                 *take_over_stdio(),
@@ -303,7 +366,9 @@ class Daemon:
             limits=limits,
             timers=self._timers,
         )
-        return Server(replace(listen, mode=config.socket_mode, group=config.socket_group), endpoint, passed)
+        listener = None if self._given is None else self._given.listener()
+        listen = replace(listen, mode=config.socket_mode, group=config.socket_group)
+        return Server(listen, endpoint, passed, listener)
 
     def _open_handler(self, outbox: Outbox, peer: Peer) -> Dispatcher:
         return Dispatcher(
@@ -320,6 +385,7 @@ class Daemon:
             logs=self._logs,
             notices=self._notices,
             schedules=self._schedules,
+            upgrades=self._upgrades,
         )
 
     def _client_gone(self) -> None:
@@ -338,7 +404,7 @@ class Daemon:
             "/metrics": Exposition(
                 self._hub,
                 self._version,
-                time.time(),
+                self._started_at,
                 self._gauges,
                 self._counters,
             ).answer,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from overseer.auth.principal import Principal
 from overseer.config import LimitsConfig
-from overseer.net.connection import Service
+from overseer.net.endpoint import Service
 from overseer.net.handler import Handler
 from overseer.net.http import Reply, Request, Response
 from overseer.net.readable import ReadableOutbox

@@ -79,6 +79,15 @@ class ActionHandler(ABC):
         """
 
 
+    def resume(self, task_id: str, callbacks: WorkerCallbacks) -> WorkerCallbacks | None:
+        """Wrap the callbacks of a run that a server's earlier program has started, as ``start`` wrapped them.
+
+        Called when the server is upgraded, for a process of :func:`start_worker`; ``start`` is not called
+        again. None: a run whose callbacks ``start`` has wrapped cannot go on in another program.
+        """
+        return None
+
+
 class TaskSubmitter(Protocol):
     """How a service driver starts tasks."""
 

@@ -50,7 +50,8 @@ from overseer.schema.nodes import to_node
 from overseer.templates import Dialect, Template
 from overseer.util.suggest import did_you_mean, nearest
 from overseer.workers.base import OutputBatch, Worker, WorkerCallbacks
-from overseer.workers.os_process import WorkerConfig, start_worker
+from overseer.workers.config import WorkerConfig
+from overseer.workers.os_process import start_worker
 
 if TYPE_CHECKING:
     from overseer.cel.program import Condition  # not loaded until an expression is compiled
@@ -122,9 +123,12 @@ class ExecHandler(ActionHandler):
             secret_env=self._secret_env,
             secret_files=mine.secret_files,
         )
-        if self._conditions:
-            callbacks = replace(callbacks, on_output=_Filtered(callbacks.on_output, self._conditions))
-        return start_worker(config, callbacks)
+        return start_worker(config, self.resume(task_id, callbacks))
+
+    def resume(self, task_id: str, callbacks: WorkerCallbacks) -> WorkerCallbacks:
+        if not self._conditions:
+            return callbacks
+        return replace(callbacks, on_output=_Filtered(callbacks.on_output, self._conditions))
 
     def _resolve(self, params: Mapping[str, str]) -> dict[str, str]:
         defaults = {

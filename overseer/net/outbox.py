@@ -22,12 +22,14 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from overseer.net.chunks import Buffer, ChunkQueue, Source
 from overseer.net.frames import Message, Streamed, close_frame
 from overseer.util.awake import awake
 from overseer.util.locks import Rank, assert_none_held, lock
+from overseer.util.standstill import standstill
 from overseer.util.timers import Timers
 from overseer.util.waiters import Waiters
 
@@ -37,6 +39,7 @@ Framing = Literal["websocket", "lines"]
 
 TRY_AGAIN_LATER = 1013  # the close code of a client that does not read
 _REPLIES_FACTOR = 4
+_FLOODED = "too many messages are waiting to be read"
 _READ_AHEAD = 256 * 1024  # bytes that are pending for a client, at most, when more is fetched for it
 
 
@@ -215,6 +218,7 @@ class Outbox(ABC):
         """Wake the threads that wait for room, as their ``unless`` may have changed."""
         with self._lock:
             self._for_room.wake()
+            self._until_bounded.wake()
 
     def on_room(self, callback: Callable[[], None]) -> None:
         """Call ``callback()`` once, with no locks held, when at most half is pending or it is closed.
@@ -263,7 +267,9 @@ class Outbox(ABC):
         if self._queue.size > self._bound:  # without the lock: a stale answer only lets one more request in
             assert_none_held("waiting for a client")
             with self._lock:
-                self._until_bounded.wait_for(lambda: self._queue.size <= self._bound or self._closing)
+                self._until_bounded.wait_for(
+                    lambda: self._queue.size <= self._bound or self._closing or standstill.closed
+                )
         return not self._closing
 
     def fail(self) -> None:
@@ -353,14 +359,11 @@ class Outbox(ABC):
             self._look_at_half_locked()
         if flooded:
             # The caller may hold locks, so the closing itself is left to another thread.
-            self._timers.schedule(0.0, self._close_flooded)
+            self._timers.schedule(0.0, partial(self.close, TRY_AGAIN_LATER, _FLOODED, drop=True))
 
     def _look_at_half_locked(self) -> None:
         if self._queue.size > self._half and self._over_since is None:
             self._over_since = awake()
-
-    def _close_flooded(self) -> None:
-        self.close(TRY_AGAIN_LATER, "too many messages are waiting to be read", drop=True)
 
     def _freed_locked(self) -> list[Callable[[], None]]:
         self._full = False

@@ -13,13 +13,15 @@ from collections.abc import Sequence
 from overseer.auth.peer import Peer
 from overseer.config.listen import Listen
 from overseer.net.bytestream import SocketStream
-from overseer.net.connection import Connection, Endpoint
+from overseer.net.connection import Connection
+from overseer.net.endpoint import Endpoint
 from overseer.net.listeners import Listener, adopt_listener, open_listener
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.net.pending_connections import PendingConnections
 from overseer.net.writer import Writer
 from overseer.util.awake import Ticker, awake
 from overseer.util.locks import Rank, lock
+from overseer.util.standstill import standstill
 from overseer.util.threads import VitalThread
 from overseer.util.wakeup import Wakeup
 
@@ -45,13 +47,20 @@ class Server:
 
     Args:
         sockets: those to serve, which listen already; ``listen`` then only says of which kind they are.
+        listener: that of the program before this one.
 
     Raises:
         OverseerError: it cannot listen there.
     """
 
-    def __init__(self, listen: Listen, endpoint: Endpoint, sockets: Sequence[socket.socket] = ()) -> None:
-        self._listener: Listener = adopt_listener(sockets) if sockets else open_listener(listen)
+    def __init__(
+        self,
+        listen: Listen,
+        endpoint: Endpoint,
+        sockets: Sequence[socket.socket] = (),
+        listener: Listener | None = None,
+    ) -> None:
+        self._listener = listener or (adopt_listener(sockets) if sockets else open_listener(listen))
         self.endpoint = endpoint
         self._writer = Writer()
         # Guards the fields below; notified when a connection ends (a descriptor is free again) and at
@@ -97,6 +106,32 @@ class Server:
         self._ticker = Ticker(self.endpoint.timers)
         self._writer.start()
         self._acceptor.start()
+
+    @property
+    def listener(self) -> Listener:
+        return self._listener
+
+    def connections(self) -> list[Connection]:
+        """All that there are."""
+        with self._changed:
+            return list(self._connections)
+
+    def take_over(self, sock: socket.socket, peer: Peer) -> tuple[Connection, Writer]:
+        """A connection that another program has served as a WebSocket; it is to be started."""
+        with self._changed:
+            self._numbers += 1
+            connection = Connection(
+                SocketStream(sock),
+                peer,
+                self.endpoint,
+                self._writer,
+                self._numbers,
+                stranger=False,
+                upgraded=self._upgraded,
+                ended=self._ended,
+            )
+            self._connections.add(connection)
+        return connection, self._writer
 
     def _stop_accepting(self) -> None:
         """Close the listening sockets; connections go on. Idempotent."""
@@ -150,7 +185,8 @@ class Server:
                 if fd not in sockets:
                     continue
                 try:
-                    self._accept(sockets[fd])
+                    with standstill:  # none is accepted then: they wait where they are
+                        self._accept(sockets[fd])
                 except _Broken:
                     raise
                 except Exception:

@@ -83,6 +83,10 @@ class Rules:
         self._server = server
         self._states = dict(states or {})
 
+    @property
+    def states(self) -> Mapping[Key, State]:
+        return self._states
+
     def replace(self, rules: Sequence[NotifyConfig], server: str, actions: Iterable[str]) -> list[Key]:
         """Go by other rules, and by these actions; returns whose states are forgotten."""
         self._rules = {key_of(rule): rule for rule in rules}

@@ -62,6 +62,7 @@ from overseer.protocol.replies import (
     Subscribed,
     Tasks,
     Unsubscribed,
+    Upgraded,
 )
 from overseer.protocol.requests import (
     REQUESTS,
@@ -93,6 +94,7 @@ from overseer.protocol.requests import (
     Subscribe,
     Unsubscribe,
     Unwatch,
+    Upgrade,
     UsageRequest,
     Watch,
 )
@@ -240,6 +242,8 @@ __all__ = [
     "Unsubscribed",
     "Unwatch",
     "Unwatched",
+    "Upgrade",
+    "Upgraded",
     "Usage",
     "UsageRequest",
     "Watch",
