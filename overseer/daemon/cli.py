@@ -163,7 +163,7 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
 
 
 def _take_over(path: str, passed: Succession, version: str, stderr: Stderr) -> int:
-    """Go on as the server whose program this one follows; nothing is open to anybody until it is all there."""
+    """Go on as the server whose program this one follows; nothing goes on before all of it is there."""
     standstill.close()
     stderr.start()
     return _successor(path, Given.read(passed), version).run()
