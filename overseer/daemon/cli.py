@@ -34,7 +34,8 @@ from overseer.process import registry
 from overseer.secrets.vault import Vault
 from overseer.secrets.vault import advice as secrets_advice
 from overseer.upgrade.rehearsal import OPTION, say
-from overseer.upgrade.succession import VARIABLE, Succession, succession
+from overseer.upgrade.standalone.stage import VARIABLE
+from overseer.upgrade.succession import Succession, succession
 from overseer.util.handover import from_memory
 from overseer.util.inherited import settle, speak_utf8
 from overseer.util.logs import Stderr, printable, set_up_logging
@@ -173,7 +174,7 @@ def _rehearse(path: str, state: int, version: str) -> int:
     """Try out whether :func:`_take_over` can read this state, and the file as it is now."""
     standstill.close()
     os.set_inheritable(state, False)
-    given = Given.read(Succession(from_memory(state), 0.0, ()), rehearsal=True)
+    given = Given.read(Succession(from_memory(state)), rehearsal=True)
     if (now := _file_now(path)) not in (None, given.config):
         config = parse_config(path, now)
         build_action_handlers(config)

@@ -33,17 +33,17 @@ from overseer.daemon.prometheus import Exposition
 from overseer.daemon.reload import Changes, Prepared, Reloader
 from overseer.daemon.runs import RunHistory
 from overseer.daemon.schedules import TaskSchedules
-from overseer.daemon.signals import SignalLoop
+from overseer.daemon.signals import SignalLoop, has_terminal
 from overseer.daemon.state import Definer, Given, Parts, Restored
 from overseer.daemon.systemd import Notifier, passed_sockets
 from overseer.daemon.upgrade import Upgrades
-from overseer.daemon.webapi import API_PATH, WebApi
+from overseer.daemon.webapi import API_PATH, WebApi, connection_limits
 from overseer.daemon.webhooks import TaskWebhooks
 from overseer.drivers.api import ActionHandler
 from overseer.errors import RequestError
 from overseer.net.endpoint import Endpoint
-from overseer.net.handler import ConnectionLimits
 from overseer.net.http import Response, Route
+from overseer.net.listeners import written
 from overseer.net.outbox import Outbox
 from overseer.net.server import Server
 from overseer.net.static import static_routes
@@ -121,17 +121,17 @@ class Daemon:
         self._over = threading.Event()
         self._failed = False  # a vital thread has failed
         # nohup means that the server outlives its terminal.
-        self._terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+        self._terminal = has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         self._documents = Documents(self._hub, version, lambda: self._encrypted)
         self._api = WebApi(lambda: self._config.limits, self._documents.api)
-        self._upgrades = Upgrades(self._parts, quiet=self._is_quiet, flush=self._flush, tell=self._upgrading)
+        self._upgrades = Upgrades(self._parts, self._manager, quiet=self._is_quiet, flush=self._flush)
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
             end_now=self._hub.skip_graces,
             reopen=self._reopen,
             reload=self._hang_up,
-            upgrade=self._upgrade,
+            upgrade=self._upgrades.on_signal,
             reap=processes.reap_orphans,
             pipe=None if given is None else given.pipe,
         )
@@ -166,7 +166,7 @@ class Daemon:
         self._schedules.load(self._config, given.get("schedules"))
         with self._signals:
             processes.adopt_orphans()
-            listening = f"listening on {_written(self._server.address)}"
+            listening = f"listening on {written(self._server.address)}"
             if self._restored is not None:
                 self._go_on(self._restored)
             else:
@@ -181,6 +181,8 @@ class Daemon:
                 self._hub.standing.start_at_boot(resumed, self._history.returning)
             self._schedules.start()
             self._manager.ready(listening)
+            if isinstance(self._server, Server):
+                start_thread(self._upgrades.keep, "package")
             if self._manager.watchdog is not None:
                 # On its own thread: the manager may make it wait.
                 start_thread(partial(self._watch, self._manager.watchdog), "watchdog")
@@ -189,6 +191,7 @@ class Daemon:
     def _go_on(self, restored: Restored) -> None:
         """Go on with what the program before this one has handed over."""
         assert self._given is not None
+        self._given.passed.commit()
         restored.begin_guarding()
         self._server.start()
         self._hub.start_services()
@@ -208,24 +211,11 @@ class Daemon:
         )
 
     def _is_quiet(self) -> bool:
-        return not (self._hub.observed or self._chains.busy or self._notices.busy)
+        return not (self._hub._table.observers.busy or self._chains.busy or self._notices.busy)
 
     def _flush(self, seconds: float) -> None:
         self._log.settle(seconds)
         self._audit.settle(seconds)
-
-    def _upgrading(self, begins: bool) -> None:
-        if begins:
-            self._manager.reloading()
-        else:
-            self._manager.ready("the server was not upgraded")
-
-    def _upgrade(self) -> None:
-        """SIGUSR2."""
-        try:
-            self._upgrades.request(None, "", lambda said: None, force=False, check=False)
-        except RuntimeError as error:
-            _log.error("the server was not upgraded: %s", error)
 
     def _summary(self) -> str:
         count, file = len(self._config.actions), self._config.file
@@ -235,7 +225,7 @@ class Daemon:
         if isinstance(self._server.address, str):
             return summary
         scheme = "https" if self._gate.access.encrypted else "http"
-        return f"{summary}; the page: {scheme}://{_written(self._server.address)}/"
+        return f"{summary}; the page: {scheme}://{written(self._server.address)}/"
 
     def _thread_failed(self, args: threading.ExceptHookArgs) -> None:
         """A thread has ended by an exception; without a vital one the server shuts down."""
@@ -284,7 +274,7 @@ class Daemon:
 
     def _hang_up(self) -> None:
         """SIGHUP: reload, or end if the terminal that the server was started in is gone."""
-        if self._terminal and not _has_terminal():
+        if self._terminal and not has_terminal():
             self._signals.request_end()
             return
         try:
@@ -324,7 +314,7 @@ class Daemon:
             self._chains.apply(config)
             self._notices.apply(config)
             if isinstance(self._server, Server):
-                self._server.endpoint.limits = _limits(config)
+                self._server.endpoint.limits = connection_limits(config)
 
         def enforce() -> None:
             self._gate.end_revoked_sign_ins()
@@ -348,7 +338,7 @@ class Daemon:
         passed = passed_sockets()
         if passed:
             listen = Listen("unix" if passed[0].family == socket.AF_UNIX else "tcp")
-        limits = _limits(self._config)
+        limits = connection_limits(self._config)
         if listen.kind == "stdio":
             return StdioServer(
                 *take_over_stdio(),
@@ -423,29 +413,3 @@ class Daemon:
         parts = self._history, self._logs, self._chains, self._notices, self._webhooks, self._api
         return {name: counter for part in parts for name, counter in part.counters().items()}
 
-
-def _limits(config: Config) -> ConnectionLimits:
-    return ConnectionLimits(
-        buffer=config.clients.buffer,
-        stall_timeout=config.clients.stall_timeout,
-        max_message=config.limits.max_message,
-        max_connections=config.limits.max_connections,
-        handshake_timeout=config.limits.handshake_timeout,
-        ping_interval=config.clients.keepalive,
-    )
-
-
-def _has_terminal() -> bool:
-    """Whether the process has a controlling terminal, and it is still there."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC))
-    except OSError:
-        return False
-    return True
-
-
-def _written(address: tuple[str, int] | str) -> str:
-    if isinstance(address, str):
-        return address if address == "stdio" else f"unix:{address}"
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

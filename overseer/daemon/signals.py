@@ -178,3 +178,12 @@ class SignalLoop:
         finally:
             self._ended = True
             self._wake.set()
+
+
+def has_terminal() -> bool:
+    """Whether the process has a controlling terminal, and it is still there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True

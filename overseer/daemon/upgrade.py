@@ -15,13 +15,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from overseer.daemon.state import Given, Parts, Restored, at_rest, export
+from overseer.daemon.systemd import Notifier
 from overseer.errors import OverseerError, RequestError
 from overseer.net.handover import close_others
 from overseer.protocol import Error, Event, Upgraded
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.handover.tasks import bound_to_this_program
+from overseer.upgrade.package import Package
 from overseer.upgrade.rehearsal import rehearse
-from overseer.upgrade.succession import command_of, replace_by
+from overseer.upgrade.succession import replace_by
 from overseer.util.handover import to_memory
 from overseer.util.locks import Rank, lock
 from overseer.util.logs import settle_log
@@ -45,26 +47,48 @@ class Upgrades:
         parts: of the server; None: it cannot be upgraded (stdio).
         quiet: whether nothing is left that follows from what has happened.
         flush: has what waits for disks written.
-        tell: is told that an upgrade begins (True), and that it has failed.
     """
 
     def __init__(
         self,
         parts: Callable[[], Parts | None],
+        manager: Notifier,
         *,
         quiet: Callable[[], bool],
         flush: Callable[[float], None],
-        tell: Callable[[bool], None],
     ) -> None:
         self._parts = parts
         self._quiet = quiet
         self._flush = flush
-        self._tell = tell
+        self._manager = manager
+        self._kept: Package | None = None
+        self._keeping = threading.Lock()
         self._lock = lock(Rank.LEAF, "upgrade")  # guards the rest
         self._going_on = False
         self._answers: list[tuple[Client | None, str, Answer]] = []
         self.count = 0  # since the process began
         self.failed = 0
+
+    def on_signal(self) -> None:
+        """SIGUSR2."""
+        try:
+            self.request(None, "", lambda said: None, force=False, check=False)
+        except RuntimeError as error:
+            _log.error("the server was not upgraded: %s", error)
+
+    def keep(self) -> None:
+        """Keep a copy of this program, to go back to, before an installation replaces its files."""
+        try:
+            self._package()
+        except (OSError, RuntimeError) as error:
+            _log.warning("an upgrade could not be undone: %s", error)
+
+    def _package(self) -> Package:
+        """Raises OSError."""
+        with self._keeping:
+            if self._kept is None:
+                self._kept = Package()
+            return self._kept
 
     def request(
         self, client: Client | None, request_id: str, answer: Answer, *, force: bool, check: bool
@@ -146,12 +170,12 @@ class Upgrades:
         to = rehearse(state)
         if check:
             return Upgraded("", True, parts.version, to, tasks, clients)
-        self._tell(True)
+        self._manager.reloading()
         try:
             close_others(parts.server.connections(), "the server is being upgraded: connect again")
             raise self._become(parts, to, ended)
         except BaseException:
-            self._tell(False)
+            self._manager.ready("the server was not upgraded")
             parts.hub._services.update()
             raise
 
@@ -220,7 +244,7 @@ class Upgrades:
 
             def execute() -> None:
                 try:
-                    replace_by(command_of(), state, descriptors, more)
+                    replace_by(state, self._package(), descriptors, more)
                 except OSError as error:
                     failed.append(error)
                 over.set()

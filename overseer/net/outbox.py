@@ -39,7 +39,6 @@ Framing = Literal["websocket", "lines"]
 
 TRY_AGAIN_LATER = 1013  # the close code of a client that does not read
 _REPLIES_FACTOR = 4
-_FLOODED = "too many messages are waiting to be read"
 _READ_AHEAD = 256 * 1024  # bytes that are pending for a client, at most, when more is fetched for it
 
 
@@ -281,8 +280,6 @@ class Outbox(ABC):
             callbacks = self._ended_locked()
         self._call(callbacks)
 
-    # -- for subclasses --------------------------------------------------------------------------------
-
     @abstractmethod
     def _abort(self) -> None:
         """Cut the connection at once; called with no lock held."""
@@ -344,8 +341,6 @@ class Outbox(ABC):
             delay = self._over_since + self._stall_timeout - awake()
         self._timers.schedule(delay, self._check_stall)
 
-    # -- inside ----------------------------------------------------------------------------------------
-
     def _append(self, data: bytes, output: bool) -> None:
         if not data:
             return
@@ -358,8 +353,9 @@ class Outbox(ABC):
             flooded = self._queue.replies > _REPLIES_FACTOR * self._bound and len(self._queue.chunks) > 1
             self._look_at_half_locked()
         if flooded:
-            # The caller may hold locks, so the closing itself is left to another thread.
-            self._timers.schedule(0.0, partial(self.close, TRY_AGAIN_LATER, _FLOODED, drop=True))
+            why = "too many messages are waiting to be read"
+            # On another thread, as the caller may hold locks.
+            self._timers.schedule(0.0, partial(self.close, TRY_AGAIN_LATER, why, drop=True))
 
     def _look_at_half_locked(self) -> None:
         if self._queue.size > self._half and self._over_since is None:

@@ -155,11 +155,6 @@ class Hub:
         """Have ``observer`` hear of every change of every task; before the first one starts."""
         self._table.observers.add(observer)
 
-    @property
-    def observed(self) -> bool:
-        """Whether observers have not heard of all changes yet."""
-        return self._table.observers.busy
-
     # Clients
 
     def connect(self, client: Client) -> None:
