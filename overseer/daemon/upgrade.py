@@ -169,7 +169,7 @@ class Upgrades:
         state, tasks, clients = self._state(parts)
         to = rehearse(state)
         if check:
-            return Upgraded("", True, parts.version, to, tasks, clients)
+            return Upgraded("", True, parts.version, to, tasks, clients, ended=tuple(ended))
         self._manager.reloading()
         try:
             close_others(parts.server.connections(), "the server is being upgraded: connect again")

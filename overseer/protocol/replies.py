@@ -264,7 +264,7 @@ class Upgraded(Event):
     clients: int = field(COUNT, "The connections that went on, or would", default=0)
     pause_ms: int = field(COUNT, "For how long nothing was read or sent", default=0, omit=True)
     ended: tuple[str, ...] = field(
-        ListOf(TEXT), "Tasks that could not go over and were ended (force)", default=(), omit=True
+        ListOf(TEXT), "Tasks that could not go over, and were ended, or would be", default=(), omit=True
     )
 
 

@@ -44,11 +44,13 @@ def lines_of(messages: list[dict[str, Any]], task_id: str) -> list[tuple[int, st
     ]
 
 
-def assert_in_order(messages: list[dict[str, Any]], task_id: str) -> int:
-    """Check that lines that count from 1 came each once and in order; returns their number."""
+def assert_in_order(messages: list[dict[str, Any]], task_id: str, first: int = 1) -> int:
+    """Check that a task's lines, which say their number, came each once and in order from the ``first`` on;
+    returns the last one's number."""
     lines = lines_of(messages, task_id)
-    expected = [(number, str(number)) for number in range(1, len(lines) + 1)]
+    expected = [(number, str(number)) for number in range(first, first + len(lines))]
     if lines != expected:
-        at = next(index for index, pair in enumerate(zip(lines, expected, strict=True)) if pair[0] != pair[1])
+        pairs = zip(lines, expected, strict=True)
+        at = next(index for index, (came, meant) in enumerate(pairs) if came != meant)
         raise AssertionError(f"task {task_id}: after {lines[max(0, at - 2) : at]} came {lines[at : at + 3]}")
-    return len(lines)
+    return lines[-1][0] if lines else 0
