@@ -207,7 +207,7 @@ class Daemon:
         return Parts(
             *(self._hub, self._server, self._gate, self._history, self._schedules, self._notices),
             *(self._signals, self._version, self._started_at, self._started),
-            *(self._variables, self._vault.variables),
+            *(self._variables, self._vault.variables, self._upgrades.counted),
         )
 
     def _is_quiet(self) -> bool:
@@ -410,6 +410,7 @@ class Daemon:
         return {name: gauge for part in parts for name, gauge in part.gauges().items()}
 
     def _counters(self) -> dict[str, tuple[str, float]]:
-        parts = self._history, self._logs, self._chains, self._notices, self._webhooks, self._api
+        keep = self._history, self._logs
+        parts = *keep, self._chains, self._notices, self._webhooks, self._api, self._upgrades
         return {name: counter for part in parts for name, counter in part.counters().items()}
 

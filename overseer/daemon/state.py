@@ -124,6 +124,7 @@ class Parts:
     started: Config  # the configuration that the server was started with
     variables: Mapping[str, Digest]
     secrets: Mapping[str, str]
+    upgrades: tuple[int, int]  # carried out, and failed
 
 
 @contextmanager
@@ -173,6 +174,7 @@ def export(
         "strays": [export_entry(each) for each in registry.entries() if each.run not in mine],
         "file_limit": given_file_limit(),
         "started_at": parts.started_at,
+        "upgrades": parts.upgrades,
         "config": _source(config, out),
         "started": _source(parts.started, out),
         "origins": [_source(each, out) for each in origins.configs],

@@ -66,8 +66,15 @@ class Upgrades:
         self._lock = lock(Rank.LEAF, "upgrade")  # guards the rest
         self._going_on = False
         self._answers: list[tuple[Client | None, str, Answer]] = []
-        self.count = 0  # since the process began
-        self.failed = 0
+        self.counted = 0, 0  # those carried out since the process began, and those that failed
+
+    def counters(self) -> Mapping[str, tuple[str, float]]:
+        """For monitoring: help text and value, by name."""
+        done, failed = self.counted
+        return {
+            "upgrades": ("How often the server has become another program since it was started", done),
+            "upgrades_failed": ("Upgrades that were refused, or gone back from", failed),
+        }
 
     def on_signal(self) -> None:
         """SIGUSR2."""
@@ -115,8 +122,8 @@ class Upgrades:
         """This is the program that follows: say so to those who asked for it."""
         passed = given.passed
         pause = round((time.monotonic() - passed.began) * 1000)
-        self.count = given.values.get("upgrades", 0) + (not passed.failure)
-        self.failed = given.values.get("failed_upgrades", 0) + bool(passed.failure)
+        done, failed = given.values["upgrades"]
+        self.counted = done + (not passed.failure), failed + bool(passed.failure)
         tasks, clients = restored.tasks, len(restored.connections)
         if passed.failure:
             _log.error("the server was not upgraded, and goes on as it was: %s", passed.failure)
@@ -146,7 +153,8 @@ class Upgrades:
         with self._lock:
             self._going_on = False
             answers, self._answers = self._answers, []
-            self.failed += isinstance(said, str) and not check
+            done, failed = self.counted
+            self.counted = done, failed + (isinstance(said, str) and not check)
         if isinstance(said, str):
             _log.error("the server was not upgraded: %s", said)
         for _, _, answer in answers:
@@ -244,7 +252,7 @@ class Upgrades:
 
             def execute() -> None:
                 try:
-                    replace_by(state, self._package(), descriptors, more)
+                    replace_by(state, self._package(), descriptors, more, self._manager.variables)
                 except OSError as error:
                     failed.append(error)
                 over.set()

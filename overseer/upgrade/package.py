@@ -25,7 +25,6 @@ class Package:
 
     def __init__(self) -> None:
         """Raises OSError: they cannot be made."""
-        self.stage = to_memory(_STAGE.read_bytes(), "overseer-stage")
         self.archive = os.memfd_create("overseer-package", os.MFD_CLOEXEC)
         with (
             open(self.archive, "w+b", closefd=False) as file,
@@ -33,6 +32,7 @@ class Package:
         ):
             for path, name in _files():
                 archive.writestr(name, path.read_bytes())
+        self.stage = to_memory(_STAGE.read_bytes(), "overseer-stage")
 
     def close(self) -> None:
         os.close(self.stage)

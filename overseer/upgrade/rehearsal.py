@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -39,9 +40,21 @@ def rehearse(state: bytes) -> str:
     finally:
         os.close(fd)
     if run.returncode:
-        said = run.stderr.strip()[-_SHOWN:] or f"it ended with status {run.returncode}"
-        raise OverseerError(f"the new program cannot take over: {said}")
+        raise OverseerError(f"the new program cannot take over: {_problem(run.stderr, run.returncode)}")
     return run.stdout.strip() or "unknown"
+
+
+def _problem(said: str, status: int) -> str:
+    """What is wrong, from what it wrote to stderr: of a traceback, the exception and its place."""
+    said = said.strip()
+    if not said:
+        return f"it ended with status {status}"
+    _, traceback, frames = said.rpartition("Traceback (most recent call last):\n")
+    if not traceback:
+        return said[-_SHOWN:]
+    exception = next((line for line in reversed(frames.splitlines()) if line[:1].strip()), "")
+    places = re.findall(r'^  File "(.*)", line (\d+)', frames, re.MULTILINE)
+    return f"{exception} ({places[-1][0]}, line {places[-1][1]})" if places else exception
 
 
 def say(version: str) -> None:

@@ -94,7 +94,11 @@ def command_of() -> list[str]:
 
 
 def replace_by(
-    state: int, package: Package, descriptors: Collection[int], more: Mapping[str, Any]
+    state: int,
+    package: Package,
+    descriptors: Collection[int],
+    more: Mapping[str, Any],
+    variables: Mapping[str, str],
 ) -> NoReturn:
     """Execute the program that is installed now with this state, a file in memory; on the main thread.
 
@@ -102,6 +106,7 @@ def replace_by(
         package: what is gone back to if it fails.
         descriptors: what it is given.
         more: what else a :class:`Succession` has.
+        variables: for its environment, beside this one's.
 
     Raises:
         OSError: that is impossible; nothing has changed.
@@ -122,7 +127,7 @@ def replace_by(
     try:
         for fd in passed:
             os.set_inheritable(fd, True)
-        os.execve(command[0], command, {**os.environb, VARIABLE.encode(): json.dumps(said).encode()})
+        os.execve(command[0], command, {**os.environ, **variables, VARIABLE: json.dumps(said)})
     except BaseException:
         for fd in passed:
             os.set_inheritable(fd, False)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tests.faults.support import wait_until
 from tests.harness import ROOT, Daemon
 
 
@@ -22,6 +24,7 @@ class Installed:
         shutil.copytree(ROOT / "playground", directory / "overseer/playground")
         shutil.copy(ROOT / "sticky_overseer.py", directory)
         self.program = directory / "sticky_overseer.py"
+        self.change("overseer/upgrade/succession.py", "_DEADLINE_S = 60.0", "_DEADLINE_S = 25.0")
 
     def change(self, path: str, before: str, after: str) -> None:
         """Replace a text in one of its files, as an installation does: the file is another one then."""
@@ -32,7 +35,20 @@ class Installed:
         file.write_text(text.replace(before, after))
 
     def daemon(self, **settings: Any) -> Daemon:
-        return Daemon(program=self.program, environment={"PYTHONDONTWRITEBYTECODE": ""}, **settings)
+        return Daemon(program=self.program, **settings)
+
+
+def wait_for_copy(daemon: Daemon) -> None:
+    """Wait until the server has kept a copy of its program."""
+
+    def kept() -> bool:
+        found = False
+        for fd in Path(f"/proc/{daemon.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                found = found or "overseer-stage" in str(fd.readlink())
+        return found
+
+    wait_until(kept, 60.0, "the copy")
 
 
 def lines_of(messages: list[dict[str, Any]], task_id: str) -> list[tuple[int, str]]:
