@@ -264,6 +264,7 @@ class Restored:
             for number, request_id in values["askers"]
             if number in self.clients
         ]
+        self.upgrades = tuple(values["upgrades"])
         self._strays = values["strays"]
         self._guardian = values["guardian"]
 

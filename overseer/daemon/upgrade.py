@@ -122,7 +122,7 @@ class Upgrades:
         """This is the program that follows: say so to those who asked for it."""
         passed = given.passed
         pause = round((time.monotonic() - passed.began) * 1000)
-        done, failed = given.values["upgrades"]
+        done, failed = restored.upgrades
         self.counted = done + (not passed.failure), failed + bool(passed.failure)
         tasks, clients = restored.tasks, len(restored.connections)
         if passed.failure:
