@@ -27,19 +27,13 @@ from overseer.daemon.preflight import (
     webhook_advice,
 )
 from overseer.daemon.probing import open_params_advice, probe_advice
-from overseer.daemon.state import Given
 from overseer.drivers.api import build_action_handlers, list_handlers
 from overseer.errors import OverseerError
-from overseer.process import registry
 from overseer.secrets.vault import Vault
 from overseer.secrets.vault import advice as secrets_advice
-from overseer.upgrade.rehearsal import OPTION, say
-from overseer.upgrade.standalone.stage import VARIABLE
-from overseer.upgrade.succession import Succession, succession
-from overseer.util.handover import from_memory
+from overseer.util.handover import VARIABLE
 from overseer.util.inherited import settle, speak_utf8
 from overseer.util.logs import Stderr, printable, set_up_logging
-from overseer.util.standstill import standstill
 
 _log = logging.getLogger(__name__)
 
@@ -105,11 +99,13 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
         return _print(schema_text().rstrip("\n"))
     named = os.environ.get("OVERSEER_CONFIG") or options.config
     path = named or _DEFAULT_CONFIG
-    passed = succession()
-    if options.check_handover is not None:
-        return _rehearse(path, options.check_handover, version)
-    if passed is not None:
-        return _take_over(path, passed, version, stderr)
+    if options.check_handover is not None or VARIABLE in os.environ:
+        from overseer.daemon.takeover import rehearse, take_over  # only in an upgrade
+
+        if options.check_handover is not None:
+            return rehearse(path, options.check_handover, version)
+        if (daemon := take_over(path, version, stderr)) is not None:
+            return daemon.run()
     before = handed_on()
     data = before.config if before else read_config(path)
     if options.check and named and data is None:
@@ -163,43 +159,6 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
     return Daemon(path, config, handlers, access, variables, Vault(values), version).run()
 
 
-def _take_over(path: str, passed: Succession, version: str, stderr: Stderr) -> int:
-    """Go on as the server whose program this one follows; nothing goes on before all of it is there."""
-    standstill.close()
-    stderr.start()
-    return _successor(path, Given.read(passed), version).run()
-
-
-def _rehearse(path: str, state: int, version: str) -> int:
-    """Try out whether :func:`_take_over` can read this state, and the file as it is now."""
-    standstill.close()
-    os.set_inheritable(state, False)
-    given = Given.read(Succession(from_memory(state)), rehearsal=True)
-    if (now := _file_now(path)) not in (None, given.config):
-        config = parse_config(path, now)
-        build_action_handlers(config)
-    _successor(path, given, version)
-    say(version)
-    return 0
-
-
-def _file_now(path: str) -> bytes | None:
-    """What the file has, if it can be read again."""
-    try:
-        return read_config(path, again=True)
-    except OverseerError:
-        return None
-
-
-def _successor(path: str, given: Given, version: str) -> Daemon:
-    registry.restore(given.values["registry"])
-    config = parse_config(path, given.config)
-    variables = given.variables
-    access = load_access(config, variables)
-    handlers = build_action_handlers(config)
-    return Daemon(path, config, handlers, access, variables, Vault(given.secrets), version, given)
-
-
 def _print(text: str) -> int:
     """Print to stdout; returns the exit status."""
     try:
@@ -245,6 +204,6 @@ def _parser() -> argparse.ArgumentParser:
     ):
         parser.add_argument(f"--{name}", f"-{name}", action="store_true", help=text)
     # For the server itself, see overseer.upgrade.
-    parser.add_argument(f"--{OPTION}", type=int, metavar="FD", help=argparse.SUPPRESS)
+    parser.add_argument("--check-handover", type=int, metavar="FD", help=argparse.SUPPRESS)
     parser.add_argument("--help", "-help", "-h", action="help", help="print this and exit")
     return parser

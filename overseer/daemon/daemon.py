@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from overseer import process as processes
 from overseer.auth.peer import Peer
@@ -27,6 +28,7 @@ from overseer.daemon.gate import Gate
 from overseer.daemon.handover import withdraw_secrets
 from overseer.daemon.logs import TaskLogs
 from overseer.daemon.notices import TaskNotices
+from overseer.daemon.parts import Parts
 from overseer.daemon.preflight import security_advice
 from overseer.daemon.probing import make_probes, probe_advice
 from overseer.daemon.prometheus import Exposition
@@ -34,7 +36,6 @@ from overseer.daemon.reload import Changes, Prepared, Reloader
 from overseer.daemon.runs import RunHistory
 from overseer.daemon.schedules import TaskSchedules
 from overseer.daemon.signals import SignalLoop, has_terminal
-from overseer.daemon.state import Definer, Given, Parts, Restored
 from overseer.daemon.systemd import Notifier, passed_sockets
 from overseer.daemon.upgrade import Upgrades
 from overseer.daemon.webapi import API_PATH, WebApi, connection_limits
@@ -55,6 +56,9 @@ from overseer.supervisor.hub import Hub
 from overseer.util.jsonlog import EventLog
 from overseer.util.threads import VitalThread, run_on_thread, start_thread
 from overseer.util.timers import Timers
+
+if TYPE_CHECKING:
+    from overseer.daemon.state import Given, Restored
 
 _log = logging.getLogger(__name__)
 
@@ -137,6 +141,8 @@ class Daemon:
         )
         self._restored: Restored | None = None
         if given is not None and isinstance(self._server, Server):
+            from overseer.daemon.state import Definer, Restored  # by then it is loaded
+
             definition_of = Definer(given, path, config, handlers)
             self._restored = Restored(given, self._hub, self._server, self._gate, definition_of)
             self._history.adopt(given.directory_lock)

@@ -113,16 +113,21 @@ class Reloader:
 
     Args:
         prepare: called with a new configuration before anything has changed; raises ConfigError.
-        started: the configuration in which the settings that need a restart are in effect.
+        started: the configuration in which the settings that need a restart are in effect; None: the
+            present one.
     """
 
     def __init__(
-        self, path: str, hub: Hub, prepare: Callable[[Config], Prepared], started: Config
+        self,
+        path: str,
+        hub: Hub,
+        prepare: Callable[[Config], Prepared],
+        started: Config | None = None,
     ) -> None:
         self._path = path
         self._hub = hub
         self._prepare = prepare
-        self._started = started
+        self._started = started or hub.definitions.config
         # One reload at a time; notified when one is over.
         self._turn = threading.Condition(lock(Rank.LEAF, "reload"))
         self._busy = False

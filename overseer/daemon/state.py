@@ -15,10 +15,7 @@ from overseer.auth.principal import Principal
 from overseer.auth.sign_ins import SignIn
 from overseer.config import Config, parse_config
 from overseer.daemon.gate import Gate
-from overseer.daemon.notices import TaskNotices
-from overseer.daemon.runs import RunHistory
-from overseer.daemon.schedules import TaskSchedules
-from overseer.daemon.signals import SignalLoop
+from overseer.daemon.parts import Parts
 from overseer.drivers.api import ActionHandler, build_action_handlers
 from overseer.errors import OverseerError
 from overseer.net import handover as net
@@ -43,8 +40,8 @@ from overseer.util.threads import run_on_thread
 
 _log = logging.getLogger(__name__)
 
-_REST_S = 3.0  # for all threads to come to rest
-_FREEZE_S = 1.0
+_REST_S = 5.0  # for all threads to come to rest
+_FREEZE_S = 3.0
 
 
 @dataclass(slots=True)
@@ -106,25 +103,6 @@ class Given:
     @property
     def version(self) -> str:
         return str(self.values["version"])
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The parts of a server whose state is handed over."""
-
-    hub: Hub
-    server: Server
-    gate: Gate
-    history: RunHistory
-    schedules: TaskSchedules
-    notices: TaskNotices
-    signals: SignalLoop
-    version: str
-    started_at: float
-    started: Config  # the configuration that the server was started with
-    variables: Mapping[str, Digest]
-    secrets: Mapping[str, str]
-    upgrades: tuple[int, int]  # carried out, and failed
 
 
 @contextmanager

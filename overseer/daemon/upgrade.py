@@ -12,22 +12,20 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from overseer.daemon.state import Given, Parts, Restored, at_rest, export
+from overseer.daemon.parts import Parts
 from overseer.daemon.systemd import Notifier
 from overseer.errors import OverseerError, RequestError
-from overseer.net.handover import close_others
 from overseer.protocol import Error, Event, Upgraded
 from overseer.supervisor.clients import Client, DeferredFlush
-from overseer.supervisor.handover.tasks import bound_to_this_program
 from overseer.upgrade.package import Package
-from overseer.upgrade.rehearsal import rehearse
-from overseer.upgrade.succession import replace_by
-from overseer.util.handover import to_memory
 from overseer.util.locks import Rank, lock
 from overseer.util.logs import settle_log
 from overseer.util.threads import start_thread
+
+if TYPE_CHECKING:
+    from overseer.daemon.state import Given, Restored
 
 _log = logging.getLogger(__name__)
 
@@ -166,6 +164,9 @@ class Upgrades:
         Raises:
             OverseerError, OSError: why it cannot; the server goes on.
         """
+        from overseer.net.handover import close_others  # nobody needs these before
+        from overseer.upgrade.rehearsal import rehearse
+
         parts = self._parts()
         if parts is None:
             raise OverseerError("a server that listens on stdio cannot be upgraded")
@@ -189,6 +190,8 @@ class Upgrades:
 
     def _make_ready(self, parts: Parts, *, force: bool, check: bool) -> list[str]:
         """Refuse what cannot go over, or end it; the tasks that were ended."""
+        from overseer.supervisor.handover.tasks import bound_to_this_program
+
         hub = parts.hub
         with hub._table.lock:
             bound = [task.id for task in hub._table if bound_to_this_program(task)]
@@ -221,6 +224,8 @@ class Upgrades:
 
     def _state(self, parts: Parts) -> tuple[bytes, int, int]:
         """A copy of the state, and how many runs and clients it has."""
+        from overseer.daemon.state import at_rest, export
+
         with at_rest(parts) as connections:
             state, _ = export(parts, connections, {})
             tasks = sum(task.worker is not None and task.phase.name == "RUNNING" for task in parts.hub._table)
@@ -235,6 +240,10 @@ class Upgrades:
 
     def _become(self, parts: Parts, to: str, ended: list[str]) -> OverseerError:
         """Execute the new program; returns why that is impossible. Raises OverseerError, OSError."""
+        from overseer.daemon.state import at_rest, export
+        from overseer.upgrade.succession import replace_by
+        from overseer.util.handover import to_memory
+
         self._wait_until_quiet()
         began = time.monotonic()
         with at_rest(parts) as connections:

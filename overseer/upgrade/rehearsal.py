@@ -11,9 +11,6 @@ from overseer.errors import OverseerError
 from overseer.upgrade.succession import command_of
 from overseer.util.handover import to_memory
 
-OPTION = "check-handover"
-"""Of the command line: followed by the descriptor of a state."""
-
 _PATIENCE_S = 60.0
 _SHOWN = 2000  # characters of what it says
 
@@ -28,7 +25,7 @@ def rehearse(state: bytes) -> str:
     fd = to_memory(state)
     try:
         run = subprocess.run(
-            [*command_of(), f"--{OPTION}", str(fd)],
+            [*command_of(), "--check-handover", str(fd)],
             pass_fds=[fd],
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, NoReturn
 
 from overseer.errors import OverseerError
 from overseer.upgrade.package import Package
-from overseer.upgrade.standalone.stage import NAME, VARIABLE
-from overseer.util.handover import from_memory
+from overseer.upgrade.standalone.stage import NAME
+from overseer.util.handover import VARIABLE, from_memory
 
 _DEADLINE_S = 60.0  # for the new program to take over, after which the old one is executed again
 _WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")

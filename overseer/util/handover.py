@@ -15,6 +15,9 @@ from overseer.errors import OverseerError
 FORMAT = 1
 """Of the state. A program reads the formats up to its own."""
 
+VARIABLE = "OVERSEER_HANDOVER"
+"""Has what a program is given by the one before it, as JSON."""
+
 _NAME = "overseer-state"
 _HEAD = b"overseer-state"
 

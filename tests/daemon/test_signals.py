@@ -34,6 +34,7 @@ actions = dict(
     end_now=end_now,
     reopen=lambda: say("reopen"),
     reload=lambda: say("reload"),
+    upgrade=lambda: say("upgrade"),
     reap=lambda: None,
 )
 
@@ -57,8 +58,8 @@ def outcome(script: str) -> tuple[list[str], str]:
 
 @pytest.mark.parametrize("last", ["INT", "TERM"])
 def test_each_signal_has_its_action(last: str) -> None:
-    said, logged = outcome(f"run('HUP', 'USR1', '{last}')")
-    assert (sorted(said), logged) == (["end", "reload", "reopen"], "")
+    said, logged = outcome(f"run('HUP', 'USR1', 'USR2', '{last}')")
+    assert (sorted(said), logged) == (["end", "reload", "reopen", "upgrade"], "")
 
 
 def test_the_second_one_hurries_the_end() -> None:

@@ -208,6 +208,7 @@ def test_there_is_an_operation_for_every_request(manifest: dict[str, Any]) -> No
         "get_manifest",
         "reload_config",
         "test_channel",
+        "upgrade_server",
     ]
     assert {operation["send"] for operation in operations.values()} == set(REQUESTS)
     for operation in operations.values():
@@ -233,7 +234,7 @@ def test_openapi_has_its_frame() -> None:
     assert built["swagger"] == "2.0"
     assert built["info"] == {"title": "recorder", "description": "Records", "version": "1.2.3"}
     assert list(built["paths"]) == ["/ws"]
-    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 28
+    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 29
 
 
 def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[str, dict[str, Any]]) -> None:
@@ -266,6 +267,7 @@ def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[s
         "ws-watch",
         "ws-unwatch",
         "ws-notify-test",
+        "ws-upgrade",
         "start-echo",
         "start-greet",
     ]

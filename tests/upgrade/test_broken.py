@@ -17,6 +17,7 @@ _ACTIONS = {
     "cat": shell("cat", config={"stdin": "pipe"}),
 }
 _GOES_ON = "        assert self._given is not None\n"
+_TAKEOVER = "overseer/daemon/takeover.py"
 _TAKES_OVER = "    standstill.close()\n    stderr.start()\n"
 
 
@@ -81,8 +82,8 @@ def test_a_configuration_with_errors_is_a_reason_not_to_upgrade(daemon: Daemon, 
 @pytest.mark.parametrize(
     ("path", "before", "after", "said"),
     [
-        ("overseer/daemon/cli.py", _TAKES_OVER, _TAKES_OVER + "    raise ValueError('too bad')\n", "too bad"),
-        ("overseer/daemon/cli.py", _TAKES_OVER, _TAKES_OVER + "    sys.exit(5)\n", "status 5"),
+        (_TAKEOVER, _TAKES_OVER, _TAKES_OVER + "    raise ValueError('too bad')\n", "too bad"),
+        (_TAKEOVER, _TAKES_OVER, _TAKES_OVER + "    raise SystemExit(5)\n", "status 5"),
         ("overseer/daemon/daemon.py", _GOES_ON, _GOES_ON + "        raise OSError('no luck')\n", "no luck"),
         (
             "overseer/daemon/daemon.py",
@@ -107,7 +108,7 @@ def test_a_program_that_fails_after_all_is_gone_back_from(
 def test_the_old_program_comes_back_although_all_its_files_are_gone(
     installed: Installed, daemon: Daemon, client: WsClient
 ):
-    installed.change("overseer/daemon/cli.py", _TAKES_OVER, _TAKES_OVER + "    raise ValueError('worse')\n")
+    installed.change(_TAKEOVER, _TAKES_OVER, _TAKES_OVER + "    raise ValueError('worse')\n")
     for file in ("overseer/supervisor/standing.py", "overseer/net/tls.py", "overseer/logs/search.py"):
         (installed.directory / file).write_text("# emptied\n" + (installed.directory / file).read_text())
     assert "worse" in _refused(client)

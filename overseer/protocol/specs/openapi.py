@@ -40,6 +40,7 @@ _ORDER = (
     "watch",
     "unwatch",
     "notify_test",
+    "upgrade",
 )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from overseer.logs.handover import export_log, restore_log
 from overseer.net.frames import Encoded
 from overseer.protocol import Exited
 from overseer.supervisor.clients import Client
@@ -30,7 +29,7 @@ def export_stream(stream: Stream, numbers: Numbers, out: Outgoing) -> dict[str, 
         "reserve_at": stream._reserve_at if stream._reserve is not None else None,
         "ring": [_export_entry(entry) for entry in stream.ring._entries],
         "cut": stream.ring.cut,
-        "disk": stream.disk and export_log(stream.disk),
+        "disk": _export_log(stream),
         "unfinished": unfinished
         and {
             name: [out.blob(line.line), line.pid, line.text, line.stale]
@@ -54,6 +53,8 @@ def restore_stream(
         _restore_entry(stream, entry)
     stream.ring.cut = data["cut"]
     if data["disk"] is not None and stream.logs is not None:
+        from overseer.logs.handover import restore_log  # only where there are logs
+
         stream.disk = restore_log(stream.logs, data["disk"])
     if data["unfinished"] is not None:
         stream._unfinished = UnfinishedLines(stream._task_id, stream._lock)
@@ -70,6 +71,14 @@ def restore_stream(
     for number, said, behind in data["subscribers"]:
         if (client := clients.get(number)) is not None:
             _add(stream, restore_subscription(client, said), said, behind, given)
+
+
+def _export_log(stream: Stream) -> Any:
+    if stream.disk is None:
+        return None
+    from overseer.logs.handover import export_log  # only where there are logs
+
+    return export_log(stream.disk)
 
 
 def _add(

@@ -101,12 +101,10 @@ class Stage:
 
     def _run_old(self) -> None:
         import tempfile
-        import zipfile
 
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         place = tempfile.mkdtemp(prefix="overseer-program-", dir=memory)
-        with open(self._said["archive"], "rb", closefd=False) as file, zipfile.ZipFile(file) as archive:
-            archive.extractall(place)
+        _extract(self._said["archive"], Path(place))
         self._prepare(place)
         if self._said["kind"] == "script":  # modules beside the program
             sys.path.insert(1, str(Path(self._said["target"]).absolute().parent))
@@ -128,6 +126,19 @@ class Stage:
             sys.path[0] = first
         elif self._said.get("failure"):
             sys.path.insert(0, first)
+
+
+def _extract(archive: int, place: Path) -> None:
+    """Restore the files of an archive; see :class:`overseer.upgrade.package.Package`."""
+    import zlib
+
+    data = os.pread(archive, os.fstat(archive).st_size, 0)
+    at = 0
+    for name, size in json.loads(data[data.rindex(b"\n") :]):
+        path = place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(zlib.decompress(data[at : at + size]))
+        at += size
 
 
 if __name__ == "__main__":
