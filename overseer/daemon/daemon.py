@@ -93,7 +93,6 @@ class Daemon:
         if given is not None and given.started != given.config:
             self._started = parse_config(path, given.started)
         self._given = given
-        self._path = path
         self._variables = dict(variables)
         self._vault = vault
         self._version = version
@@ -128,7 +127,8 @@ class Daemon:
         self._terminal = has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         self._documents = Documents(self._hub, version, lambda: self._encrypted)
         self._api = WebApi(lambda: self._config.limits, self._documents.api)
-        self._upgrades = Upgrades(self._parts, self._manager, quiet=self._is_quiet, flush=self._flush)
+        files = self._log, self._audit
+        self._upgrades = Upgrades(self._parts, self._manager, files, quiet=self._is_quiet)
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
@@ -218,10 +218,6 @@ class Daemon:
 
     def _is_quiet(self) -> bool:
         return not (self._hub._table.observers.busy or self._chains.busy or self._notices.busy)
-
-    def _flush(self, seconds: float) -> None:
-        self._log.settle(seconds)
-        self._audit.settle(seconds)
 
     def _summary(self) -> str:
         count, file = len(self._config.actions), self._config.file
@@ -416,7 +412,7 @@ class Daemon:
         return {name: gauge for part in parts for name, gauge in part.gauges().items()}
 
     def _counters(self) -> dict[str, tuple[str, float]]:
-        keep = self._history, self._logs
-        parts = *keep, self._chains, self._notices, self._webhooks, self._api, self._upgrades
+        mine = self._webhooks, self._api, self._upgrades
+        parts = (self._history, self._logs, self._chains, self._notices, *mine)
         return {name: counter for part in parts for name, counter in part.counters().items()}
 

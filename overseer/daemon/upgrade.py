@@ -11,15 +11,17 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from overseer.daemon.audit import Audit
 from overseer.daemon.parts import Parts
 from overseer.daemon.systemd import Notifier
 from overseer.errors import OverseerError, RequestError
 from overseer.protocol import Error, Event, Upgraded
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.upgrade.package import Package
+from overseer.util.jsonlog import EventLog
 from overseer.util.locks import Rank, lock
 from overseer.util.logs import settle_log
 from overseer.util.threads import start_thread
@@ -31,6 +33,7 @@ _log = logging.getLogger(__name__)
 
 _QUIET_S = 5.0  # for what follows from what has happened
 _ENDED_S = 30.0  # for tasks that are ended, beyond their graces
+_DRAINED_S = 0.5  # for requests by HTTP
 _STORED_S = 2.0
 _FLUSHED_S = 1.0
 
@@ -43,21 +46,21 @@ class Upgrades:
 
     Args:
         parts: of the server; None: it cannot be upgraded (stdio).
+        files: what is written to them is written before the end.
         quiet: whether nothing is left that follows from what has happened.
-        flush: has what waits for disks written.
     """
 
     def __init__(
         self,
         parts: Callable[[], Parts | None],
         manager: Notifier,
+        files: Sequence[EventLog | Audit],
         *,
         quiet: Callable[[], bool],
-        flush: Callable[[float], None],
     ) -> None:
         self._parts = parts
         self._quiet = quiet
-        self._flush = flush
+        self._files = files
         self._manager = manager
         self._kept: Package | None = None
         self._keeping = threading.Lock()
@@ -164,7 +167,7 @@ class Upgrades:
         Raises:
             OverseerError, OSError: why it cannot; the server goes on.
         """
-        from overseer.net.handover import close_others  # nobody needs these before
+        from overseer.net.handover import is_portable  # nobody needs these before
         from overseer.upgrade.rehearsal import rehearse
 
         parts = self._parts()
@@ -181,9 +184,10 @@ class Upgrades:
             return Upgraded("", True, parts.version, to, tasks, clients, ended=tuple(ended))
         self._manager.reloading()
         try:
-            close_others(parts.server.connections(), "the server is being upgraded: connect again")
+            parts.server.drain(is_portable, _DRAINED_S)
             raise self._become(parts, to, ended)
         except BaseException:
+            parts.server.accept_again()
             self._manager.ready("the server was not upgraded")
             parts.hub._services.update()
             raise
@@ -253,7 +257,8 @@ class Upgrades:
                 askers = {client: id for client, id, _ in self._answers if client is not None}
             data, descriptors = export(parts, connections, askers)
             parts.history.settle(_STORED_S)
-            self._flush(_FLUSHED_S)
+            for file in self._files:
+                file.settle(_FLUSHED_S)
             more: Mapping[str, Any] = {"began": began, "ended": ended}
             state = to_memory(data)
             failed: list[OSError] = []

@@ -27,7 +27,6 @@ from overseer.util.handover import Incoming, Outgoing
 from overseer.util.locks import seized
 from overseer.util.plain import from_plain, to_plain
 
-SERVICE_RESTART = 1012
 _MOST = 64 * 2**20  # bytes that wait for one client, more of which is not handed over
 
 
@@ -146,13 +145,6 @@ def resume(connection: Connection) -> None:
         outbox._start_closing()
     else:
         outbox.flush()
-
-
-def close_others(connections: Sequence[Connection], reason: str) -> None:
-    """Have clients that cannot be handed over connect again."""
-    for each in connections:
-        if not is_portable(each):
-            each.stop(SERVICE_RESTART, reason)
 
 
 def _export_peer(peer: Peer, key_of: Callable[[SignIn], str]) -> dict[str, Any]:

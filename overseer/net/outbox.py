@@ -37,7 +37,8 @@ _log = logging.getLogger(__name__)
 
 Framing = Literal["websocket", "lines"]
 
-TRY_AGAIN_LATER = 1013  # the close code of a client that does not read
+SERVICE_RESTART = 1012  # the close code of a client that should connect again at once
+TRY_AGAIN_LATER = 1013  # that of one that does not read
 _REPLIES_FACTOR = 4
 _READ_AHEAD = 256 * 1024  # bytes that are pending for a client, at most, when more is fetched for it
 

@@ -29,6 +29,8 @@ class ReadableOutbox(Outbox):
         self._for_work = Waiters(self._lock)  # the reader
         self._cut_connection = cut
         self._rest = b""  # of the last take: the beginning of a line
+        self.hastened = False  # its reader should come to an end
+        self._woken = False  # it has been told so
 
     def flush(self) -> None:
         assert_none_held("sending to a client")
@@ -41,13 +43,22 @@ class ReadableOutbox(Outbox):
         with self._lock:
             self._for_work.wake()
 
+    def hasten(self) -> None:
+        """Ask the reader to come to an end; a :meth:`read` that waits returns nothing, once."""
+        with self._lock:
+            self.hastened = self._woken = True
+            self._for_work.wake()
+
     def read(self, deadline: float) -> list[bytes]:
         """Wait for messages until ``deadline`` (monotonic); what came, without line ends: nothing, if time
         is up or it is closed and read to its end."""
         while True:
             with self._lock:
                 left = max(0.0, deadline - time.monotonic())
-                self._for_work.wait_for(lambda: bool(self._queue.chunks) or self._closing, left)
+                self._for_work.wait_for(
+                    lambda: bool(self._queue.chunks) or self._closing or self._woken, left
+                )
+                self._woken = False
                 if not self._queue.chunks or self._dead:
                     return []
                 self._sending = True

@@ -8,7 +8,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from overseer.auth.peer import Peer
 from overseer.config.listen import Listen
@@ -16,8 +16,9 @@ from overseer.net.bytestream import SocketStream
 from overseer.net.connection import Connection
 from overseer.net.endpoint import Endpoint
 from overseer.net.listeners import Listener, adopt_listener, open_listener
-from overseer.net.outbox import TRY_AGAIN_LATER
+from overseer.net.outbox import SERVICE_RESTART, TRY_AGAIN_LATER
 from overseer.net.pending_connections import PendingConnections
+from overseer.net.readable import ReadableOutbox
 from overseer.net.writer import Writer
 from overseer.util.awake import Ticker, awake
 from overseer.util.locks import Rank, lock
@@ -73,6 +74,7 @@ class Server:
         self._evicted: set[Connection] = set()
         self._numbers = 0
         self._accepting = True
+        self._held = False  # no connection is accepted for now
         self._warned = ("", 0.0)  # the acceptor's own: its last warning, and when it gave it
         self._acceptor = VitalThread(target=self._run, name="net-accept")
         self._wake = Wakeup()
@@ -115,6 +117,30 @@ class Server:
         """All that there are."""
         with self._changed:
             return list(self._connections)
+
+    def drain(self, stays: Callable[[Connection], bool], seconds: float) -> None:
+        """Accept nothing, until :meth:`accept_again`, and let requests by HTTP come to their end.
+
+        Args:
+            stays: whether a connection is not waited for.
+            seconds: what is left then is closed, with code 1012.
+        """
+        with self._changed:
+            self._held = True
+        for connection in self.connections():
+            if isinstance(outbox := connection.outbox, ReadableOutbox):
+                outbox.hasten()
+        with self._changed:
+            self._changed.wait_for(lambda: all(map(stays, self._connections)), seconds)
+            left = [connection for connection in self._connections if not stays(connection)]
+        for connection in left:
+            connection.stop(SERVICE_RESTART, "the server is being upgraded: connect again")
+
+    def accept_again(self) -> None:
+        """Go on accepting."""
+        with self._changed:
+            self._held = False
+            self._changed.notify_all()
 
     def take_over(self, sock: socket.socket, peer: Peer) -> tuple[Connection, Writer]:
         """A connection that another program has served as a WebSocket; it is to be started."""
@@ -185,7 +211,9 @@ class Server:
                 if fd not in sockets:
                     continue
                 try:
-                    with standstill:  # none is accepted then: they wait where they are
+                    with self._changed:  # meanwhile they wait where they are
+                        self._changed.wait_for(lambda: not (self._held and self._accepting))
+                    with standstill:
                         self._accept(sockets[fd])
                 except _Broken:
                     raise

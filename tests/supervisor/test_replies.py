@@ -119,7 +119,7 @@ class Stage:
             history=history,
             logs=TaskLogs(config),
             schedules=TaskSchedules(self.hub, history, Audit()),
-            upgrades=Upgrades(lambda: None, Notifier(), quiet=lambda: True, flush=lambda seconds: None),
+            upgrades=Upgrades(lambda: None, Notifier(), (), quiet=lambda: True),
             notices=TaskNotices(self.hub, history, Vault()),
         )
 
