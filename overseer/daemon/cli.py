@@ -104,8 +104,11 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
 
         if options.check_handover is not None:
             return rehearse(path, options.check_handover, version)
-        if (daemon := take_over(path, version, stderr)) is not None:
-            return daemon.run()
+        try:
+            if (daemon := take_over(path, version, stderr)) is not None:
+                return daemon.run()
+        except (OverseerError, OSError) as error:
+            raise SystemExit(str(error)) from error  # the first stage says so, and goes back
     before = handed_on()
     data = before.config if before else read_config(path)
     if options.check and named and data is None:

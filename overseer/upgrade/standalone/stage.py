@@ -55,7 +55,9 @@ class Stage:
             if self._over:
                 raise
             told = "".join(traceback.format_exception_only(error)).strip()
-            self._go_back(f"it ended with status {error.code}" if isinstance(error, SystemExit) else told)
+            if isinstance(error, SystemExit):
+                told = error.code if isinstance(error.code, str) else f"it ended with status {error.code}"
+            self._go_back(told)
         if not self._over:
             self._go_back("it ended")
 
