@@ -16,15 +16,17 @@ SOURCES := $(shell find overseer playground onefile docs packaging -type f ! -na
 $(shell test -x $(PY) || rm -f $(VENV)/.made $(VENV)/.wheels $(VENV)/.run $(VENV)/.dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak kills seam upgrades lint bench build install clean distclean
+.PHONY: help run test migrating soak kills seam cluster upgrades lint bench build install clean distclean
 
 help:
 	@echo 'make run      start the server on config.yaml (the first time: make .venv and install what is needed)'
 	@echo 'make test     run all tests           make test ARGS="tests/supervisor/pool -x" for some'
+	@echo 'make migrating  run the tests of what docs/MIGRATING.md says'
 	@echo 'make soak     hammer a real server for a minute, checking all it says'
 	@echo 'make kills    kill a server a hundred times, and see that its history and logs have all'
 	@echo 'make seam     fifty rounds of clients that stop reading while logs are written, compressed and removed'
 	@echo 'make upgrades replace a running server a hundred times under load'
+	@echo 'make cluster  kill, freeze and cut off the parts of a Dask cluster that runs tasks, and load it'
 	@echo 'make lint     check the sources'
 	@echo 'make bench    measure everything next to a bare baseline and write docs/BENCHMARKS.md (four minutes)'
 	@echo 'make build    make dist/sticky-overseer, the whole program in one executable file'
@@ -35,15 +37,19 @@ help:
 run: $(VENV)/.run
 	@exec $(PY) sticky_overseer.py --config config.yaml
 
-# Three at a time, since most tests wait for processes more than they compute; a file's tests share its servers.
+# Four at a time, since most tests wait for processes more than they compute; a file's tests share its servers.
 test: $(VENV)/.dev
-	@$(PY) -m pytest -n 3 --dist loadfile $(ARGS)
+	@$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# What is promised to those who come from the program in Go.
+migrating: $(VENV)/.dev
+	@$(PY) -m pytest -n 4 --dist loadfile $(ARGS) $$($(PY) -m tests.docs.migrating)
 
 # One minute of everything at once; the seed is printed. make soak ARGS="--seconds 600 --seed 7"
 soak: $(VENV)/.dev
 	@$(PY) -m tests.soak $(ARGS)
 
-# A server that is killed at random moments, a hundred times; make test does so twenty times.
+# A server that is killed at random moments, a hundred times; make test does so ten times.
 kills: $(VENV)/.dev
 	@OVERSEER_TEST_KILLS=100 $(PY) -m pytest -n 3 tests/faults/test_history.py tests/faults/test_logs.py -k killed_at_any_moment $(ARGS)
 
@@ -54,6 +60,11 @@ seam: $(VENV)/.dev
 # A server that becomes another program a hundred times under load; make test does so three times.
 upgrades: $(VENV)/.dev
 	@OVERSEER_TEST_UPGRADES=100 $(PY) -m pytest -n 1 --timeout 3600 tests/upgrade/test_load.py $(ARGS)
+
+# A Dask cluster that is killed, frozen, cut off and restarted part by part, with TLS, and under load; make test
+# does some of it.
+cluster: $(VENV)/.dev
+	@OVERSEER_TEST_CLUSTER=1 $(PY) -m pytest tests/drivers/dask $(ARGS)
 
 lint: $(VENV)/.dev
 	@$(PY) -m ruff check .

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.cases import Case, measure
+from bench.cluster import cluster_cases
 from bench.footprint import footprint_cases
 from bench.latency import latency_cases
 from bench.lone import lone_cases
@@ -53,6 +54,7 @@ def _cases(quick: bool) -> Iterator[Case]:
     yield from mass_cases((10, 100) if quick else (10, 100, 1000))
     yield from latency_cases(150 if quick else 400)
     yield from lone_cases(1.0 if quick else 4.0)
+    yield from cluster_cases(*((100_000, 20) if quick else (1_000_000, 60)))
     yield from usage_cases(100 if quick else 1000)
     yield from watching_cases(500 if quick else 2000)
     gib = 2**30

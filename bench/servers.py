@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from bench.client import Connection
 
-__all__ = ["BASELINE", "CEL", "HERE", "Kind", "Server"]
+__all__ = ["BASELINE", "CEL", "HERE", "Kind", "Server", "free_port"]
 
 _ROOT = Path(__file__).resolve().parents[1]
 _LAUNCH_S = 20.0
@@ -66,7 +66,7 @@ class Server:
 
     def __enter__(self) -> Self:
         self._directory = tempfile.TemporaryDirectory(prefix="overseer-bench-")
-        host, _, port = (self.kind.address or f"127.0.0.1:{_free_port()}").rpartition(":")
+        host, _, port = (self.kind.address or f"127.0.0.1:{free_port()}").rpartition(":")
         self.address = (host, int(port))
         config = Path(self._directory.name) / "config.yaml"
         config.write_text(json.dumps({"listen": f"{host}:{port}", "actions": _actions(), **self.top_level}))
@@ -149,7 +149,8 @@ def _actions() -> dict[str, Any]:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody has just now."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port: int = sock.getsockname()[1]
         return port

@@ -2,13 +2,13 @@
 // say besides. Remembers what was last given for as long as the page is there, and nowhere but in memory: who can
 // tell what in it is a secret?
 
-import { fill, h, icon, named, newId } from "./dom.js";
+import { fill, h, icon, newId } from "./dom.js";
 import { policyText } from "./format.js";
-import { say } from "./notices.js";
 import { hasDefault, ParamField } from "./paramfield.js";
 import { PolicyFields } from "./policyfields.js";
 import { recall, remember } from "./prefs.js";
-import { startTask } from "./taskactions.js";
+import { agreed, sayStarted, startTask } from "./starting.js";
+import { nameOf } from "./names.js";
 import { allowed } from "./auth.js";
 
 const given = new Map(); // action -> what its form said at the last start
@@ -143,11 +143,11 @@ export class ActionForm {
     }
     const request = this.#request();
     given.set(this.action.name, this.#remembered());
+    if (!(await agreed(this.#app, this.action.name))) return;
     this.#button.disabled = true;
     try {
       const reply = await startTask(this.#app, request, { open: this.#open.checked });
-      const id = named(reply.task_id);
-      say(reply.type === "queued" ? ["Queued as ", id, `, position ${reply.position}`] : ["Started as ", id]);
+      sayStarted(this.#app, reply, nameOf(this.#app.store, request));
     } catch (error) {
       this.#refused(error);
     }

@@ -98,3 +98,18 @@ export function fieldTime(ms) {
 
 /** A server's words as a sentence of their own. */
 export const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
+
+/** So long ago (ms), as one says it: "just now", "42 s ago", "3 min ago", "5 h ago", "2 days ago". */
+export const ago = (ms) => (ms < 2000 ? "just now" : `${roughly(ms)} ago`);
+
+/** So long from now (ms): "in 3 min". */
+export const until = (ms) => `in ${roughly(ms)}`;
+
+/** Milliseconds in one unit: 42 s, 3 min, 5 h, 2 days. */
+export function roughly(ms) {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`;
+  return many(Math.floor(seconds / 86_400), "day");
+}

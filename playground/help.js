@@ -6,7 +6,7 @@ const KEYS = [
   [
     "Everywhere",
     [
-      ["1 … 7", "Tasks, Actions, Plan, Pools, Activity, History, Console"],
+      ["0 … 7", "Home, Tasks, Actions, Plan, Pools, Activity, History, Console"],
       ["n", "start something: open the form of the last action"],
       ["/", "search in this view"],
       ["o", "next output, or back to the view"],

@@ -4,9 +4,10 @@
 import { fill, h, toggle } from "./dom.js";
 import { Filters } from "./historyfilters.js";
 import { Runs } from "./runs.js";
-import { Lines } from "./lines.js";
+import { Lines, fieldsOf } from "./lines.js";
 import { RunPage } from "./runpage.js";
-import { addressOf } from "./runwords.js";
+import { addressOf, go, settle } from "./router.js";
+import { runAddress } from "./runwords.js";
 
 export class History {
   constructor(app, place) {
@@ -15,12 +16,15 @@ export class History {
     this.#filters = new Filters(app, () => this.#changed());
     this.#runs = new Runs(app, this.#filters, () => !place.hidden && !this.#lines.shown && !this.#run.shown);
     this.#run = new RunPage(app);
-    this.#lines = new Lines(app, this.#filters, (match, wanted) => {
-      this.#run.wanted = wanted;
-      location.hash = addressOf(match, match.seq);
+    this.#lines = new Lines(app, this.#filters, {
+      open: (match, wanted) => {
+        this.#run.wanted = wanted;
+        go(runAddress(match, match.seq));
+      },
+      asked: () => settle(this.#listAddress),
     });
-    this.#runsMode = toggle("Runs", "Runs of tasks", () => this.#turn(false));
-    this.#linesMode = toggle("Search logs", "Search what tasks have written", () => this.#turn(true));
+    this.#runsMode = toggle("Runs", "Runs of tasks", () => this.#choose(false));
+    this.#linesMode = toggle("Search logs", "Search logs: what tasks have written", () => this.#choose(true));
     this.#list = h(
       "div.history",
       null,
@@ -42,22 +46,41 @@ export class History {
   #linesMode;
   #list;
 
+  /** Where it is, in the page's address. */
+  get address() {
+    return this.#run.shown ? this.#run.address : this.#listAddress;
+  }
+
+  get #listAddress() {
+    return addressOf("history", [], { ...this.#filters.query, ...(this.#lines.shown ? this.#lines.fields : {}) });
+  }
+
   /** Called when the view is shown, and when the page's address has changed. */
-  shown() {
-    const [, taskId = "", runId = "", seq = ""] = location.hash.slice(1).split("/").map(decoded);
+  shown({ path: [taskId = "", runId = "", seq = ""], fields }) {
     const was = this.#run.shown;
     this.#list.hidden = Boolean(runId);
     if (runId) this.#run.open(taskId, runId, Number(seq) || 0);
     else {
       this.#run.close();
-      if (!this.#lines.shown) this.#runs.load();
+      this.#take(fields);
       if (was) this.restAt?.focus(); // where one was
     }
   }
 
+  // The list as the address has it.
+  #take(fields) {
+    const toLines = fields.find !== undefined;
+    const asked = this.#lines.shown && this.#listAddress === addressOf("history", [], fields);
+    this.#filters.take(fields);
+    if (toLines) this.#lines.take(fields);
+    if (toLines !== this.#lines.shown) this.#turn(toLines);
+    else if (!toLines) this.#runs.load({ anew: true });
+    if (toLines && !asked) this.#lines.search();
+  }
+
   /** Called when the view's tab is used while it is shown. */
   home() {
-    if (this.#run.shown) location.hash = "#history";
+    if (this.#run.shown) go(this.#listAddress);
   }
 
   /** Where keys are shortcuts. */
@@ -75,32 +98,28 @@ export class History {
   focusSearch() {
     const field = this.#run.shown ? this.#run.search : this.#lines.shown ? this.#lines.query : this.#filters.task;
     field.focus();
-    field.select();
+    field.select?.();
   }
 
   /** Show one task's runs, or all. */
   showTask(taskId) {
-    this.#turn(false);
-    this.#filters.clear(taskId);
-    this.#go();
+    go(addressOf("history", [], { task: taskId }));
   }
 
   /** Search the logs, of one task or all, for {text, regex, exact}. */
   search(wanted, taskId = "") {
-    this.#turn(true);
-    this.#lines.want(wanted);
-    if (!this.#filters.clear(taskId)) this.#lines.search();
-    this.#go();
-  }
-
-  #go() {
-    if (this.#run.shown) location.hash = "#history";
-    else if (this.#app.view !== "history") this.#app.show("history");
+    go(addressOf("history", [], { task: taskId, ...fieldsOf(wanted) }));
   }
 
   #changed() {
+    settle(this.#listAddress);
     if (this.#lines.shown) this.#lines.search();
-    else if (!this.#place.hidden) this.#runs.load({ anew: true });
+    else this.#runs.load({ anew: true });
+  }
+
+  #choose(toLines) {
+    this.#turn(toLines);
+    settle(this.#listAddress);
   }
 
   #turn(toLines) {
@@ -111,13 +130,5 @@ export class History {
     for (const only of [this.#filters.status, this.#filters.reason]) only.hidden = toLines;
     if (toLines) this.#lines.query.focus();
     else if (!this.#place.hidden) this.#runs.load();
-  }
-}
-
-function decoded(part) {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
   }
 }

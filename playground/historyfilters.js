@@ -40,6 +40,7 @@ export class Filters {
     app.store.on("actions", () => this.#fillActions());
     this.#fillActions();
     this.#show();
+    this.#told = this.#wanted;
   }
 
   elements;
@@ -58,7 +59,7 @@ export class Filters {
   #clear;
   #fold;
   #more;
-  #told = JSON.stringify(Array(7).fill(""));
+  #told = "";
 
   /** What a request says of it; `now`: the server's time in ms. */
   fields(now) {
@@ -72,6 +73,31 @@ export class Filters {
       }
     } else if (this.#time.value) fields.since = new Date(now - Number(this.#time.value) * 1000).toISOString();
     return fields;
+  }
+
+  /** The same as fields of an address. */
+  get query() {
+    const between = this.#time.value === BETWEEN;
+    return {
+      task: this.task.value.trim(),
+      action: this.#action.value,
+      status: this.status.value,
+      reason: this.reason.value,
+      within: between ? "" : this.#time.value,
+      from: between ? this.#from.value : "",
+      until: between ? this.#until.value : "",
+    };
+  }
+
+  /** Want what the fields of an address say; nothing is told of it. */
+  take({ task = "", action = "", status = "", reason = "", within = "", from = "", until = "" }) {
+    this.task.value = task;
+    this.#offer(action);
+    for (const [select, value] of [[this.#action, action], [this.status, status], [this.reason, reason]]) select.value = value;
+    [this.#from.value, this.#until.value] = [from, until];
+    this.#time.value = from || until ? BETWEEN : within;
+    this.#told = this.#wanted;
+    this.#show();
   }
 
   /** Whether anything is left out. */
@@ -95,11 +121,14 @@ export class Filters {
 
   #tell() {
     this.#show();
-    const wanted = JSON.stringify([this.task.value, this.#action.value, this.status.value, this.reason.value, this.#time.value, this.#from.value, this.#until.value]);
-    if (wanted === this.#told) return false; // both events have come
-    this.#told = wanted;
+    if (this.#wanted === this.#told) return false; // both events have come
+    this.#told = this.#wanted;
     this.#changed();
     return true;
+  }
+
+  get #wanted() {
+    return JSON.stringify([this.query, this.#time.value]);
   }
 
   #show() {
@@ -128,7 +157,13 @@ export class Filters {
     const chosen = this.#action.value;
     const names = this.#app.store.actions.map(({ name }) => name);
     fill(this.#action, h("option", { value: "" }, "any action"), names.map((value) => h("option", { value }, value)));
-    this.#action.value = names.includes(chosen) ? chosen : "";
+    this.#offer(chosen);
+    this.#action.value = chosen;
+  }
+
+  // Also an action that the configuration no longer has.
+  #offer(action) {
+    if (![...this.#action.options].some(({ value }) => value === action)) this.#action.append(h("option", { value: action }, action));
   }
 
   #select(label, options) {

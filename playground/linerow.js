@@ -1,13 +1,23 @@
-// One row of a viewer as DOM: number, time, text with colours and highlights; or a row of unfolded JSON.
+// One row of a viewer as DOM: number, task, time, and the text or a part of it; or a row of unfolded JSON.
 
+import { draw } from "./ansi.js";
 import { h } from "./dom.js";
 import { clock, count } from "./format.js";
-import { draw, look, plain } from "./ansi.js";
-import { visible } from "./visible.js";
+import { marked, nodesOf } from "./linetext.js";
 import { KIND } from "./tasklog.js";
+import { rangeOf, whole } from "./wrap.js";
 
-const LONGEST = 3000; // characters of a line, as it is shown, that are put into the page; unfold it to see the rest
-const CLASSES = { [KIND.out]: "out", [KIND.err]: "err", [KIND.note]: "note", [KIND.gap]: "gap", [KIND.bad]: "bad" };
+const LONGEST = 3000; // characters of a line in one row; unfold or wrap it to see the rest
+const CLASSES = {
+  [KIND.out]: "out",
+  [KIND.err]: "err",
+  [KIND.note]: "note",
+  [KIND.gap]: "gap",
+  [KIND.bad]: "bad",
+  [KIND.begun]: "note.begun",
+  [KIND.ended]: "note.ended",
+  [KIND.broke]: "bad.ended",
+};
 
 const OVERWRITTEN = "Redrawn in place many times; the server kept only its end";
 
@@ -21,57 +31,65 @@ export function drawn(line) {
 
 /** An empty row. */
 export function makeRow() {
-  const fold = h("span.fold");
-  const mark = h("span.mark");
-  const time = h("span.time");
-  const text = h("span.text");
-  const row = h("div.line", null, fold, mark, time, text);
-  row.parts = { fold, mark, time, text };
+  const parts = {
+    fold: h("span.fold"),
+    number: h("a.number", { tabindex: "-1" }),
+    mark: h("span.mark"),
+    who: h("span.who"),
+    time: h("span.time"),
+    text: h("span.text"),
+  };
+  const row = h("div.line", null, Object.values(parts));
+  row.parts = parts;
   return row;
 }
 
-/** Fill a row with a line, or with a part `sub` of it. `fold`: "", "closed" or "open". */
-export function showRow(row, { line, sub }, { pattern, times, fold }) {
+/**
+ * Fill a row with a line, or with a part of it: `sub` of its JSON, or the row `part` of those it takes in `columns`
+ * cells (0: all of it in one). `how`: pattern; times and numbers, whether they are shown; fold ("", "closed" or
+ * "open"); link (line, number), the address of a line; who (number): {name, hue}, whose line it is.
+ */
+export function showRow(row, { number, line, sub, part = 0 }, how) {
   const { parts } = row;
-  if (sub) {
-    row.className = `line sub k-${sub.kind}`;
-    parts.fold.className = "fold";
-    parts.mark.textContent = "";
-    parts.time.textContent = "";
-    showSub(parts.text, sub);
+  const first = !sub && !part;
+  row.className = sub ? `line sub k-${sub.kind}` : `line ${CLASSES[line.kind].replace(".", " ")}`;
+  row.dataset.part = part ? "rest" : "";
+  parts.fold.className = first ? `fold ${how.fold}` : "fold";
+  parts.mark.textContent = first && line.kind === KIND.err ? "err" : "";
+  parts.time.textContent = first && how.times ? clock(line.ts) : "";
+  showNumber(parts.number, first && how.numbers ? line : null, number, how.link);
+  const who = first ? how.who?.(number) : null;
+  parts.who.className = who ? `who hue-${who.hue}` : "who";
+  parts.who.textContent = who?.name ?? "";
+  if (sub) showSub(parts.text, sub);
+  else parts.text.replaceChildren(...textOf(line, part, how));
+}
+
+// Its line's own address, to be copied and opened like any other.
+function showNumber(element, line, number, link) {
+  const shown = line && line.kind <= KIND.err && Number.isFinite(line.seq) ? String(line.seq) : "";
+  element.dataset.number = shown; // drawn by the style sheet: it is no part of the text
+  if (!shown || !link) {
+    element.removeAttribute("href");
+    element.removeAttribute("aria-label");
     return;
   }
-  row.className = `line ${CLASSES[line.kind]}`;
-  parts.fold.className = `fold ${fold}`;
-  parts.mark.textContent = line.kind === KIND.err ? "err" : "";
-  parts.time.textContent = times ? clock(line.ts) : "";
-  if (line.kind > KIND.err) {
-    const text = visible(line.text);
-    parts.text.replaceChildren(...(pattern ? split(text, 0, matches(text, pattern)) : [text]));
-    return;
+  element.href = link(line, number);
+  element.setAttribute("aria-label", `Line ${shown}`);
+}
+
+function textOf(line, part, { pattern, columns }) {
+  if (line.kind > KIND.err) return marked(line.text, pattern);
+  const { pieces, length } = columns ? whole(line) : drawn(line);
+  const [from, to] = columns ? rangeOf(line, columns, part) : [0, LONGEST];
+  const nodes = nodesOf(pieces, [from, to], pattern);
+  if (to < length) {
+    if (!columns) nodes.push(h("span.more", null, ` … ${count(length - LONGEST)} more characters`));
+    return nodes;
   }
-  const { pieces: found, length } = drawn(line);
-  const nodes = [];
-  const ranges = pattern ? matches(found.map((piece) => piece.text).join(""), pattern) : [];
-  let at = 0;
-  for (const piece of found) {
-    const parts = pattern ? split(piece.text, at, ranges) : [piece.text];
-    at += piece.text.length;
-    if (!piece.style) {
-      nodes.push(...parts);
-      continue;
-    }
-    const { names, fg, bg } = look(piece.style);
-    const span = h(["span", ...names].join("."), null, parts);
-    // Through the object model, which the page's policy allows; a style attribute it would not.
-    if (fg) span.style.setProperty("--a-fg", fg);
-    if (bg) span.style.setProperty("--a-bg", bg);
-    nodes.push(span);
-  }
-  if (length > LONGEST) nodes.push(h("span.more", null, ` … ${count(length - LONGEST)} more characters`));
   if (line.overwritten) nodes.push(h("span.more", { title: OVERWRITTEN }, " ↺"));
   if (line.truncated) nodes.push(h("span.more", null, " … cut off by the server"));
-  parts.text.replaceChildren(...nodes);
+  return nodes;
 }
 
 /** Redraw in `place` the unfinished lines, each with a cursor at its end. */
@@ -80,7 +98,7 @@ export function showPartials(place, lines, how) {
   while (place.children.length < lines.length) place.append(makeRow());
   lines.forEach((line, at) => {
     const row = place.children[at];
-    showRow(row, { line, sub: null }, { ...how, fold: "" });
+    showRow(row, { line, sub: null }, { ...how, columns: 0, fold: "", who: line.who ? () => line.who : null });
     row.classList.add("partial");
     row.parts.text.append(h("span.cursor", { role: "img", "aria-label": "unfinished" }));
   });
@@ -92,37 +110,4 @@ function showSub(element, { depth, key, text, kind, folded }) {
   if (key) nodes.push(h("span.key", null, key), ": ");
   nodes.push(h(`span.j-${kind}`, null, text));
   element.replaceChildren(...nodes);
-}
-
-/** A line's text as a terminal would show it, without its colours, and with what the pattern matches marked. */
-export function pieces(line, pattern) {
-  const text = visible(plain(line)).slice(0, LONGEST);
-  return pattern ? split(text, 0, matches(text, pattern)) : [text];
-}
-
-// Where the pattern is found in a text, [[from, to]...]; a few hundred at most.
-function matches(text, pattern) {
-  const found = [];
-  pattern.lastIndex = 0;
-  for (const match of text.matchAll(pattern)) {
-    if (match[0]) found.push([match.index, match.index + match[0].length]);
-    if (found.length > 300) break;
-  }
-  return found;
-}
-
-// A piece of the text that begins at `at`, with what lies in the ranges marked.
-function split(text, at, ranges) {
-  const nodes = [];
-  let done = 0;
-  for (const [from, to] of ranges) {
-    const start = Math.max(from - at, done);
-    const end = Math.min(to - at, text.length);
-    if (end <= start) continue;
-    if (start > done) nodes.push(text.slice(done, start));
-    nodes.push(h("mark", null, text.slice(start, end)));
-    done = end;
-  }
-  if (done < text.length) nodes.push(text.slice(done));
-  return nodes;
 }

@@ -3,22 +3,26 @@
 import { fill, flip, h, named, setText, toggle, isPressed } from "./dom.js";
 import { many, sentence, shortMoment } from "./format.js";
 import { answers, patternOf, queryOf } from "./logsearch.js";
-import { pieces } from "./linerow.js";
+import { shortId } from "./names.js";
+import { pieces } from "./linetext.js";
 
 const PAGE = 200; // matches
 const AROUND = 120; // characters of a line that are shown before the match
 
+/** What is looked for, {text, regex, exact}, as fields of an address. */
+export const fieldsOf = ({ text, regex, exact }) => ({ find: text, regex: regex ? 1 : "", exact: exact ? 1 : "" });
+
 export class Lines {
-  /** `open` (match, wanted): shows a line in its run, with what was looked for. */
-  constructor(app, filters, open) {
+  /** `acts`: open (match, wanted) shows a line in its run, with what was looked for; asked () is called at a search. */
+  constructor(app, filters, acts) {
     this.#app = app;
     this.#filters = filters;
-    this.#open = open;
+    this.#acts = acts;
     this.query = h("input.query", { type: "search", placeholder: "What the line says", "aria-label": "Search logs for", spellcheck: "false" });
-    this.query.addEventListener("keydown", (event) => event.key === "Enter" && (event.preventDefault(), this.search()));
-    this.#regex = toggle(".*", "Regular expression", () => this.search());
-    this.#exact = toggle("Aa", "Match case, which is quicker", () => this.search());
-    const go = h("button.primary", { type: "button", onclick: () => this.search() }, "Search");
+    this.query.addEventListener("keydown", (event) => event.key === "Enter" && (event.preventDefault(), this.#go()));
+    this.#regex = toggle(".*", "Regular expression", () => this.#go());
+    this.#exact = toggle("Aa", "Match case, which is quicker", () => this.#go());
+    const go = h("button.primary", { type: "button", onclick: () => this.#go() }, "Search");
     this.tools = h("span.find", null, this.query, this.#regex, this.#exact, go);
     this.#more = h("button", { type: "button", hidden: true, onclick: () => this.#ask() }, "More matches");
     this.element = h("div.matches", { hidden: true }, this.#said, this.#list, this.#more);
@@ -30,7 +34,7 @@ export class Lines {
   query;
   #app;
   #filters;
-  #open;
+  #acts;
   #regex;
   #exact;
   #more;
@@ -59,17 +63,31 @@ export class Lines {
     return this.#latest?.isConnected ? this.#latest : this.#list.querySelector(".match");
   }
 
-  /** Set what is looked for, {text, regex, exact}. */
-  want({ text, regex, exact }) {
-    this.query.value = text;
-    if (isPressed(this.#regex) !== regex) flip(this.#regex);
-    if (isPressed(this.#exact) !== exact) flip(this.#exact);
+  /** What is looked for, as fields of an address. */
+  get fields() {
+    return fieldsOf(this.#want);
+  }
+
+  /** Take what is looked for from the fields of an address. */
+  take({ find = "", regex = "", exact = "" }) {
+    this.query.value = find;
+    if (isPressed(this.#regex) !== Boolean(regex)) flip(this.#regex);
+    if (isPressed(this.#exact) !== Boolean(exact)) flip(this.#exact);
+  }
+
+  get #want() {
+    return { text: this.query.value, regex: isPressed(this.#regex), exact: isPressed(this.#exact) };
+  }
+
+  #go() {
+    this.#acts.asked();
+    this.search();
   }
 
   /** Look for what the field says. */
   search() {
     this.#number += 1;
-    const wanted = { text: this.query.value, regex: isPressed(this.#regex), exact: isPressed(this.#exact) };
+    const wanted = this.#want;
     fill(this.#list);
     this.#group = null;
     this.#found = 0;
@@ -134,7 +152,7 @@ export class Lines {
     const { now } = this.#app.link;
     for (const match of matches) {
       if (this.#group?.taskId !== match.task_id) this.#begin(match.task_id);
-      const open = h("button.match", { type: "button", onclick: () => ((this.#latest = open), this.#open(match, this.#wanted)) });
+      const open = h("button.match", { type: "button", onclick: () => ((this.#latest = open), this.#acts.open(match, this.#wanted)) });
       fill(open, h("time", { datetime: match.ts, title: match.ts }, shortMoment(match.ts, now)), h("span.mark", null, match.stream === "stderr" ? "err" : ""), h("span.text", null, pieces(around(match.data, pattern), pattern)));
       const another = this.#group.runId && this.#group.runId !== match.run_id;
       this.#group.runId = match.run_id;
@@ -146,7 +164,7 @@ export class Lines {
   #begin(taskId) {
     const lines = h("ol");
     this.#group = { taskId, lines };
-    this.#list.append(h("li.group", null, h("h3", null, named(taskId)), lines));
+    this.#list.append(h("li.group", null, h("h3", null, named(shortId(taskId))), lines));
   }
 
   #key(event) {

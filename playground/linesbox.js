@@ -1,60 +1,67 @@
-// A box of lines that scrolls: it follows the end or stays where it is, unfolds lines, and has one that keys act
-// on. Whose lines they are, and what stands around the box, is its owner's business.
+// A box of lines that scrolls: it follows the end or stays where it is, unfolds and wraps lines, and has one that keys
+// act on. Whose lines they are, and what stands around the box, is its owner's business.
 
-import { copyText } from "./copy.js";
-import { fill, h, icon, inFrame } from "./dom.js";
-import { clock, many } from "./format.js";
+import { h, inFrame } from "./dom.js";
+import { LineHands } from "./linehands.js";
+import { LinePick } from "./linepick.js";
 import { LineView } from "./lineview.js";
 import { makeRow, showPartials, showRow } from "./linerow.js";
-import { say } from "./notices.js";
+import { Marks } from "./marks.js";
 import { VirtualList } from "./vlist.js";
+import { EndButton } from "./endbutton.js";
+import { Ruler } from "./ruler.js";
 
 const ROW = 19; // px, as .line in output.css
 const NEAR = 40; // rows from an edge at which more lines are asked for
 
 export class LinesBox {
   /**
-   * @param log a TaskLog, or what has its first, end, length, line and partials; `hasLater`: its end is not the
-   *   lines' end.
-   * @param options `label`: its name; `times`: whether they are shown; `keys`: further keys, {key: function};
-   *   `drawn` ({more, removed}): called after each drawing; `near` (-1 or 1): the top or the bottom is near;
-   *   `toEnd`: called before the end is shown, and may return a promise; `marked` (line): whether a row is;
-   *   `chosen` (line): called when keys act on another line.
+   * @param log a TaskLog, or what has its first, end, length, line and partials; `freeze`: it can be held still;
+   *   `hasLater`: its end is not the lines' end.
+   * @param options `label`: its name; `look`: {times, numbers, wrap}; `keys`: further keys, {key: function};
+   *   `drawn` ({more}): called after each drawing; `near` (-1 or 1): the top or the bottom is near; `toEnd`: called
+   *   before the end is shown, and may return a promise; `hits` () and `marked` (line): the numbers of the lines that
+   *   were found elsewhere, in order, and whether a line is one; `link` (line, number): its address; `who` (number):
+   *   whose it is; `chosen` (line, number): called when keys act on another.
    */
   constructor(log, options) {
     this.#log = log;
     this.#options = options;
+    this.#look = options.look;
     this.scroller = h("div.lines", { tabindex: "0", role: "log", "aria-live": "off", "aria-label": options.label });
-    this.element = h("div.lines-box", null, this.scroller, this.#end);
-    this.#times = options.times;
-    this.#list = new VirtualList(this.scroller, {
-      rowHeight: ROW,
-      make: makeRow,
-      show: (row, at) => this.#show(row, at),
-    });
+    this.#list = new VirtualList(this.scroller, { rowHeight: ROW, make: makeRow, show: (row, at) => this.#show(row, at) });
+    this.#ruler = new Ruler(this.scroller);
+    this.view = new LineView(log, () => this.#ruler.columns);
+    this.marks = new Marks(this.view, (share) => this.#scrollTo(share));
+    this.pick = new LinePick(this.view, this.scroller);
+    this.hands = new LineHands(this, this.#list, options);
     this.scroller.append(this.#partials);
-    this.view = new LineView(log, () => this.#columns());
+    this.element = h("div.lines-box", null, this.scroller, this.marks.element, this.#end.element);
     this.paint = inFrame(() => this.#draw());
-    this.#resized = new ResizeObserver(this.paint); // the end stays in sight
+    this.#resized = new ResizeObserver(() => this.#measure());
     this.#resized.observe(this.scroller);
     this.#listen();
     this.paint();
   }
 
   following = true;
-  cursor = -1; // number of the line that keys act on
   #log;
   #options;
-  #times;
+  #look;
+  #filter = {};
   #list;
+  #ruler;
   #resized;
   #partials = h("div.partials");
-  #end = h("button.to-end", { type: "button", hidden: true, onclick: () => this.toEnd() });
+  #end = new EndButton(() => this.toEnd());
   #lastTop = 0; // where the lines were scrolled to when last looked at
   #held = null; // {number, offset}: the line at the top, and by how many px it is below the edge
   #anchor = null; // the same: to be there again once a new filter is through
   #goal = null; // {number, middle}: the line to be seen once the list has its new length
-  #seek = 0; // 1: the next match is wanted, -1: the one before
+  #then = null; // what waits until all lines have been looked at
+  #stale = Infinity; // lines from this number on have changed, and that was not taken in
+  #due = true; // what is in the page is not where it belongs until it is drawn
+  #stopped = false; // by its button, so that scrolling to the end does not go on
 
   focus() {
     this.scroller.focus();
@@ -62,20 +69,25 @@ export class LinesBox {
 
   destroy() {
     this.#resized.disconnect();
+    this.#unlisten();
+    this.marks.destroy();
     this.#list.destroy();
   }
 
   /** Show other lines, as LineView.setFilter has it, or more of them; what is at the top stays there. Throws
    * SyntaxError. */
-  filter(filter) {
+  filter(filter = this.#filter) {
     if (!this.following) this.#anchor ??= this.#held;
-    this.view.setFilter(filter);
+    this.#filter = filter;
+    this.#due = true;
+    this.view.setFilter({ ...filter, wrap: this.#look.wrap });
     this.paint();
   }
 
-  showTimes(on) {
-    this.#times = on;
-    this.redraw();
+  /** Lines look otherwise: {times, numbers, wrap}. */
+  show(look) {
+    this.#look = look;
+    this.#measure(true);
   }
 
   /** Draw the rows again that are in sight: something about them has changed. */
@@ -84,11 +96,37 @@ export class LinesBox {
     this.paint();
   }
 
-  pause(on) {
-    this.view.pause(on);
-    if (on) this.following = false;
-    else this.#anchor = this.#held;
+  /** Lines were put in front, or took the place of others. */
+  reload() {
+    if (this.view.frozen) this.view.freeze(true);
+    this.marks.reset();
+    this.filter();
+  }
+
+  /** There are more lines, and from this number on others than there were. */
+  changed(from = Infinity) {
+    this.#stale = Math.min(this.#stale, from);
+    this.#refresh();
     this.paint();
+  }
+
+  #refresh() {
+    if (this.view.frozen || this.#stale === Infinity) return;
+    this.view.rescan(this.#stale);
+    this.marks.rescan(this.#stale);
+    this.#stale = Infinity;
+  }
+
+  /** Hold still, or go on at the end. */
+  follow(on) {
+    this.#stopped = !on;
+    if (on) this.toEnd({ focus: false });
+    else this.#leave();
+  }
+
+  /** How many lines came since it was held still. */
+  get behind() {
+    return this.view.frozen ? this.view.behind : 0;
   }
 
   /** The number of the line at the top. */
@@ -96,51 +134,84 @@ export class LinesBox {
     return this.#held?.number ?? -1;
   }
 
-  async toEnd() {
+  async toEnd({ focus = true } = {}) {
     await this.#options.toEnd?.();
     this.#anchor = null;
-    this.cursor = -1;
-    this.following = true;
-    this.paint();
-    this.focus();
+    this.pick.clear();
+    this.#stopped = false;
+    this.#arrive();
+    if (focus) this.focus();
   }
 
-  /** Copy what is shown, with times where these are. */
-  async copy() {
-    const done = await copyText(this.view.text({ stamp: this.#times ? clock : null }));
-    say(done ? "Copied" : "The browser does not allow copying; download it instead");
-  }
-
-  /** Go to a line, which keys then act on. */
-  goTo(number, { middle = true } = {}) {
-    this.following = false;
+  /** Go to a line, which keys then act on; `more`: those up to it are picked as well. */
+  goTo(number, { middle = true, more = false } = {}) {
+    this.#leave();
     this.#anchor = null;
-    this.cursor = number;
+    this.#due = true;
+    this.pick.pick(number, more);
     this.#goal = { number, middle };
     this.paint();
   }
 
-  /** Go to the next line that matches the filter, once all lines have been looked at. */
-  next(backwards) {
-    this.#seek = backwards ? -1 : 1;
+  /** Fold or unfold a line, or with `path` a part of its JSON. */
+  toggle(number, path) {
+    this.#leave();
+    this.view.toggle(number, path);
+    this.paint();
+  }
+
+  /** Do something once all lines have been looked at. */
+  whenLooked(act) {
+    this.#then = act;
     this.paint();
   }
 
   #listen() {
     const { scroller } = this;
-    scroller.addEventListener("scroll", () => {
-      // Who scrolls up leaves the end; a box that becomes smaller does not.
-      const { scrollTop } = scroller;
-      if (this.#list.atEnd) this.following = !this.view.paused && !this.#log.hasLater;
-      else if (scrollTop < this.#lastTop) this.following = false;
-      this.#lastTop = scrollTop;
-      this.#hold();
-      this.#showEnd();
-      this.#look();
-    });
-    scroller.addEventListener("wheel", ({ deltaY }) => deltaY < 0 && (this.following = false), { passive: true });
-    scroller.addEventListener("click", (event) => this.#clicked(event));
-    scroller.addEventListener("keydown", (event) => this.#key(event));
+    scroller.addEventListener("scroll", () => this.#scrolled());
+    scroller.addEventListener("wheel", ({ deltaY }) => deltaY < 0 && scroller.scrollTop > 0 && this.#leave(), { passive: true });
+    document.addEventListener("selectionchange", this.#selected);
+  }
+
+  #unlisten() {
+    document.removeEventListener("selectionchange", this.#selected);
+  }
+
+  // What is being marked must not run away.
+  #selected = () => {
+    const { anchorNode, isCollapsed } = getSelection();
+    if (this.following && !isCollapsed && this.scroller.contains(anchorNode)) this.#leave();
+  };
+
+  #scrollTo(share) {
+    this.#leave();
+    this.scroller.scrollTop = share * this.scroller.scrollHeight - this.scroller.clientHeight / 2;
+  }
+
+  #leave() {
+    if (!this.following && this.view.frozen) return;
+    this.following = false;
+    if (this.#log.freeze) this.view.freeze(true);
+    this.paint();
+  }
+
+  #arrive() {
+    this.following = true;
+    if (this.view.frozen) this.view.freeze(false);
+    this.#refresh();
+    this.paint();
+  }
+
+  // Who scrolls up leaves the end; a box that becomes smaller does not.
+  #scrolled() {
+    const { scrollTop } = this.scroller;
+    if (this.#list.atEnd) {
+      if (!this.following && !this.#stopped && !this.#log.hasLater && !this.#due) this.#arrive();
+    } else if (scrollTop < this.#lastTop) this.#leave();
+    this.#lastTop = scrollTop;
+    if (!this.#due) this.#hold();
+    this.#showEnd();
+    this.#lookAround();
   }
 
   #hold() {
@@ -148,18 +219,27 @@ export class LinesBox {
     this.#held = index < 0 ? null : { number: this.view.row(index).number, offset: index * ROW - this.scroller.scrollTop };
   }
 
-  // Whether an edge is near.
-  #look() {
+  // Whether an edge is near: not while it is not yet drawn what is where, or lines would be asked for that nobody sees.
+  #lookAround() {
     const { scrollTop, clientHeight, scrollHeight } = this.scroller;
-    if (!clientHeight || !this.#options.near) return;
+    if (this.#due || !clientHeight || !this.#options.near) return;
     if (scrollTop < NEAR * ROW) this.#options.near(-1);
     if (scrollHeight - clientHeight - scrollTop < NEAR * ROW) this.#options.near(1);
   }
 
+  // How wide a row is has changed, perhaps.
+  #measure(again = false) {
+    const changed = this.#ruler.measure({ ...this.#look, who: Boolean(this.#options.who) });
+    if (again || (changed && this.#look.wrap)) this.filter();
+    else this.paint();
+  }
+
   #draw() {
     const { more, removed } = this.view.update();
+    const later = this.marks.update();
+    if (this.#ruler.widen(this.view.source)) this.#measure();
     this.#list.setCount(this.view.count);
-    showPartials(this.#partials, this.view.partials, { pattern: this.view.pattern, times: this.#times });
+    showPartials(this.#partials, this.view.partials, { pattern: this.view.pattern, ...this.#look });
     if (this.following) {
       this.#list.toEnd();
       this.#lastTop = this.scroller.scrollTop;
@@ -168,102 +248,50 @@ export class LinesBox {
       this.#lastTop = this.scroller.scrollTop;
       if (!more) this.#anchor = null;
     } else if (removed) this.scroller.scrollTop -= removed * ROW;
-    if (this.#seek && !more) this.#found();
-    if (this.#goal) this.#list.reveal(this.view.indexOf(this.#goal.number), this.#goal);
-    this.#goal = null;
+    if (!more) this.#then?.();
+    if (this.#goal) {
+      this.#list.reveal(this.view.indexOf(this.#goal.number), this.#goal);
+      this.#lastTop = this.scroller.scrollTop;
+    }
+    if (!more) [this.#then, this.#goal] = [null, null];
     this.#list.paintNow();
     if (!this.#anchor) this.#hold();
+    this.#due = more;
+    this.marks.draw(this.#options.hits?.() ?? this.view.matches);
     this.#options.drawn?.({ more });
     this.#showEnd();
-    if (more) this.paint();
+    if (more || later) this.paint();
   }
 
   #showEnd() {
-    const behind = this.view.paused ? this.view.behind : 0;
-    this.#end.hidden = this.following || (this.#list.atEnd && !behind && !this.#log.hasLater);
-    if (!this.#end.hidden) fill(this.#end, icon("down"), behind ? `${many(behind, "new line")}` : "to the end");
+    const { behind } = this;
+    this.#end.show(!this.following && !(this.#list.atEnd && !behind && !this.#log.hasLater), behind);
   }
 
   #show(row, index) {
     const what = this.view.row(index);
     if (!what?.line) return; // other lines took their place, and are drawn in the next frame
     const key = `${what.number} ${index} ${this.view.version}`;
-    const current = what.number === this.cursor && !what.sub;
-    row.classList.toggle("current", current);
-    if (row.shown === key) return;
-    row.shown = key;
-    const { number, line } = what;
-    const fold = !this.view.canUnfold(line) ? "" : this.view.isUnfolded(number) ? "open" : "closed";
-    showRow(row, what, { pattern: this.view.pattern, times: this.#times, fold });
-    row.classList.toggle("current", current);
-    if (!what.sub && this.#options.marked?.(line)) row.classList.add("hit");
-  }
-
-  #columns() {
-    return Math.floor((this.scroller.clientWidth - 70 - (this.#times ? 90 : 0)) / 7.3);
-  }
-
-  #clicked({ target }) {
-    const marked = getSelection();
-    if (!marked.isCollapsed && this.scroller.contains(marked.anchorNode)) return; // text is being selected
-    const row = target.closest(".line");
-    const index = row ? this.#list.indexOf(row) : -1;
-    if (index < 0) return;
-    const { number, sub } = this.view.row(index);
-    if (sub) {
-      if (sub.kind === "fold") this.#toggle(number, sub.path);
-    } else {
-      this.#choose(number);
-      if (target.closest(".fold")) this.#toggle(number);
-      this.paint();
+    if (row.shown !== key) {
+      row.shown = key;
+      const { number, line } = what;
+      const fold = !this.view.canUnfold(line) ? "" : this.view.isUnfolded(number) ? "open" : "closed";
+      const { link, who } = this.#options;
+      showRow(row, what, { pattern: this.view.pattern, columns: this.view.columns, ...this.#look, fold, link, who });
+      row.classList.toggle("hit", !what.sub && this.#isHit(number, line));
     }
+    const picked = what.sub ? "" : this.pick.has(what.number);
+    row.classList.toggle("current", picked === "current");
+    row.classList.toggle("picked", picked === "picked");
   }
 
-  #choose(number) {
-    this.cursor = number;
-    this.#options.chosen?.(this.#log.line(number));
+  #isHit(number, line) {
+    return this.#options.marked?.(line) ?? (!this.#filter.only && this.view.placeOf(number) > 0);
   }
 
-  #toggle(number, path) {
-    this.following = false;
-    this.view.toggle(number, path);
-    this.paint();
-  }
-
-  #found() {
-    const from = this.cursor >= 0 ? this.cursor : this.view.count ? this.top - 1 : -1;
-    const number = this.view.find(from, this.#seek < 0);
-    this.#seek = 0;
-    if (number < 0) return;
-    this.following = false;
-    this.cursor = number;
-    this.#goal = { number, middle: true };
-  }
-
-  #step(by) {
-    if (!this.view.count) return;
-    const last = this.view.count - 1;
-    const from = this.cursor < 0 ? last + 1 : this.view.indexOf(this.cursor);
-    let index = Math.max(0, Math.min(last, from + by));
-    // The rows of an unfolded line are stepped over.
-    while (index > 0 && index < last && this.view.row(index).sub) index += Math.sign(by);
-    const { number } = this.view.row(index);
-    this.goTo(number, { middle: false });
-    this.#choose(number);
-  }
-
-  #key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: this.#list.page, PageUp: -this.#list.page };
-    const acts = {
-      End: () => this.toEnd(),
-      Home: () => this.#step(-Infinity),
-      Enter: () => this.cursor >= 0 && this.#toggle(this.cursor),
-      ...this.#options.keys,
-    };
-    const act = event.key in steps ? () => this.#step(steps[event.key]) : acts[event.key];
-    if (!act || act() === false) return;
-    event.preventDefault();
-    event.stopPropagation();
+  /** The number of the line that one is at. */
+  get here() {
+    if (this.pick.cursor >= 0) return this.pick.cursor;
+    return this.following ? this.view.source.end : this.top - 1;
   }
 }

@@ -1,15 +1,14 @@
-// Which rows a viewer shows: the lines of a log (or of a frozen copy of it) that pass the filter, and below
-// an unfolded line the rows of what is in it. No DOM in here.
+// Which rows a viewer shows: the lines of a log (or of a frozen copy of it) that pass the filter, each in one row or
+// broken into several, and below an unfolded line the rows of what is in it. No DOM in here.
 
 import { KIND } from "./tasklog.js";
 import { plain } from "./ansi.js";
-import { count } from "./format.js";
 import { jsonOf, jsonRows } from "./json.js";
 import { drawn } from "./linerow.js";
-import { literal } from "./logsearch.js";
+import { patternOf } from "./logsearch.js";
+import { rowsOf, wrapped } from "./wrap.js";
 
 const SLICE = 6; // ms of looking through lines in one frame
-const UNFOLDED = 2000; // rows of one unfolded line
 const STRIDE = 30_000; // characters between two looks at the clock
 
 export class LineView {
@@ -18,7 +17,7 @@ export class LineView {
     this.#source = log;
     this.#first = log.first;
     this.#columns = columns; // tells how many characters fit in a row
-    this.setFilter({ text: "", only: true, out: true, err: true });
+    this.setFilter({});
   }
 
   #log;
@@ -31,42 +30,73 @@ export class LineView {
   #scanned = 0; // lines from this number on were not looked at yet
   #first; // of the source, when it was last looked at
   #unfolded = new Map(); // number -> {rows, closed, value}
+  #ends = []; // of the lines that are shown, while they are broken into rows: how many rows there are up to each's end
+  #gone = 0; // how many of these rows are gone at the top
+  columns = 0; // characters of a row that lines are broken into; 0: they are not
   version = 0; // changes whenever rows must be drawn again
 
   get pattern() {
     return this.#pattern;
   }
 
-  get paused() {
+  /** Whether it is known which lines match: something is looked for. */
+  get counts() {
+    return this.#filter.counts;
+  }
+
+  get frozen() {
     return this.#source !== this.#log;
   }
 
-  /** How many lines came since the pause. */
+  /** How many lines came since the view was frozen. */
   get behind() {
     return this.#log.end - this.#source.end;
   }
 
-  get matchCount() {
-    return this.#matches.length;
+  /** The numbers of the lines that match, as far as they were looked at. */
+  get matches() {
+    return this.#matches;
   }
 
-  pause(on) {
+  /** Show what there is now, whatever comes, or, with `on` false, what comes too. */
+  freeze(on) {
     this.#source = on ? this.#log.freeze() : this.#log;
   }
 
+  /** The lines that are looked at, as the log has them. */
+  get source() {
+    return this.#source;
+  }
+
   /**
-   * `text`: what to look for, /between slashes/ a regular expression, or as one in `mark`; `only`: hide other
-   * lines; `out`, `err`: which streams. Throws SyntaxError for a bad expression.
+   * `wanted`: what to look for, {text, regex, exact}; `only`: hide other lines; `mark`: a pattern to mark instead;
+   * `out`, `err`: false for a stream that is hidden; `wrap`: break lines into rows. Throws SyntaxError for a bad
+   * expression.
    */
   setFilter(filter) {
-    const { text, mark = null } = filter;
-    const { text: source, regex } = wantedOf(text);
-    this.#pattern = text ? new RegExp(regex ? source : literal(source), "gi") : mark;
-    this.#filter = filter;
-    this.#shown = (this.#pattern && filter.only) || !filter.out || !filter.err ? [] : null;
+    const { wanted = { text: "" }, mark = null, only = false, out = true, err = true, wrap = false } = filter;
+    const pattern = wanted.text ? patternOf(wanted) : mark;
+    if (wanted.text && !pattern) throw new SyntaxError("no valid expression");
+    this.#pattern = pattern;
+    this.#filter = { only: only && Boolean(wanted.text), counts: Boolean(wanted.text), out, err };
+    this.#shown = this.#filter.only || !out || !err ? [] : null;
+    this.columns = wrap ? Math.max(10, this.#columns()) : 0;
+    this.#ends = [];
+    this.#gone = 0;
     this.#matches = [];
-    this.#scanned = this.#source.first;
-    for (const number of this.#unfolded.keys()) if (number >= this.#source.end) this.#unfolded.delete(number);
+    this.#scanned = this.#first = this.#source.first;
+    for (const number of this.#unfolded.keys()) if (this.#shown || number >= this.#source.end) this.#unfolded.delete(number);
+    this.version += 1;
+  }
+
+  /** Lines from this number on are others than they were. */
+  rescan(from) {
+    const place = this.#place(from);
+    if (this.columns) this.#ends.length = Math.min(this.#ends.length, place);
+    if (this.#shown) this.#shown.length = Math.min(this.#shown.length, place);
+    this.#matches.length = lowerBound(this.#matches, from);
+    this.#scanned = Math.min(this.#scanned, from);
+    for (const number of this.#unfolded.keys()) if (number >= from) this.#unfolded.delete(number);
     this.version += 1;
   }
 
@@ -75,8 +105,7 @@ export class LineView {
   update() {
     const source = this.#source;
     const removed = this.#forget(source.first);
-    const scanning = this.#pattern !== null || this.#shown !== null;
-    if (!scanning) {
+    if (!this.#filter.counts && this.#shown === null && !this.columns) {
       this.#scanned = source.end;
       return { more: false, removed };
     }
@@ -101,32 +130,33 @@ export class LineView {
     const { out, err, only } = this.#filter;
     return this.#source.partials.filter((line) => {
       if (!line || !(line.kind === KIND.out ? out : err)) return false;
-      return !this.#pattern || !only || plain(line.text).search(this.#pattern) >= 0;
+      return !only || plain(line.text).search(this.#pattern) >= 0;
     });
   }
 
   get count() {
-    let rows = this.#lineCount;
+    let rows = this.#rowsUpTo(this.#lineCount - 1);
     for (const { rows: more } of this.#unfolded.values()) rows += more.length;
     return rows;
   }
 
-  /** What row `index` shows: {number, line, sub}, where `sub` is null for the line itself. */
+  /** What row `index` shows: {number, line, part, sub}: a row of those that a line takes, or of what is in it. */
   row(index) {
-    let place = index;
+    let row = index;
     for (const [number, { rows }] of this.#unfolded) {
-      const at = this.#place(number);
-      if (at >= place) break;
-      if (place <= at + rows.length) return { number, line: this.#source.line(number), sub: rows[place - at - 1] };
-      place -= rows.length;
+      const end = this.#rowsUpTo(this.#place(number));
+      if (end > row) break;
+      if (row < end + rows.length) return { number, line: this.#source.line(number), part: 0, sub: rows[row - end] };
+      row -= rows.length;
     }
+    const place = this.columns ? lowerBound(this.#ends, row + this.#gone + 1) : row;
     const number = this.#number(place);
-    return { number, line: this.#source.line(number), sub: null };
+    return { number, line: this.#source.line(number), part: row - this.#rowsUpTo(place - 1), sub: null };
   }
 
-  /** The row of a line, or of the next one that is shown. */
+  /** The first row of a line, or of the next one that is shown. */
   indexOf(number) {
-    let index = this.#place(number);
+    let index = this.#rowsUpTo(this.#place(number) - 1);
     for (const [each, { rows }] of this.#unfolded) if (each < number) index += rows.length;
     return index;
   }
@@ -138,13 +168,20 @@ export class LineView {
     return this.#matches.at(backwards ? at - 1 : at % this.#matches.length);
   }
 
+  /** Which of the matches a line is, from 1; 0: none. */
+  placeOf(number) {
+    const at = lowerBound(this.#matches, number);
+    return this.#matches[at] === number ? at + 1 : 0;
+  }
+
   isUnfolded(number) {
     return this.#unfolded.has(number);
   }
 
-  /** Whether there is more in a line than its row shows. */
+  /** Whether there is more in a line than its rows show. */
   canUnfold(line) {
-    return line.kind <= KIND.err && (drawn(line).length > this.#columns() || jsonOf(line.text) !== undefined);
+    if (line.kind > KIND.err) return false;
+    return (!this.columns && drawn(line).length > this.#columns()) || jsonOf(line.text) !== undefined;
   }
 
   /** Fold or unfold a line, or with `path` a part of its JSON. */
@@ -167,22 +204,25 @@ export class LineView {
     this.version += 1;
   }
 
-  /** The lines shown, as text. `raw`: as the child wrote them, escape sequences and all. */
-  text({ raw = false, stamp = null } = {}) {
+  /** The lines shown, or those from one to another, as text. `raw`: as the child wrote them, escape sequences and all. */
+  text({ raw = false, stamp = null, from = -Infinity, to = Infinity } = {}) {
     const parts = [];
     const add = ({ kind, text, ts }) => {
       const body = kind > KIND.err ? `--- ${text} ---` : raw ? text : plain(text);
       parts.push(stamp ? `${stamp(ts)} ${body}` : body);
     };
-    for (let place = 0; place < this.#lineCount; place += 1) {
-      add(this.#source.line(this.#number(place)));
+    for (let place = Math.max(0, this.#place(from)); place < this.#lineCount; place += 1) {
+      const number = this.#number(place);
+      if (number > to) break;
+      add(this.#source.line(number));
     }
-    this.partials.forEach(add);
+    if (to === Infinity) this.partials.forEach(add);
     return parts.length ? `${parts.join("\n")}\n` : "";
   }
 
   get #lineCount() {
-    return this.#shown ? this.#shown.length : this.#source.length;
+    if (this.#shown) return this.#shown.length;
+    return this.columns ? this.#ends.length : this.#source.length;
   }
 
   #number(place) {
@@ -193,28 +233,43 @@ export class LineView {
     return this.#shown ? lowerBound(this.#shown, number) : Math.max(0, number - this.#source.first);
   }
 
+  // How many rows the lines take up to this one, included.
+  #rowsUpTo(place) {
+    if (place < 0) return 0;
+    if (!this.columns) return place + 1;
+    return (this.#ends[Math.min(place, this.#ends.length - 1)] ?? this.#gone) - this.#gone;
+  }
+
   #look(number, line) {
+    const { out, err, only, counts } = this.#filter;
     const isOutput = line.kind <= KIND.err;
-    const wanted = !isOutput || (line.kind === KIND.out ? this.#filter.out : this.#filter.err);
+    const wanted = !isOutput || (line.kind === KIND.out ? out : err);
     let matches = false;
-    if (this.#pattern && wanted) {
+    if (counts && wanted && isOutput) {
       this.#pattern.lastIndex = 0;
-      matches = this.#pattern.test(isOutput ? plain(line.text) : line.text);
+      matches = this.#pattern.test(plain(line.text));
     }
     if (matches) this.#matches.push(number);
-    if (this.#shown && wanted && (matches || !this.#pattern || !this.#filter.only || line.kind === KIND.gap)) {
+    if (this.#shown) {
+      if (!wanted || (only && !matches && line.kind !== KIND.gap)) return;
       this.#shown.push(number);
     }
+    if (this.columns) this.#ends.push((this.#ends.at(-1) ?? this.#gone) + (isOutput ? rowsOf(line, this.columns) : 1));
   }
 
   // Lines before `first` are gone; returns how many rows that were.
   #forget(first) {
-    let removed = this.#shown ? lowerBound(this.#shown, first) : Math.max(0, first - this.#first);
+    const gone = this.#shown ? lowerBound(this.#shown, first) : Math.max(0, first - this.#first);
     this.#first = first;
-    if (!removed && !this.#matches.length) return 0;
-    if (this.#shown && removed) this.#shown = this.#shown.slice(removed);
-    const gone = lowerBound(this.#matches, first);
-    if (gone) this.#matches = this.#matches.slice(gone);
+    if (!gone && !this.#matches.length) return 0;
+    let removed = this.#rowsUpTo(gone - 1);
+    if (gone && this.columns) {
+      this.#gone += removed;
+      this.#ends = this.#ends.slice(gone);
+    }
+    if (gone && this.#shown) this.#shown = this.#shown.slice(gone);
+    const past = lowerBound(this.#matches, first);
+    if (past) this.#matches = this.#matches.slice(past);
     for (const [number, { rows }] of this.#unfolded) {
       if (number >= first) break;
       removed += rows.length;
@@ -222,27 +277,6 @@ export class LineView {
     }
     return removed;
   }
-}
-
-/** A search: /between slashes/ a regular expression. Case is ignored. */
-export function wantedOf(text) {
-  const regex = text.length > 2 && text.startsWith("/") && text.endsWith("/");
-  return { text: regex ? text.slice(1, -1) : text, regex, exact: false };
-}
-
-function wrapped(text, columns) {
-  const rows = [];
-  const width = Math.max(20, columns - 4);
-  const add = (part) => rows.push({ depth: 0, key: "", text: part, kind: "wrap", path: "" });
-  let at = 0;
-  while (at < text.length && rows.length < UNFOLDED) {
-    // Not between the two halves of one character.
-    const end = at + width + (/[\ud800-\udbff]/.test(text[at + width - 1] ?? "") ? 1 : 0);
-    add(text.slice(at, end));
-    at = end;
-  }
-  if (at < text.length) add(`… ${count(text.length - at)} more characters: download the output to see them`);
-  return rows;
 }
 
 function lowerBound(numbers, wanted) {

@@ -4,14 +4,22 @@ import { h, iconButton } from "./dom.js";
 
 const SHOWN = 5000; // ms
 
-/** Tell something; `bad`: that something went wrong, which stays longer. */
-export function say(text, { bad = false } = {}) {
+/**
+ * Tell something; `bad`: that something went wrong, which stays longer; `act`: [words, function], what can be done
+ * about it, once; `lasts`: ms.
+ */
+export function say(text, { bad = false, act = null, lasts = bad || act ? SHOWN * 2 : SHOWN } = {}) {
   const box = document.getElementById("notices");
   const note = h(bad ? "div.notice.bad" : "div.notice", null, h("span", null, text));
+  if (act) {
+    const press = () => (note.remove(), act[1]());
+    note.append(h("button.act", { type: "button", onclick: press }, act[0]));
+  }
   note.append(iconButton("close", "Dismiss", () => note.remove()));
   box.append(note);
   while (box.children.length > 4) box.firstChild.remove();
-  setTimeout(() => note.remove(), bad ? SHOWN * 2 : SHOWN);
+  setTimeout(() => note.remove(), lasts);
+  return note;
 }
 
 /** Do something and tell when it fails. Returns whether it worked. */
@@ -25,8 +33,8 @@ export async function attempt(what) {
   }
 }
 
-/** Ask before something that cannot be undone; resolves to the answer. */
-export function confirm(title, text, yes) {
+/** Ask before something; resolves to the answer. `harm`: it cannot be undone. */
+export function confirm(title, text, yes, { harm = true } = {}) {
   return new Promise((resolve) => {
     const dialog = h(
       "dialog.ask",
@@ -40,7 +48,7 @@ export function confirm(title, text, yes) {
           "div.row.end",
           null,
           h("button", { value: "no" }, "Cancel"),
-          h("button.danger", { value: "yes", autofocus: true }, yes),
+          h(harm ? "button.danger" : "button.primary", { value: "yes", autofocus: true }, yes),
         ),
       ),
     );

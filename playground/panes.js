@@ -1,24 +1,44 @@
-// The outputs that are open, side by side below the table.
+// The outputs that are open, below the table: side by side, one below the other, or all in one; any of them alone.
 
-import { h } from "./dom.js";
+import { fill, h, iconButton, named } from "./dom.js";
+import { addressedLine } from "./lineaddress.js";
+import { Merged } from "./merged.js";
+import { calledOf, shortId } from "./names.js";
+import { say } from "./notices.js";
+import { onRoute } from "./router.js";
 import { recall, remember } from "./prefs.js";
 import { Viewer } from "./viewer.js";
-import { say } from "./notices.js";
 
 const MOST = 6;
+const LAYOUTS = [
+  ["columns", "columns", "Side by side"],
+  ["stack", "rows", "One below the other"],
+  ["together", "merge", "Together, in the order of time"],
+];
 
 export class Panes {
   constructor(app, place) {
     this.#app = app;
     this.#place = place;
+    const choose = ([name, sign, about]) => iconButton(sign, about, () => this.#arrange(name), { kind: "layout" });
+    this.#choices = LAYOUTS.map(choose);
+    const bar = h("div.pane-bar", { role: "toolbar", "aria-label": "Outputs" }, this.#tabs, h("span.layouts", null, this.#choices));
+    fill(place, bar, this.#list);
     app.store.on("tasks", () => this.showTasks());
     app.link.on("status", () => this.showTasks());
+    onRoute((to) => this.#openAddressed(to));
   }
 
   #app;
   #place;
   #viewers = new Map(); // task id -> Viewer
   #listeners = [];
+  #layout = recall("layout", "columns");
+  #grown = ""; // the task whose output is shown alone
+  #merged = null;
+  #choices;
+  #tabs = h("span.pane-tabs");
+  #list = h("div.pane-list");
 
   /** Hear of outputs that open and close. */
   onChange(listener) {
@@ -33,20 +53,22 @@ export class Panes {
     return this.#viewers.has(taskId);
   }
 
-  /** Show a task's output; the oldest one goes when there would be too many. */
-  open(taskId, { focus = false } = {}) {
+  /** Show a task's output, at this line of it if one is given; the oldest one goes when there would be too many. */
+  open(taskId, { focus = false, line = 0 } = {}) {
     if (!this.#viewers.has(taskId)) {
       if (this.#viewers.size >= MOST) {
         this.close(this.#viewers.keys().next().value);
         say(`At most ${MOST} outputs at once: the oldest was closed`);
       }
-      const viewer = new Viewer(this.#app, taskId, () => this.close(taskId));
+      const viewer = new Viewer(this.#app, taskId, { close: () => this.close(taskId), grow: () => this.#grow(taskId) });
       this.#viewers.set(taskId, viewer);
-      this.#place.append(viewer.element);
+      this.#list.append(viewer.element);
+      if (this.#grown) this.#grown = taskId;
       this.#changed();
     }
     const viewer = this.#viewers.get(taskId);
     viewer.element.scrollIntoView({ inline: "nearest", block: "nearest" });
+    if (line) viewer.goToLine(line);
     if (focus) viewer.focus();
   }
 
@@ -57,6 +79,7 @@ export class Panes {
     this.#viewers.delete(taskId);
     viewer.destroy();
     this.#app.watch.drop(taskId);
+    if (this.#grown === taskId) this.#grown = "";
     this.#changed();
     if (hadFocus) this.#app.focusView();
   }
@@ -67,6 +90,7 @@ export class Panes {
   }
 
   closeAll() {
+    this.#grown = "";
     for (const taskId of [...this.#viewers.keys()]) this.close(taskId);
   }
 
@@ -78,55 +102,98 @@ export class Panes {
 
   /** Move the focus to the next viewer, round and round; with none left, false. */
   focusNext() {
-    const all = [...this.#viewers.values()];
-    const next = all[all.indexOf(this.focused) + 1];
+    const all = this.#merged ? [this.#merged] : [...this.#viewers.values()].filter(({ taskId }) => !this.#grown || taskId === this.#grown);
+    const at = all.findIndex(({ element }) => element.contains(document.activeElement));
+    const next = all[at + 1];
     next?.focus();
     return next !== undefined;
   }
 
-  /** Open what was open when the page was left. */
+  /** Open what was open when the page was left, and what the address leads to. */
   restore() {
     for (const taskId of recall("panes", [], { visit: true })) if (typeof taskId === "string") this.open(taskId);
+    this.#openAddressed();
+  }
+
+  // Open the output that the page's address has a line of, at that line.
+  #openAddressed(to) {
+    const line = addressedLine(to);
+    if (line) this.open(line.taskId, { focus: true, line: line.seq });
   }
 
   showTasks() {
     for (const viewer of this.#viewers.values()) viewer.showTask();
+    this.#merged?.showTask();
+    this.#showTabs();
+  }
+
+  #arrange(layout) {
+    this.#layout = layout;
+    this.#grown = "";
+    remember("layout", layout);
+    this.#show();
+  }
+
+  #grow(taskId) {
+    this.#grown = this.#grown ? "" : taskId;
+    this.#show();
   }
 
   #changed() {
     remember("panes", [...this.#viewers.keys()], { visit: true });
+    this.#merged?.destroy();
+    this.#merged = null;
+    this.#show();
     for (const listener of this.#listeners) listener();
   }
-}
 
-/** The bar between table and outputs: drag it, or move it with the arrow keys. */
-export function splitter(frame) {
-  const set = (share) => {
-    const percent = Math.round(Math.max(15, Math.min(85, share)));
-    frame.style.setProperty("--dock", `${percent}%`);
-    bar.setAttribute("aria-valuenow", String(percent));
-    remember("dock", percent);
-  };
-  const bar = h("div.splitter", {
-    role: "separator",
-    tabindex: "0",
-    "aria-orientation": "horizontal",
-    "aria-label": "Height of the outputs",
-    "aria-valuemin": "15",
-    "aria-valuemax": "85",
-  });
-  bar.addEventListener("pointerdown", (event) => {
-    bar.setPointerCapture(event.pointerId);
-    bar.onpointermove = ({ clientY }) => {
-      const { bottom, height } = frame.getBoundingClientRect();
-      set(((bottom - clientY) / height) * 100);
-    };
-  });
-  bar.addEventListener("pointerup", () => (bar.onpointermove = null));
-  bar.addEventListener("keydown", ({ key }) => {
-    const by = { ArrowUp: 5, ArrowDown: -5 }[key];
-    if (by) set(Number(bar.getAttribute("aria-valuenow")) + by);
-  });
-  set(recall("dock", 52));
-  return bar;
+  #show() {
+    const several = this.#viewers.size > 1;
+    const layout = several ? this.#layout : "columns";
+    this.#place.dataset.layout = layout;
+    this.#place.classList.toggle("several", several);
+    document.getElementById("frame").classList.toggle("grown", this.#grown !== "");
+    this.#choices.forEach((button, at) => button.setAttribute("aria-pressed", String(LAYOUTS[at][0] === layout)));
+    if (layout === "together" && !this.#merged) {
+      this.#merged = new Merged(this.#app, [...this.#viewers.keys()].map((id) => ({ id, name: this.#called(id) })), () => this.#grow("together"));
+      this.#list.append(this.#merged.element);
+    } else if (layout !== "together") {
+      this.#merged?.destroy();
+      this.#merged = null;
+    }
+    this.#merged?.showGrown(this.#grown !== "");
+    for (const [taskId, viewer] of this.#viewers) {
+      viewer.showGrown(taskId === this.#grown);
+      viewer.element.hidden = layout === "together" || (this.#grown !== "" && taskId !== this.#grown);
+    }
+    this.#showTabs();
+  }
+
+  // One for each output: leads to it, and says how its task is.
+  #showTabs() {
+    const key = JSON.stringify([...this.#viewers.keys()].map((id) => [this.#called(id), this.#app.store.tasks.get(id)?.status, this.#grown]));
+    if (this.#tabs.shown === key || this.#viewers.size < 2) return;
+    this.#tabs.shown = key;
+    fill(
+      this.#tabs,
+      [...this.#viewers.keys()].map((taskId, hue) => {
+        const status = this.#app.store.tasks.get(taskId)?.status ?? "unknown";
+        const tab = h(`button.pane-tab.hue-${hue}`, { type: "button", title: `${taskId}: ${status}`, "aria-pressed": String(taskId === this.#grown) }, h(`span.dot.state.s-${status}`), named(this.#called(taskId)));
+        tab.addEventListener("click", () => this.#pick(taskId));
+        return tab;
+      }),
+    );
+  }
+
+  #called(taskId) {
+    const task = this.#app.store.tasks.get(taskId);
+    return task ? calledOf(this.#app.store, task) : shortId(taskId);
+  }
+
+  #pick(taskId) {
+    if (this.#layout === "together") this.#arrange("columns");
+    if (this.#grown) this.#grown = taskId;
+    this.#show();
+    this.open(taskId, { focus: true });
+  }
 }

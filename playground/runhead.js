@@ -1,11 +1,12 @@
 // The head of a run's page: what it was, how it went, and what can be done with its output.
 
-import { fill, h, icon, named } from "./dom.js";
+import { fill, h, icon, iconButton, named } from "./dom.js";
 import { bytes, exactly, moment, paramsText } from "./format.js";
+import { besidesOf, calledOf, shortId } from "./names.js";
 import { byOf, exitOf, lastedOf, statusOf } from "./runwords.js";
 
 export class RunHead {
-  /** `acts`: back, live, all, copy and save, called by the buttons. */
+  /** `acts`: back, live, all, save and step (by), called by the buttons. */
   constructor(acts) {
     const act = (name, title, text, key) =>
       h(`button.act-${key}`, { type: "button", title, onclick: acts[key] }, icon(name), h("span", null, text));
@@ -15,14 +16,13 @@ export class RunHead {
       null,
       act("back", "Back to the list (Esc)", "Runs", "back"),
       this.#status,
-      this.#title,
+      h("span.run-name", null, this.#title, iconButton("older", "The run before", () => acts.step(-1), { key: "[" }), iconButton("newer", "The run after", () => acts.step(1), { key: "]" })),
       this.#action,
       h(
         "span.buttons",
         null,
         this.#live,
         act("history", "All runs of this task", "All its runs", "all"),
-        act("copy", "Copy the lines that are loaded", "Copy", "copy"),
         act("save", "Download all of its lines", "Download", "save"),
       ),
       this.#facts,
@@ -39,12 +39,12 @@ export class RunHead {
   /** Of this task, as long as no more is known. */
   begin(taskId) {
     this.#live.hidden = true;
-    fill(this.#title, named(taskId));
+    fill(this.#title, named(shortId(taskId)));
     for (const each of [this.#status, this.#action, this.#facts]) fill(each);
   }
 
-  /** Show a run; `now`: the server's time in ms. */
-  show(run, now) {
+  /** Show a run; `now`: the server's time in ms; `store`: knows its action. */
+  show(run, now, store) {
     const ran = lastedOf(run, now);
     const params = paramsText(run.params);
     const running = run.status === "running";
@@ -54,12 +54,13 @@ export class RunHead {
       [exitOf(run)],
       byOf(run.trigger),
       run.cpu_ms === undefined ? [] : [`${exactly(run.cpu_ms)} of CPU`],
+      run.host ? [`on ${run.host}`] : [],
       run.max_rss === undefined ? [] : [`${bytes(run.max_rss)} of memory`],
     ].filter(([first = ""]) => first !== "");
     this.#live.hidden = !running;
     fill(this.#status, statusOf(run));
-    fill(this.#title, named(run.task_id), h("span.number", null, ` #${run.number}`));
-    fill(this.#action, run.action);
+    fill(this.#title, named(calledOf(store, run)), h("span.number", null, ` #${run.number}`));
+    fill(this.#action, besidesOf(store, run));
     fill(
       this.#facts,
       facts.map((fact) => h("span", null, fact)),

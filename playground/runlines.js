@@ -10,7 +10,7 @@ const MOST = 20_000; // lines that are held
 const WIDEST = 200_000; // seqs looked through at once for lines of one stream
 
 export class RunLines {
-  /** `head`, `foot`: the notes before and behind the lines, {text, ts, fine}, or null. */
+  /** `head`: the notes before the lines, `foot`: that behind them, or null, {text, ts, fine or begun}. */
   constructor(link, run, { head, foot }) {
     this.#link = link;
     this.run = run;
@@ -58,7 +58,7 @@ export class RunLines {
     return this.#lowest;
   }
 
-  /** How many lines the log has of the run. */
+  /** How many lines of output the log has of the run. */
   get total() {
     return Math.max(0, this.#highest - this.#lowest + 1);
   }
@@ -169,15 +169,6 @@ export class RunLines {
     return lines[0]?.seq ?? 0;
   }
 
-  /** All lines as text, page by page: calls `take` with each text, until it returns false. */
-  async read(take) {
-    for (let from = this.#lowest; from <= this.#highest; ) {
-      const page = await this.#ask({ from_seq: from, limit: PAGE });
-      if (!take(page.lines.map(({ data }) => `${data}\n`).join("")) || page.next_seq <= from) return;
-      from = page.next_seq;
-    }
-  }
-
   async #forward(limit) {
     const page = await this.#ask({ from_seq: this.#to, limit });
     this.#add(page.lines);
@@ -248,7 +239,7 @@ export class RunLines {
   #frame() {
     const before = [];
     if (!this.hasEarlier) {
-      if (this.#head) before.push(note(KIND.note, this.#head.text, this.#head.ts, -Infinity));
+      for (const { text, ts, fine, begun } of this.#head) before.push(note(kindOf(fine, begun), text, ts, -Infinity));
       if (this.#expired) {
         const text = `${many(this.#expired, "line")} of this run expired: storage in the server's configuration says how much is kept`;
         before.push(note(KIND.gap, text, "", -Infinity));
@@ -257,7 +248,7 @@ export class RunLines {
     this.#lines.unshift(...before);
     this.first -= before.length;
     if (!this.hasLater && this.#foot) {
-      this.#lines.push(note(this.#foot.fine ? KIND.note : KIND.bad, this.#foot.text, this.#foot.ts, Infinity));
+      this.#lines.push(note(kindOf(this.#foot.fine), this.#foot.text, this.#foot.ts, Infinity));
     }
   }
 
@@ -269,6 +260,8 @@ export class RunLines {
     while (this.#lines.at(-1)?.seq === Infinity) this.#lines.pop();
   }
 }
+
+const kindOf = (fine, begun = false) => (begun ? KIND.begun : fine ? KIND.ended : KIND.broke);
 
 const note = (kind, text, ts, seq) => ({ kind, text, ts, seq, style: null, truncated: false });
 

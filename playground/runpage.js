@@ -3,94 +3,110 @@
 
 import { fill, h, icon, inFrame } from "./dom.js";
 import { count } from "./format.js";
+import { lineLook } from "./lineprefs.js";
 import { LinesBox } from "./linesbox.js";
-import { Finder, patternOf } from "./logsearch.js";
+import { LineTools } from "./linetools.js";
+import { patternOf } from "./logsearch.js";
 import { say } from "./notices.js";
-import { recall, remember } from "./prefs.js";
-import { findRun, saveRun } from "./runfetch.js";
+import { go, settle } from "./router.js";
+import { findRun, saveLog } from "./runfetch.js";
+import { RunFollower } from "./runfollower.js";
 import { RunHead } from "./runhead.js";
 import { RunLines } from "./runlines.js";
-import { buildRunTools } from "./runtools.js";
-import { addressOf, notesOf } from "./runwords.js";
+import { RunSearch } from "./runsearch.js";
+import { notesOf, runAddress } from "./runwords.js";
 
-const AGAIN = 1000; // ms between two looks at a run that goes on
-const FAR = 5000; // lines: who follows the end and is further behind goes there at once
+const SETTLED = 350; // ms without another key, after which what was typed is looked for
 
 export class RunPage {
   constructor(app) {
     this.#app = app;
-    this.#times = recall("times", false);
-    this.#tools = buildRunTools(this.#times, {
-      find: () => this.#find(),
-      next: (backwards) => this.#next(backwards),
-      jump: (time) => this.#jump(time),
-      streams: () => this.#reload(),
-      times: (on) => this.#showTimes(on),
+    this.#tools = new LineTools({
+      label: "Search this run's output",
+      hint: "Search all of it",
+      settle: SETTLED,
+      more: [h("hr"), h("button", { type: "button", onclick: () => this.box?.pick.copyAll() }, "Copy the lines that are loaded")],
+      acts: {
+        find: () => this.#find(),
+        next: (backwards) => this.#finder?.next(backwards),
+        leave: () => this.box?.focus(),
+        streams: () => this.#reload(),
+        look: (look) => this.box?.show(look),
+        jump: (time) => this.#jump(time),
+        error: (backwards) => this.box?.hands.error(backwards),
+        follow: (on) => this.box?.follow(on),
+      },
     });
     this.search = this.#tools.search;
     this.#head = new RunHead({
       back: () => app.views.history.home(),
       live: () => this.#live(),
       all: () => app.views.history.showTask(this.#taskId),
-      copy: () => this.#box.copy(),
-      save: () => this.#read(() => saveRun(this.#lines)),
+      save: () => saveLog(`runs/${encodeURIComponent(this.#runId)}`, `${this.#taskId}-${this.run.number}.log`),
+      step: (by) => this.#step(by),
     });
-    this.element = h("section.run-page", { "aria-label": "One run", hidden: true }, this.#head.element, this.#problem, this.#tools.element, this.#place);
-    app.link.on("status", ({ state }) => state === "open" && this.shown && !this.#box && this.#begin());
+    this.#follower = new RunFollower(app, this);
+    this.element = h("section.run-page", { "aria-label": "One run", hidden: true }, this.#head.element, this.#problem, this.#follower.element, this.#tools.element, this.#place);
+    app.link.on("status", ({ state }) => (state === "open" && this.shown && !this.box ? this.#begin() : this.#showFollow()));
   }
 
   element;
   search;
   wanted = null; // what is looked for as the next run is opened
+  followed = false; // the run was seen to go on
+  run = null; // as the server has it
+  lines = null; // RunLines
+  box = null; // LinesBox
   #app;
-  #times;
   #tools;
   #head;
   #problem = h("p.banner", { role: "alert", hidden: true });
+  #follower;
   #place = h("div.run-lines");
   #taskId = "";
   #runId = "";
-  #run = null;
-  #lines = null;
-  #box = null;
+  #previous = null; // the run that was followed to its end before this one
   #finder = null;
   #seq = 0; // the line that is wanted; 0: the end
-  #timer = 0;
-  #soon = 0;
   #locate = inFrame(() => this.#showPlace());
 
   get shown() {
     return !this.element.hidden;
   }
 
-  get restAt() {
-    return this.#box?.scroller;
+  /** Where it is, in the page's address. */
+  get address() {
+    return runAddress({ task_id: this.#taskId, run_id: this.#runId }, this.#seq);
   }
 
-  /** Show a run's output: at this line, else at its end. */
-  async open(taskId, runId, seq) {
-    if (this.shown && this.#runId === runId && this.#lines) {
-      if (seq) await this.#goTo(seq);
+  get restAt() {
+    return this.box?.scroller;
+  }
+
+  /** Show a run's output: at this line, else at its end. `previous`: the run that was followed to here. */
+  async open(taskId, runId, seq, previous = null) {
+    if (this.shown && this.#runId === runId && this.lines) {
+      if (seq) await this.goTo(seq);
       return;
     }
     this.close();
     this.element.hidden = false;
-    [this.#taskId, this.#runId] = [taskId, runId];
-    this.#tools.clear(this.wanted);
+    [this.#taskId, this.#runId, this.#seq, this.#previous] = [taskId, runId, seq, previous];
+    if (this.wanted || !previous) this.search.wanted = this.wanted ?? undefined;
+    if (!previous) this.#tools.menu.clear();
     this.wanted = null;
     this.#head.begin(taskId);
-    this.#seq = seq;
     await this.#begin();
   }
 
   close() {
     this.element.hidden = true;
-    clearTimeout(this.#timer);
-    clearTimeout(this.#soon);
-    this.#finder?.find({ text: "" });
-    this.#box?.destroy();
+    this.#follower.end();
+    this.followed = false;
+    this.#finder?.end();
+    this.box?.destroy();
     fill(this.#place);
-    [this.#run, this.#lines, this.#box, this.#finder, this.#runId] = [null, null, null, null, ""];
+    [this.run, this.lines, this.box, this.#finder, this.#runId] = [null, null, null, null, ""];
   }
 
   async #begin() {
@@ -99,52 +115,55 @@ export class RunPage {
     this.#say("");
     if (!this.#app.link.connected) return; // yet
     try {
-      const run = await findRun(this.#app.link, this.#taskId, this.#runId);
+      const run = await findRun(this.#app.link, this.#taskId, ({ run_id: id }) => id === mine);
       if (mine !== this.#runId) return;
       if (!run) {
         this.#say("This run no longer exists: the history has removed it, or it belongs to an action that you may not see.");
         return;
       }
-      this.#box?.destroy();
-      this.#run = run;
-      this.#lines = new RunLines(this.#app.link, run, notesOf(run));
-      this.#finder = new Finder(this.#app.link, run, () => this.#found());
+      this.box?.destroy();
+      this.run = run;
+      this.lines = new RunLines(this.#app.link, run, notesOf(run, this.#previous));
+      this.#finder = new RunSearch(this.#app.link, this, this.search);
       this.element.classList.remove("is-empty");
       this.#showHead();
-      this.#makeBox();
-      await this.#read(() => this.#lines.look());
+      await this.read(() => this.lines.look());
       if (mine !== this.#runId) return;
-      await (seq ? this.#goTo(seq) : this.#toEnd());
-      this.#box?.focus();
-      if (this.search.value) this.#find();
-      this.#tick();
+      this.#makeBox();
+      await (seq ? this.goTo(seq) : this.#toEnd());
+      this.box?.focus();
+      if (this.search.wanted.text) this.#find();
+      this.#follower.begin();
     } catch (error) {
       if (mine === this.#runId) this.#say(`The run cannot be shown: ${error.message}`, () => this.#begin());
     }
   }
 
   #makeBox() {
-    const { search } = this;
-    this.#box = new LinesBox(this.#lines, {
+    const [lines, finder] = [this.lines, this.#finder];
+    this.box = new LinesBox(lines, {
       label: `Output of ${this.#taskId}`,
-      times: this.#times,
+      look: lineLook(),
       drawn: this.#locate,
       near: (edge) => this.#more(edge),
-      toEnd: () => this.#lines.hasLater && this.#lines.loadEnd(),
-      marked: ({ seq }) => this.#finder.has(seq),
-      chosen: ({ seq }) => seq > 0 && Number.isFinite(seq) && history.replaceState(null, "", addressOf(this.#run, seq)),
+      toEnd: () => lines.hasLater && lines.loadEnd(),
+      hits: () => finder.seqs.filter((seq) => lines.holds(seq)).map((seq) => lines.numberOf(seq)),
+      marked: ({ seq }) => finder.has(seq),
+      link: ({ seq }) => runAddress(this.run, seq),
+      chosen: ({ seq }) => this.#chose(seq),
       keys: {
-        "/": () => search.focus(),
-        n: () => (search.value ? this.#next(false) : false),
-        N: () => (search.value ? this.#next(true) : false),
-        t: () => this.#tools.time.click(),
-        g: () => this.#tools.at.focus(),
-        Home: () => this.#lines.total > 0 && this.#goTo(this.#lines.lowest),
+        ...this.#tools.menu.keys,
+        "/": () => this.search.focus(),
+        n: () => (this.search.wanted.text ? this.#finder.next(false) : false),
+        N: () => (this.search.wanted.text ? this.#finder.next(true) : false),
+        p: () => this.box.follow(!this.box.following),
+        "[": () => this.#step(-1),
+        "]": () => this.#step(1),
+        Home: () => lines.total > 0 && this.goTo(lines.lowest),
       },
     });
-    this.#box.following = false;
-    this.#box.scroller.addEventListener("scroll", this.#locate, { passive: true });
-    fill(this.#place, this.#box.element);
+    this.box.scroller.addEventListener("scroll", this.#locate, { passive: true });
+    fill(this.#place, this.box.element);
   }
 
   #say(text, again = null) {
@@ -152,8 +171,8 @@ export class RunPage {
     fill(this.#problem, icon("bad"), h("span", null, text), again ? h("button", { type: "button", onclick: again }, "Try again") : null);
   }
 
-  // What reads lines; what fails is said.
-  async #read(act) {
+  /** Call what reads lines; what fails is said. */
+  async read(act) {
     try {
       return await act();
     } catch (error) {
@@ -163,47 +182,55 @@ export class RunPage {
     }
   }
 
-  // Take in what was loaded; the filter's pattern marks what is looked for.
+  // Take in what was loaded; what is looked for is marked.
   #show() {
-    const { wanted } = this.#tools;
-    this.#box?.filter({ text: "", only: false, out: true, err: true, mark: wanted.text ? patternOf(wanted) : null });
+    const { wanted } = this.search;
+    this.box?.filter({ mark: wanted.text ? patternOf(wanted) : null });
+    this.box?.marks.reset();
   }
 
   async #toEnd() {
-    await this.#read(() => this.#lines.loadEnd());
-    if (!this.#box) return;
-    this.#box.following = true;
+    await this.read(() => this.lines.loadEnd());
     this.#show();
+    await this.box?.toEnd();
   }
 
-  async #goTo(seq) {
-    const lines = this.#lines;
-    if (!lines.holds(seq) && !(await this.#read(async () => (await lines.loadAround(seq), true)))) return;
-    if (lines !== this.#lines) return;
+  /** Show a line of it. */
+  async goTo(seq) {
+    const lines = this.lines;
+    if (!lines.holds(seq) && !(await this.read(async () => (await lines.loadAround(seq), true)))) return;
+    if (lines !== this.lines) return;
     this.#show();
-    this.#box.goTo(lines.numberOf(seq));
-    history.replaceState(null, "", addressOf(this.#run, seq));
+    this.box.goTo(lines.numberOf(seq));
+    this.#chose(seq);
+  }
+
+  #chose(seq) {
+    if (!(seq > 0 && Number.isFinite(seq))) return;
+    this.#seq = seq;
+    settle(this.address);
   }
 
   async #more(edge) {
-    const lines = this.#lines;
+    const lines = this.lines;
     const had = edge < 0 ? lines.loadEarlier() : lines.loadLater();
-    if (had && (await this.#read(() => had)) && lines === this.#lines) this.#show();
+    if (had && (await this.read(() => had)) && lines === this.lines) this.#show();
   }
 
   async #reload() {
-    if (!this.#lines) return;
-    const top = this.#box.following ? undefined : this.#lines.line(this.#box.top)?.seq;
-    this.#lines.stream = this.#tools.stream;
+    if (!this.lines) return;
+    const { out, err } = this.#tools.filter;
+    const top = this.box.following ? undefined : this.lines.line(this.box.top)?.seq;
+    this.lines.stream = out && err ? "" : out ? "stdout" : "stderr";
     if (!Number.isFinite(top)) return this.#toEnd();
-    await this.#read(() => this.#lines.loadAround(top));
+    await this.read(() => this.lines.loadAround(top));
     this.#show();
-    this.#box.goTo(this.#lines.numberOf(top));
+    this.box.goTo(this.lines.numberOf(top));
   }
 
   async #jump(time) {
-    const seq = await this.#read(() => this.#lines.seqAt(time));
-    if (seq) await this.#goTo(seq);
+    const seq = await this.read(() => this.lines.seqAt(time));
+    if (seq) await this.goTo(seq);
     else if (seq === 0) {
       say("All of its lines are from before that time: this is its end");
       await this.#toEnd();
@@ -211,88 +238,55 @@ export class RunPage {
   }
 
   #find() {
-    clearTimeout(this.#soon);
     this.#show();
-    this.#finder?.find(this.#tools.wanted);
-  }
-
-  // More was found, or all was.
-  #found() {
-    const { busy, seqs, problem } = this.#finder;
-    this.#box?.redraw();
-    this.#showCount();
-    if (problem) return;
-    const here = this.#here;
-    if (!busy && seqs.length && !this.#finder.has(here)) this.#next(false, this.#box.cursor < 0 ? 0 : here - 1);
-  }
-
-  // The seq that one is at.
-  get #here() {
-    const { cursor, top } = this.#box;
-    return this.#lines.line(cursor >= this.#lines.first && cursor < this.#lines.end ? cursor : top)?.seq ?? 0;
-  }
-
-  async #next(backwards, from = this.#here) {
-    const seq = this.#finder?.next(from, backwards);
-    if (!seq) return;
-    await this.#goTo(seq);
-    this.#showCount();
-  }
-
-  #showCount() {
-    this.#tools.showFound(this.#tools.wanted.text ? this.#finder.words(this.#here) : "", Boolean(this.#finder.problem));
-  }
-
-  #showTimes(on) {
-    this.#times = on;
-    remember("times", on);
-    this.#box?.showTimes(on);
+    this.#finder?.find();
   }
 
   #showPlace() {
-    if (!this.#lines) return;
-    const { total } = this.#lines;
-    const { seq = 0 } = this.#lines.line(this.#box.top) ?? {};
-    this.#tools.showPlace(total ? `line ${count(this.#lines.place(seq))} of ${count(total)}` : "no lines");
-    if (this.#tools.wanted.text) this.#showCount();
+    if (!this.lines || !this.box) return;
+    const { total } = this.lines;
+    const { seq = 0 } = this.lines.line(this.box.top) ?? {};
+    this.#tools.showSize(total ? `${count(this.lines.place(seq))} of ${count(total)} lines` : "no lines");
+    this.#tools.showErrors(this.box.marks.count);
+    this.#showFollow();
+    if (this.search.wanted.text) this.#finder.show();
   }
 
-  // A run that goes on has more lines, and ends.
-  #tick() {
-    clearTimeout(this.#timer);
-    if (this.#run?.status !== "running") return;
-    this.#timer = setTimeout(async () => {
-      if (!document.hidden && this.shown && this.#app.view === "history" && this.#app.link.connected) await this.#follow();
-      this.#tick();
-    }, AGAIN);
+  #showFollow() {
+    if (!this.box) return;
+    const state = !this.#app.link.connected ? "offline" : this.run.status === "running" ? "live" : "over";
+    this.#tools.showFollow({ following: this.box.following, behind: 0, state });
   }
 
-  async #follow() {
-    const [lines, mine] = [this.#lines, this.#runId];
-    const run = await this.#read(() => findRun(this.#app.link, this.#taskId, mine));
-    if (!run || mine !== this.#runId) return;
-    this.#run = run;
+  /** The run is this now, and its lines have been brought up to date. */
+  update(run) {
+    this.followed = true;
+    this.run = run;
     this.#showHead();
-    const { following } = this.#box;
-    await this.#read(() => lines.look());
-    if (mine !== this.#runId) return;
-    lines.update(run, notesOf(run).foot);
-    if (following) {
-      if (lines.left > FAR) await this.#read(() => lines.loadEnd());
-      while (lines.hasLater && (await this.#read(() => lines.loadLater())));
-      if (mine !== this.#runId) return;
-      this.#box.following = true;
-    }
     this.#show();
   }
 
+  /** Go on with the next run, which began when this one had ended. */
+  goOn(next) {
+    const before = this.run;
+    settle(runAddress(next));
+    this.open(next.task_id, next.run_id, 0, before);
+  }
+
+  async #step(by) {
+    const found = this.run && (await this.#follower.beside(by).catch(() => undefined));
+    if (found) go(runAddress(found));
+    else say(by < 0 ? "No earlier run is kept" : "This is its latest run");
+  }
+
   #showHead() {
-    this.#head.show(this.#run, this.#app.link.now);
-    this.#tools.showTime(this.#run);
+    const { started, ended } = this.run;
+    this.#head.show(this.run, this.#app.link.now, this.#app.store);
+    this.#tools.menu.showTimes(Date.parse(started), ended ? Date.parse(ended) : 0);
   }
 
   #live() {
     this.#app.show("tasks");
-    this.#app.panes.open(this.#run.task_id, { focus: true });
+    this.#app.panes.open(this.run.task_id, { focus: true });
   }
 }

@@ -1,9 +1,11 @@
 // The list of runs, the newest first, also those from before a restart of the server.
 
 import { fill, h, iconButton, inFrame, named } from "./dom.js";
-import { count, exactly, many, paramsText, sentence, shortMoment } from "./format.js";
+import { count, exactly, many, moment, paramsText, sentence, shortMoment } from "./format.js";
 import { RUN_STATES, STATES } from "./states.js";
-import { addressOf, byOf, exitOf, lastedOf, statusOf } from "./runwords.js";
+import { besidesOf, calledOf } from "./names.js";
+import { go } from "./router.js";
+import { byOf, exitOf, lastedOf, runAddress, statusOf } from "./runwords.js";
 import { Timeline } from "./timeline.js";
 
 const PAGE = 50;
@@ -15,7 +17,7 @@ export class Runs {
     this.#app = app;
     this.#filters = filters;
     this.#seen = seen;
-    this.#timeline = new Timeline((run) => (location.hash = addressOf(run)));
+    this.#timeline = new Timeline((run) => go(runAddress(run)));
     this.#older = h("button", { type: "button", hidden: true, onclick: () => this.#loadOlder() }, "Older runs");
     this.element = h("div.runs", null, this.#counts, this.#timeline.element, this.#list, this.#empty, this.#older);
     this.#list.addEventListener("keydown", (event) => this.#key(event));
@@ -52,7 +54,10 @@ export class Runs {
 
   /** Load the current runs. `anew`: the query has changed, so the list begins at its top. */
   load({ anew = false } = {}) {
-    if (anew) this.element.scrollTop = 0;
+    if (anew) {
+      this.element.scrollTop = 0;
+      this.#next = ""; // older ones of another query
+    }
     return this.#load("", { again: !anew });
   }
 
@@ -192,16 +197,17 @@ export class Runs {
   #row(run, now, ran) {
     const params = paramsText(run.params);
     const lasted = h("span.run-lasted", null, ran === null ? "" : exactly(ran));
-    const open = () => (location.hash = addressOf(run));
+    const { store } = this.#app;
+    const open = () => go(runAddress(run));
     const row = h(
       `li.run.s-${run.status}`,
       { "data-run": run.run_id },
       statusOf(run),
-      h("button.run-open", { type: "button", title: "Show its output", onclick: open }, named(run.task_id), h("span.number", null, ` #${run.number}`)),
-      h("span.run-action", null, run.action),
+      h("button.run-open", { type: "button", title: "Show its output", onclick: open }, named(calledOf(store, run)), h("span.number", null, ` #${run.number}`)),
+      h("span.run-action", null, besidesOf(store, run)),
       h("span.run-exit", null, exitOf(run)),
       lasted,
-      h("time.run-when", { datetime: run.started, title: `Started ${run.started}` }, shortMoment(run.started, now)),
+      h("time.run-when", { datetime: run.started, title: `Started ${moment(run.started)}` }, shortMoment(run.started, now)),
       h("span.run-by", null, byOf(run.trigger)),
       run.error ? h("span.run-more.problem", { title: run.error }, run.error) : h("code.run-more", { title: params }, params),
       iconButton("filter", `Only runs of ${run.task_id}`, () => this.#filters.clear(run.task_id)),

@@ -2,6 +2,7 @@
 
 import { h, icon, named } from "./dom.js";
 import { exactly } from "./format.js";
+import { addressOf } from "./router.js";
 import { STATES } from "./states.js";
 
 /** Its status: icon and word. */
@@ -30,13 +31,15 @@ export function byOf({ type, by = "" }) {
   return by.startsWith(`${type}:`) ? [`${type} `, named(by.slice(type.length + 1))] : [`${type}: `, named(by)];
 }
 
-/** The notes before and behind its lines. */
-export function notesOf(run) {
+/** The notes before and behind its lines: {head: [...], foot}; `previous`: the run that went before, if it was shown. */
+export function notesOf(run, previous = null) {
   const { trigger, status, reason, signal, exit_code: code, error, duration_ms: ms } = run;
   const { type, by: who = "" } = trigger;
   const itself = who === type || who.startsWith(`${type}:`); // it says what it is
   const by = who ? `, ${type === "client" || itself ? "" : `${type} `}by ${who}` : "";
-  const head = { text: `run #${run.number} started${by}`, ts: run.started };
+  const begun = { text: `run #${run.number} started${by}`, ts: run.started, begun: true };
+  const before = previous && notesOf(previous).foot;
+  const head = before ? [{ ...before, text: `run #${previous.number}: ${before.text}` }, begun] : [begun];
   if (status === "running") return { head, foot: null };
   const foot = { ts: run.ended ?? "", fine: status === "succeeded" || status === "stopped", text: "" };
   if (status === "lost") foot.text = "the server ended before it did: how it ended is unknown";
@@ -50,7 +53,5 @@ export function notesOf(run) {
 }
 
 /** Where a run's page is, in the page's address; `seq`: at this line. */
-export function addressOf({ task_id: taskId, run_id: runId }, seq = 0) {
-  const parts = [taskId, runId, ...(seq ? [seq] : [])];
-  return `#history/${parts.map((part) => encodeURIComponent(part)).join("/")}`;
-}
+export const runAddress = ({ task_id: taskId, run_id: runId }, seq = 0) =>
+  addressOf("history", [taskId, runId, ...(seq ? [seq] : [])]);

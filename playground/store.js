@@ -11,6 +11,8 @@ export class Store {
   constructor(link) {
     this.#link = link;
     this.actions = [];
+    this.described = false; // whether the actions are known
+    this.listed = false; // whether the tasks are
     this.tasks = new Map(); // id -> TaskInfo, with `status` from stateOf and `place` in the queue from 1
     this.pools = new Map(); // action, "" for the global one -> PoolInfo
     this.samples = []; // {at, ...metrics, running, queued}, oldest first
@@ -55,13 +57,19 @@ export class Store {
     this.samples = [];
     this.#busy = false;
     this.#watch();
+    await this.describe();
+    this.refresh();
+  }
+
+  /** Ask what there is to start. */
+  async describe() {
     try {
       this.actions = (await this.#ask({ type: "describe" })).actions;
+      this.described = true;
       this.#tell("actions");
     } catch {
-      return; // gone again
+      // The connection is gone again, and the next one starts over.
     }
-    this.refresh();
   }
 
   // All tasks, or only what has happened since the connection was lost.
@@ -72,6 +80,7 @@ export class Store {
   #happened(message) {
     this.#cursor = message.cursor;
     if (message.type === "watching") {
+      this.listed = true;
       if (message.tasks) this.tasks = new Map(message.tasks.map((task) => [task.task_id, known(task)]));
     } else if (message.task) {
       this.tasks.set(message.task.task_id, known(message.task));

@@ -5,6 +5,8 @@ import { isUuid } from "./format.js";
 import { attempt, confirm, say } from "./notices.js";
 import { isOver } from "./states.js";
 import { allowed } from "./auth.js";
+import { nameOf, shortId } from "./names.js";
+import { agreed, sayStarted, secretsOf, startTask } from "./starting.js";
 
 /** What its state and the role allow: some of "stop", "restart", "signal", "reset", "again". */
 function possible(app, task) {
@@ -25,20 +27,21 @@ export function beginning({ status }) {
 }
 
 const BUTTONS = {
-  stop: ["stop", "Stop", "x"],
-  restart: ["again", "Restart", "r"],
-  signal: ["send", "Send a signal", "s"],
-  reset: ["reset", "Reset: start over", "r"],
-  again: ["again", "Start again with the same parameters", "r"],
+  stop: ["stop", "Stop", "x", "Stop"],
+  restart: ["again", "Restart", "r", "Restart"],
+  signal: ["send", "Send a signal", "s", "Signal…"],
+  reset: ["reset", "Reset: start over", "r", "Reset"],
+  again: ["again", "Start again with the same parameters", "r", "Start again"],
 };
 
 /**
  * Let the buttons at the end of `place` be those of the task. One that stays is not touched, and new ones come
  * behind it: a click is lost when its button goes or moves between press and release. `tabbable`: whether Tab
- * comes by (in the table, keys do it).
+ * comes by (in the table, keys do it). `only`: no others than these; `words`: with words on them,
+ * true or which.
  */
-export function showButtons(place, app, task, { tabbable = true } = {}) {
-  const wanted = task ? possible(app, task) : [];
+export function showButtons(place, app, task, { tabbable = true, only = null, words = false } = {}) {
+  const wanted = task ? possible(app, task).filter((act) => !only || only.includes(act)) : [];
   const there = new Map();
   for (const button of place.querySelectorAll("[data-act]")) {
     const { act, task: id } = button.dataset;
@@ -47,15 +50,16 @@ export function showButtons(place, app, task, { tabbable = true } = {}) {
   }
   let next = null;
   for (const act of wanted.toReversed()) {
-    const button = there.get(act) ?? makeButton(app, act, task.task_id, tabbable);
+    const button = there.get(act) ?? makeButton(app, act, task.task_id, tabbable, words);
     if (!there.has(act)) place.insertBefore(button, next);
     next = button;
   }
 }
 
-function makeButton(app, act, taskId, tabbable) {
-  const [name, label, key] = BUTTONS[act];
-  const button = iconButton(name, label, () => perform(app, act, taskId), { key });
+function makeButton(app, act, taskId, tabbable, words) {
+  const [name, label, key, word] = BUTTONS[act];
+  const look = words === true || (words && words.includes(act)) ? { text: word, kind: act === "stop" ? "harm" : "plain" } : {};
+  const button = iconButton(name, label, () => perform(app, act, taskId), { key, ...look });
   button.classList.add(`act-${act}`);
   Object.assign(button.dataset, { act, task: taskId });
   if (!tabbable) button.tabIndex = -1;
@@ -122,51 +126,9 @@ async function startAgain(app, task) {
   if (task.retry_policy && JSON.stringify(task.retry_policy) !== JSON.stringify(usual)) {
     request.retry_policy = task.retry_policy;
   }
+  if (!(await agreed(app, task.action))) return;
   await attempt(async () => {
-    const { type, task_id: id } = await startTask(app, request, { open: app.watch.follows(task.task_id) });
-    say([type === "queued" ? "Queued as " : "Started as ", named(id)]);
+    const reply = await startTask(app, request, { open: app.watch.follows(task.task_id) });
+    sayStarted(app, reply, nameOf(app.store, task));
   });
-}
-
-/**
- * Send a start and return the answer; `open`: show the output. Rejects as link.request does.
- *
- * The task's id is chosen here when the person did not, so that its log is there before its first line.
- */
-export async function startTask(app, request, { open }) {
-  const taskId = request.task_id || newTaskId();
-  const isNew = open && !app.watch.follows(taskId);
-  if (isNew) app.watch.follow(taskId, { starting: true });
-  try {
-    const whole = { ...request, task_id: taskId, ...app.watch.wanted };
-    const secrets = secretsOf(app, request.action);
-    const params = Object.entries(request.params).map(([name, value]) => [name, secrets.has(name) ? "***" : value]);
-    const reply = await app.link.request(whole, { shown: { ...whole, params: Object.fromEntries(params) } });
-    if (open) {
-      app.watch.confirm(taskId);
-      app.panes.open(taskId);
-    } else {
-      app.watch.release(taskId);
-    }
-    app.store.refresh();
-    return reply;
-  } catch (error) {
-    if (isNew) app.watch.drop(taskId);
-    throw error;
-  }
-}
-
-// The names of an action's secrets.
-function secretsOf(app, action) {
-  const params = Object.entries(app.store.action(action)?.params ?? {});
-  return new Set(params.filter(([, spec]) => spec?.type === "secret").map(([name]) => name));
-}
-
-// A UUID4; crypto.randomUUID is there only where the page came over HTTPS or from this machine.
-function newTaskId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6] & 0x0f) | 0x40;
-  bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }

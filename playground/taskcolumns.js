@@ -1,44 +1,56 @@
 // The columns of the table of tasks: what they are called, how they sort, what is searched.
 
-import { duration, paramsText } from "./format.js";
+import { duration, exactly, paramsText } from "./format.js";
+import { nameOf } from "./names.js";
 import { STATES, isOver } from "./states.js";
 
-/** [name, heading, what to sort by, whether the greatest comes first] */
+/** [name, heading, what to sort by (task, store), whether the greatest comes first] */
 export const COLUMNS = [
   ["status", "State", (task) => STATES[task.status]?.order ?? 9],
-  ["id", "Task", (task) => task.task_id],
-  ["action", "Action", (task) => task.action],
-  ["params", "Parameters", (task) => paramsText(task.params)],
-  ["pid", "PID", (task) => task.current_pid ?? 0, true],
-  ["time", "Time", (task) => task.last_started_at ?? task.queued_at ?? task.created_at, true],
+  ["name", "Task", (task, store) => nameOf(store, task)],
+  ["id", "Id", (task) => task.task_id],
+  ["time", "Took", (task) => task.duration_ms ?? 0, true],
+  ["when", "When", (task) => whenIs(task), true],
   ["restarts", "Restarts", (task) => task.restart_count, true],
-  ["exit", "Last exit", (task) => task.last_exit_code ?? -1000, true],
-  ["created", "Created", (task) => task.created_at, true],
+  ["exit", "Result", (task) => task.last_exit_code ?? -1000, true],
 ];
 
+/** The order of those who have chosen none: what came last is first. */
+export const NEWEST = { by: "created", down: true };
+
 /** Tasks by one column, newest first where that says nothing. */
-export function sorted(tasks, { by, down }) {
-  const [, , key] = COLUMNS.find(([name]) => name === by);
+export function sorted(tasks, { by, down }, store) {
+  const [, , key] = COLUMNS.find(([name]) => name === by) ?? ["", "", (task) => task.created_at];
   const sign = down ? -1 : 1;
-  const keyed = tasks.map((task) => [key(task), task]);
+  const keyed = tasks.map((task) => [key(task, store), task]);
   keyed.sort(([a, one], [b, other]) => sign * compare(a, b) || compare(other.created_at, one.created_at));
   return keyed.map(([, task]) => task);
 }
 
 /** Everything about a task that one may look for, in lower case. */
-export function searched({ task_id: id, action, params, error_message: error = "", current_pid: pid = "" }) {
-  return `${id} ${action} ${paramsText(params)} ${error} ${pid}`.toLowerCase();
+export function searched(task, store) {
+  const { task_id: id, action, params, error_message: error = "", current_pid: pid = "", host = "" } = task;
+  return `${id} ${nameOf(store, task)} ${action} ${paramsText(params)} ${error} ${pid} ${host}`.toLowerCase();
 }
 
 /** What ticks: how long it runs or waits; how long it ran, once it is over. `now` is the server's, in ms. */
 export function timeText(task, now) {
-  const since = (from, to) => duration((to ? Date.parse(to) : now) - Date.parse(from));
-  if (task.status === "queued") return `waits ${since(task.queued_at ?? task.created_at)}`;
+  const since = (from, to) => (to ? Date.parse(to) : now) - Date.parse(from);
+  if (task.status === "queued") return `waits ${duration(since(task.queued_at ?? task.created_at))}`;
   if (!task.last_started_at) return "";
   if (isOver(task.status) || task.status === "errored" || task.status === "restarting") {
-    return task.last_exited_at ? `ran ${since(task.last_started_at, task.last_exited_at)}` : "";
+    if (!task.last_exited_at) return "";
+    return exactly(task.duration_ms ?? since(task.last_started_at, task.last_exited_at));
   }
-  return since(task.last_started_at);
+  return duration(since(task.last_started_at));
+}
+
+/** When something last happened to it. */
+export function whenIs(task) {
+  const over = isOver(task.status) || task.status === "errored" || task.status === "restarting";
+  if (over && task.last_exited_at) return task.last_exited_at;
+  if (task.status === "queued") return task.queued_at ?? task.created_at;
+  return task.last_started_at ?? task.created_at;
 }
 
 const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);

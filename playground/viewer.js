@@ -1,74 +1,104 @@
 // The output of one task: a head with its state, tools to search and filter, and the lines.
 
-import { download, flip, isPressed, setIcon, setText } from "./dom.js";
-import { count, many } from "./format.js";
-import { buildPane } from "./pane.js";
-import { LinesBox } from "./linesbox.js";
-import { wantedOf } from "./lineview.js";
-import { STATES, exitText, isUnhealthy, wordOf } from "./states.js";
-import { recall, remember } from "./prefs.js";
+import { download, h, setIcon, setText } from "./dom.js";
+import { count } from "./format.js";
 import { Earlier } from "./earlier.js";
+import { LinesPane } from "./linespane.js";
+import { LineSeeker } from "./lineseeker.js";
+import { lineAddress } from "./lineaddress.js";
+import { besidesOf, calledOf, shortId } from "./names.js";
+import { buildPane } from "./pane.js";
+import { settle } from "./router.js";
+import { saveLog } from "./runfetch.js";
+import { STATES, exitText, isOver, isUnhealthy, wordOf } from "./states.js";
 import { showButtons } from "./taskactions.js";
 
+const QUIET = new Set(["errored", "lost"]); // until somebody resets it
+
+/** Whether lines of a task may come without anybody's doing. */
+export const mayWrite = (task) => task !== undefined && !isOver(task.status) && !QUIET.has(task.status);
+
 export class Viewer {
-  /** `app`: link, store, watch; `close`: called by the close button. */
-  constructor(app, taskId, close) {
+  /** `app`: link, store, watch; `acts`: close and grow, called by its buttons. */
+  constructor(app, taskId, acts) {
     this.taskId = taskId;
     this.#app = app;
     this.#log = app.watch.follow(taskId);
-    this.#times = recall("times", false);
-    this.#box = new LinesBox(this.#log, {
+    const act = (title, text) => h("button", { type: "button", hidden: true, title }, text);
+    const earlier = act("Load lines of the log", "Earlier lines");
+    this.#whole = act("Search all of its log, not only the lines that are loaded", "Search its log");
+    this.#lines = new LinesPane(this.#log, {
       label: `Lines of ${taskId}`,
-      times: this.#times,
-      drawn: (now) => this.#drawn(now),
-      near: (edge) => edge < 0 && this.#loadEarlier(),
-      toEnd: () => this.#box.view.paused && this.#parts.pause.click(),
-      keys: {
-        p: () => this.#parts.pause.click(),
-        t: () => this.#parts.time.click(),
-        "/": () => this.focusSearch(),
-        n: () => this.#next(false),
-        N: () => this.#next(true),
-      },
+      file: `${taskId}.log`,
+      more: [earlier, this.#whole],
+      link: ({ seq }) => lineAddress(taskId, seq),
+      chosen: ({ seq }) => seq > 0 && settle(lineAddress(taskId, seq)),
+      near: () => this.#earlier.load(),
+      jump: (time) => this.#seeker.goToTime(time),
+      state: () => this.#state,
+      size: () => (this.#log.missed ? `, ${count(this.#log.missed)} not shown` : ""),
+      drawn: () => this.#drawn(),
+      keys: { m: acts.grow },
     });
-    const { element, parts } = buildPane(app, taskId, this.#box.element, this.#times, () => this.focus());
+    const { box, tools } = this.#lines;
+    const { element, parts } = buildPane(app, taskId, tools.element, box.element, () => this.focus());
     this.element = element;
     this.#parts = parts;
-    this.#earlier = new Earlier(parts.earlier, app, taskId, () => {
-      this.#box.following = false; // what is at the top stays there
-      this.#refilter();
+    this.#earlier = new Earlier(earlier, app, taskId, () => {
+      box.follow(false); // what is at the top stays there
+      box.reload();
     });
-    this.#unlisten = app.watch.listen(taskId, this.#box.paint);
-    this.#listen(close);
+    this.#seeker = new LineSeeker(app, taskId, this.#log, box);
+    const ends = [app.watch.listen(taskId, box.paint), app.watch.listen(taskId, () => this.#seeker.look())];
+    this.#unlisten = () => ends.forEach((end) => end());
+    parts.close.addEventListener("click", acts.close);
+    parts.size.addEventListener("click", acts.grow);
+    parts.save.addEventListener("click", () => this.#save());
+    this.#whole.addEventListener("click", () => app.views.history.search(tools.search.wanted, taskId));
     this.showTask();
   }
 
   #app;
   #log;
-  #box;
+  #lines;
   #unlisten;
-  #times;
   #parts;
+  #whole;
   #earlier;
+  #seeker;
 
   focus() {
-    this.#box.focus();
+    this.#lines.box.focus();
   }
 
   focusSearch() {
-    this.#parts.search.focus();
+    this.#lines.tools.search.focus();
+  }
+
+  /** Show a line, wherever it is: here, in the log, or in its run. */
+  goToLine(seq) {
+    this.#seeker.goTo(seq);
+  }
+
+  /** It has all the room there is, or not. */
+  showGrown(on) {
+    const { size } = this.#parts;
+    setIcon(size.firstChild, on ? "shrink" : "grow");
+    size.title = `${on ? "All outputs" : "Only this output"} (M)`;
+    size.setAttribute("aria-label", on ? "All outputs" : "Only this output");
+    size.setAttribute("aria-pressed", String(on));
   }
 
   destroy() {
     this.#unlisten();
-    this.#box.destroy();
+    this.#lines.destroy();
     this.element.remove();
   }
 
   /** Show the task's current state. */
   showTask() {
-    const task = this.#app.store.tasks.get(this.taskId);
-    const { state, word, exit, action, banner, buttons, input } = this.#parts;
+    const task = this.#task;
+    const { state, word, name, exit, action, banner, buttons, input } = this.#parts;
     const status = task?.status ?? "unknown";
     setIcon(state.firstChild, STATES[status]?.icon ?? "dots");
     setText(word, task ? wordOf(task) : "Unknown");
@@ -76,79 +106,34 @@ export class Viewer {
     const sick = task !== undefined && isUnhealthy(task);
     exit.classList.toggle("mark", sick);
     setText(exit, sick ? "unhealthy" : task && status !== "running" ? exitText(task, this.#app.watch.signal(this.taskId)) : "");
-    setText(action, task?.action ?? "");
+    setText(name, task ? calledOf(this.#app.store, task) : shortId(this.taskId));
+    setText(action, task ? besidesOf(this.#app.store, task) : "");
     const reason = task?.error_message ?? "";
     banner.hidden = !reason;
     setText(banner.lastChild, reason);
     input.showTask(task);
     showButtons(buttons, this.#app, task);
+    this.#lines.box.paint();
   }
 
-  #listen(close) {
-    const { search, only, out, err, time, pause, whole } = this.#parts;
-    this.#parts.close.addEventListener("click", close);
-    this.#parts.copy.addEventListener("click", () => this.#box.copy());
-    this.#parts.save.addEventListener("click", () =>
-      download(`${this.taskId}.log`, this.#box.view.text({ raw: true })),
-    );
-    whole.addEventListener("click", () => this.#app.views.history.search(wantedOf(search.value), this.taskId));
-    search.addEventListener("input", () => this.#refilter());
-    search.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") this.#box.next(event.shiftKey);
-      else if (event.key !== "Escape") return;
-      else if (search.value) {
-        search.value = "";
-        this.#refilter();
-      } else this.focus();
-      event.preventDefault();
-      event.stopPropagation();
-    });
-    for (const button of [only, out, err]) button.addEventListener("click", () => (flip(button), this.#refilter()));
-    time.addEventListener("click", () => {
-      this.#times = flip(time);
-      remember("times", this.#times);
-      this.#box.showTimes(this.#times);
-    });
-    pause.addEventListener("click", () => this.#pause(flip(pause)));
+  get #task() {
+    return this.#app.store.tasks.get(this.taskId);
   }
 
-  #refilter() {
-    const { search, found, only, out, err } = this.#parts;
-    only.hidden = !search.value;
-    try {
-      const [hide, withOut, withErr] = [only, out, err].map(isPressed);
-      this.#box.filter({ text: search.value, only: hide, out: withOut, err: withErr });
-      search.removeAttribute("aria-invalid");
-    } catch {
-      search.setAttribute("aria-invalid", "true");
-      setText(found, "no valid expression");
-    }
+  // Whether lines may come.
+  get #state() {
+    if (!this.#app.link.connected) return "offline";
+    return mayWrite(this.#task) ? "live" : "over";
   }
 
-  // At the top of all lines; of those that a filter has left, the top is always near.
-  #loadEarlier() {
-    const { search, out, err } = this.#parts;
-    if (!this.#box.following && !search.value && isPressed(out) && isPressed(err)) this.#earlier.load();
+  // All of it, from the server where that has logs.
+  #save() {
+    if (this.#app.watch.logged && this.#app.link.connected) saveLog(`tasks/${encodeURIComponent(this.taskId)}`, `${this.taskId}.log`);
+    else download(`${this.taskId}.log`, this.#log.text());
   }
 
-  #pause(on) {
-    setIcon(this.#parts.pause.firstChild, on ? "run" : "pause");
-    setText(this.#parts.pause.lastChild, on ? "go on" : "pause");
-    this.#box.pause(on);
-  }
-
-  #drawn({ more }) {
-    const { found, search, size, whole } = this.#parts;
-    setText(found, search.value ? `${count(this.#box.view.matchCount)}${more ? "…" : ""} found` : "");
-    const missed = this.#log.missed ? `, ${count(this.#log.missed)} not shown` : "";
-    setText(size, many(this.#log.length, "line") + missed);
+  #drawn() {
     this.#earlier.update(this.#log);
-    whole.hidden = !search.value || !this.#earlier.any;
-  }
-
-  #next(backwards) {
-    if (!this.#parts.search.value) return false;
-    this.#box.next(backwards);
-    return true;
+    this.#whole.hidden = !this.#lines.tools.search.wanted.text || !this.#earlier.any;
   }
 }

@@ -2,6 +2,7 @@
 // subscribes with on_lag "drop" (watching never slows a task), goes on after the last line it has when the
 // connection comes back, and says in the log what was missed.
 
+import { RunBounds } from "./runbounds.js";
 import { KIND, TaskLog } from "./tasklog.js";
 import { count, exactly, many } from "./format.js";
 
@@ -11,6 +12,7 @@ const WHY = {
   oom: ", for lack of memory",
   unhealthy: ", for it was unhealthy",
   shutdown: ", with the server",
+  lost: ": its host was lost",
 };
 const EXITS = 1000; // remembered of one task, not to note one twice
 const TAIL = 1000; // lines of a log that the page begins with; earlier ones are asked for
@@ -64,6 +66,7 @@ export class Watch {
     if (!seat) {
       seat = {
         log: new TaskLog(taskId),
+        bounds: new RunBounds(),
         lastSeq: 0,
         createdAt: "",
         fresh: false, // a first start was announced: the next line may be line 1 of a new task
@@ -162,6 +165,7 @@ export class Watch {
   async #since(seat) {
     try {
       const page = await this.#link.request({ type: "logs", task_id: seat.log.taskId, tail: 1 }, { own: true });
+      await seat.bounds.load(this.#link, seat.log.taskId);
       return Math.max(seat.lastSeq, page.last_seq - TAIL);
     } catch (error) {
       if (String(error.message ?? error).includes("data_dir")) this.#logged = false;
@@ -180,7 +184,7 @@ export class Watch {
       { own: true },
     );
     const lines = page.lines.filter((line) => line.seq < before);
-    seat.log.addEarlier(lines);
+    seat.log.addEarlier(lines, (seq) => seat.bounds.take(seq));
     for (const listener of seat.listeners) listener();
     return lines.length > 0 && lines[0].seq > page.first_seq;
   }
@@ -231,7 +235,7 @@ export class Watch {
     const skip = Math.max(0, seat.lastSeq + 1 - chunk.seq);
     if (skip >= chunk.lines.length) return;
     if (chunk.seq > seat.lastSeq + 1) this.#missing(seat, seat.lastSeq + 1, chunk.seq - 1, chunk.ts);
-    seat.log.addChunk(chunk, skip);
+    seat.bounds.addTo(seat.log, chunk, skip);
     seat.lastSeq = chunk.seq + chunk.lines.length - 1;
     this.#touched.add(seat);
   }
@@ -264,7 +268,8 @@ export class Watch {
     seat.log.endPartials();
     if (!event.restart_of) seat.fresh = true;
     const pid = event.pid ? `, pid ${event.pid}` : "";
-    seat.log.addNote(KIND.note, `${event.restart_of ? "started again" : "started"}${pid}`, event.ts);
+    const where = event.host ? ` on ${event.host}` : "";
+    seat.log.addNote(KIND.begun, `${event.restart_of ? "started again" : "started"}${pid}${where}`, event.ts);
   }
 
   #exited(seat, event) {
@@ -278,8 +283,8 @@ export class Watch {
     const how = event.signal ? `ended by ${event.signal}` : `exit code ${event.exit_code}`;
     const after = event.reason ? ` after ${exactly(event.duration_ms)}` : "";
     const why = WHY[event.reason] ?? (event.intentional ? ", as requested" : "");
-    const fine = event.intentional || (event.exit_code === 0 && !["timeout", "unhealthy"].includes(event.reason));
-    seat.log.addNote(fine ? KIND.note : KIND.bad, how + after + why, event.ts);
+    const fine = event.intentional || (event.exit_code === 0 && !["timeout", "unhealthy", "lost"].includes(event.reason));
+    seat.log.addNote(fine ? KIND.ended : KIND.broke, how + after + why, event.ts);
   }
 }
 

@@ -24,6 +24,10 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("steady")
 
+# Servers and commands are started by the hundred; compiling all modules would be half of what each costs.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 pytest.register_assert_rewrite("tests.harness.client", "tests.harness.daemon")
 
 from overseer.process.input import writer  # noqa: E402
@@ -41,6 +45,19 @@ if getattr(sys.modules.get("overseer.util.locks"), "_seed", "set") == "":
     raise RuntimeError("overseer.util.locks was imported before OVERSEER_CHECK_LOCKS was set")
 
 
+# Folders with long files come first, so that at the end no worker is left with a long one; each in one go,
+# since the tests of the page share a browser. `make test` has xdist keep this order.
+_FIRST = ("docs", "browser", "faults", "e2e", "ctl", "process", "client", "daemon")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        folder = item.nodeid.removeprefix("tests/").partition("/")[0]
+        return _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
+
+    items.sort(key=place)
+
+
 def pytest_report_header() -> str:
     return f"overseer: checked locks, OVERSEER_CHECK_LOCKS={os.environ['OVERSEER_CHECK_LOCKS']}"
 
@@ -55,7 +72,7 @@ def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     writer.start()  # likewise, with the first task that takes input
     before = Snapshot.take()
     yield
-    if leaks := before.leaks(timeout=5.0):
+    if leaks := before.leaks(timeout=20.0):
         pytest.fail("left behind:\n  " + "\n  ".join(leaks), pytrace=False)
 
 

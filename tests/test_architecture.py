@@ -47,6 +47,7 @@ _ORDER = (
     "daemon",
     "client",
     "ctl",
+    "testing",  # for drivers' authors; nothing imports it
 )
 # The client's side knows the server through the wire alone.
 _ONLY = {
@@ -151,6 +152,19 @@ def test_imports_are_absolute() -> None:
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.ImportFrom) and node.level
     ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_methods_that_expect_a_lock_say_which_first() -> None:
+    """But for the client's, whose lock is unranked: checked runs are about the server."""
+    wrong = []
+    for module, path in _MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if _room(module) != "client" and isinstance(node, ast.FunctionDef):
+                first = ast.unparse(node.body[bool(ast.get_docstring(node)) :][:1])
+                if node.name.endswith("_locked") and not first.startswith("assert_held("):
+                    where = f"{path.relative_to(ROOT)}:{node.lineno}"
+                    wrong.append(f"{where}: begin {node.name} with assert_held(its lock)")
     assert not wrong, "\n".join(wrong)
 
 

@@ -16,7 +16,7 @@ from overseer.api.media import JSON, json_body
 from overseer.api.problems import refused
 from overseer.config import LimitsConfig
 from overseer.net.http import Reply, Request, Response
-from overseer.schema.fields import Field, fields_of
+from overseer.schema.fields import Declared, Field, fields_of
 from overseer.util.awake import awake
 
 _LONGEST_WAIT = 3600.0  # seconds
@@ -36,21 +36,25 @@ class Operation:
     """Something that a client can do.
 
     Attributes:
+        name: what generated clients call it.
         path: below ``/api/v1``, with ``{name}`` for what may stand there.
         request: the message that it becomes, whose fields are its parameters; None: it has none.
         answer: answers it: returns the response, or None when it has sent one.
         status: of that response, usually.
+        shows: what it answers with, where that is neither a task nor output.
         own: names of :data:`OWN` that it takes.
         media: the types of its answers, the first being the usual one.
         idempotent: whether it takes an Idempotency-Key.
     """
 
+    name: str
     method: str
     path: str
     request: type[protocol.Request]
     summary: str
     answer: Callable[[Call], Response | None]
     status: int = 200
+    shows: tuple[type[Declared], ...] = ()
     own: tuple[str, ...] = ()
     media: tuple[str, ...] = (JSON,)
     idempotent: bool = False

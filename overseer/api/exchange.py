@@ -9,19 +9,19 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from overseer.api.media import OUTPUT
 from overseer.api.problems import of_error, refused
 from overseer.net.handler import Handler
 from overseer.net.http import Reply
 from overseer.net.readable import ReadableOutbox
+from overseer.net.turns import Turns
 
 Message = dict[str, Any]
 
 _ANSWER_S = 60.0  # for an answer; a slow driver may take its time
 _LOOK_S = 1.0  # between looks at whether the client is still there
 _FAR = 2**62  # after any line
-
-OUTPUT = b'{"type":"output"'
-"""What every ``output`` message begins with: there may be too many of them to read each."""
+_TURNS = Turns(2)  # among those who pass on, who may be many and each have much to do
 
 
 class GoneError(OSError):
@@ -38,8 +38,7 @@ class Exchange:
         self._ids = itertools.count(1)
         self._came: deque[bytes] = deque()  # messages that were taken and not looked at yet
         self._passed: deque[bytes] = deque()  # and those that came before an answer
-        self.before_wait: Callable[[], None] = lambda: None
-        """Called when all that has come was yielded, before more is waited for."""
+        self._look_at = time.monotonic() + _LOOK_S  # for whether the client is still there
 
     def send(self, type: str, **fields: object) -> str:
         """Send a message; fields that are None are left out. Returns its id."""
@@ -62,6 +61,8 @@ class Exchange:
         """The answer to a request that was sent; a refusal of the ``earlier`` one counts too. Raises as
         :meth:`ask`."""
         for line in self._come(time.monotonic() + _ANSWER_S):
+            if not line:
+                continue
             message = {} if line.startswith(OUTPUT) else json.loads(line)
             mine = message.get("id")
             if message.get("type") == "error" and mine in (request_id, earlier):
@@ -90,24 +91,48 @@ class Exchange:
         has come for a while. Raises GoneError when the connection has ended."""
         while self._passed:
             yield self._passed.popleft()
-        yield from self._come(deadline, idle=True)
+        yield from self._come(deadline)
 
-    def _come(self, deadline: float, *, idle: bool = False) -> Iterator[bytes]:
-        look = time.monotonic() + _LOOK_S
+    def pass_on(
+        self, deadline: float, form: Callable[[bytes], bytes], write: Callable[[bytes], None]
+    ) -> Iterator[bool]:
+        """Write what ``form`` makes of messages, whole lines as they come, whenever the client takes more;
+        after each step, whether any had come. Raises as :meth:`messages` and Reply.send."""
+        lines = b"\n".join([*self._passed, *self._came, b""])
+        self._passed.clear()
+        self._came.clear()
+        if lines:
+            write(form(lines))
+            yield True
+        while time.monotonic() < deadline:
+            self._reply.wait_for_room()
+            self._look()
+            with self._outbox.turn(_TURNS, min(deadline, self._look_at)) as granted:
+                lines = self._outbox.take() if granted else b""
+                if lines:
+                    write(form(lines))
+            if not granted and self._outbox.closed:
+                raise GoneError("the connection has ended")
+            yield granted
+
+    def _come(self, deadline: float) -> Iterator[bytes]:
         while True:
             while self._came:
                 yield self._came.popleft()
-            now = time.monotonic()
-            if now >= deadline:
+            if time.monotonic() >= deadline:
                 return
-            if now >= look:  # also while much comes
-                look = now + _LOOK_S
-                if self._reply.gone:
-                    raise GoneError("the client has gone")
-            self.before_wait()
-            self._came.extend(self._outbox.read(min(deadline, look)))
-            if not self._came:
-                if self._outbox.closed:
-                    raise GoneError("the connection has ended")
-                if idle:
-                    yield b""
+            self._look()
+            if self._outbox.wait(min(deadline, self._look_at)):
+                self._came.extend(self._outbox.take().split(b"\n")[:-1])
+            elif self._outbox.closed:
+                raise GoneError("the connection has ended")
+            else:
+                yield b""
+
+    def _look(self) -> None:
+        """From time to time, also while much comes, look for whether there is still anybody to read it."""
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_S
+            if self._reply.gone:
+                raise GoneError("the client has gone")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,6 +35,38 @@ def event(data: bytes, *, id: str = "", name: str = "") -> bytes:
     """A server-sent event of one line of data (WHATWG HTML, section 9.2)."""
     head = (f"id: {id}\n" if id else "") + (f"event: {name}\n" if name else "")
     return head.encode() + b"data: " + data + b"\n\n"
+
+
+OUTPUT = b'{"type":"output"'
+"""What every ``output`` message begins with: there may be too many of them to read each."""
+
+# Quotes within a string of JSON are escaped, so this finds nothing that was written by a task.
+_NUMBERED = re.compile(rb'(.*"seq":(\d+).*)\n')
+_DATA = re.compile(rb'.*?"data":"([^"]*)".*\n')
+
+
+def only_output(lines: bytes) -> bool:
+    """Whether all of some whole lines are ``output`` messages."""
+    return lines.startswith(OUTPUT) and lines.count(b"\n" + OUTPUT) == lines.count(b"\n") - 1
+
+
+def last_seq(lines: bytes) -> int:
+    """The seq of the last of some ``output`` messages."""
+    found = _NUMBERED.match(lines, lines.rfind(b"\n", 0, -1) + 1)
+    assert found is not None
+    return int(found[2])
+
+
+def as_events(lines: bytes) -> bytes:
+    """``output`` messages as server-sent events."""
+    return _NUMBERED.sub(rb"id: \2\nevent: output\ndata: \1\n\n", lines)
+
+
+def as_text(lines: bytes) -> bytes:
+    """The lines of output in ``output`` messages."""
+    if b"\\" not in lines:
+        return _DATA.sub(rb"\1\n", lines)
+    return b"".join([text_line(json.loads(line)) for line in lines.splitlines()])
 
 
 def text_line(message: dict[str, Any]) -> bytes:

@@ -10,17 +10,19 @@ from overseer.api.call import OWN, Operation
 from overseer.api.media import EVENTS, JSON
 from overseer.api.operations import OPERATIONS
 from overseer.errors import REFUSALS
+from overseer.protocol import Event, TaskEvent
 from overseer.protocol.declare import VALUES
-from overseer.schema.fields import Field
+from overseer.schema.fields import Declared, Field, fields_of
 from overseer.schema.objects import object_schema
 
-_OWN_TYPES = {
-    "wait": "number",
-    "lines": "integer",
-    "tail": "integer",
-    "follow": "boolean",
-    "stream": "string",
+_OWN_SCHEMAS: dict[str, dict[str, Any]] = {
+    "wait": {"type": "number", "minimum": 0},
+    "lines": {"type": "integer", "minimum": 0},
+    "tail": {"type": "integer", "minimum": 0},
+    "follow": {"type": "boolean"},
+    "stream": {"type": "string", "enum": ["stdout", "stderr"]},
 }
+_GROUPS = ("actions", "tasks", "runs", "pools")  # by the beginning of a path; the rest is "server"
 _PROBLEM = {
     "type": "object",
     "description": "Why a request was refused (RFC 9457)",
@@ -59,6 +61,7 @@ _END = {
 def build_openapi(*, title: str, version: str, description: str, tokens: bool) -> dict[str, Any]:
     """The document as plain JSON values; ``tokens``: whether clients have to present one."""
     paths: dict[str, dict[str, Any]] = {}
+    shown = dict.fromkeys([*VALUES, *(cls for each in OPERATIONS for cls in each.shows)])
     for each in OPERATIONS:
         paths.setdefault(each.path, {})[each.method.lower()] = _operation(each)
     document: dict[str, Any] = {
@@ -68,7 +71,7 @@ def build_openapi(*, title: str, version: str, description: str, tokens: bool) -
         "paths": paths,
         "components": {
             "schemas": {
-                **{each.__name__: object_schema(each) for each in VALUES},
+                **{cls.__name__: _shown(cls) for cls in shown},
                 "Problem": _PROBLEM,
                 "TaskEnd": _END,
             }
@@ -81,12 +84,16 @@ def build_openapi(*, title: str, version: str, description: str, tokens: bool) -
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
-    name = re.sub(r"\W+", "_", f"{operation.method} {operation.path}".lower()).strip("_")
+    group = operation.path.split("/")[1]
     parameters = [
         {"name": each, "in": "path", "required": True, "schema": {"type": "string"}}
         for each in re.findall(r"\{(\w+)\}", operation.path)
     ]
-    described: dict[str, Any] = {"operationId": name, "summary": operation.summary}
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "tags": [group if group in _GROUPS else "server"],
+    }
     if operation.takes_body:
         if body := {each.name: _schema(each) for each in operation.fields}:
             required = [each.name for each in operation.fields if each.required]
@@ -98,7 +105,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
             for each in operation.fields
         ]
     parameters += [
-        {"name": each, "in": "query", "description": OWN[each], "schema": {"type": _OWN_TYPES[each]}}
+        {"name": each, "in": "query", "description": OWN[each], "schema": _OWN_SCHEMAS[each]}
         for each in operation.own
     ]
     if operation.idempotent:
@@ -123,9 +130,10 @@ def _responses(operation: Operation) -> dict[str, Any]:
             what = "It runs" if status == 201 else "It is queued, or was asked to"
             responses[str(status)] = {"description": what, "content": {JSON: {"schema": _ref("TaskInfo")}}}
     ends = "wait" in operation.own
+    answers = [_ref("TaskEnd")] if ends else [_ref(cls.__name__) for cls in operation.shows]
+    answer = {"oneOf": answers} if len(answers) > 1 else answers[0] if answers else {}
     content: dict[str, Any] = {
-        media: {"schema": _content(operation, ends) if media == JSON else {"type": "string"}}
-        for media in operation.media
+        media: {"schema": answer if media == JSON else {"type": "string"}} for media in operation.media
     }
     responses["200"] = {"description": "Its end" if ends else "The answer", "content": content}
     if EVENTS in operation.media and "follow" in operation.own:
@@ -134,15 +142,29 @@ def _responses(operation: Operation) -> dict[str, Any]:
     return responses
 
 
-def _content(operation: Operation, ends: bool) -> dict[str, Any]:
-    if ends:
-        return _ref("TaskEnd")
-    return _ref("TaskInfo") if operation.path == "/tasks/{task_id}" else {"type": "object"}
-
-
 def _ref(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def _schema(each: Field) -> dict[str, Any]:
     return {**each.type.json_schema(), "description": each.doc}
+
+
+def _shown(cls: type[Declared]) -> dict[str, Any]:
+    """The schema of a value, or of a message without what only a WebSocket needs."""
+    schema = object_schema(cls)
+    left_out = {"type", "id"} if issubclass(cls, Event) else set()
+    if issubclass(cls, TaskEvent):
+        left_out |= {each.name for each in fields_of(TaskEvent)}
+    schema["properties"] = {
+        name: _without_object(each) for name, each in schema["properties"].items() if name not in left_out
+    }
+    schema["required"] = [name for name in schema.get("required", ()) if name not in left_out]
+    return schema
+
+
+def _without_object(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema without its default, if that is an object: generators of clients cannot make one."""
+    if isinstance(schema.get("default"), dict):
+        return {name: value for name, value in schema.items() if name != "default"}
+    return schema

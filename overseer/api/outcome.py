@@ -10,12 +10,12 @@ from typing import Any
 from urllib.parse import quote
 
 from overseer.api.call import Call, json_answer
-from overseer.api.exchange import OUTPUT, Message
-from overseer.api.media import JSON, TEXT, accepted, text_line
+from overseer.api.exchange import Message
+from overseer.api.media import JSON, OUTPUT, TEXT, accepted, text_line
 from overseer.api.problems import refused
 from overseer.auth.principal import Principal
 from overseer.net.http import Response
-from overseer.util.locks import Rank, lock
+from overseer.util.locks import Rank, assert_held, lock
 
 _LINES = 1000  # of output that are kept for an answer, unless it is to have fewer
 _BYTES = 16 * 2**20  # of these
@@ -78,6 +78,7 @@ class Keys:
             return None
 
     def _forget_old_locked(self) -> None:
+        assert_held(self._lock)
         now = time.monotonic()
         while self._keys:
             oldest = next(iter(self._keys.values()))

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 from overseer.api.call import Call
-from overseer.api.exchange import OUTPUT, Message
-from overseer.api.media import EVENTS, LINES, TEXT, accepted, event, text_line
+from overseer.api.exchange import Exchange, Message
+from overseer.api.media import (
+    EVENTS,
+    LINES,
+    TEXT,
+    accepted,
+    as_events,
+    as_text,
+    event,
+    last_seq,
+    only_output,
+)
 from overseer.api.problems import refused
 from overseer.net.http import Response
 
 _FOREVER = 10 * 365 * 86400.0  # seconds
 _COMMENT_S = 15.0  # between signs of life, where an event stream has nothing else to say
+_LONGEST_S = 600.0  # for what is stored
 _PAGE = 1000
-_TOGETHER = 64 * 1024  # bytes that are sent at once
 _END = ".end"  # ends the id of the last event
+_FORMS: dict[str, Callable[[bytes], bytes]] = {TEXT: as_text, LINES: bytes, EVENTS: as_events}
 
 
 def of_task(call: Call) -> None:
@@ -38,10 +48,9 @@ def of_task(call: Call) -> None:
     call.exchange.ask("subscribe", task_id=task_id, since_seq=since)
     if call.flag("follow"):
         over_at = last_seq if _is_over(rows[0]) else None
-        since = since if over_at is None else min(since, over_at)
-        writer.pass_on(call.exchange.messages(time.monotonic() + _FOREVER), task_id, since, over_at)
+        writer.pass_on(call.exchange, task_id, since if over_at is None else min(since, over_at), over_at)
     else:
-        writer.until(call.exchange.messages(time.monotonic() + 600.0), task_id, since, last_seq)
+        writer.until(call.exchange, task_id, since, last_seq)
 
 
 def of_run(call: Call) -> None:
@@ -57,12 +66,17 @@ def of_run(call: Call) -> None:
         place = {"tail": call.count("tail", 0)}
     while True:
         page = call.exchange.ask("logs", task_id=task_id, run_id=run_id, limit=_PAGE, **place)
-        for line in page["lines"]:
-            writer.line({"type": "output", "task_id": task_id, **line})
+        writer.write(writer.output(b"".join([_as_message(task_id, line) for line in page["lines"]])))
         if not page["lines"] or page["next_seq"] > page["last_seq"] or "tail" in place:
             break
         place = {"from_seq": page["next_seq"]}
     writer.end()
+
+
+def _as_message(task_id: str, line: Message) -> bytes:
+    """A line of a log as the ``output`` message that it was."""
+    message = {"type": "output", "task_id": task_id, **line}
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
 
 
 def events(call: Call) -> None:
@@ -75,15 +89,20 @@ def events(call: Call) -> None:
         return
     call.reply.write(event(json.dumps(state).encode(), id=state["cursor"], name="watching"))
     said = time.monotonic()
-    for line in call.exchange.messages(time.monotonic() + _FOREVER):
-        if line:
-            message = json.loads(line)
-            call.reply.write(event(line, id=message.get("cursor", ""), name=message["type"]))
-        elif time.monotonic() - said < _COMMENT_S:
-            continue
-        else:
+    for came in call.exchange.pass_on(time.monotonic() + _FOREVER, _as_events, call.reply.offer):
+        if came:
+            said = time.monotonic()
+        elif time.monotonic() - said > _COMMENT_S:
             call.reply.write(b": still here\n\n")
-        said = time.monotonic()
+            said = time.monotonic()
+
+
+def _as_events(lines: bytes) -> bytes:
+    events = []
+    for line in lines.split(b"\n")[:-1]:
+        message = json.loads(line)
+        events.append(event(line, id=message.get("cursor", ""), name=message["type"]))
+    return b"".join(events)
 
 
 def _since(call: Call) -> int:
@@ -112,102 +131,98 @@ class _Writer:
         self._stream = call.own.get("stream")
         if self._stream not in (None, "stdout", "stderr"):
             raise refused(422, "stream must be stdout or stderr", code="invalid", param="stream")
-        self._write: Callable[[Message, bytes], bytes] = {
-            TEXT: lambda message, line: text_line(message),
-            LINES: lambda message, line: line + b"\n",
-            EVENTS: lambda message, line: event(line, id=str(message["seq"]), name="output"),
-        }[self._type]
+        self._form = _FORMS[self._type]
         self._last_seq = 0
-        self._said = time.monotonic()
-        self._unsent: list[bytes] = []  # lines that came together leave together
-        self._size = 0
-        call.exchange.before_wait = self._flush
+        self._over = False
 
-    def line(self, message: Message, line: bytes = b"") -> None:
-        """A line of output."""
-        if not self._reply.begun:
-            self._reply.begin(Response(200, content_type=self._type))
-        self._last_seq = message["seq"]
-        if self._stream in (None, message["stream"]):
-            self._put(self._write(message, line or json.dumps(message).encode()))
-
-    def other(self, message: Message, line: bytes) -> None:
-        """Something else that happened; text has no place for it."""
-        if not self._reply.begun:
-            self._reply.begin(Response(200, content_type=self._type))
-        if self._type == LINES:
-            self._put(line + b"\n")
-        elif self._type == EVENTS:
-            last = message["type"] == "exited" and not message.get("will_restart")
-            id = f"{self._last_seq}{_END}" if last else ""
-            self._put(event(line, id=id, name=message["type"]))
-
-    def _put(self, data: bytes) -> None:
-        self._unsent.append(data)
-        self._size += len(data)
-        if self._size >= _TOGETHER:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._unsent:
-            data = b"".join(self._unsent)
-            self._unsent, self._size = [], 0
-            self._reply.write(data)
+    def write(self, data: bytes) -> None:
+        self._begin()
+        self._reply.write(data)
 
     def end(self) -> None:
-        self._flush()
-        if not self._reply.begun:
-            self._reply.begin(Response(200, content_type=self._type))
+        self._begin()
         self._reply.end()
 
-    def until(self, messages: Iterator[bytes], task_id: str, since: int, last_seq: int) -> None:
+    def _begin(self) -> None:
+        if not self._reply.begun:
+            self._reply.begin(Response(200, content_type=self._type))
+
+    def until(self, exchange: Exchange, task_id: str, since: int, last_seq: int) -> None:
         """The lines after ``since`` up to ``last_seq``."""
-        for line in messages if since < last_seq else ():
-            message: dict[str, Any] = json.loads(line) if line else {}
-            if message.get("task_id") != task_id:
-                continue
-            if line.startswith(OUTPUT):
-                if message["seq"] <= last_seq:
-                    self.line(message, line)
-                if message["seq"] >= last_seq:
-                    break
-            elif message["type"] == "gap":
-                self.other(message, line)
-                if message["to_seq"] >= last_seq:
+
+        def made(lines: bytes) -> bytes:
+            return self._made(lines, task_id, last_seq, lambda _: self._last_seq >= last_seq)
+
+        self._begin()
+        if since < last_seq:
+            for _ in exchange.pass_on(time.monotonic() + _LONGEST_S, made, self._reply.offer):
+                if self._over:
                     break
         self.end()
 
-    def pass_on(self, messages: Iterator[bytes], task_id: str, since: int, over_at: int | None) -> None:
+    def pass_on(self, exchange: Exchange, task_id: str, since: int, over_at: int | None) -> None:
         """Everything that happens to a task after the line ``since``, until it is over. ``over_at``: it is,
         and this is the seq of its last line."""
+
+        def all_read() -> bool:
+            return over_at is None or self._last_seq >= over_at
+
+        def made(lines: bytes) -> bytes:
+            return self._made(lines, task_id, None, lambda message: _ends(message) and all_read())
+
+        self._begin()
         self._last_seq = since
-        for line in messages:
-            if not line:
-                self._live()
-                if over_at is not None and self._last_seq >= over_at:  # its end is not stored any more
-                    break
-                continue
-            message: dict[str, Any] = json.loads(line)
-            if message.get("task_id") != task_id:
-                continue
-            self._said = time.monotonic()
-            if line.startswith(OUTPUT):
-                self.line(message, line)
-                continue
-            if message["type"] == "gap":
-                self._last_seq = max(self._last_seq, message["to_seq"])
-            self.other(message, line)
-            if _ends(message) and (over_at is None or self._last_seq >= over_at):
+        said = time.monotonic()
+        for came in exchange.pass_on(time.monotonic() + _FOREVER, made, self._reply.offer):
+            if came:
+                said = time.monotonic()
+            elif self._type == EVENTS and time.monotonic() - said > _COMMENT_S:
+                self.write(b": still here\n\n")
+                said = time.monotonic()
+            # Once nothing more comes of what is over, its end is not stored any more.
+            if self._over or (not came and over_at is not None and all_read()):
                 break
         self.end()
 
-    def _live(self) -> None:
-        """Let the client see, where its form has a way to, that the connection is alive."""
-        if not self._reply.begun:
-            self._reply.begin(Response(200, content_type=self._type))
-        if self._type == EVENTS and time.monotonic() - self._said > _COMMENT_S:
-            self._reply.write(b": still here\n\n")
-            self._said = time.monotonic()
+    def _made(self, lines: bytes, task_id: str, up_to: int | None, ends: Callable[[Message], bool]) -> bytes:
+        """What is written of these messages, the one that ``ends`` it being the last; with ``up_to``, only
+        output, and none after that seq."""
+        if only_output(lines) and (up_to is None or last_seq(lines) < up_to):
+            self._last_seq = last_seq(lines)
+            return self.output(lines)
+        written = []
+        for line in lines.splitlines(keepends=True):
+            message = json.loads(line)
+            if message.get("task_id") != task_id:
+                continue
+            if message["type"] == "output":
+                self._last_seq = message["seq"]
+                if up_to is None or self._last_seq <= up_to:
+                    written.append(self.output(line))
+            elif up_to is None or message["type"] == "gap":
+                self._last_seq = max(self._last_seq, message.get("to_seq", 0))
+                written.append(self._other(message, line))
+            if ends(message):
+                self._over = True
+                break
+        return b"".join(written)
+
+    def output(self, lines: bytes) -> bytes:
+        """Lines of output, those of the stream that is wanted."""
+        if self._stream is not None:
+            mine = b'"stream":"%b"' % self._stream.encode()
+            lines = b"".join([line for line in lines.splitlines(keepends=True) if mine in line])
+        return self._form(lines)
+
+    def _other(self, message: Message, line: bytes) -> bytes:
+        """Something else that happened; text has no place for it."""
+        if self._type == LINES:
+            return line
+        if self._type == TEXT:
+            return b""
+        last = message["type"] == "exited" and not message.get("will_restart")
+        id = f"{self._last_seq}{_END}" if last else ""
+        return event(line.rstrip(b"\n"), id=id, name=message["type"])
 
 
 def _ends(message: Message) -> bool:

@@ -13,6 +13,7 @@ from overseer.api.exchange import Exchange, GoneError
 from overseer.api.operations import OPERATIONS
 from overseer.api.problems import RefusedError, of_response, problem, refused
 from overseer.auth.principal import Principal
+from overseer.auth.throttle import RequestRates
 from overseer.config import LimitsConfig
 from overseer.net.endpoint import Service
 from overseer.net.handler import Handler
@@ -36,7 +37,7 @@ class Api(Service):
     """Serves all of it.
 
     Args:
-        limits: on bodies.
+        limits: on bodies, and on how often a client may ask.
         describe: makes the document that describes it, for a principal.
     """
 
@@ -45,6 +46,7 @@ class Api(Service):
     ) -> None:
         self._limits = limits
         self._describe = describe
+        self._rates = RequestRates()
 
     def serve(self, request: Request, handler: Handler, outbox: ReadableOutbox, reply: Reply) -> None:
         try:
@@ -69,6 +71,10 @@ class Api(Service):
         return of_response(response)
 
     def _answer(self, request: Request, exchange: Exchange, reply: Reply) -> Response | None:
+        limits = self._limits()
+        if not self._rates.allows(request.peer, limits.requests_per_second):
+            limit = f"{limits.requests_per_second} a second is the limit (limits.requests_per_second)"
+            raise refused(429, f"too many requests: {limit}", ("Retry-After", "1"), code="too_many")
         path = request.target.removeprefix(PREFIX)
         if path == "/openapi.json" and request.method in _SAFE:
             return json_answer(self._describe(request.peer.principal))
@@ -80,7 +86,7 @@ class Api(Service):
             and "origin" not in request.headers
         ):
             raise refused(403, "a signed-in page's request must have an Origin", code="not_permitted")
-        call = Call(operation, request, exchange, reply, names, limits=self._limits())
+        call = Call(operation, request, exchange, reply, names, limits=limits)
         return operation.answer(call)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
+
+from overseer.util.hashes import sha256
 
 _SHORT = 16  # characters; 16 random ones are infeasible to guess
 
@@ -16,7 +17,7 @@ class Digest:
 
 
 def digest_of(secret: str) -> Digest:
-    return Digest(hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest())
+    return Digest(sha256(secret.encode("utf-8", "surrogatepass")).digest())
 
 
 def doubtful(secret: str) -> str:

@@ -49,6 +49,31 @@ class RequestRate:
         return True
 
 
+class RequestRates:
+    """The rates of clients that make a connection for each request: by name, or by address where nobody is
+    asked for one. Bounded, and safe from any thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, clients: int = _ADDRESSES) -> None:
+        self._clock = clock
+        self._clients = clients
+        self._lock = lock(Rank.LEAF, "request rates")
+        self._rates: OrderedDict[str, tuple[int, RequestRate]] = OrderedDict()  # the least recent first
+
+    def allows(self, peer: Peer, per_second: int) -> bool:
+        """Count one more request of a client's, as :meth:`RequestRate.allows`; 0 per second: unlimited."""
+        if not per_second:
+            return True
+        client = f"name {peer.principal.name}" if peer.principal.name else peer.source
+        with self._lock:
+            known = self._rates.pop(client, None)
+            if known is None or known[0] != per_second:  # or the limit has changed
+                known = per_second, RequestRate(per_second, self._clock)
+            self._rates[client] = known
+            while len(self._rates) > self._clients:
+                self._rates.popitem(last=False)
+            return known[1].allows()
+
+
 class Failures:
     """Recent wrong tokens, by address; bounded, and safe from any thread.
 

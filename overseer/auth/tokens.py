@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -28,6 +27,8 @@ class Tokens:
         The time taken depends only on the length of ``presented`` and the number of tokens: all hashes are
         compared, each in constant time.
         """
+        import hmac  # which loads OpenSSL, as util.hashes says
+
         digest = digest_of(presented).value
         found: Principal | None = None
         for principal in self.principals:

@@ -19,8 +19,8 @@ from overseer.util.timestamps import now
 
 _log = logging.getLogger(__name__)
 
-_THREADS = 8  # for starts that go on side by side
-_PATIENCE_S = 1.0  # at the end, for those that are under way
+_THREADS = 8  # for starts at the same time
+_PATIENCE_S = 1.0  # for starts under way at the end
 
 Recorded = Callable[[Link, str, Mapping[str, str], str, str], None]
 
@@ -100,7 +100,7 @@ def _rendered(name: str, render: Callable[[Mapping[str, Value]], str], values: M
 
 
 def values_of(change: Change) -> dict[str, Value]:
-    """What the templates look up in the end of a task."""
+    """The values of templates over the end of a task."""
     return {
         "exit_code": "" if change.exit_code is None else str(change.exit_code),
         "reason": change.reason,

@@ -24,11 +24,15 @@ from overseer.client.errors import (
     LinesMissedError,
     RefusedError,
     ReplyTimeoutError,
+    TaskFailedError,
     TaskGoneError,
     TaskNotRunError,
 )
+from overseer.client.finished import Finished
 from overseer.client.task import Task
 from overseer.client.watch import Watch
+from overseer.client.words import OnLag, Reason, Refusal, RunStatus, Status, Stream
+from overseer.protocol import RetryPolicy
 
 __all__ = [
     "DEFAULT_URL",
@@ -37,10 +41,19 @@ __all__ = [
     "ClientError",
     "ConnectFailedError",
     "ConnectionLostError",
+    "Finished",
     "LinesMissedError",
+    "OnLag",
+    "Reason",
+    "Refusal",
     "RefusedError",
     "ReplyTimeoutError",
+    "RetryPolicy",
+    "RunStatus",
+    "Status",
+    "Stream",
     "Task",
+    "TaskFailedError",
     "TaskGoneError",
     "TaskNotRunError",
     "Watch",

@@ -84,6 +84,7 @@ class Follower:
         self.exit: Exited | None = None  # of the latest run
         self.success_codes: tuple[int, ...] = ()  # according to the server's list
         self.dequeued = ""  # the reason
+        self.waiting = False  # queued since it waits for other tasks
         self.over = False
         self.failure: ClientError | None = None
         self.unsure_since: datetime | None = None  # when it exited, possibly for good
@@ -157,6 +158,7 @@ class Follower:
             case Health():
                 self._found_locked(self.ready, event.status)
             case Queued():
+                self.waiting = bool(event.waiting_on)
                 self._goes_on_locked("queued")
             case Restarting():
                 self._goes_on_locked("restarting")
@@ -269,6 +271,7 @@ class Follower:
             self._take_state_locked(info)
 
     def _take_state_locked(self, info: TaskInfo) -> None:
+        self.waiting = bool(info.waiting_on)
         if info.state == "queued":
             self._goes_on_locked("queued")
         elif info.worker_state == "running":

@@ -15,6 +15,7 @@ class PendingRequest:
 
     Args:
         messages: sent together. The answer is the last one's, when all have been handled, or an error to any.
+        every: whether each has an answer of its own that is waited for, in whatever order they come.
         repeat: sent again after a reconnection, although it may have been carried out already.
         answered: called with the answer to each message, under the lock, in order with all other messages.
         internal: no thread waits; ``answered`` gets None when the connection is lost first.
@@ -28,6 +29,7 @@ class PendingRequest:
         repeat: bool = False,
         answered: Callable[[Event | None], None] | None = None,
         internal: bool = False,
+        every: bool = False,
     ) -> None:
         self.messages = messages
         # Encoded here: an error must not occur later, with the lock held and the request in tables.
@@ -38,10 +40,16 @@ class PendingRequest:
         self.reply: Event | None = None
         self.error: ClientError | None = None
         self._answered = answered
+        self._awaited = {message.id for message in (messages if every else messages[-1:])}
         self._done = threading.Condition(lock)  # notified once, when reply or error is there
 
+    def completed_locked(self, request_id: str) -> bool:
+        """Whether, with the answer to this message, all that are waited for have come."""
+        self._awaited.discard(request_id)
+        return not self._awaited
+
     def part_locked(self, event: Event) -> None:
-        """Take the answer to a message other than the last."""
+        """Take an answer that does not complete it."""
         if self._answered is not None:
             self._answered(event)
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from overseer import protocol
 from overseer.client.arguments import (
@@ -31,6 +31,7 @@ from overseer.client.errors import ClientError, ReplyTimeoutError
 from overseer.client.follower import Follower
 from overseer.client.pending_request import PendingRequest
 from overseer.client.transport import Transport
+from overseer.client.words import Reason, RunStatus
 
 _R = TypeVar("_R", bound=protocol.Event)
 _PAGE = 1000  # runs that a server returns at once
@@ -68,6 +69,15 @@ class Requests:
         if not isinstance(answer, protocol.Started | protocol.Queued):
             raise ClientError(f"the server answered {answer.type} instead of started")
         return answer
+
+    def forget(self, task_id: TaskId, *, timeout: Seconds | None = None) -> None:
+        """Take a task that is over off the server's list. Its history and its log are kept.
+
+        Raises:
+            RefusedError: it is not over.
+        """
+        request = protocol.Forget(id=self._router.new_id(), task_id=task_id_of(task_id))
+        self._expect(protocol.Forgotten, [request], timeout)
 
     def signal(self, task_id: TaskId, signal: str | int, *, timeout: Seconds | None = None) -> None:
         """Send a signal, by name (``HUP``, ``SIGHUP``) or number, to a running task's process group."""
@@ -124,8 +134,8 @@ class Requests:
         task_id: TaskId | None = None,
         *,
         action: protocol.ActionInfo | str | None = None,
-        state: str = "",
-        reason: str = "",
+        state: RunStatus | Literal[""] = "",
+        reason: Reason | Literal[""] = "",
         since: Moment | None = None,
         until: Moment | None = None,
         limit: int = 100,
@@ -237,6 +247,11 @@ class Requests:
         """The standing tasks, which the server's configuration declares, and what they wait for."""
         request = protocol.GraphRequest(self._router.new_id())
         return self._expect(protocol.Graph, [request], timeout, repeat=True)
+
+    def cluster(self, *, timeout: Seconds | None = None) -> tuple[protocol.ClusterInfo, ...]:
+        """The clusters that tasks run on, with their workers; empty: all run on the server's machine."""
+        request = protocol.ClusterRequest(self._router.new_id())
+        return self._expect(protocol.ClusterReply, [request], timeout, repeat=True).clusters
 
     def metrics(
         self,
@@ -365,11 +380,13 @@ class Requests:
         answered: Callable[[protocol.Event | None], None] | None = None,
         followers: Sequence[Follower] = (),
         late: bool = False,
+        every: bool = False,
     ) -> protocol.Event:
-        """Send and return the answer. ``late``: ``answered`` is called even after the timeout."""
+        """Send and return the answer. ``late``: ``answered`` is called even after the timeout. ``every``: the
+        answers to all messages are waited for, in whatever order they come."""
         core, router = self._core, self._router
         seconds = self._seconds(timeout)
-        pending = PendingRequest(messages, core.lock, repeat=repeat, answered=answered)
+        pending = PendingRequest(messages, core.lock, repeat=repeat, answered=answered, every=every)
         with core.lock:
             for follower in followers:
                 router.follow_locked(follower)

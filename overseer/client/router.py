@@ -290,7 +290,7 @@ class Router:
         pending = self._pending.get(request_id) if request_id else None
         if pending is None:
             return
-        if request_id != pending.messages[-1].id and not isinstance(event, Error):
+        if not isinstance(event, Error) and not pending.completed_locked(request_id):
             pending.part_locked(event)
             return
         self.forget_locked(pending)

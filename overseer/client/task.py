@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import Literal
 
 from overseer.client.arguments import Seconds, seconds_of
 from overseer.client.buffer import EventBuffer, Item, to_output
 from overseer.client.errors import LinesMissedError, ReplyTimeoutError, TaskNotRunError
 from overseer.client.follower import Follower
 from overseer.client.requests import Requests
+from overseer.client.words import Status, Stream
 from overseer.protocol import Event, Exited, Gap, Reset, Restart, RunInfo, failed
 
 _AT_ONCE = 256  # items that an iteration takes at a time
@@ -38,6 +40,21 @@ class Task:
     def state(self) -> str:
         """starting, queued, running, restarting; over: ended (by itself), stopped, errored, or gone."""
         return self._follower.state
+
+    @property
+    def status(self) -> Status:
+        """What it is, in the word that ``TaskInfo.status``, overseerctl and the page have for it."""
+        follower = self._follower
+        match follower.state:
+            case "starting" | "running":
+                return "ready" if follower.ready else "running"
+            case "queued":
+                return "waiting" if follower.waiting else "queued"
+            case "ended":
+                return "failed" if self.failed else "succeeded"
+            case "restarting" | "stopped" | "errored" as same:
+                return same
+        return "lost"
 
     @property
     def over(self) -> bool:
@@ -95,7 +112,7 @@ class Task:
 
         Raises:
             ReplyTimeoutError: nothing came for so long.
-            TaskGoneError: it is no longer possible to know how the task ended.
+            TaskGoneError: how the task ended can no longer be found out.
             ConnectionLostError: the connection is lost for good.
         """
         for item in self._items(seconds_of(timeout)):
@@ -108,7 +125,7 @@ class Task:
             items.clear()
             yield events
 
-    def lines(self, stream: str = "", timeout: Seconds | None = None) -> Iterator[str]:
+    def lines(self, stream: Stream | Literal[""] = "", timeout: Seconds | None = None) -> Iterator[str]:
         """The lines of its output without their ends, until the task is over.
 
         Args:

@@ -52,7 +52,7 @@ class WatchConnection:
         self.usage: dict[str, TaskUsage] = {}
         self.failure: ClientError | None = None  # why it has ended
         self.changed = threading.Condition(core.lock)  # notified at the first picture and at the end
-        self._cursor = ""  # "": there is no picture yet
+        self._cursor = ""  # "": before the first snapshot
         self._begun = False  # on this connection; what comes before, such as broadcasts, will come again
         self._seqs: dict[str, int] = {}  # the last line of each task that has had any
         self._ids = itertools.count(1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from overseer.cel import compile_condition
+from overseer.config.foreign import hints_at
 from overseer.config.limits import CgroupSection, Niceness, Rlimits
 from overseer.config.parameters import Parameter, is_private, read_parameter
 from overseer.errors import CelError, TemplateError
@@ -299,7 +300,8 @@ class ExecConfig:
         return {name: each for name, each in given.items() if each and each.constant_for(name) is not True}
 
 
-def _exec(read: ExecConfig, location: Location) -> ExecConfig:
+def checked_exec(read: ExecConfig, location: Location) -> ExecConfig:
+    """What is read of a ``config``, with the errors in keys that do not go together."""
     for key, names in (("env", read.env), ("secret_files", read.secret_files)):
         for name in names:
             if not name or "=" in name or "\0" in name or (key == "secret_files" and "/" in name):
@@ -336,4 +338,4 @@ def _exec(read: ExecConfig, location: Location) -> ExecConfig:
     return read
 
 
-EXEC = Object(ExecConfig, _exec)
+EXEC = Object(ExecConfig, checked_exec, hint=hints_at("config", ExecConfig))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,14 +11,16 @@ from typing import Any
 
 from overseer.auth.origins import check_host_name, check_origin
 from overseer.config.chains import THEN, ThenConfig
-from overseer.config.exec import EXEC
+from overseer.config.cluster import config_by_type
+from overseer.config.foreign import hints_at
 from overseer.config.listen import parse_cidrs, parse_listen
 from overseer.config.notices import CHANNEL, NOTIFY, ChannelConfig, NotifyConfig
 from overseer.config.pools import POOL
+from overseer.config.presentation import PRESENTED, Presentation
 from overseer.config.probes import HEALTH, READY, HealthConfig, ReadyConfig, booleans_of_action, check_probes
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
 from overseer.config.sources import SOURCE, SecretSource
-from overseer.config.standing import OF_TASKS, STANDING, StandingTask
+from overseer.config.standing import STANDING, StandingTask
 from overseer.config.storage import StorageConfig
 from overseer.config.webhooks import WEBHOOK, WebhookConfig
 from overseer.errors import ConfigError
@@ -27,9 +28,10 @@ from overseer.protocol import SUCCESS_CODES, MessageLimits, PoolConfig, RetryPol
 from overseer.schema.fields import field
 from overseer.schema.location import ConfigErrors, Location, Path
 from overseer.schema.nodes import Node, line_of
-from overseer.schema.objects import ListOf, MapOf, Object, or_null
+from overseer.schema.objects import ListOf, MapOf, Object
 from overseer.schema.quantities import COUNT, SECONDS, ExitCodes, Integer, Seconds, Size
 from overseer.schema.types import BOOLEAN, TEXT, Choice, Document, Json, Signal, Text, TextList
+from overseer.util.hashes import sha256
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,11 @@ class LimitsConfig:
         default=2**30,
     )
     requests_per_second: int = field(
-        COUNT, "How many requests a client may send in a second; more are refused. 0: unlimited.",
+        COUNT,
+        "How many requests a client may send in a second; more are refused. By HTTP, a client is a token's "
+        "name or, without tokens, an address. 0: unlimited.",
         default=0,
-    )  # fmt: skip
+    )
 
     def message_limits(self) -> MessageLimits:
         """The bounds that the parser of requests keeps."""
@@ -124,12 +128,11 @@ class DriverConfig(Document):
 
 
 @dataclass(frozen=True)
-class ActionConfig:
+class ActionConfig(Presentation):
     """One action.
 
     ``config`` is the driver's business: a dict of dict, list, str, bool, None, TextInt and TextFloat.
-    ``task_pool`` is None when the file has none; ``retry`` is the action's own, see ``Config.retry_for``.
-    ``timeout`` is 0 for none, ``success_codes`` empty for the usual.
+    ``retry`` is the action's own, see ``Config.retry_for``; ``success_codes`` is empty for the usual.
     """
 
     name: str
@@ -209,10 +212,10 @@ class ActionConfig:
         said = {
             each.name: getattr(self, each.name)
             for each in dataclasses.fields(self)
-            if getattr(self, each.name) != each.default
+            if each.name not in PRESENTED and getattr(self, each.name) != each.default
         }
         plain = json.dumps(said, default=repr, sort_keys=True)
-        return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:12]
+        return sha256(plain.encode("utf-8", "replace")).hexdigest()[:12]
 
 
 def _action(read: ActionConfig, location: Location) -> ActionConfig:
@@ -221,7 +224,7 @@ def _action(read: ActionConfig, location: Location) -> ActionConfig:
 
 
 class _Action(Object):
-    """An action; editors know the keys of ``config`` where ``exec`` runs it."""
+    """An action; editors know the keys of ``config`` where a driver of ours runs it."""
 
     def from_yaml(self, node: Node, location: Location, **given: Any) -> Any:
         with booleans_of_action(node, location.report):
@@ -230,14 +233,11 @@ class _Action(Object):
         return action
 
     def yaml_schema(self) -> Json:
-        return super().yaml_schema() | {
-            "if": {"properties": {"type": {"const": "exec"}}},
-            "then": {"properties": {"config": or_null(EXEC.yaml_schema())}},
-        }
+        return super().yaml_schema() | {"allOf": config_by_type()}
 
 
-_ADVICE = " (what is meant for the driver goes under `config`)"
-ACTION = _Action(ActionConfig, _action, advice=_ADVICE, elsewhere=OF_TASKS)
+_DRIVERS = " (what is meant for the driver goes under `config`)"
+ACTION = _Action(ActionConfig, _action, advice=_DRIVERS, hint=hints_at("action", ActionConfig))
 
 
 @dataclass(frozen=True)
@@ -402,10 +402,8 @@ class Config:
         return line_of(self.tree, path)
 
     def placed(self, error: ConfigError, *prefix: str | int) -> ConfigError:
-        """``error``, raised with a path relative to ``prefix``, with file, line and whole path.
-
-        For a driver's: ``config.placed(error, "actions", name, "config")``. A ConfigErrors stays one.
-        """
+        """``error``, whose path is relative to ``prefix``, with file, line and whole path: for a driver's,
+        ``config.placed(error, "actions", name, "config")``. A ConfigErrors stays one."""
         if isinstance(error, ConfigErrors):
             return ConfigErrors([self.placed(each, *prefix) for each in error.errors])
         path = (*prefix, *error.path)
@@ -416,4 +414,5 @@ def _config(read: Config, location: Location) -> Config:
     return replace(read, listen=read.listen or ":8080", trusted_cidrs=read.trusted_cidrs or None)
 
 
-ROOT = Object(Config, _config, advice=" (keys that begin with x- are yours, for anchors and notes)")
+_OURS = " (keys that begin with x- are yours, for anchors and notes)"
+ROOT = Object(Config, _config, advice=_OURS, hint=hints_at("top level", Config))

@@ -89,14 +89,24 @@ class _Probes:
 
     dialect: Dialect = dataclasses.field(default="go", kw_only=True)
     booleans: frozenset[str] = dataclasses.field(default=frozenset(), kw_only=True)
+    http: str = field(_HTTP, "A GET of this URL is answered with a status from 200 to 399.", default="")
+    tcp: str = field(
+        _TCP, "A connection to this address can be made; without a host, this machine.", default=""
+    )
+    exec: tuple[str, ...] = field(
+        _ARGV,
+        "A program and its arguments, run as the task's user, in its directory and with its environment, "
+        "exits with 0.",
+        default=(),
+    )
 
     def texts(self) -> dict[str, str]:
         """The templates, by their keys; those of a list have a number."""
         found: dict[str, str] = {}
         for key in ("log", "http", "tcp"):
-            if text := getattr(self, key, ""):
+            if text := getattr(self, key, ""):  # only ready has a log
                 found[key] = text
-        return found | {f"exec.{number}": text for number, text in enumerate(getattr(self, "exec", ()))}
+        return found | {f"exec.{number}": text for number, text in enumerate(self.exec)}
 
     def names(self) -> dict[str, frozenset[str]]:
         """The parameters that each of them may look up."""
@@ -122,8 +132,8 @@ class _Probes:
     def kinds(self) -> str:
         """The probes, in words."""
         parts = [f"{key} {getattr(self, key)}" for key in ("log", "tcp", "http") if getattr(self, key, "")]
-        if argv := getattr(self, "exec", ()):
-            parts.append(f"exec {shlex.join(argv)}")
+        if self.exec:
+            parts.append(f"exec {shlex.join(self.exec)}")
         return ", ".join(parts)
 
     def targets(self, values: Values) -> tuple[Target, ...]:
@@ -153,20 +163,10 @@ class ReadyConfig(_Probes):
         "A line of its output matches this, also one without an end so far; RE2's syntax, colours left out.",
         default="",
     )
-    http: str = field(_HTTP, "A GET of this URL is answered with a status from 200 to 399.", default="")
-    tcp: str = field(
-        _TCP, "A connection to this address can be made; without a host, this machine.", default=""
-    )
-    exec: tuple[str, ...] = field(
-        _ARGV,
-        "A program and its arguments, run as the task's user, in its directory and with its environment, "
-        "exits with 0.",
-        default=(),
-    )
     notify: bool = field(
         BOOLEAN, "It says so itself: `READY=1`, as sd_notify sends it to `NOTIFY_SOCKET`.", default=False
     )
-    after: float = field(Seconds(zero=False), "It has run for this long.", default=0.0, default_text="")
+    after: float = field(Seconds(zero=False), "It has run for this long.", default=0.0, default_text="none")
     timeout: float = field(
         Seconds(zero=False),
         "A run that is not ready after this long is reported (`not_ready`). Probing goes on, and nothing is "
@@ -214,16 +214,6 @@ class ReadyConfig(_Probes):
 class HealthConfig(_Probes):
     """``health``: whether a run still works, probed for as long as it lasts, once it is ready."""
 
-    http: str = field(_HTTP, "A GET of this URL is answered with a status from 200 to 399.", default="")
-    tcp: str = field(
-        _TCP, "A connection to this address can be made; without a host, this machine.", default=""
-    )
-    exec: tuple[str, ...] = field(
-        _ARGV,
-        "A program and its arguments, run as the task's user, in its directory and with its environment, "
-        "exits with 0.",
-        default=(),
-    )
     interval: float = field(
         Seconds(zero=False), "The time from the end of one probe to the next.", default=10.0
     )

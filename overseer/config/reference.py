@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from overseer.config.cluster import CLUSTER
 from overseer.config.exec import EXEC
 from overseer.config.model import ROOT, DriverConfig
 from overseer.schema.fields import Declared, fields_of
@@ -29,6 +30,7 @@ def sections() -> dict[str, type[Declared]]:
         elif isinstance(of, ListOf):
             path, of = f"{path}[]", of.item
         elif isinstance(of, DriverConfig):
+            visit(f"{path}.cluster", CLUSTER)
             of = EXEC
         if not isinstance(of, Object) or of.cls in found.values():
             return

@@ -6,7 +6,9 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from overseer.client import Client, RefusedError
-from overseer.ctl import graph, logs, schedules, search, server, tasks
+from overseer.ctl import cluster, graph, logs, schedules, search, server, tasks
+from overseer.ctl.choosing import NotChosen
+from overseer.ctl.finding import find_task
 from overseer.ctl.hints import how_to_write
 from overseer.ctl.history import history
 from overseer.ctl.moments import moment_of
@@ -15,6 +17,7 @@ from overseer.ctl.run import refusal, run, run_interactive
 from overseer.ctl.settings import Settings
 from overseer.ctl.status import EXIT_LOST, EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.terminal import OutputError, print_lines, print_text, say
+from overseer.ctl.usage.commands import Commands
 from overseer.errors import OverseerError
 from overseer.util.timestamps import now
 
@@ -31,10 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser, commands = make_parser()
+    parser, commands, known = make_parser()
     options, extra = parser.parse_known_args(argv)
     if options.command == "help":
         parser.parse_args([*([options.about] if options.about else []), "--help"])
+    options.command = known.aliases.get(options.command, options.command)
     choices: dict[str, Parser] = dict(commands.choices or {})
     command = choices[options.command]
     # argparse takes KEY=VALUE, and words, in one block only; accept those after an option too.
@@ -63,6 +67,7 @@ def _main(argv: Sequence[str] | None) -> int:
                 setattr(options, moment, moment_of(getattr(options, moment), now()))
     except OverseerError as error:
         command.error(str(error))
+    options.environment = settings.environment
     try:
         if options.command == "completion":
             from overseer.ctl.completion import SCRIPTS
@@ -70,16 +75,19 @@ def _main(argv: Sequence[str] | None) -> int:
             print_text(SCRIPTS[options.shell])
             return 0
         if options.command == "__complete":
-            return _complete(settings, options.words, commands, parser)
+            return _complete(settings, options.words, known, commands, parser)
         if options.command == "run":
-            start = (settings, options.action, options.params, options.id, options.force, options.json)
             if options.interactive or options.tty:
-                return run_interactive(*start, tty=options.tty)
-            return run(*start)
+                return run_interactive(settings, options)
+            return run(settings, options)
         with settings.connect() as client:
+            if options.command in _ABOUT_ONE:
+                options.task = find_task(client, options.task)
             return _COMMANDS[options.command](client, options)
     except OutputError:
         raise
+    except NotChosen as error:
+        return error.status
     except RefusedError as error:
         say(refusal(error, getattr(options, "task", None) or ""))
         return EXIT_REFUSED
@@ -106,7 +114,11 @@ def _params(pairs: Sequence[str], action: str, settings: Settings) -> dict[str, 
 
 
 def _complete(
-    settings: Settings, words: Sequence[str], commands: argparse.Action, parser: argparse.ArgumentParser
+    settings: Settings,
+    words: Sequence[str],
+    known: Commands,
+    commands: argparse.Action,
+    parser: argparse.ArgumentParser,
 ) -> int:
     from overseer.ctl.completion import candidates
 
@@ -114,10 +126,11 @@ def _complete(
         return settings.connect(timeout=1.0, reconnect=0)
 
     given = words[1:] if words[:1] == ["--"] else words
-    print_lines(candidates(given, commands, parser, connect))
+    print_lines(candidates(given, known, commands, parser, connect))
     return 0
 
 
+_ABOUT_ONE = ("input", "attach", "replay")  # task of the server
 _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "start": tasks.start,
     "stop": tasks.stop,
@@ -126,6 +139,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "input": tasks.give_input,
     "attach": tasks.attach,
     "reset": tasks.reset,
+    "rm": tasks.forget,
     "list": tasks.list_tasks,
     "history": history,
     "wait": tasks.wait,
@@ -138,6 +152,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "actions": server.actions,
     "describe": server.actions,
     "graph": graph.graph,
+    "cluster": cluster.cluster,
     "schedules": schedules.schedules,
     "pause": schedules.pause,
     "resume": schedules.resume,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from glob import escape
 from itertools import pairwise
 from pathlib import Path
 from signal import Signals
@@ -14,7 +15,11 @@ from overseer.ctl.finding import known_tasks
 from overseer.ctl.graph import standing_tasks
 from overseer.ctl.schedules import scheduled_tasks
 from overseer.ctl.settings import NAMES
+from overseer.ctl.statuses import GOING_ON, OVER, WORDS, status_of
+from overseer.ctl.usage.commands import Commands
+from overseer.ctl.values import statuses
 from overseer.errors import OverseerError
+from overseer.protocol import TaskInfo
 
 # Candidates are names that other people chose, so each must be quoted: bash inserts them verbatim, so its
 # script quotes them; zsh's compadd (without -Q) and fish do that by themselves.
@@ -56,26 +61,30 @@ if [ "$funcstack[1]" = "_overseerctl" ]; then _overseerctl "$@"; else compdef _o
 """,
 }
 
-_TASKS = {
-    "attach",
-    "events",
-    "input",
-    "replay",
-    "reset",
-    "restart",
-    "signal",
-    "stop",
-    "tail",
-    "wait",
+_TASKS: dict[str, Callable[[TaskInfo], bool]] = {  # commands about tasks, and about which
+    "attach": lambda task: bool(task.stdin),
+    "events": lambda task: True,
+    "input": lambda task: bool(task.stdin),
+    "replay": lambda task: True,
+    "reset": lambda task: status_of(task) == "errored",
+    "restart": lambda task: status_of(task) not in ("queued", "waiting"),
+    "rm": lambda task: status_of(task) in OVER,
+    "signal": lambda task: task.worker_state == "running",
+    "stop": lambda task: status_of(task) in GOING_ON,
+    "tail": lambda task: True,
+    "wait": lambda task: True,
 }
-_LOGGED = {"history", "logs"}  # also of forgotten tasks
+_LOGGED = {"history", "logs"}  # also about forgotten tasks
 _SCHEDULED = {"schedules", "pause", "resume"}
 _ACTIONS = {"run", "start"}
 _ONE_ACTION = {"actions", "describe", "pool", "set-pool", "purge", "metrics"}
+_ONE_TASK = {"attach", "history", "input", "replay", "schedules"}
+_FILES = ("file", "ca", "cert", "key")
 
 
 def candidates(
     words: Sequence[str],
+    known: Commands,
     commands: argparse.Action,
     top_level: argparse.ArgumentParser,
     connect: Callable[[], Client],
@@ -84,32 +93,66 @@ def candidates(
     *before, current = words or [""]
     parsers: dict[str, argparse.ArgumentParser] = dict(commands.choices or {})
     named = _without_options(before, [top_level, *parsers.values()])
+    if named:
+        named[0] = known.aliases.get(named[0], named[0])
     parser = parsers.get(named[0]) if named else top_level
     if parser is None:
         return
     option = _option(parser, before[-1]) if before else None
+    shown = [name for group in known.groups.values() for name in group]
     found: Sequence[str] = []
     if option is not None and option.nargs != 0:
-        found = [str(choice) for choice in option.choices or ()]
-        if option.dest == "task":
-            with suppress(OverseerError), connect() as client:
-                found = _names(
-                    known_tasks(client) if named[0] == "search" else [task.task_id for task in client.tasks()]
-                )
-        elif option.dest == "run" and len(named) > 1:
-            with suppress(OverseerError), connect() as client:
-                found = [str(run.number) for run in client.runs(named[1])]
-        elif option.dest == "action":
-            with suppress(OverseerError), connect() as client:
-                found = _names(action.name for action in client.actions())
+        with suppress(OverseerError):
+            found = _values(option, named, current, connect)
+    elif current.startswith("--") and "=" in current:
+        name, _, value = current.partition("=")
+        option = _option(parser, name)
+        if option is not None and option.nargs != 0:
+            with suppress(OverseerError):
+                found = [f"{name}={each}" for each in _values(option, named, value, connect)]
     elif current.startswith("-"):
         found = [text for text in parser._option_string_actions if text.startswith("--")]
     elif not named:
-        found = [name for name in parsers if not name.startswith("_")]
+        found = [*shown, "help"]
+    elif named[0] == "help":
+        found = shown if len(named) == 1 else []
     else:
         with suppress(OverseerError):
             found = _names(_named(named[0], named[1:], current, connect))
     yield from (text for text in found if text.startswith(current))
+
+
+def _values(
+    option: argparse.Action, named: Sequence[str], current: str, connect: Callable[[], Client]
+) -> Sequence[str]:
+    """What an option may be followed by."""
+    if option.choices:
+        return [str(choice) for choice in option.choices]
+    if option.type is statuses:
+        before, comma, _ = current.rpartition(",")
+        return [f"{before}{comma}{word}" for word in WORDS if word not in before.split(",")]
+    if option.dest in _FILES:
+        return _files(current)
+    if option.dest == "task":
+        with connect() as client:
+            of_all = named and named[0] == "search"
+            return _names(known_tasks(client) if of_all else [task.task_id for task in client.tasks()])
+    if option.dest == "run" and len(named) > 1:
+        with connect() as client:
+            return [str(run.number) for run in client.runs(named[1])]
+    if option.dest == "action":
+        with connect() as client:
+            return _names(action.name for action in client.actions())
+    return []
+
+
+def _files(current: str) -> list[str]:
+    found = sorted(Path().glob(f"{escape(current)}*") if not current.startswith("/") else _absolute(current))
+    return [f"{each}/" if each.is_dir() else str(each) for each in found]
+
+
+def _absolute(current: str) -> Iterable[Path]:
+    return Path("/").glob(f"{escape(current[1:])}*") if current != "/" else Path("/").iterdir()
 
 
 def server_of(words: Sequence[str]) -> dict[str, str]:
@@ -131,30 +174,22 @@ def _names(found: Iterable[str]) -> list[str]:
 def _named(command: str, given: Sequence[str], current: str, connect: Callable[[], Client]) -> list[str]:
     if command == "completion":
         return [] if given else list(SCRIPTS)
-    if command not in _TASKS | _LOGGED | _SCHEDULED | _ACTIONS | _ONE_ACTION:
+    if command == "notify":
+        return [] if given else ["test"]
+    if command == "signal" and not given:
+        return [each.name for each in Signals]
+    if command in _ONE_TASK and given:
+        return []
+    if command not in {*_TASKS, *_LOGGED, *_SCHEDULED, *_ACTIONS, *_ONE_ACTION}:
         return []
     with connect() as client:
-        if command == "signal" and not given:
-            return [each.name for each in Signals]
         if command in _LOGGED:
-            return [] if given else known_tasks(client)
+            return [task_id for task_id in known_tasks(client) if task_id not in given]
         if command in _SCHEDULED:
-            return [] if given and command == "schedules" else scheduled_tasks(client, command, given)
-        if command in _TASKS:
+            return scheduled_tasks(client, command, given)
+        if wanted := _TASKS.get(command):
             tasks = client.tasks()
-            if command == "stop":
-                tasks = tuple(
-                    task for task in tasks if task.state == "queued" or task.worker_state == "running"
-                )
-            if command == "signal":
-                tasks = tuple(task for task in tasks if task.worker_state == "running")
-            if command in ("input", "attach"):
-                if given:
-                    return []
-                tasks = tuple(task for task in tasks if task.stdin)
-            if command == "reset":
-                tasks = tuple(task for task in tasks if task.state == "errored")
-            return [task.task_id for task in tasks if task.task_id not in given]
+            return [task.task_id for task in tasks if wanted(task) and task.task_id not in given]
         if not given:
             names = [action.name for action in client.actions()]
             return names if command != "start" else [*names, *standing_tasks(client)]

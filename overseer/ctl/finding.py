@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from overseer.client import Client, RefusedError
@@ -11,6 +12,7 @@ from overseer.util.suggest import did_you_mean
 
 _RUNS = 1000  # latest ones of the history, whose tasks are known
 _NAMED = 5  # ids listed in a message
+_LATE = "\U000e01ef"  # the last character that can be printed, and is in use
 _PREFIX = 4  # characters of a run's id
 
 
@@ -22,22 +24,61 @@ def known_tasks(client: Client) -> list[str]:
     return list(found)
 
 
-def task_like(client: Client, text: str) -> str:
-    """The id of the task that ``text`` is, or begins.
+def find_task(client: Client, text: str) -> str:
+    """The id of the server's task that ``text`` is, or begins.
 
     Raises:
         RefusedError: no task, or more than one.
     """
-    known = known_tasks(client)
+    # Of the ids that begin so, the text itself is the first in order.
+    page = client.tasks(limit=_NAMED + 1, after=_just_before(text))
+    found = [task.task_id for task in page if task.task_id.startswith(text)]
+    if found[:1] == [text] or len(found) == 1:
+        return found[0]
+    if found:
+        raise _ambiguous(found)
+    known = [task.task_id for task in client.tasks()]
+    hint = did_you_mean(text, known)
+    if not hint and any(action.name == text for action in client.actions()):
+        hint = f" ({plain(text)} is an action; overseerctl list --action {plain(text)} shows its tasks)"
+    raise RefusedError(f"task not found{hint}", code="not_found")
+
+
+def _just_before(text: str) -> str:
+    """A text between ``text`` and practically all ids that are less, by code points; or "".
+
+    It is itself one that could be an id, which consists of characters that can be printed.
+    """
+    before = ord(text[-1]) - 1
+    while before > 0 and not chr(before).isprintable():
+        before -= 1
+    return text[:-1] + (chr(before) + _LATE if before > 0 else "")
+
+
+def task_like(client: Client, text: str) -> str:
+    """As :func:`find_task`, also among those that the history knows."""
+    return pick(text, known_tasks(client))
+
+
+def pick(text: str, known: Collection[str]) -> str:
+    """The one of these ids that ``text`` is, or begins.
+
+    Raises:
+        RefusedError: none, or more than one.
+    """
     if text in known:
         return text
     found = sorted(task_id for task_id in known if task_id.startswith(text))
     if len(found) == 1:
         return found[0]
     if found:
-        some = ", ".join(map(plain, found[:_NAMED])) + (", …" if len(found) > _NAMED else "")
-        raise RefusedError(f"{plain(text)} begins the ids of {len(found)} tasks: {some}")
-    raise RefusedError(f"{plain(text)}: task not found{did_you_mean(text, known)}")
+        raise _ambiguous(found)
+    raise RefusedError(f"task not found{did_you_mean(text, known)}", code="not_found")
+
+
+def _ambiguous(found: Sequence[str]) -> RefusedError:
+    some = ", ".join(map(plain, found[:_NAMED])) + (", …" if len(found) > _NAMED else "")
+    return RefusedError(f"several tasks begin so: {some}")
 
 
 def run_of(client: Client, task_id: str, text: str) -> RunInfo:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from overseer.client import Client, RefusedError
 from overseer.ctl.columns import cut_middle, fit, table
 from overseer.ctl.listing import name_of
+from overseer.ctl.statuses import coloured, signed
 from overseer.ctl.terminal import Style, room, say, show, style_of
 from overseer.protocol import Graph, GraphEdge
 
@@ -49,7 +50,7 @@ def graph_table(graph: Graph, style: Style, columns: int | None = None) -> list[
     def paint(row: int, cell: int, text: str) -> str:
         if row == 0:
             return style.paint(text, "1")
-        return style.state(text, failed=False) if cell == _STATUS else text
+        return coloured(text, graph.nodes[row - 1].status, style) if cell == _STATUS else text
 
     rows = [_HEADING]
     for node in graph.nodes:
@@ -58,7 +59,7 @@ def graph_table(graph: Graph, style: Style, columns: int | None = None) -> list[
             (
                 name_of(node.task_id),
                 name_of(node.action),
-                node.status or "-",
+                signed(node.status, style) if node.status else "-",
                 "-" if node.autostart == "false" else node.autostart,
                 _dependencies(graph, edges),
             )

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from overseer.client import Client
 from overseer.ctl.columns import cut_middle, fit, table
 from overseer.ctl.finding import task_like
 from overseer.ctl.listing import ago, name_of, params_of
+from overseer.ctl.naming import shortened
 from overseer.ctl.status import rounded
+from overseer.ctl.statuses import coloured, signed
 from overseer.ctl.terminal import Style, plain, room, say, show, style_of
 from overseer.protocol import RunInfo
 from overseer.util.timestamps import now
 
-_RUNS = ("TASK ID", "RUN", "ACTION", "STATUS", "EXIT", "RAN", "STARTED", "BY", "PARAMETERS")
+_RUNS = ("ID", "RUN", "ACTION", "STATUS", "EXIT", "RAN", "STARTED", "BY", "PARAMETERS")
 _STATUS, _BY, _MORE = map(_RUNS.index, ("STATUS", "BY", "PARAMETERS"))
 _SPARE = tuple(map(_RUNS.index, ("PARAMETERS", "BY", "RAN", "RUN", "EXIT", "STARTED")))
-_COLOURS = {"running": "32", "failed": "31", "lost": "31", "stopped": "33"}
 
 
 def history(client: Client, options: Namespace) -> int:
@@ -54,19 +55,27 @@ def runs_table(
     def paint(row: int, cell: int, text: str) -> str:
         if row == 0:
             return style.paint(text, "1")
-        return style.paint(text, _COLOURS.get(runs[row - 1].status, "")) if cell == _STATUS else text
+        return coloured(text, runs[row - 1].status, style) if cell == _STATUS else text
 
-    rows = [_RUNS, *(_row(run, moment) for run in runs)]
-    return table(rows, columns, cuts={0: cut_middle, 2: fit, _BY: fit, _MORE: fit}, spare=_SPARE, paint=paint)
+    shown = shortened(run.task_id for run in runs)
+    rows = [_RUNS, *(_row(run, moment, style, shown) for run in runs)]
+    cuts = {0: cut_middle, 2: fit, _BY: fit, _MORE: fit}
+    spare = _SPARE
+    if any(run.host for run in runs):  # at the end, where it moves no other
+        hosts = ["HOST", *(plain(run.host) or "-" for run in runs)]
+        rows = [(*row, host) for row, host in zip(rows, hosts, strict=True)]
+        cuts[len(_RUNS)] = fit
+        spare = (_SPARE[0], len(_RUNS), *_SPARE[1:])
+    return table(rows, columns, cuts=cuts, spare=spare, paint=paint)
 
 
-def _row(run: RunInfo, moment: datetime) -> tuple[str, ...]:
+def _row(run: RunInfo, moment: datetime, style: Style, shown: Callable[[str], str]) -> tuple[str, ...]:
     by = run.trigger.type if run.trigger.by in ("", run.trigger.type) else run.trigger.by
     return (
-        name_of(run.task_id),
+        name_of(shown(run.task_id)),
         str(run.number),
         name_of(run.action),
-        plain(run.status),
+        signed(plain(run.status), style),
         _exit(run),
         _ran(run, moment),
         ago(run.started, moment),
@@ -89,4 +98,4 @@ def _exit(run: RunInfo) -> str:
         return plain(run.reason)
     if run.exit_code is None:
         return "-"
-    return f"signal {plain(run.signal)}".rstrip() if run.exit_code == -1 else str(run.exit_code)
+    return plain(run.signal) or "signal" if run.exit_code == -1 else str(run.exit_code)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from overseer.ctl.columns import cut_middle, fit, table
+from overseer.ctl.naming import shortened
 from overseer.ctl.status import rounded
+from overseer.ctl.statuses import coloured, signed, status_of
 from overseer.ctl.terminal import Style, plain
 from overseer.protocol import ActionInfo, ParamSpec, PoolInfo, TaskInfo, TaskUsage, Then
 from overseer.util.durations import format_duration
 
-_TASKS = ("TASK ID", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "RAN", "SINCE", "PARAMETERS")
+_TASKS = ("ID", "ACTION", "STATUS", "EXIT", "RAN", "SINCE", "PID", "RESTARTS", "PARAMETERS")
 _USED = ("CPU", "MEMORY")
-_SPARE = ("PARAMETERS", "RAN", "RESTARTS", "PID", "EXIT", "SINCE", "MEMORY", "CPU")  # least needed first
+# Least needed first.
+_SPARE = ("RESTARTS", "PID", "PARAMETERS", "HOST", "RAN", "EXIT", "SINCE", "MEMORY", "CPU")
 _VALUE, _VALUES = 30, 80  # columns for one value, and for all of a task's
 
 
@@ -23,22 +26,36 @@ def tasks_table(
     style: Style,
     columns: int | None = None,
     usage: Mapping[str, TaskUsage] | None = None,
+    *,
+    whole: bool = False,
 ) -> list[str]:
-    """A heading and a line for each task; ``moment`` is now. With ``usage``, what each uses is shown too."""
+    """A heading and a line for each task; ``moment`` is now.
+
+    With ``usage``, what each uses is shown too. ``whole``: ids and parameters are not shortened.
+    """
     at = _TASKS.index("PID")
     heading = _TASKS if usage is None else (*_TASKS[:at], *_USED, *_TASKS[at:])
-    state, exit_code = heading.index("STATE"), heading.index("EXIT")
+    somewhere = any(task.host for task in tasks)
+    if somewhere:
+        heading = (*heading[:-1], "HOST", heading[-1])
+    status, exit_code = heading.index("STATUS"), heading.index("EXIT")
 
     def paint(row: int, cell: int, text: str) -> str:
         if row == 0:
             return style.paint(text, "1")
-        if cell == state:
-            return style.state(text, failed=_failed(tasks[row - 1]))
-        return style.failure(text) if cell == exit_code and _failed(tasks[row - 1]) else text
+        task = tasks[row - 1]
+        if cell == status:
+            if task.health == "unhealthy":
+                return style.failure(text)
+            return coloured(text, status_of(task), style)
+        return style.failure(text) if cell == exit_code and _failed(task) else text
 
     rows = [heading]
+    shown = str if whole else shortened(task.task_id for task in tasks)
     for task in tasks:
-        row = _row(task, moment)
+        row = _row(task, moment, style, shown, whole)
+        if somewhere:
+            row = (*row[:-1], plain(task.host) or "-", row[-1])
         rows.append(row if usage is None else (*row[:at], *_used(usage.get(task.task_id)), *row[at:]))
     cuts = {0: cut_middle, 1: fit, heading.index("PARAMETERS"): fit}
     spare = [heading.index(name) for name in _SPARE if name in heading]
@@ -60,35 +77,30 @@ def memory(size: float) -> str:
     return f"{size:.0f} {units[0]}" if units[0] == "B" or size >= 100 else f"{size:.1f} {units[0]}"
 
 
-def shown_state(task: TaskInfo) -> str:
-    """A task's state, with ``active`` replaced by what its worker does."""
-    if task.waiting_on:
-        return "waiting"
-    if task.state != "active":
-        return task.state
-    if task.worker_state != "exited":
-        word = "ready" if task.ready else task.worker_state or "starting"
-        return f"{word}, unhealthy" if task.health == "unhealthy" else word
-    policy = task.retry_policy
-    if policy is not None and (policy.restart_on != "failure" or task.failed):
-        return "restarting"
-    return "exited"
-
-
-def _row(task: TaskInfo, moment: datetime) -> tuple[str, ...]:
+def _row(
+    task: TaskInfo, moment: datetime, style: Style, shown: Callable[[str], str], whole: bool
+) -> tuple[str, ...]:
     running = task.worker_state == "running"
+    status = signed(status_of(task), style)
     since = task.last_started_at if running else task.last_exited_at
     return (
-        name_of(task.task_id),
+        name_of(shown(task.task_id)),
         name_of(task.action),
-        shown_state(task),
+        f"{status}, unhealthy" if task.health == "unhealthy" else status,
+        _exit(task),
+        _ran(task, moment),
+        ago(since or task.queued_at or task.created_at, moment),
         str(task.current_pid) if running and task.current_pid else "-",
         str(task.restart_count),
-        _exit(task),
-        "-" if task.duration_ms is None else rounded(task.duration_ms * 1_000_000),
-        ago(since or task.queued_at or task.created_at, moment),
-        params_of(task.params),
+        params_of(task.params, whole=whole),
     )
+
+
+def _ran(task: TaskInfo, moment: datetime) -> str:
+    """How long its run goes on, or how long the latest one took."""
+    if task.worker_state == "running" and task.last_started_at is not None:
+        return rounded(max(0, int((moment - task.last_started_at).total_seconds())) * 1_000_000_000)
+    return "-" if task.duration_ms is None else rounded(task.duration_ms * 1_000_000)
 
 
 def _exit(task: TaskInfo) -> str:
@@ -97,7 +109,7 @@ def _exit(task: TaskInfo) -> str:
     if task.reason not in ("", "exited", "signal", "stopped"):
         return plain(task.reason)
     if code == -1:
-        return f"signal {plain(task.last_signal)}".rstrip()
+        return plain(task.last_signal) or "signal"
     return "-" if code is None else str(code)
 
 
@@ -106,13 +118,14 @@ def _failed(task: TaskInfo) -> bool:
     return task.state == "errored" or (task.state != "stopped" and task.failed)
 
 
-def params_of(params: Mapping[str, str]) -> str:
-    """Parameters, shortened: a value may be a whole script."""
-    shown = (
-        f"{name_of(name)}={fit(name_of(value[:_VALUES]), _VALUE) if value else ''}"
-        for name, value in params.items()
-    )
-    return fit(" ".join(shown), _VALUES) or "-"
+def params_of(params: Mapping[str, str], *, whole: bool = False) -> str:
+    """Parameters, shortened unless ``whole``: a value may be a whole script."""
+    shown = []
+    for name, value in params.items():
+        text = name_of(value if whole else value[:_VALUES]) if value else ""
+        shown.append(f"{name_of(name)}={text if whole else fit(text, _VALUE)}")
+    text = " ".join(shown)
+    return (text if whole else fit(text, _VALUES)) or "-"
 
 
 def name_of(text: str) -> str:
@@ -152,11 +165,17 @@ def _then_lines(then: Then) -> list[str]:
     ]
 
 
+_SHOWN = ("title", "icon", "group", "confirm")
+
+
 def action_lines(action: ActionInfo) -> list[str]:
     """One action in full."""
     lines = [f"{name_of(action.name)} ({plain(action.type)})"]
     if action.description:
         lines.append(f"  {plain(action.description)}")
+    lines += [f"  {key}: {plain(text)}" for key in _SHOWN if (text := getattr(action, key))]
+    if action.hidden:
+        lines.append("  the page does not offer it")
     for name, spec in action.params.items():
         lines += _param_lines(name, spec or ParamSpec())
     if action.dedupe_key:
@@ -202,9 +221,15 @@ def pool_lines(name: str, pool: PoolInfo, moment: datetime, columns: int | None 
     limit = str(pool.limit) if pool.limit else "no limit"
     lines = [f"{plain(name) or 'server'}: {pool.running} running of {limit}, {pool.queue_depth} waiting"]
     if pool.queue_items:
-        rows = [("", "TASK ID", "ACTION", "WAITS SINCE")]
+        rows = [("", "ID", "ACTION", "WAITS SINCE")]
+        shown = shortened(item.task_id for item in pool.queue_items)
         rows += [
-            (str(item.position + 1), name_of(item.task_id), name_of(item.action), ago(item.queued_at, moment))
+            (
+                str(item.position + 1),
+                name_of(shown(item.task_id)),
+                name_of(item.action),
+                ago(item.queued_at, moment),
+            )
             for item in pool.queue_items
         ]
         lines += table(rows, columns, cuts={1: cut_middle, 2: fit}, spare=(3,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import uuid
+from argparse import Namespace
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -42,15 +43,7 @@ from overseer.protocol import (
 )
 
 
-def run(
-    settings: Settings,
-    action: str,
-    params: Mapping[str, str],
-    task_id: str | None,
-    force: bool,
-    as_json: bool,
-    interactive: bool = False,
-) -> int:
+def run(settings: Settings, options: Namespace, *, interactive: bool = False) -> int:
     """Run a task in the foreground; returns the exit status for the shell. ``interactive``: stdin is
     passed on to the task.
 
@@ -58,41 +51,43 @@ def run(
     leaves at once.
     """
     # Our own id, so that a stop can be sent before the server has answered.
-    task_id = task_id or str(uuid.uuid4())
+    task_id = options.id or str(uuid.uuid4())
     with Interrupts() as interrupts:
         try:
             with settings.connect() as client:
-                params = look_at_action(client, action, params)  # meanwhile a signal just ends overseerctl
-                runner = _Runner(client, task_id, as_json, interactive)
-                return runner.run(interrupts, action, params, force)
+                # Meanwhile a signal just ends overseerctl.
+                params = look_at_action(client, options.action, options.params)
+                runner = _Runner(client, task_id, options.json, interactive)
+                return runner.run(interrupts, options, params)
         except ConnectFailedError as error:
             say(str(error))
             return EXIT_LOST
 
 
-def run_interactive(
-    settings: Settings,
-    action: str,
-    params: Mapping[str, str],
-    task_id: str | None,
-    force: bool,
-    as_json: bool,
-    tty: bool,
-) -> int:
+def run_interactive(settings: Settings, options: Namespace) -> int:
     """Run a task with the terminal's or stdin's input."""
+    action, tty = options.action, options.tty
     with settings.connect() as client:
         (info,) = client.actions(action)
         stdin = info.settings.get("stdin", "none")
-        if stdin == "pty" and not as_json:
+        if stdin == "pty" and not options.json:
             from overseer.ctl.attach import Session
 
-            params = look_at_action(client, action, params)
-            task = client.start(action, params, task_id=task_id, force=force, on_lag="drop", raw=True)
+            params = look_at_action(client, action, options.params)
+            task = client.start(
+                action,
+                params,
+                task_id=options.id,
+                force=options.force,
+                wait_for_room=options.wait_for_room or 0,
+                on_lag="drop",
+                raw=True,
+            )
             return Session(client, task, stops=True).run()
     if stdin == "none" or (tty and stdin != "pty"):
         what = "have no terminal" if tty else "take no input"
         raise RefusedError(f"tasks of {action} {what} (stdin: {stdin})")
-    return run(settings, action, params, task_id, force, as_json, interactive=True)
+    return run(settings, options, interactive=True)
 
 
 def refusal(error: RefusedError, task_id: str = "") -> str:
@@ -126,12 +121,17 @@ class _Runner:
         self._outs = {name: stream.buffer for name, stream in streams.items() if stream is not None}
         self._written = ""  # the stream written last, whose buffer goes out before the other one is written
 
-    def run(self, interrupts: Interrupts, action: str, params: Mapping[str, str], force: bool) -> int:
+    def run(self, interrupts: Interrupts, options: Namespace, params: Mapping[str, str]) -> int:
         self._interrupts = interrupts
         interrupts.first, interrupts.again = self._stop, self._leave
         try:
             task = self._client.start(
-                action, params, task_id=self._task_id, force=force, partial=self._live.on
+                options.action,
+                params,
+                task_id=self._task_id,
+                force=options.force,
+                wait_for_room=options.wait_for_room or 0,
+                partial=self._live.on,
             )
             if self._stopping:  # the stop came before the start
                 task.stop()

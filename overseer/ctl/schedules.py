@@ -8,6 +8,7 @@ from datetime import datetime
 
 from overseer.client import Client
 from overseer.ctl.columns import cut_middle, fit, table
+from overseer.ctl.finding import pick
 from overseer.ctl.listing import ago, name_of
 from overseer.ctl.tasks import each
 from overseer.ctl.terminal import Style, plain, room, say, show, style_of
@@ -27,6 +28,8 @@ _COUNTED = 1000  # where a server stops counting
 
 
 def schedules(client: Client, options: Namespace) -> int:
+    if options.task:
+        options.task = _find(client, options.task)
     upcoming = 5 if options.next is None and options.task else options.next or 0
     found = client.schedules(options.task, upcoming=upcoming)
     moment, style = now(), style_of(options)
@@ -53,14 +56,20 @@ def scheduled_tasks(client: Client, command: str, given: Sequence[str]) -> list[
     ]
 
 
+def _find(client: Client, text: str) -> str:
+    """The task with a schedule that is meant; what is none, the server refuses in its own words."""
+    names = [info.task_id for info in client.schedules()]
+    return pick(text, names) if any(name.startswith(text) for name in names) else text
+
+
 def pause(client: Client, options: Namespace) -> int:
-    paused, status = each(options.tasks, client.pause)
+    paused, status = each(client, options.tasks, client.pause, _find)
     show(options, {"paused": list(paused)}, lambda: [])
     return status
 
 
 def resume(client: Client, options: Namespace) -> int:
-    resumed, status = each(options.tasks, client.resume)
+    resumed, status = each(client, options.tasks, client.resume, _find)
     show(options, {"resumed": list(resumed)}, lambda: [])
     return status
 

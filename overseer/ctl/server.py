@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from argparse import Namespace
+from contextlib import suppress
 
-from overseer.client import Client
+from overseer.client import Client, RefusedError
+from overseer.ctl.asking import unconfirmed
+from overseer.ctl.finding import find_task
 from overseer.ctl.listing import action_lines, actions_table, pool_lines
 from overseer.ctl.status import EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.terminal import plain, room, say, show
@@ -50,12 +53,18 @@ def _show_pool(options: Namespace, info: PoolInfo) -> int:
 
 
 def purge(client: Client, options: Namespace) -> int:
+    queues = "all queues" if options.action is None else f"the queue of {options.action}"
+    if status := unconfirmed(options, f"empty {queues}"):
+        return status
     count = client.purge(options.action)
     show(options, {"count": count}, lambda: [f"{count} removed from the queue"])
     return 0
 
 
 def metrics(client: Client, options: Namespace) -> int:
+    if options.task is not None:
+        with suppress(RefusedError):
+            options.task = find_task(client, options.task)
     counted = client.metrics(options.action, task_id=options.task)
     if counted is None:
         what = f"action {options.action}" if options.task is None else f"task {options.task}"

@@ -10,7 +10,7 @@ from overseer.util.durations import format_duration
 EXIT_REFUSED = 1  # the server refused, or removed the task from its queue; or stdout cannot be written
 EXIT_USAGE = 2
 EXIT_TIMEOUT = 124  # as with timeout(1)
-EXIT_LOST = 125  # how it ends is unknown: no connection, or it was lost
+EXIT_LOST = 125  # how it ends is unknown: no connection, or it was lost; or its host was
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 
 EXITS = """\
@@ -21,7 +21,8 @@ exit status:
        be written; or the task was unhealthy, though it exited with 0
   2    wrong usage
   124  --timeout expired, or the task lasted longer than its action allows
-  125  no connection, or it was lost: how the task ended is unknown
+  125  no connection, or it was lost, or the task's host was: how the task ended
+       is unknown
   130  interrupted by Ctrl-C (run: by the second one), or stopped before it ran
 """
 
@@ -32,6 +33,8 @@ def of_exit(event: Exited | None) -> int:
         return EXIT_REFUSED
     if event.reason == "timeout":
         return EXIT_TIMEOUT
+    if event.reason == "lost":
+        return EXIT_LOST
     if event.reason == "unhealthy" and not event.exit_code:
         return 1
     if event.signal in signal.Signals.__members__:
@@ -43,6 +46,8 @@ def words_of(event: Exited | None) -> str:
     """How a run ended, for people."""
     if event is None:
         return "it could not be started"
+    if event.reason == "lost":
+        return f"how it ended is unknown: {event.host or 'its host'} was lost"
     how = f"ended by {event.signal}" if event.signal else f"exited with {event.exit_code}"
     if not event.reason:  # an older server
         return how

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
@@ -12,6 +13,7 @@ from overseer.client import Client, ClientError, ConnectionLostError, RefusedErr
 from overseer.ctl.columns import columns_of, pad
 from overseer.ctl.live import LiveLine
 from overseer.ctl.moments import local
+from overseer.ctl.naming import shortened
 from overseer.ctl.status import EXIT_LOST, EXIT_REFUSED, words_of
 from overseer.ctl.terminal import PALETTE, OutputError, Style, json_line, on_terminal, plain, say, write_out
 from overseer.protocol import Event, Exited, Gap, Output, Partial, utf8
@@ -39,9 +41,10 @@ class Printer:
         self.live = LiveLine(wanted=not as_json)
         self._prefixes: dict[str, bytes] = {}
         if len(task_ids) > 1:
-            size = max(columns_of(plain(task_id)) for task_id in task_ids)
+            shown = shortened(task_ids)
+            size = max(columns_of(plain(shown(task_id))) for task_id in task_ids)
             for index, task_id in enumerate(task_ids):
-                text = style.paint(f"{pad(plain(task_id), size)} |", PALETTE[index % len(PALETTE)])
+                text = style.paint(f"{pad(plain(shown(task_id)), size)} |", PALETTE[index % len(PALETTE)])
                 self._prefixes[task_id] = f"{text} ".encode()
         self.failure: OutputError | None = None  # the first one
 
@@ -91,8 +94,8 @@ class Printer:
 
 def tail(client: Client, task_ids: Sequence[str], printer: Printer, *, lines: int, follow: bool) -> int:
     """Show the last lines of tasks, then what follows."""
-    statuses: dict[str, int] = {}
     if not follow:
+        status = 0
         for task_id in task_ids:
             try:
                 events = client.replay(task_id)
@@ -100,18 +103,33 @@ def tail(client: Client, task_ids: Sequence[str], printer: Printer, *, lines: in
                 printer.write(_last(events, lines))
             except RefusedError as error:
                 say(f"{plain(task_id)}: {error}")
-                statuses[task_id] = EXIT_REFUSED
-        return max(statuses.values(), default=0)
+                status = EXIT_REFUSED
+        return status
 
     def one(task_id: str) -> None:
+        events = client.replay(task_id)
+        _say_what_is_gone(task_id, events, lines)
+        stored = [event.seq for event in events if isinstance(event, Output)]
+        shown = stored[-lines:] if lines else []
+        since = shown[0] - 1 if shown else stored[-1] if stored else 0
+        for batch in client.subscribe(task_id, since, partial=printer.live.on).batches():
+            printer.write(batch)
+
+    with printer.live:
+        return at_once(client, {task_id: partial(one, task_id) for task_id in task_ids}, printer)
+
+
+def at_once(client: Client, calls: Mapping[str, Callable[[], None]], printer: Printer) -> int:
+    """Follow several tasks, each on a thread of its own; returns the exit status.
+
+    Raises:
+        OutputError: nothing more can be written.
+    """
+    statuses: dict[str, int] = {}
+
+    def guarded(task_id: str, follow: Callable[[], None]) -> None:
         try:
-            events = client.replay(task_id)
-            _say_what_is_gone(task_id, events, lines)
-            stored = [event.seq for event in events if isinstance(event, Output)]
-            shown = stored[-lines:] if lines else []
-            since = shown[0] - 1 if shown else stored[-1] if stored else 0
-            for batch in client.subscribe(task_id, since, partial=printer.live.on).batches():
-                printer.write(batch)
+            follow()
         except OutputError:
             client.close()  # which ends the others
         except RefusedError as error:
@@ -121,23 +139,18 @@ def tail(client: Client, task_ids: Sequence[str], printer: Printer, *, lines: in
             if not (isinstance(error, ConnectionLostError) and error.code == 1000):  # closed by ourselves
                 say(str(error))
             statuses[task_id] = EXIT_LOST
-
-    def guarded(task_id: str) -> None:
-        try:
-            one(task_id)
         except BaseException:
             statuses[task_id] = EXIT_LOST
             raise
 
     threads = [
-        threading.Thread(target=guarded, args=(task_id,), name=f"tail-{task_id}", daemon=True)
-        for task_id in task_ids
+        threading.Thread(target=guarded, args=each, name=f"follow-{each[0]}", daemon=True)
+        for each in calls.items()
     ]
-    with printer.live:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     if printer.failure is not None:
         raise printer.failure
     return max(statuses.values(), default=0)

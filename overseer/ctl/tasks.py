@@ -9,11 +9,24 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from overseer.client import Client, RefusedError, ReplyTimeoutError, Task, TaskNotRunError
+from overseer.ctl.choosing import chosen, matching
+from overseer.ctl.finding import find_task
 from overseer.ctl.graph import is_standing, missing_of
 from overseer.ctl.hints import look_at_action
 from overseer.ctl.listing import tasks_table
 from overseer.ctl.status import EXIT_REFUSED, EXIT_TIMEOUT, of_exit
-from overseer.ctl.terminal import OutputError, Progress, plain, print_json, room, say, show, style_of
+from overseer.ctl.statuses import GOING_ON, OVER
+from overseer.ctl.terminal import (
+    OutputError,
+    Progress,
+    plain,
+    print_json,
+    print_lines,
+    room,
+    say,
+    show,
+    style_of,
+)
 from overseer.protocol import Queued, Started
 from overseer.util.timestamps import now
 
@@ -25,13 +38,15 @@ _RESTART_S = 86400.0  # for a restart, whose stop takes what the server's config
 
 
 def start(client: Client, options: Namespace) -> int:
+    more: dict[str, Any] = {"force": options.force, "wait_for_room": options.wait_for_room or 0}
     if standing := is_standing(client, options):
-        task = client.start(task_id=options.action, force=options.force)
+        task = client.start(task_id=options.action, **more)
     else:
         params = look_at_action(client, options.action, options.params)
-        task = client.start(options.action, params, task_id=options.id, force=options.force)
+        task = client.start(options.action, params, task_id=options.id, **more)
+    answer = {"task_id": task.id, "state": task.state, "status": task.status}
     try:
-        show(options, {"task_id": task.id, "state": task.state}, lambda: [plain(task.id)])
+        show(options, answer, lambda: [plain(task.id)])
     except OutputError as error:
         if not error.gone:
             say(f"the task is started all the same: {plain(task.id)}")
@@ -53,7 +68,7 @@ def stop(client: Client, options: Namespace) -> int:
                 joined[task_id] = client.subscribe(task_id)
         client.stop(task_id)
 
-    stopped, status = each(options.tasks, stop_one)
+    stopped, status = each(client, chosen(client, options, "stop", GOING_ON), stop_one)
     for task_id in stopped:
         if task_id in joined:
             _await(joined[task_id], None)
@@ -70,8 +85,9 @@ def restart(client: Client, options: Namespace) -> int:
         waiting_for = task_id
         return client.restart(task_id, timeout=_RESTART_S)
 
+    wanted = chosen(client, options, "restart", ("running", "ready", "restarting"))
     with Progress(lambda: f"waiting for task {plain(waiting_for)} to end and start again"):
-        answers, status = each(options.tasks, restart_one)
+        answers, status = each(client, wanted, restart_one)
     if options.json:
         print_json(list(answers.values()))
         return status
@@ -83,8 +99,28 @@ def restart(client: Client, options: Namespace) -> int:
     return status
 
 
+def forget(client: Client, options: Namespace) -> int:
+    def forget_one(task_id: str) -> None:
+        try:
+            client.forget(task_id)
+        except RefusedError as error:
+            if not options.force or error.code != "conflict":
+                raise
+            task = client.subscribe(task_id)
+            client.stop(task_id)
+            _await(task, None)
+            with suppress(RefusedError):  # one that was queued is gone by now
+                client.forget(task_id)
+
+    wanted = chosen(client, options, "forget", (*OVER, *(GOING_ON if options.force else ())))
+    forgotten, status = each(client, wanted, forget_one)
+    if options.json:
+        print_json({"forgotten": list(forgotten)})
+    return status
+
+
 def signal(client: Client, options: Namespace) -> int:
-    signaled, status = each(options.tasks, lambda task_id: client.signal(task_id, options.signal))
+    signaled, status = each(client, options.tasks, lambda task_id: client.signal(task_id, options.signal))
     if options.json:
         print_json({"signaled": list(signaled)})
     return status
@@ -103,41 +139,58 @@ def attach(client: Client, options: Namespace) -> int:
 
 
 def reset(client: Client, options: Namespace) -> int:
-    started, status = each(options.tasks, client.reset)
+    started, status = each(client, options.tasks, client.reset)
     if options.json:
         print_json(list(started.values()))
     return status
 
 
-def each(task_ids: Iterable[str], ask: Callable[[str], _T]) -> tuple[dict[str, _T], int]:
-    """Ask once for each task, reporting refusals; the other tasks' answers, and the exit status."""
-    answers = {}
+def each(
+    client: Client,
+    texts: Iterable[str],
+    ask: Callable[[str], _T],
+    find: Callable[[Client, str], str] = find_task,
+) -> tuple[dict[str, _T], int]:
+    """Ask once for each task that is meant, reporting refusals; the other tasks' answers, and the exit
+    status."""
+    answers: dict[str, _T] = {}
     status = 0
-    for task_id in dict.fromkeys(task_ids):
+    for text in dict.fromkeys(texts):
         try:
-            answers[task_id] = ask(task_id)
+            task_id = find(client, text)
+            if task_id not in answers:
+                answers[task_id] = ask(task_id)
         except RefusedError as error:
-            said = str(error).removesuffix(f": {task_id}").removeprefix(f"{task_id} ")
-            say(f"{plain(task_id)}: {said}")
+            said = str(error).removesuffix(f": {text}").removeprefix(f"{text} ")
+            say(f"{plain(text)}: {said}")
             status = EXIT_REFUSED
     return answers, status
 
 
 def list_tasks(client: Client, options: Namespace) -> int:
-    tasks = client.tasks(options.since, limit=options.limit, after=options.after)
-    show(
-        options,
-        tasks,
-        lambda: tasks_table(tasks, now(), style_of(options), room()) if tasks else [],
-    )
+    filtered = bool(options.action or options.status)
+    limit = 0 if filtered else options.limit
+    tasks = [*matching(client.tasks(options.since, limit=limit, after=options.after), options)]
+    if filtered and options.limit:
+        tasks = sorted(tasks, key=lambda task: task.task_id)[: options.limit]
+    if options.quiet and not options.json:
+        print_lines(plain(task.task_id) for task in tasks)
+        return 0
+
+    def lines() -> list[str]:
+        columns = None if options.no_trunc else room()
+        return tasks_table(tasks, now(), style_of(options), columns, whole=options.no_trunc)
+
+    value = [task.task_id for task in tasks] if options.quiet else tasks
+    show(options, value, lambda: lines() if tasks else [])
     if not tasks and not options.json:
-        say("no tasks")
+        say("no such tasks" if filtered or options.since else "no tasks")
     return 0
 
 
 def wait(client: Client, options: Namespace) -> int:
     deadline = None if options.timeout is None else time.monotonic() + options.timeout
-    tasks, refused = each(options.tasks, client.subscribe)
+    tasks, refused = each(client, options.tasks, client.subscribe)
     if refused:
         return refused
     status = 0
@@ -150,7 +203,7 @@ def wait(client: Client, options: Namespace) -> int:
             return EXIT_TIMEOUT
         succeeded = task.exit is not None and not task.failed
         status = status or (0 if succeeded else of_exit(task.exit)) or (1 if task.state == "errored" else 0)
-        ended.append({"task_id": task.id, "state": task.state, "exited": task.exit})
+        ended.append({"task_id": task.id, "state": task.state, "status": task.status, "exited": task.exit})
     if options.json:
         print_json(ended)
     return status
@@ -158,7 +211,7 @@ def wait(client: Client, options: Namespace) -> int:
 
 def _await(task: Task, deadline: float | None) -> None:
     """Wait for its end, with progress on a terminal."""
-    shown = Progress(lambda: f"waiting for task {plain(task.id)}, which is {task.state}")
+    shown = Progress(lambda: f"waiting for task {plain(task.id)}, which is {task.status}")
     with shown, suppress(TaskNotRunError):
         task.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
 
@@ -166,23 +219,25 @@ def _await(task: Task, deadline: float | None) -> None:
 def tail(client: Client, options: Namespace) -> int:
     from overseer.ctl.tail import tail
 
-    task_ids = list(dict.fromkeys(options.tasks))
-    if not task_ids:
+    if options.tasks:
+        found, status = each(client, options.tasks, lambda task_id: None)
+        task_ids = list(found)
+    else:
         task_ids = [task.task_id for task in client.tasks() if task.worker_state == "running"]
+        status = 0
         if not task_ids:
             say("no task is running; overseerctl list shows those that were")
-            return 0
-    printer = _printer(task_ids, options)
-    return tail(client, task_ids, printer, lines=options.lines, follow=options.follow)
+    if not task_ids:
+        return status
+    shown = tail(client, task_ids, _printer(task_ids, options), lines=options.lines, follow=options.follow)
+    return status or shown
 
 
 def replay(client: Client, options: Namespace) -> int:
     from overseer.ctl.tail import replay
 
-    printer = _printer([options.task], options)
-    return each(
-        [options.task], lambda task_id: replay(client, task_id, printer, options.since_seq, options.since)
-    )[1]
+    replay(client, options.task, _printer([options.task], options), options.since_seq, options.since)
+    return 0
 
 
 def _printer(task_ids: Sequence[str], options: Namespace) -> Printer:
@@ -194,7 +249,8 @@ def _printer(task_ids: Sequence[str], options: Namespace) -> Printer:
 def events(client: Client, options: Namespace) -> int:
     from overseer.ctl.events import events
 
-    return events(client, options.tasks)
+    found, status = each(client, options.tasks, lambda task_id: None)
+    return status or events(client, list(found))
 
 
 def top(client: Client, options: Namespace) -> int:
@@ -202,6 +258,6 @@ def top(client: Client, options: Namespace) -> int:
 
     if options.json:
         figures = {"pool": client.pool(), "metrics": client.metrics(), "usage": client.usage()}
-        print_json({"tasks": client.tasks(), **figures})
+        print_json({"tasks": [*matching(client.tasks(), options)], **figures})
         return 0
-    return top(client, style_of(options), options.interval, options.sort)
+    return top(client, options, style_of(options))

@@ -153,31 +153,20 @@ def room() -> int | None:
 
 
 class Style:
-    """Colours, if wanted.
+    """Colours and signs, if wanted.
 
     ``when``: ``always``, ``never``, or ``auto``: on a terminal, unless NO_COLOR or TERM=dumb say otherwise.
+    Signs, such as a tick before ``succeeded``, are for terminals, coloured or not.
     """
 
     def __init__(self, when: str, stream: IO[Any] | None) -> None:
-        quiet = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-        self.on = when == "always" or (
-            when == "auto" and not quiet and stream is not None and stream.isatty()
-        )
+        dumb = os.environ.get("TERM") == "dumb"
+        terminal = stream is not None and stream.isatty() and not dumb
+        self.on = when == "always" or (when == "auto" and terminal and not os.environ.get("NO_COLOR"))
+        self.signs = terminal
 
     def paint(self, text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.on and code else text
-
-    def state(self, text: str, *, failed: bool) -> str:
-        """A task's state in its colour; a failed exit is red."""
-        codes = {
-            **{"running": "32", "ready": "32", "queued": "33", "waiting": "33", "restarting": "33"},
-            **{"errored": "31", "failed": "31"},
-        }
-        if failed:
-            codes["exited"] = "31"
-        if text.strip().endswith("unhealthy"):
-            return self.failure(text)
-        return self.paint(text, codes.get(text.strip(), ""))
 
     def failure(self, text: str) -> str:
         return self.paint(text, "31")

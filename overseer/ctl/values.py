@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 
 from overseer.client.arguments import signal_of
+from overseer.protocol import STATUS
 from overseer.util.durations import parse_duration
+from overseer.util.suggest import did_you_mean
 
 
 def nonempty(text: str) -> str:
@@ -61,6 +63,16 @@ def last(text: str) -> int | None:
 def most(text: str) -> int:
     """How many at most; 0: all."""
     return 0 if text == "all" else count(text)
+
+
+def statuses(text: str) -> tuple[str, ...]:
+    """Words for what tasks are, with commas between them."""
+    found = tuple(word.strip() for word in text.split(","))
+    for word in found:
+        if word not in STATUS.words:
+            near = did_you_mean(word, STATUS.words) or f"; known are {', '.join(STATUS.words)}"
+            raise argparse.ArgumentTypeError(f"unknown status {word or text!r}{near}")
+    return found
 
 
 last.__name__ = most.__name__ = count.__name__

@@ -18,6 +18,7 @@ _RECORDED = (
     protocol.Stop,
     protocol.Reset,
     protocol.Restart,
+    protocol.Forget,
     protocol.Signal,
     protocol.Input,
     protocol.Resize,

@@ -46,6 +46,7 @@ from overseer.net.endpoint import Endpoint
 from overseer.net.http import Response, Route
 from overseer.net.listeners import written
 from overseer.net.outbox import Outbox
+from overseer.net.readable import ReadableOutbox
 from overseer.net.server import Server
 from overseer.net.static import static_routes
 from overseer.net.stdio import StdioServer, take_over_stdio
@@ -363,12 +364,13 @@ class Daemon:
         return Server(listen, endpoint, passed, listener)
 
     def _open_handler(self, outbox: Outbox, peer: Peer) -> Dispatcher:
+        by_http = isinstance(outbox, ReadableOutbox)  # where a request is several messages, and counted there
         return Dispatcher(
             self._hub,
             outbox,
             peer,
             limits=self._config.limits.message_limits(),
-            requests_per_second=self._config.limits.requests_per_second,
+            requests_per_second=0 if by_http else self._config.limits.requests_per_second,
             on_lag=self._config.clients.on_lag,
             manifest=self._documents.manifest,
             audit=self._audit,

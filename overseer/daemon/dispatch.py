@@ -15,6 +15,7 @@ from overseer.auth.principal import Principal
 from overseer.auth.throttle import RequestRate
 from overseer.config.parameters import without_hidden
 from overseer.daemon.audit import Audit
+from overseer.daemon.clusters import clusters_of
 from overseer.daemon.logs import TaskLogs
 from overseer.daemon.notices import TaskNotices
 from overseer.daemon.reload import Reloader
@@ -231,6 +232,8 @@ class Dispatcher:
                 hub.reset(request.task_id, requester)
             case protocol.Restart():
                 hub.restart(request.task_id, requester)
+            case protocol.Forget():
+                hub.listing.forget(request.task_id, requester)
             case protocol.Signal():
                 hub.interaction.signal(request.task_id, request.signal, requester)
             case protocol.Input():
@@ -241,6 +244,9 @@ class Dispatcher:
                 hub.listing.tell(client, request)
             case protocol.GraphRequest():
                 hub.standing.tell(requester)
+            case protocol.ClusterRequest():
+                clusters = clusters_of(hub.definitions.handlers, principal)
+                self._reply(protocol.ClusterReply(id=request.id, clusters=clusters))
             case protocol.SchedulesRequest():
                 self._schedules.tell(request, client)
             case protocol.Pause() | protocol.Resume():

@@ -13,6 +13,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from overseer.auth.principal import Principal
+from overseer.daemon.clusters import cluster_figures
 from overseer.net.http import Request, Response
 from overseer.process import guardian
 from overseer.protocol import SKIP_REASON, GlobalMetrics
@@ -84,6 +85,7 @@ class Exposition:
         figures = self._hub.metrics_view.figures()
         actions = [action for action in figures.counters if principal.sees(action)]
         yield from _by_action(figures, actions)
+        yield from _by_cluster(cluster_figures(self._hub.definitions.handlers, principal))
         if principal.scope is None:
             yield from self._of_the_server(figures)
 
@@ -185,6 +187,27 @@ def _by_action(figures: Figures, actions: Iterable[str]) -> Iterator[Metric]:
         for action, pool in pools:
             gauge.add_metric([action], getattr(pool, field))
         yield gauge
+
+
+def _by_cluster(figures: Iterable[tuple[str, bool, int, Mapping[str, int]]]) -> Iterator[Metric]:
+    from prometheus_client.metrics_core import GaugeMetricFamily
+
+    clusters = list(figures)
+    if not clusters:
+        return
+    up = GaugeMetricFamily("overseer_cluster_up", "Whether a cluster is connected", labels=["cluster"])
+    waiting = GaugeMetricFamily(
+        "overseer_cluster_waiting_tasks", "Tasks that wait for a place on a cluster", labels=["cluster"]
+    )
+    running = GaugeMetricFamily(
+        "overseer_host_tasks", "Tasks that run on a cluster's worker", labels=["cluster", "host"]
+    )
+    for address, connected, number, hosts in clusters:
+        up.add_metric([address], connected)
+        waiting.add_metric([address], number)
+        for host, tasks in hosts.items():
+            running.add_metric([address, host], tasks)
+    yield from (up, waiting, running)
 
 
 def _buckets(figures: HistogramFigures) -> list[tuple[str, float]]:

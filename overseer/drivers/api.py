@@ -19,23 +19,26 @@ import threading
 import traceback
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from overseer.config import Config, ConfigErrors
+from overseer.config.presentation import PRESENTED
 from overseer.errors import ConfigError, ConfigWarning, OverseerError, UnknownKeyWarning
-from overseer.protocol import ActionInfo, ParamChoice, ParamSpec, PoolConfig, RetryPolicy
+from overseer.protocol import ActionInfo, ClusterInfo, ParamChoice, ParamSpec, PoolConfig, RetryPolicy
 from overseer.workers.base import Worker, WorkerCallbacks
 
 __all__ = [
     "ActionHandler",
     "ActionHandlerFactory",
+    "RemoteCluster",
     "ServiceHandler",
     "TaskSubmitter",
     "build_action_handlers",
+    "create_handler",
     "describe_action",
     "driver_failure",
     "list_handlers",
@@ -47,6 +50,7 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 _ENTRY_POINTS = "overseer.drivers"
+_BUILT_IN = {"exec": "overseer.drivers.exec", "dask": "overseer.drivers.dask"}
 
 
 class ActionHandler(ABC):
@@ -78,7 +82,6 @@ class ActionHandler(ABC):
             OverseerError: it cannot be started; the text goes to the client.
         """
 
-
     def resume(self, task_id: str, callbacks: WorkerCallbacks) -> WorkerCallbacks | None:
         """Wrap the callbacks of a run that a server's earlier program has started, as ``start`` wrapped them.
 
@@ -86,6 +89,28 @@ class ActionHandler(ABC):
         again. None: a run whose callbacks ``start`` has wrapped cannot go on in another program.
         """
         return None
+
+    def remote_cluster(self) -> RemoteCluster | None:
+        """The cluster that its tasks run on; None: they run on this machine."""
+        return None
+
+
+class RemoteCluster(Protocol):
+    """Other machines that tasks run on."""
+
+    @property
+    def address(self) -> str: ...
+
+    def look(self, actions: Collection[str], whole: bool) -> ClusterInfo:
+        """What it is like now, as far as these actions go.
+
+        Args:
+            whole: whether to show as well what others do there.
+        """
+
+    def figures(self, actions: Collection[str]) -> tuple[bool, int, Mapping[str, int]]:
+        """Whether it is connected, how many tasks of these actions wait, and how many run, by host. Does not
+        block."""
 
 
 class TaskSubmitter(Protocol):
@@ -174,7 +199,8 @@ def list_handlers() -> tuple[str, ...]:
 
 
 def load_drivers(wanted: Set[str] | None = None) -> None:
-    """Import the built-in driver and every driver installed under the entry point group ``overseer.drivers``.
+    """Import the built-in drivers that are wanted, and all those of the entry point group
+    ``overseer.drivers``.
 
     An entry point names a module, which registers itself, or a factory. One that fails is skipped with a
     warning; an action that needs it is reported later.
@@ -183,7 +209,9 @@ def load_drivers(wanted: Set[str] | None = None) -> None:
         wanted: the types needed; if all are registered, installed drivers are not searched for.
     """
     global _drivers_loaded
-    importlib.import_module("overseer.drivers.exec")
+    for name, module in _BUILT_IN.items():
+        if wanted is None or name in wanted:
+            importlib.import_module(module)
     if _drivers_loaded or (wanted is not None and _registry.keys() >= wanted):
         return
     _drivers_loaded = True
@@ -222,7 +250,7 @@ def build_action_handlers(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConfigWarning)
             try:
-                handlers[name] = _create(factory, config, name)
+                handlers[name] = create_handler(factory, config, name)
             except ConfigError as error:
                 placed = config.placed(error, "actions", name, "config")
                 errors += placed.errors if isinstance(placed, ConfigErrors) else [placed]
@@ -241,8 +269,12 @@ def build_action_handlers(
     return MappingProxyType(handlers)
 
 
-def _create(factory: ActionHandlerFactory, config: Config, name: str) -> ActionHandler:
-    """Have the factory create an action's handler; whatever it raises becomes a ConfigError."""
+def create_handler(factory: ActionHandlerFactory, config: Config, name: str) -> ActionHandler:
+    """Have the factory create the handler of an action in the configuration.
+
+    Raises:
+        ConfigError: whatever the driver raises; its path is relative to the action's ``config``.
+    """
     action = config.actions[name]
     try:
         offered = {"templates": config.templates, "secrets": tuple(config.secrets)}
@@ -299,6 +331,7 @@ def describe_action(config: Config, name: str, handler: ActionHandler) -> Action
         then=None if action.then is None else action.then.described,
         ready="" if action.ready is None else action.ready.described,
         health="" if action.health is None else action.health.described,
+        **{key: getattr(action, key) for key in PRESENTED},
     )
 
 

@@ -47,6 +47,7 @@ from overseer.errors import (
 from overseer.protocol import ActionInfo, ParamSpec, PoolConfig, RetryPolicy
 from overseer.schema.location import ConfigErrors, Location, Path, Report, quoted
 from overseer.schema.nodes import to_node
+from overseer.schema.objects import Object
 from overseer.templates import Dialect, Template
 from overseer.util.suggest import did_you_mean, nearest
 from overseer.workers.base import OutputBatch, Worker, WorkerCallbacks
@@ -95,13 +96,27 @@ class ExecHandler(ActionHandler):
             raise ValidationError(f"parameter {name!r}{said}", param=name)
 
     def start(self, task_id: str, params: Mapping[str, str], callbacks: WorkerCallbacks) -> Worker:
+        config = self._process(task_id, params)
+        return self._begin(config, self.resume(task_id, callbacks))
+
+    def resume(self, task_id: str, callbacks: WorkerCallbacks) -> WorkerCallbacks:
+        if not self._conditions:
+            return callbacks
+        return replace(callbacks, on_output=_Filtered(callbacks.on_output, self._conditions))
+
+    def _begin(self, config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
+        """Run a process: for those whose processes run elsewhere."""
+        return start_worker(config, callbacks)
+
+    def _process(self, task_id: str, params: Mapping[str, str]) -> WorkerConfig:
+        """The process of a run."""
         mine, given = self._config, self._resolve(params)
         # Without secrets: no word of the command line may name one, but [[.]] would print them all.
         resolved = template_values(
             self._parameters, {name: value for name, value in given.items() if name not in self._private}
         )
         variables = template_values(self._parameters, given)
-        config = WorkerConfig(
+        return WorkerConfig(
             task_id,
             _rendered("entrypoint", mine.entrypoint, resolved),
             [_rendered(f"command.{n}", argument, resolved) for n, argument in enumerate(mine.command)],
@@ -123,12 +138,6 @@ class ExecHandler(ActionHandler):
             secret_env=self._secret_env,
             secret_files=mine.secret_files,
         )
-        return start_worker(config, self.resume(task_id, callbacks))
-
-    def resume(self, task_id: str, callbacks: WorkerCallbacks) -> WorkerCallbacks:
-        if not self._conditions:
-            return callbacks
-        return replace(callbacks, on_output=_Filtered(callbacks.on_output, self._conditions))
 
     def _resolve(self, params: Mapping[str, str]) -> dict[str, str]:
         defaults = {
@@ -190,47 +199,78 @@ class ExecFactory:
         templates: Dialect = "go",
         secrets: Collection[str] | None = None,
     ) -> ExecHandler:
-        if config.get("entrypoint") is None:
-            config = {"entrypoint": "", **config} | {"entrypoint": ""}  # first, so that the error is about it
-        report = Report(templates=templates, booleans=booleans_of(config.get("parameters")))
-        read: ExecConfig = EXEC.from_yaml(to_node(config), Location(report))
-        for warning in report.warnings:
-            category = UnknownKeyWarning if warning in report.unknown else ConfigWarning
-            warnings.warn(category(warning.message, path=warning.path), stacklevel=2)
-        report.raise_errors()
-        if secrets is not None:
-            _check_secrets(read, secrets)
-        entrypoint, arguments, parameters = read.entrypoint, read.command, read.parameters
-        warn_of_missing_program(entrypoint)
-        warn_of_open_params(entrypoint, arguments, parameters)
-        warn_of_refusals(parameters)
-        warn_of_failing_templates(entrypoint, arguments, parameters)
-        for name in dedupe_key:
-            if name in parameters and parameters[name].spec.type == "secret":
-                message = "a secret cannot be in the dedupe_key, which would confirm a guess"
-                raise ConfigError(message, path=("parameters", name))
-            if name not in parameters:
-                message = f"dedupe_key names {name!r}, which is not among the parameters"
-                warnings.warn(ConfigWarning(message, path=("parameters",)), stacklevel=2)
-        _warn_undeclared(entrypoint, parameters, ("entrypoint",))
-        for place, argument in enumerate(arguments):
-            _warn_undeclared(argument, parameters, ("command", place))
-        for name, value in read.env_templates.items():
-            _warn_undeclared(value, parameters, ("env", name))
-        if read.cwd is not None:
-            _warn_undeclared(read.cwd, parameters, ("cwd",))
+        read: ExecConfig = read_config(EXEC, config, templates)
+        check_config(read, dedupe_key, secrets)
+        warn_of_missing_program(read.entrypoint)
         warn_of_missing_files(read.cwd, read.env_file)
         warn_of_missing_rights(read)
-        info = ActionInfo(
-            action_name,
-            self.type,
-            params={name: None if spec == ParamSpec() else spec for name, (spec, _) in parameters.items()},
-            task_pool=pool,
-            retry=None if retry.empty else retry,
-            dedupe_key=dedupe_key,
-            settings=_settings(read),
-        )
-        return ExecHandler(info, read)
+        return ExecHandler(describe_config(action_name, self.type, read, retry, pool, dedupe_key), read)
+
+
+def read_config(of: Object, config: Mapping[str, Any], templates: Dialect) -> Any:
+    """What an action's ``config`` says, read as ``of``; warns of doubtful keys.
+
+    Raises:
+        ConfigErrors: it cannot be used.
+    """
+    if config.get("entrypoint") is None:
+        config = {"entrypoint": "", **config} | {"entrypoint": ""}  # first, so that the error is about it
+    report = Report(templates=templates, booleans=booleans_of(config.get("parameters")))
+    read = of.from_yaml(to_node(config), Location(report))
+    for warning in report.warnings:
+        category = UnknownKeyWarning if warning in report.unknown else ConfigWarning
+        warnings.warn(category(warning.message, path=warning.path), stacklevel=3)
+    report.raise_errors()
+    return read
+
+
+def check_config(read: ExecConfig, dedupe_key: tuple[str, ...], secrets: Collection[str] | None) -> None:
+    """Check what does not depend on the machine, and warn of what is doubtful.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    if secrets is not None:
+        _check_secrets(read, secrets)
+    entrypoint, arguments, parameters = read.entrypoint, read.command, read.parameters
+    warn_of_open_params(entrypoint, arguments, parameters)
+    warn_of_refusals(parameters)
+    warn_of_failing_templates(entrypoint, arguments, parameters)
+    for name in dedupe_key:
+        if name in parameters and parameters[name].spec.type == "secret":
+            message = "a secret cannot be in the dedupe_key, which would confirm a guess"
+            raise ConfigError(message, path=("parameters", name))
+        if name not in parameters:
+            message = f"dedupe_key names {name!r}, which is not among the parameters"
+            warnings.warn(ConfigWarning(message, path=("parameters",)), stacklevel=3)
+    _warn_undeclared(entrypoint, parameters, ("entrypoint",))
+    for place, argument in enumerate(arguments):
+        _warn_undeclared(argument, parameters, ("command", place))
+    for name, value in read.env_templates.items():
+        _warn_undeclared(value, parameters, ("env", name))
+    if read.cwd is not None:
+        _warn_undeclared(read.cwd, parameters, ("cwd",))
+
+
+def describe_config(
+    name: str,
+    type: str,
+    read: ExecConfig,
+    retry: RetryPolicy,
+    pool: PoolConfig,
+    dedupe_key: tuple[str, ...],
+) -> ActionInfo:
+    """The action as clients see it."""
+    declared = read.parameters.items()
+    return ActionInfo(
+        name,
+        type,
+        params={name: None if spec == ParamSpec() else spec for name, (spec, _) in declared},
+        task_pool=pool,
+        retry=None if retry.empty else retry,
+        dedupe_key=dedupe_key,
+        settings=_settings(read),
+    )
 
 
 def _check_secrets(read: ExecConfig, known: Collection[str]) -> None:

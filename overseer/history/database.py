@@ -111,6 +111,7 @@ MIGRATIONS = (
         intent TEXT NOT NULL
     ) WITHOUT ROWID;
     """,
+    "ALTER TABLE runs ADD COLUMN host TEXT NOT NULL DEFAULT ''",
 )
 """Each migrates a database from version N to N + 1. Append-only."""
 

@@ -61,6 +61,7 @@ class Run:
         definition: a hash of its action's definition.
         number: counts the runs of its task's id; set by the recorder.
         logged: its lines are logged, and the log knows where they end.
+        host: the machine that it runs on; "": the server's own.
     """
 
     run_id: str
@@ -76,6 +77,7 @@ class Run:
     definition: str
     number: int = 0
     logged: bool = False
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)

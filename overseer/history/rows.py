@@ -14,9 +14,9 @@ from overseer.schema.objects import from_plain
 
 _STARTED = (
     "run_id, task_id, action, number, status, reason, failed, params, complete, policy, trigger_type, "
-    "trigger_by, queued, started, first_seq, definition, server, resume"
+    "trigger_by, queued, started, first_seq, definition, server, resume, host"
 )
-_VALUES = ", ".join("?" * 18)
+_VALUES = ", ".join("?" * 19)
 _INSERT = f"INSERT INTO runs ({_STARTED}) VALUES ({_VALUES}) ON CONFLICT (run_id) DO NOTHING"
 _END = (
     "UPDATE runs SET status = ?, reason = ?, failed = ?, ended = ?, duration_ms = ?, exit_code = ?, "
@@ -36,7 +36,7 @@ _FORGET_INTENT = "DELETE FROM intents WHERE task_id = ?"
 
 SHOWN = (
     "id, run_id, task_id, action, number, status, reason, params, trigger_type, trigger_by, queued, started, "
-    "ended, duration_ms, exit_code, signal, error, cpu_ms, max_rss, first_seq, last_seq, definition"
+    "ended, duration_ms, exit_code, signal, error, cpu_ms, max_rss, first_seq, last_seq, host, definition"
 )
 """The columns that :func:`shown` takes."""
 
@@ -63,6 +63,7 @@ def insert(run: Run, server: str) -> Statement:
         run.definition,
         server,
         1,
+        _clean(run.host),
     )
     return _INSERT, values
 

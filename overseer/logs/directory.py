@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from hashlib import sha256
 from urllib.parse import quote, unquote
+
+from overseer.util.hashes import sha256
 
 _LONGEST = 200  # bytes of a name; file systems allow 255
 _HASHED = "%sha256-"  # no percent-encoded id begins with this

@@ -126,6 +126,11 @@ class SocketStream:
             self._sock.close()
 
 
+def wait_for_room(stream: ByteStream, deadline: float) -> None:
+    """Wait until more can be sent, or it is broken. Raises TimeoutError at ``deadline`` (:data:`awake`)."""
+    _wait(stream.fileno(), select.POLLOUT, deadline)
+
+
 def _wait(fd: int, event: int, deadline: float) -> None:
     """Wait for a poll event; raises TimeoutError at ``deadline`` (:data:`awake`)."""
     poll = select.poll()

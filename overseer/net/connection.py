@@ -245,7 +245,8 @@ class Connection:
             handler.closed()
 
     def _enter(self, outbox: Outbox) -> bool:
-        """From here on :meth:`close_if_revoked` finds it; False when it is to end at once."""
+        """Have the connection known by its outbox, which :meth:`close_if_revoked` finds from here on; False:
+        it is to end at once."""
         with self._state:
             self._outbox = outbox
             stopped = self._stopped
@@ -266,15 +267,10 @@ class Connection:
             timers=endpoint.timers,
         )
         self.received = Received(request.rest)
-        with self._state:
-            self._outbox = outbox
-            stopped = self._stopped
-        # Its access may have been revoked since; from here on close_if_revoked finds it.
-        if stopped is not None or not endpoint.policy.admits(self._peer):
+        if self._enter(outbox):
+            self._converse(request, outbox)
+        else:
             outbox.detach()
-            return
-        self._upgraded(self)
-        self._converse(request, outbox)
 
     def _converse(self, request: Request | None, outbox: SocketOutbox) -> None:
         """Serve a WebSocket to its end; no ``request``: it has been opened before."""

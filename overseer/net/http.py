@@ -21,7 +21,8 @@ from urllib.parse import unquote, urlsplit
 import h11
 
 from overseer.auth.peer import Peer
-from overseer.net.bytestream import ByteStream
+from overseer.net.bytestream import ByteStream, wait_for_room
+from overseer.net.chunks import Buffer
 from overseer.util.awake import awake
 
 _log = logging.getLogger(__name__)
@@ -257,6 +258,7 @@ class Reply:
         self._linger = linger
         self._head_only = head_only
         self.begun = False
+        self._unsent: Buffer = b""  # what offer has left
 
     def send(self, response: Response) -> None:
         """Send a whole response.
@@ -285,6 +287,19 @@ class Reply:
             self._send(b"0\r\n\r\n")
         self._finish()
 
+    def offer(self, data: bytes) -> None:
+        """Send some of the body without waiting, after a :meth:`wait_for_room`; what the peer does not take
+        leaves before whatever is sent next. Raises as :meth:`send`."""
+        assert not self._unsent
+        if data and not self._head_only:
+            chunk = b"%x\r\n%b\r\n" % (len(data), data)
+            self._unsent = memoryview(chunk)[self._stream.send([chunk]) :]
+
+    def wait_for_room(self) -> None:
+        """Wait until the peer can be sent more. Raises as :meth:`send`."""
+        self._send(b"")
+        wait_for_room(self._stream, awake() + self._timeout)
+
     @property
     def gone(self) -> bool:
         """Whether the peer has closed the connection; asking does not wait."""
@@ -312,6 +327,8 @@ class Reply:
 
     def _send(self, data: bytes) -> None:
         self.begun = True
+        if self._unsent:
+            data, self._unsent = b"".join([self._unsent, data]), b""
         self._stream.send_all(data, awake() + self._timeout)
 
     def _finish(self) -> None:

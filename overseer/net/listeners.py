@@ -191,7 +191,7 @@ def _open_unix(text: str, mode: int, group: str) -> Listener:
         check_socket_path(text)
         # Linux gives the file the descriptor's mode: only this user may connect until owner and mode are set.
         os.fchmod(sock.fileno(), 0o600)
-        with _directory_locked(path.parent):
+        with _only_server_in(path.parent):
             _remove_stale(path)
             sock.bind(text)
             if gid >= 0:
@@ -255,7 +255,7 @@ def _remove_stale(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _directory_locked(directory: Path) -> Iterator[None]:
+def _only_server_in(directory: Path) -> Iterator[None]:
     """Keep other servers from replacing a socket in this directory.
 
     Testing for a stale socket and replacing it are two steps: of two servers that start at once, both could

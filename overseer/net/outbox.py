@@ -28,7 +28,7 @@ from typing import Literal
 from overseer.net.chunks import Buffer, ChunkQueue, Source
 from overseer.net.frames import Message, Streamed, close_frame
 from overseer.util.awake import awake
-from overseer.util.locks import Rank, assert_none_held, lock
+from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.standstill import standstill
 from overseer.util.timers import Timers
 from overseer.util.waiters import Waiters
@@ -37,8 +37,7 @@ _log = logging.getLogger(__name__)
 
 Framing = Literal["websocket", "lines"]
 
-SERVICE_RESTART = 1012  # the close code of a client that should connect again at once
-TRY_AGAIN_LATER = 1013  # that of one that does not read
+TRY_AGAIN_LATER = 1013  # the close code of a client that does not read
 _REPLIES_FACTOR = 4
 _READ_AHEAD = 256 * 1024  # bytes that are pending for a client, at most, when more is fetched for it
 
@@ -140,8 +139,7 @@ class Outbox(ABC):
         raise NotImplementedError
 
     def append_streamed(self, message: Streamed) -> None:
-        """Queue a message that is encoded as it is sent; may be called with locks held, like
-        :meth:`append`."""
+        """Queue a message that is encoded as it is sent; may be called with locks held."""
         source = Source(self.measure(message), message.pieces(framed=self._framed))
         with self._lock:
             if not self._closing:
@@ -298,14 +296,13 @@ class Outbox(ABC):
 
     def _take_locked(self, buffers: int) -> list[Buffer]:
         """The first pending bytes, as at most so many buffers; they stay queued until :meth:`_sent_locked`.
-
-        Empty if a piece has to be made first.
-        """
+        Empty if a piece has to be made first."""
+        assert_held(self._lock)
         return self._queue.first(buffers)
 
     def _sent_locked(self, size: int) -> list[Callable[[], None]]:
-        """Note that ``size`` of the first bytes have left; returns what to pass to :meth:`_call`
-        afterwards."""
+        """Note that ``size`` of the first bytes have left; returns what to :meth:`_call` afterwards."""
+        assert_held(self._lock)
         if self._dead:  # it failed while they were leaving
             return []
         self._queue.left(size)
@@ -359,10 +356,12 @@ class Outbox(ABC):
             self._timers.schedule(0.0, partial(self.close, TRY_AGAIN_LATER, why, drop=True))
 
     def _look_at_half_locked(self) -> None:
+        assert_held(self._lock)
         if self._queue.size > self._half and self._over_since is None:
             self._over_since = awake()
 
     def _freed_locked(self) -> list[Callable[[], None]]:
+        assert_held(self._lock)
         self._full = False
         self._refused = 0
         self._over_since = None
@@ -372,6 +371,7 @@ class Outbox(ABC):
         return callbacks
 
     def _ended_locked(self) -> list[Callable[[], None]]:
+        assert_held(self._lock)
         drained, self._on_drained = self._on_drained, []
         return drained + self._freed_locked()
 

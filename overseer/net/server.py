@@ -16,7 +16,7 @@ from overseer.net.bytestream import SocketStream
 from overseer.net.connection import Connection
 from overseer.net.endpoint import Endpoint
 from overseer.net.listeners import Listener, adopt_listener, open_listener
-from overseer.net.outbox import SERVICE_RESTART, TRY_AGAIN_LATER
+from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.net.pending_connections import PendingConnections
 from overseer.net.readable import ReadableOutbox
 from overseer.net.writer import Writer
@@ -28,6 +28,7 @@ from overseer.util.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
 
+_SERVICE_RESTART = 1012  # the close code of a client that should connect again at once
 _HEADROOM = 64  # connections beyond max_connections, for plain requests and refusals
 _STRANGERS = 16  # connections from untrusted addresses: health checks
 _SLOW = 2.0  # seconds after which an incomplete request may be evicted for its descriptor or thread
@@ -134,7 +135,7 @@ class Server:
             self._changed.wait_for(lambda: all(map(stays, self._connections)), seconds)
             left = [connection for connection in self._connections if not stays(connection)]
         for connection in left:
-            connection.stop(SERVICE_RESTART, "the server is being upgraded: connect again")
+            connection.stop(_SERVICE_RESTART, "the server is being upgraded: connect again")
 
     def accept_again(self) -> None:
         """Go on accepting."""

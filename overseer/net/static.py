@@ -7,7 +7,6 @@ folder once a file has changed. Modules import each other by relative names, and
 
 from __future__ import annotations
 
-import hashlib
 import mimetypes
 import re
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from overseer.net.http import Request, Response, Route
+from overseer.util.hashes import sha256
 
 POLICY = "; ".join(
     (
@@ -109,7 +109,7 @@ def _serve(name: str, content: bytes, *headers: tuple[str, str]) -> Route:
 
 
 def _hash(*parts: bytes) -> str:
-    digest = hashlib.sha256()
+    digest = sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8) + part)
     return digest.hexdigest()[:16]

@@ -107,6 +107,7 @@ class TlsStream:
 
     def send_all(self, data: bytes, deadline: float) -> None:
         rest = memoryview(data)
+        self._send_sealed(deadline)
         while rest:
             rest = rest[self.send([rest]) :]
             self._send_sealed(deadline)

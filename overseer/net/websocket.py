@@ -13,7 +13,6 @@ The hub's messages bypass it: they are framed by :mod:`overseer.net.frames`.
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -25,6 +24,7 @@ from overseer.net.frames import FrameScanner, split_frames
 from overseer.net.http import Request
 from overseer.net.keepalive import Keepalive
 from overseer.net.outbox import Outbox
+from overseer.util.hashes import load_without_openssl
 from overseer.util.standstill import standstill
 from overseer.util.websocket import CLOSE
 
@@ -38,7 +38,7 @@ def _without_asyncio() -> Any:
     stand_in.AioServer = stand_in.AioClient = None
     half = sys.modules.setdefault(stand_in.__name__, stand_in)
     try:
-        return importlib.import_module("simple_websocket")
+        return load_without_openssl("simple_websocket")
     finally:
         if half is stand_in:
             del sys.modules[stand_in.__name__]

@@ -15,7 +15,7 @@ from overseer.net.bytestream import ByteStream
 from overseer.net.chunks import Buffer, Chunk
 from overseer.net.frames import Message
 from overseer.net.outbox import Outbox
-from overseer.util.locks import CHECKED, Rank, assert_none_held, lock
+from overseer.util.locks import CHECKED, Rank, assert_held, assert_none_held, lock
 from overseer.util.threads import start_thread
 from overseer.util.timers import Timers
 from overseer.util.waiters import Waiters
@@ -91,6 +91,7 @@ class Writer:
         self._wake.close()
 
     def _start_locked(self) -> None:
+        assert_held(self._lock)
         if self._thread is None and not self._closed:
             self._thread = start_thread(self._run, "net-writer")
 
@@ -262,6 +263,7 @@ class SocketOutbox(Outbox):
 
     def _next_locked(self, all_sent: bool) -> list[Buffer] | None:
         """What to send next; None: this is no longer the sending thread."""
+        assert_held(self._lock)
         if self._queue.chunks and all_sent:
             return self._take_locked(_BUFFERS)
         self._waiting = not self._dead and (bool(self._queue.chunks) or self._stream.unsent)

@@ -22,9 +22,9 @@ RUN_S = 30.0
 """How long a program may take."""
 
 _GONE = 410
-# About the one notice; any other means that nothing can be delivered now, whoever has to mend that.
+# These are about the one notice; any other failure means that nothing can be delivered now.
 _REFUSED = (400, 413, 422)
-_COMPLAINT = 300  # characters of what a program writes that are quoted
+_COMPLAINT = 300  # characters of a program's output that are quoted
 
 ReadSecret = Callable[[str], str]
 
@@ -70,7 +70,7 @@ def _text(value: Confidential, secret: ReadSecret) -> str:
         return value.text
     text = secret(value.secret)
     if any(character in text for character in "\r\n\0"):
-        raise SpawnError(f"the secret {value.secret!r} has several lines, which no header can have")
+        raise SpawnError(f"the secret {value.secret!r} has several lines, which a header cannot have")
     return text
 
 

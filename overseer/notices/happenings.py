@@ -1,4 +1,4 @@
-"""Finds what rules are about in the changes of tasks."""
+"""Finds in the changes of tasks what rules may report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from overseer.history.records import Trigger
 from overseer.protocol import ChainRefused, Errored, Health, NotReady, Ready, Skipped
 from overseer.supervisor.observers import Change
 
-# What clients make up where nobody names a task.
+# The ids that clients generate for tasks without a name.
 _MADE_UP = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
 FAILURE, ERRORED, UNHEALTHY, MISSED = "failure", "errored", "unhealthy", "missed"
@@ -24,8 +24,8 @@ class Happening:
 
     Attributes:
         kind: failure, errored, unhealthy, missed or success, or "well": it runs as it should.
-        task_id: "" where a task could not be started at all.
-        detail: why, for people; "": the exit tells.
+        task_id: "" if a task could not be started at all.
+        detail: why, for people; "": the exit says it.
     """
 
     kind: str
@@ -42,7 +42,7 @@ class Happening:
 
     @property
     def subject(self) -> str:
-        """What has the state that changes: the task or, where its id was made up, its action."""
+        """Whose state changes: the task's or, if its id was generated, its action's."""
         return f"task {self.name}" if self._is_named else f"action {self.action}"
 
     @property
@@ -53,7 +53,7 @@ class Happening:
 
     @property
     def title(self) -> str:
-        """What people know it by."""
+        """Its name for people."""
         return self.name if self._is_named else self.action
 
     @property
@@ -89,7 +89,7 @@ class Happening:
 
 
 def happening_of(change: Change) -> Happening | None:
-    """What a change of a task is to rules; None: nothing."""
+    """What rules may report of a change; None: nothing."""
     event = change.event
     kind, detail = "", ""
     if isinstance(event, ChainRefused):

@@ -1,4 +1,4 @@
-"""A notice: what is told, and the ways in which it is written."""
+"""A notice, and the forms it is written in."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _MOST = 100  # parameters
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What a channel is told once, however often that takes.
+    """What a channel is sent once, in however many attempts.
 
     Attributes:
         id: the same for each attempt to deliver it.
         event: a word of a rule's ``on``, or "test".
         message: a sentence for people.
-        trigger: what had asked for the start, as in the history: "client", "schedule:NAME".
+        trigger: what asked for the start, as in the history: "client", "schedule:NAME".
         ts: when it happened.
-        since: when what it is about began; for what has no duration, the same.
+        since: when the state that it reports began; ``ts`` if that has no duration.
         count: how often that has happened since.
-        reminder: whether it was told before, and still is so.
+        reminder: whether it repeats an earlier notice of a state that persists.
     """
 
     event: str
@@ -57,7 +57,7 @@ class Notice:
 
     @property
     def data(self) -> dict[str, Any]:
-        """As JSON has it, without what says nothing."""
+        """The fields for JSON, without empty ones."""
         plain = {each.name: getattr(self, each.name) for each in fields(self)}
         plain |= {name: format_timestamp(plain[name]) for name in ("ts", "since")}
         plain["params"] = _shown(self.params or {})
@@ -69,7 +69,7 @@ class Notice:
         """The notice whose :attr:`data` it is.
 
         Raises:
-            KeyError, TypeError, ValueError: it is of none.
+            KeyError, TypeError, ValueError: it is not the data of a notice.
         """
         known = {each.name for each in fields(cls)}
         given = {name: value for name, value in data.items() if name in known}
@@ -83,7 +83,7 @@ class Notice:
 
     @property
     def values(self) -> dict[str, Value]:
-        """What a body's template looks up: texts as they stand between quotes in JSON."""
+        """The names for a body's template; texts are escaped as between quotes in JSON."""
         data = self.data
         texts = {each.name: _escaped(_text(data.get(each.name, ""))) for each in fields(self)}
         params = {name: _escaped(value) for name, value in data.get("params", {}).items()}
@@ -91,13 +91,13 @@ class Notice:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What a program finds in its environment."""
+        """The variables that a program is given."""
         texts = {name: _text(value) for name, value in self.data.items() if not isinstance(value, dict)}
         return {f"{_PREFIX}{name.upper()}": value.replace("\0", "\ufffd") for name, value in texts.items()}
 
 
 def test_of(channel: str, server: str) -> Notice:
-    """The notice that shows that a channel works."""
+    """The notice that tests a channel."""
     at = now()
     return Notice("test", f"a test of the channel {channel}", at, at, server=server).named
 

@@ -1,4 +1,4 @@
-"""Turns what happens to tasks into notices, and has channels deliver them."""
+"""Turns changes of tasks into notices, and has channels deliver them."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from overseer.util.timers import Timer, Timers
 
 _log = logging.getLogger(__name__)
 
-_TESTS = 2  # that go on side by side
-_PATIENCE_S = 2.0  # at the end, for attempts that are under way
+_TESTS = 2  # at the same time
+_PATIENCE_S = 2.0  # for attempts under way at the end
 _SHORTEST_S = 0.05  # between two looks at what is due
 
 ReadSecret = Callable[[Config, str], str]
 
 
 class Notices:
-    """Hears what happens to tasks, and sends notices to channels as the rules say.
+    """Receives changes of tasks, and sends notices to channels as the rules say.
 
     Args:
         secret: reads a secret of a configuration by its name; raises SpawnError.
@@ -50,7 +50,7 @@ class Notices:
         self._outbox = Outbox(self._deliver, states, self._timers)
 
     def start(self, given: Mapping[str, Any] | None = None) -> None:
-        """Take up what an earlier server has left, or another program of this one (``given``)."""
+        """Take over what an earlier server left, or another program of this one (``given``)."""
         states, pending = self._states.load() if given is None else notices_from(given)
         config = self._config
         self._rules = Rules(config.notify, config.name, states)
@@ -58,7 +58,7 @@ class Notices:
         self._crew.do(partial(self._follow, config))
 
     def heard(self, change: Change) -> None:
-        """Take note of something that happened to a task; called on one thread, and does not block."""
+        """Take a change of a task; called on one thread, and does not block."""
         happening = happening_of(change)
         if happening is not None:
             self._crew.do(partial(self._take, happening))
@@ -131,7 +131,7 @@ class Notices:
         config = self._config
         channel = config.channels.get(pending.channel)
         if channel is None:
-            return Attempt(Answer.DOWN, "there is no such channel any more")
+            return Attempt(Answer.DOWN, "the channel no longer exists")
         return deliver(channel, pending.notice, partial(self._secret, config))
 
     # On the crew's thread
@@ -156,7 +156,7 @@ class Notices:
         self._watch()
 
     def _watch(self) -> None:
-        """See to it that what is due to be told again is told."""
+        """Send reminders when they are due."""
         if self._reminder is not None:
             self._reminder.cancel()
             self._reminder = None

@@ -1,7 +1,7 @@
 """The outbox: notices are kept here until they are delivered or given up.
 
-Each channel gets its notices in order, one at a time. One that its receiver refuses does not hold up the
-others; while the receiver is down all wait, since notices out of order would mislead.
+Each channel gets its notices in order, one at a time. One that the receiver refuses does not hold up the
+others; while the receiver is down, all wait, since notices out of order would mislead.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ GIVE_UP_S = 24 * 3600.0
 MOST = 10_000
 """Notices that may wait; above, the oldest of the channel go."""
 
-_THREADS = 8  # channels that are told something side by side
+_THREADS = 8  # channels that are delivered to at the same time
 
 
 class Answer(Enum):
     """The outcome of an attempt."""
 
     TAKEN = 1
-    REFUSED = 2  # this notice: others may be taken
-    DOWN = 3  # nothing is taken now
-    GONE = 4  # nothing will ever be taken
+    REFUSED = 2  # this notice; others may be accepted
+    DOWN = 3  # nothing is accepted now
+    GONE = 4  # nothing will ever be accepted
 
 
 class Attempt(NamedTuple):
@@ -50,13 +50,13 @@ class Attempt(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A notice that waits for its channel.
+    """A notice waiting for its channel.
 
     Attributes:
         created: when it was put into the outbox; wall time.
         expires: when it is given up; monotonic.
         due: when to try next; monotonic.
-        holds_up: whether those behind it wait for it.
+        holds_up: whether the notices behind it wait for it.
     """
 
     channel: str
@@ -74,12 +74,12 @@ class Pending:
 
 
 def delay(attempts: int, first: float = FIRST_S) -> float:
-    """Seconds after so many attempts: twice as long each time, up to ten minutes."""
+    """Seconds to wait after so many attempts: doubled each time, up to ten minutes."""
     return min(first * 2.0 ** min(attempts - 1, 30), LONGEST_S)
 
 
 class Storage:
-    """Keeps what is pending; this one keeps nothing. Returns at once, from any thread."""
+    """Stores pending notices; this one stores nothing. Its methods return at once, on any thread."""
 
     def added(self, pending: Pending) -> None:
         """Note that a notice is to be delivered."""
@@ -94,18 +94,18 @@ class Storage:
 @dataclass(slots=True)
 class _Queue:
     pending: list[Pending] = field(default_factory=list)  # in order
-    busy: bool = False  # somebody delivers
+    busy: bool = False  # a thread delivers
     timer: Timer | None = None
-    failing: str = ""  # why the last attempt was none
+    failing: str = ""  # why the last attempt failed
 
 
 class Outbox:
-    """Delivers notices; safe from any thread.
+    """Delivers notices. Thread-safe.
 
     Args:
-        deliver: makes one attempt, which may take its time.
-        timers: fire what is called when it is time to try again.
-        first: seconds after which what failed is tried again for the first time.
+        deliver: makes one attempt; may block.
+        timers: call back when it is time to try again.
+        first: seconds from the first failure to the second attempt.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class Outbox:
             return [each for queue in self._queues.values() for each in queue.pending]
 
     def restore(self, pending: Iterable[Pending]) -> None:
-        """Take up what was stored, oldest first."""
+        """Take over what was stored, oldest first."""
         with self._lock:
             for each in pending:
                 self._queues.setdefault(each.channel, _Queue()).pending.append(each)
@@ -171,24 +171,24 @@ class Outbox:
         self._go(name)
 
     def enable(self, channels: Iterable[str]) -> None:
-        """These are the channels now, and each is tried again; what waits for others is given up."""
+        """Set the channels, and try each again; what is pending for any other is given up."""
         known = set(channels)
         with self._lock:
             self._disabled.clear()
             gone = [each for name in self._queues.keys() - known for each in self._queues.pop(name).pending]
             names = list(self._queues)
-        self._drop(gone, "there is no such channel any more")
+        self._drop(gone, "the channel no longer exists")
         for name in names:
             self._go(name, at_once=True)
 
     def close(self, timeout: float) -> None:
-        """Begin no attempt any more, and wait for those under way. Idempotent."""
+        """Start no further attempts, and wait for those under way. Idempotent."""
         with self._lock:
             self._closed = True
         self._crew.close(timeout)
 
     def _go(self, name: str, at_once: bool = False) -> None:
-        """Deliver what a channel can be sent now."""
+        """Deliver what is due for a channel."""
         with self._lock:
             queue = self._queues.get(name)
             if queue is None or queue.busy or self._closed:
@@ -204,7 +204,7 @@ class Outbox:
             self._wait(queue, name, soonest)
 
     def _wait(self, queue: _Queue, name: str, until: float | None) -> None:
-        """Look again at that moment. A timer too many does no harm, so no lock is held."""
+        """Look again at that moment. A superfluous timer does no harm, so no lock is held."""
         if until is not None:
             queue.timer = self._timers.bring_forward(queue.timer, until, self._go, name)
 
@@ -227,7 +227,7 @@ class Outbox:
             self._settle(pending, attempt)
 
     def _settle(self, pending: Pending, attempt: Attempt) -> None:
-        """What becomes of a notice after an attempt."""
+        """Carry out what follows from an attempt."""
         name, at = pending.channel, time.monotonic()
         given_up: list[Pending] = []
         said: tuple[object, ...] = ()
@@ -243,7 +243,7 @@ class Outbox:
                 del queue.pending[place]
                 self.sent += 1
                 if queue.failing:
-                    said = (logging.INFO, "channel %s is told notices again", name)
+                    said = (logging.INFO, "channel %s accepts notices again", name)
                 queue.failing = ""
             elif attempt.answer is Answer.GONE:
                 self._disabled.add(name)
@@ -270,7 +270,7 @@ class Outbox:
         if attempt.answer is Answer.TAKEN:
             self._storage.over(pending)
         elif attempt.answer is Answer.GONE:
-            what = "channel %s is told nothing any more, until a reload or restart: %s"
+            what = "channel %s is disabled until a reload or restart: %s"
             _log.error(what, name, attempt.why)
         elif not given_up:
             self._storage.tried(pending)
@@ -285,7 +285,7 @@ class Outbox:
 
 
 def _next(queue: _Queue) -> tuple[Pending | None, float | None]:
-    """What to try now or, if there is nothing, when there will be."""
+    """What to try now, or else when something will be due."""
     at = time.monotonic()
     soonest = None
     for each in queue.pending:

@@ -1,4 +1,4 @@
-"""Which notices follow from what happens: one at each change of state, per rule and task, and reminders.
+"""Which notices follow from what happens: one per change of state, for each rule and task, and reminders.
 
 Pure: what is to be stored, and to be sent, is returned.
 """
@@ -18,9 +18,9 @@ from overseer.notices.happenings import ERRORED, FAILURE, MISSED, SUCCESS, UNHEA
 from overseer.notices.notice import Notice
 
 MOST = 10_000
-"""States that are kept; the one that was told longest ago goes."""
+"""The most states that are kept; above, the one reported longest ago is dropped."""
 
-# What is over by what.
+# Which trouble ends with what.
 _ENDS = {SUCCESS: (FAILURE, UNHEALTHY, MISSED), WELL: (FAILURE, UNHEALTHY)}
 
 
@@ -34,13 +34,13 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """That something was told and still is so.
+    """Something that was reported and persists.
 
     Attributes:
         since: when it began.
         count: how often it has happened since.
-        told: when it was told last, by the clock that reminders go by.
-        notice: what was told.
+        told: when it was last reported, by the clock for reminders.
+        notice: the report.
     """
 
     since: datetime
@@ -51,11 +51,11 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """What follows from something that happened.
+    """The consequences of something that happened.
 
     Attributes:
-        changed: states as they are now; None: there is none any more.
-        told: one notice at most for each channel.
+        changed: the new states; None: forgotten.
+        told: at most one notice for each channel.
     """
 
     changed: Mapping[Key, State | None]
@@ -63,13 +63,13 @@ class Following:
 
 
 def key_of(rule: NotifyConfig) -> str:
-    """What a rule's states are kept under: a rule that says something else begins anew."""
+    """The key of a rule's states; a rule that is changed starts afresh."""
     said = [rule.on, rule.actions, rule.tasks, rule.to]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
 class Rules:
-    """The rules of a configuration and the states of all that they are about; used by one thread at a time.
+    """The rules of a configuration, and the states of what they report; used by one thread at a time.
 
     Args:
         server: its name, for notices.
@@ -82,13 +82,14 @@ class Rules:
         self._rules = {key_of(rule): rule for rule in rules}
         self._server = server
         self._states = dict(states or {})
+        self._changed: dict[Key, State | None] = {}  # in the current call
 
     @property
     def states(self) -> Mapping[Key, State]:
         return self._states
 
     def replace(self, rules: Sequence[NotifyConfig], server: str, actions: Iterable[str]) -> list[Key]:
-        """Go by other rules, and by these actions; returns whose states are forgotten."""
+        """Replace the rules, and the actions that exist; returns the states that are forgotten."""
         self._rules = {key_of(rule): rule for rule in rules}
         self._server = server
         known = set(actions)
@@ -102,30 +103,22 @@ class Rules:
         return gone
 
     def take(self, happening: Happening, at: datetime) -> Following:
-        """Something happened; ``at`` is now, by the clock that reminders go by."""
-        changed: dict[Key, State | None] = {}
+        """Apply the rules to something that happened; ``at`` is now, by the clock for reminders."""
         told: dict[str, Notice] = {}
+        take = self._well if happening.kind in _ENDS else self._bad
         for key, rule in self._rules.items():
-            if not _concerns(rule, happening):
-                continue
-            if happening.kind in _ENDS:
-                notice = self._well(key, rule, happening, at, changed)
-            else:
-                notice = self._bad(key, rule, happening, at, changed)
+            notice = take(key, rule, happening, at) if _concerns(rule, happening) else None
             if notice is not None:
                 for channel in rule.to:
                     told.setdefault(channel, notice)
         while len(self._states) > MOST:
-            oldest = min(self._states, key=lambda each: self._states[each].told)
-            changed[oldest] = None
-            del self._states[oldest]
-        return Following(changed, {channel: notice.named for channel, notice in told.items()})
+            self._set(min(self._states, key=lambda each: self._states[each].told), None)
+        return self._following(told)
 
     def remind(self, at: datetime) -> Following:
         """The reminders that are due by now."""
-        changed: dict[Key, State | None] = {}
         told: dict[str, Notice] = {}
-        for key, state in self._states.items():
+        for key, state in list(self._states.items()):
             rule = self._rules.get(key.rule)
             if rule is None or not _repeats(rule, key) or _next(rule, state) > at:
                 continue
@@ -133,12 +126,11 @@ class Rules:
             notice = replace(state.notice, message=text, count=state.count, ts=at, reminder=True)
             for channel in rule.to:
                 told.setdefault(channel, notice)
-            changed[key] = replace(state, told=at)
-        self._states.update({key: state for key, state in changed.items() if state is not None})
-        return Following(changed, {channel: notice.named for channel, notice in told.items()})
+            self._set(key, replace(state, told=at))
+        return self._following(told)
 
     def next_reminder(self) -> datetime | None:
-        """When :meth:`remind` has something to do; None: not before something happens."""
+        """When :meth:`remind` next has something to do; None: not before something happens."""
         return min(
             (
                 _next(rule, state)
@@ -148,61 +140,54 @@ class Rules:
             default=None,
         )
 
-    def _bad(
-        self,
-        rule_key: str,
-        rule: NotifyConfig,
-        happening: Happening,
-        at: datetime,
-        changed: dict[Key, State | None],
-    ) -> Notice | None:
-        """Told once, until it is over."""
+    def _following(self, told: Mapping[str, Notice]) -> Following:
+        changed, self._changed = self._changed, {}
+        return Following(changed, {channel: notice.named for channel, notice in told.items()})
+
+    def _bad(self, rule_key: str, rule: NotifyConfig, happening: Happening, at: datetime) -> Notice | None:
+        """Trouble: reported once, until it is over."""
         kind = FAILURE if happening.kind == ERRORED else happening.kind
         if kind == FAILURE:
-            self._forget(Key(rule_key, happening.subject, SUCCESS), changed)
+            self._set(Key(rule_key, happening.subject, SUCCESS), None)
         if happening.kind not in rule.on and kind not in rule.on:
             return None
         key = Key(rule_key, happening.subject, kind)
         before = self._states.get(key)
         if before is not None:
-            changed[key] = self._states[key] = replace(before, count=before.count + 1)
+            self._set(key, replace(before, count=before.count + 1))
             return None
         event = happening.kind if happening.kind in rule.on else kind
         notice = self._notice(happening, event, happening.sentence)
-        changed[key] = self._states[key] = State(happening.ts, 1, at, notice)
+        self._set(key, State(happening.ts, 1, at, notice))
         return notice
 
-    def _well(
-        self,
-        rule_key: str,
-        rule: NotifyConfig,
-        happening: Happening,
-        at: datetime,
-        changed: dict[Key, State | None],
-    ) -> Notice | None:
-        """A recovery, if anything was told that is over now; else a success, if the last time was none."""
+    def _well(self, rule_key: str, rule: NotifyConfig, happening: Happening, at: datetime) -> Notice | None:
+        """A recovery, if reported trouble is over; else a success, unless one was reported last."""
         over = [
             state
             for kind in _ENDS[happening.kind]
-            if (state := self._forget(Key(rule_key, happening.subject, kind), changed)) is not None
+            if (state := self._set(Key(rule_key, happening.subject, kind), None)) is not None
         ]
         succeeded = Key(rule_key, happening.subject, SUCCESS)
         first = False
         if happening.kind == SUCCESS and SUCCESS in rule.on and succeeded not in self._states:
             first = True
             notice = self._notice(happening, SUCCESS, happening.sentence)
-            changed[succeeded] = self._states[succeeded] = State(happening.ts, 1, at, notice)
+            self._set(succeeded, State(happening.ts, 1, at, notice))
         if over and "recovery" in rule.on:
             since, count = min(each.since for each in over), sum(each.count for each in over)
             text = f"{happening.title} has recovered; the trouble began at {_moment(since)}"
             return replace(self._notice(happening, "recovery", text), since=since, count=count)
         return self._notice(happening, SUCCESS, happening.sentence) if first else None
 
-    def _forget(self, key: Key, changed: dict[Key, State | None]) -> State | None:
-        state = self._states.pop(key, None)
+    def _set(self, key: Key, state: State | None) -> State | None:
+        """Change a state, or forget it; returns what it was."""
+        before = self._states.pop(key, None)
         if state is not None:
-            changed[key] = None
-        return state
+            self._states[key] = state
+        if state is not None or before is not None:
+            self._changed[key] = state
+        return before
 
     def _notice(self, happening: Happening, event: str, message: str) -> Notice:
         return Notice(

@@ -1,4 +1,4 @@
-"""What outlives the server of notices: what was reported, and what is still to be delivered."""
+"""What notices leave to the next server: what was reported, and what is still to be delivered."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ _TOLD = "SELECT rule, subject, kind, since, count, told, notice FROM told"
 
 
 class States(Storage):
-    """Keeps states as well; this one keeps nothing."""
+    """Stores states as well; this one stores nothing."""
 
     def load(self) -> tuple[dict[Key, State], list[Pending]]:
-        """What an earlier server has stored."""
+        """What an earlier server stored."""
         return {}, []
 
     def changed(self, states: Mapping[Key, State | None]) -> None:
-        """What is told now; None: nothing any more. Returns at once."""
+        """Store the new states; None: forgotten. Returns at once."""
 
 
 class StoredStates(States):
-    """Keeps all in the history's database."""
+    """Stores everything in the history's database."""
 
     def __init__(self, history: History) -> None:
         self._history = history
@@ -102,7 +102,7 @@ def _notice(text: str) -> Notice | None:
 
 
 def _pending(channel: str, text: str, created: int, attempts: int, due: int, holds_up: int) -> Pending | None:
-    """What waited; a clock that was set meanwhile neither gives it up at once nor holds it up longer."""
+    """A stored notice; setting the clock meanwhile neither gives it up at once nor delays it further."""
     notice = _notice(text)
     at, wall = time.monotonic(), stored(now())
     age = min(max(0.0, (wall - created) / 1e6), GIVE_UP_S)

@@ -46,7 +46,7 @@ class TaskInput:
     def __init__(self, fd: int, *, terminal: bool) -> None:
         self._fd = fd
         self.terminal = terminal
-        self._lock = lock(Rank.LEAF, "input")  # guards the fields below
+        self._lock = lock(Rank.INPUT, "input")  # guards the fields below
         self._waiting: deque[memoryview] = deque()
         self._size = 0  # bytes, of all that waits
         self._refusal = ""  # why nothing more is taken
@@ -204,8 +204,7 @@ class InputWriter:
     """The thread that writes what found no room at first."""
 
     def __init__(self) -> None:
-        # Guards the tables. Unranked: no lock is taken under it, so an input's own may be held.
-        self._lock = threading.Lock()
+        self._lock = lock(Rank.LEAF, "input writer")  # guards the tables; an input's own may be held
         self._inputs: dict[int, TaskInput] = {}
         self._full: set[TaskInput] = set()  # terminals to try again
         self._thread: threading.Thread | None = None
@@ -224,6 +223,7 @@ class InputWriter:
             self._inputs[fd] = input
 
     def _start_locked(self) -> select.epoll:
+        assert_held(self._lock)
         if self._epoll is None:
             self._wake = Wakeup()
             self._epoll = select.epoll()

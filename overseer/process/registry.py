@@ -6,7 +6,6 @@ orphans can be told from leaders and a new guardian can be given the whole list.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import threading
@@ -26,6 +25,7 @@ from overseer.process.standalone.tree import (
     read_process,
     thread_children,
 )
+from overseer.util.hashes import blake2b
 from overseer.util.ids import new_id
 from overseer.util.locks import Rank, assert_none_held, lock
 
@@ -93,7 +93,7 @@ class Registry:
         return run[16:] == self._tag(run[:16])
 
     def _tag(self, head: str) -> str:
-        return hashlib.blake2b(head.encode(), key=self._key, digest_size=8).hexdigest()
+        return blake2b(head.encode(), key=self._key, digest_size=8).hexdigest()
 
     def enter(self, entry: Entry) -> None:
         """Enter a run, before it is spawned."""

@@ -8,6 +8,7 @@ all derive from the declarations; nothing about a message is written down a seco
 from __future__ import annotations
 
 from overseer.protocol.chains import FollowUp, Then
+from overseer.protocol.clusters import ClusterInfo, ClusterWorker
 from overseer.protocol.codec import (
     dump,
     encode,
@@ -42,6 +43,7 @@ from overseer.protocol.events import (
 )
 from overseer.protocol.replies import (
     Actions,
+    ClusterReply,
     Error,
     Graph,
     InputAccepted,
@@ -66,7 +68,9 @@ from overseer.protocol.replies import (
 )
 from overseer.protocol.requests import (
     REQUESTS,
+    ClusterRequest,
     Describe,
+    Forget,
     GraphRequest,
     Input,
     List,
@@ -128,6 +132,7 @@ from overseer.protocol.words import (
     ORDERS,
     RUN_STATUS,
     SKIP_REASON,
+    STATUS,
 )
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.objects import to_plain
@@ -144,12 +149,17 @@ __all__ = [
     "REQUESTS",
     "RUN_STATUS",
     "SKIP_REASON",
+    "STATUS",
     "SUCCESS_CODES",
     "ActionInfo",
     "ActionMetrics",
     "Actions",
     "ChainRefused",
     "Changed",
+    "ClusterInfo",
+    "ClusterReply",
+    "ClusterRequest",
+    "ClusterWorker",
     "Data",
     "Delivery",
     "Dequeued",
@@ -160,6 +170,7 @@ __all__ = [
     "ExcessConfig",
     "Exited",
     "FollowUp",
+    "Forget",
     "Forgotten",
     "Gap",
     "GlobalMetrics",

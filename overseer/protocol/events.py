@@ -53,6 +53,7 @@ class Started(TaskEvent):
         default=0,
         omit=True,
     )
+    host: str = field(TEXT, "The machine that it runs on; absent: the server's own", default="", omit=True)
 
 
 @_event("output", Delivery.SUBSCRIBERS)
@@ -98,6 +99,7 @@ class Exited(TaskEvent):
         default=None,
         omit=True,
     )
+    host: str = field(TEXT, "The machine that it ran on; absent: the server's own", default="", omit=True)
 
 
 @_event("restarting", Delivery.SUBSCRIBERS)
@@ -157,9 +159,16 @@ class Queued(TaskEvent):
     id: str = field(TEXT, 'The id of your start that led to it; "" if it was not yours')
     task_id: str = field(TASK_ID, _TASK)
     action: str = field(TEXT, "Its action")
-    position: int = field(COUNT, "Its place in the queue, from 1; 0: it waits for other tasks first")
+    position: int = field(
+        COUNT, "Its place in the queue, from 1; 0: it waits for other tasks first, or for a cluster"
+    )
     ts: datetime = field(TIMESTAMP, _TS)
-    waiting_on: tuple[str, ...] = field(ListOf(TEXT), "The tasks that it waits for", default=(), omit=True)
+    waiting_on: tuple[str, ...] = field(
+        ListOf(TEXT),
+        'The tasks that it waits for; "cluster": a place to run on, in which its pool counts it as running',
+        default=(),
+        omit=True,
+    )
 
 
 @_event("dequeued", Delivery.BROADCAST)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from overseer.protocol.clusters import ClusterInfo
 from overseer.protocol.declare import Delivery, Event
 from overseer.protocol.declare import event as _event
 from overseer.protocol.schedules import ScheduleInfo
@@ -74,6 +75,14 @@ class Graph(Event):
     id: str = field(TEXT, _ID)
     nodes: tuple[GraphNode, ...] = field(ListOf(Object(GraphNode)), "In the order of the configuration")
     edges: tuple[GraphEdge, ...] = field(ListOf(Object(GraphEdge)), "Between those")
+
+
+@_event("cluster", Delivery.DIRECT)
+class ClusterReply(Event):
+    """The clusters that tasks run on."""
+
+    id: str = field(TEXT, _ID)
+    clusters: tuple[ClusterInfo, ...] = field(ListOf(Object(ClusterInfo)), "Each of those configured, once")
 
 
 @_event("runs", Delivery.DIRECT)

@@ -153,6 +153,13 @@ class Restart(Request):
     task_id: str = field(TASK_ID, "The task")
 
 
+@_request("forget")
+class Forget(Request):
+    """Take a task that is over off the list. Its history and its log are kept."""
+
+    task_id: str = field(TASK_ID, "The task")
+
+
 @_request("list")
 class List(Request):
     """List the tasks that the server knows."""
@@ -177,6 +184,12 @@ class List(Request):
 @_request("graph")
 class GraphRequest(Request):
     """Show the standing tasks (those that the configuration names) and what each of them waits for."""
+
+
+@_request("cluster")
+class ClusterRequest(Request):
+    """Show the clusters that tasks run on, and their workers. Their schedulers are asked, each for four
+    seconds at most."""
 
 
 @_request("runs")
@@ -392,7 +405,7 @@ class Reload(Request):
 
 @_request("notify_test")
 class NotifyTest(Request):
-    """Send a channel a notice that is a test, once and at once."""
+    """Send a channel a test notice, once and without delay."""
 
     channel: str = field(Name(), "The channel, as the configuration names it")
 

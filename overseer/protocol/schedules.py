@@ -46,7 +46,7 @@ class ScheduleInfo:
     )
     waiting: tuple[datetime, ...] = field(
         ListOf(TIMESTAMP),
-        "Times for which it is started as soon as it is no longer in use",
+        "Times whose starts wait until its current run has ended",
         default=(),
         omit=True,
     )

@@ -88,4 +88,5 @@ class RunInfo:
         default=None,
         omit=True,
     )
+    host: str = field(TEXT, "The machine that it ran on; absent: the server's own", default="", omit=True)
     definition: str = field(TEXT, "A hash of its action's definition: another one, another definition")

@@ -259,6 +259,11 @@ class ActionInfo:
     then: Then | None = field(
         Object(Then), "What is started when a task of it is over", default=None, omit=True
     )
+    title: str = field(TEXT, "What people read instead of its name", default="", omit=True)
+    icon: str = field(TEXT, "Its sign: an emoji, or a name that the page knows", default="", omit=True)
+    group: str = field(TEXT, "The heading that it is listed under", default="", omit=True)
+    confirm: str = field(TEXT, "What to ask a person before each start of it", default="", omit=True)
+    hidden: bool = field(BOOLEAN, "Whether people are not offered it", default=False, omit=True)
 
 
 @_value(kw_only=True, made_often=True)
@@ -273,7 +278,13 @@ class TaskInfo:
     )
     state: str = field(TASK_STATE, "Its state")
     status: str = field(STATUS, "What it is, in one word; absent: the server is older", default="", omit=True)
-    waiting_on: tuple[str, ...] = field(ListOf(TEXT), "The tasks that it waits for", default=(), omit=True)
+    waiting_on: tuple[str, ...] = field(
+        ListOf(TEXT),
+        'The tasks that it waits for; "cluster": a place to run on, while it is active without a pid',
+        default=(),
+        omit=True,
+    )
+    host: str = field(TEXT, "The machine of its latest run; absent: the server's own", default="", omit=True)
     retry_policy: RetryPolicy | None = field(
         Object(RetryPolicy), "The policy it follows", default=None, omit=True
     )

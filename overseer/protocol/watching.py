@@ -15,18 +15,18 @@ from overseer.schema.types import TASK_ID, TEXT
 
 @event("watching", Delivery.DIRECT)
 class Watching(Event):
-    """What you watch, and where you are: all tasks that you may see, and from now on what happens to them.
-    It also comes unasked, without an id, when you were so far behind that only a new start could help."""
+    """A snapshot of all tasks that you may see; whatever happens to them follows. It also comes unasked,
+    without an id, when you have fallen so far behind that the events in between are no longer kept."""
 
-    id: str = field(TEXT, "The request's; absent: it comes unasked", default="", omit=True)
+    id: str = field(TEXT, "The request's; absent: it was not asked for", default="", omit=True)
     tasks: tuple[TaskInfo, ...] | None = field(
         ListOf(Object(TaskInfo)),
-        "All tasks, in place of those that you knew; absent: those are right, and what has happened since "
-        "your after follows",
+        "All tasks, replacing those that you knew; absent: yours are still right, and what has happened "
+        "since your after follows",
         default=None,
         omit=True,
     )
-    cursor: str = field(TEXT, "Where you are, for the after of a watch", default="")
+    cursor: str = field(TEXT, "Your position, for the after of a later watch", default="")
 
 
 @event("unwatched", Delivery.DIRECT)
@@ -38,15 +38,18 @@ class Unwatched(Event):
 
 @event("changed", Delivery.WATCHERS)
 class Changed(TaskEvent):
-    """A task is new, or not as it was, and nothing else of your watch tells: it left its queue to be started,
-    say, or you were sent the event because you are subscribed to the task."""
+    """A task is new or has changed, and no other event of your watch shows it: it left its queue to be
+    started, say, or you got the event itself as a subscriber of the task."""
 
 
 @event("forgotten", Delivery.WATCHERS)
 class Forgotten(TaskEvent):
-    """There is no task of this id any more: it was over long ago, has made room for a new one, left its queue
-    without a run, or could not be started."""
+    """The task is gone: it ended long ago, a client had it forgotten, a new one took its id, it left its
+    queue without a run, or it could not be started."""
 
+    id: str = field(
+        TEXT, "The request's; absent: it comes to those who watch", default="", omit=True, kw_only=True
+    )
     task_id: str = field(TASK_ID, "The task")
     ts: datetime = field(TIMESTAMP, "When it happened")
     error: str = field(TEXT, "Why it could not be started", default="", omit=True)

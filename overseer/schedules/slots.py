@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Iterator
 from itertools import count, islice
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 from overseer.config.schedules import Schedule
 from overseer.util.cron import cron_slots, time_zone
+from overseer.util.hashes import sha256
 
 _COUNTED = 1000  # missed slots are counted up to here
 _SPANS = (3600, 86_400, 32 * 86_400, 366 * 86_400)  # seconds searched for the latest slots, in turn
@@ -55,7 +55,7 @@ class Slots:
         following = self.after(slot)
         if following is not None:
             jitter = min(jitter, following - slot)
-        digest = hashlib.sha256(self._seed + str(slot).encode()).digest()
+        digest = sha256(self._seed + str(slot).encode()).digest()
         return slot + jitter * (int.from_bytes(digest[:6], "big") / 2**48)
 
     def passed(self, first: int, until: int, most: int) -> Passed:

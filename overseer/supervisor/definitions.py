@@ -85,12 +85,17 @@ class Definitions:
         """What a start is of: an action, parameters, and the standing task whose id it gives, if it does.
 
         Raises:
-            RequestError: it gives a standing task's id and anything else than what the configuration says.
+            RequestError: it gives a standing task's id and anything else than what the configuration says, or
+                only an id, which is that of no standing task.
         """
         standing = self.config.tasks.get(task_id)
+        hidden = standing is not None and not principal.sees(standing.action)
+        if task_id and not action and (standing is None or hidden):
+            kind = NotPermittedError if hidden else RequestError
+            raise kind(f"no such task in the configuration: {task_id}", code="not_found")
         if standing is None:
             return action, dict(params), None
-        if not principal.sees(standing.action):
+        if hidden:  # ids are shared by all
             raise NotPermittedError("this task_id cannot be used: take another one", code="conflict")
         if action not in ("", standing.action):
             raise RequestError(

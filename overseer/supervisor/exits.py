@@ -82,6 +82,8 @@ class Exits:
                 self._metrics.count("cpu_ms", task.action, end.cpu_ms or 0)
                 if ending.reason == "oom":
                     self._metrics.count("out_of_memory", task.action)
+                if ending.reason == "lost":
+                    task.error_message = end.lost
                 event = Exited(
                     task_id=task.id,
                     pid=task.last_pid,
@@ -93,6 +95,7 @@ class Exits:
                     duration_ms=ending.duration_ms,
                     cpu_ms=end.cpu_ms,
                     max_rss=end.max_rss,
+                    host=task.host,
                 )
                 self._metrics.count("tasks_completed", task.action)
                 self._metrics.observe_run(task.action, ending.ran_for)
@@ -266,7 +269,11 @@ def _outcome(task: Task) -> str:
 def _ending_locked(task: Task, end: RunExit) -> RunEnding:
     assert_held(task.lock)
     return task.ending_locked(
-        end.exit_code, end.signal, intentional=end.intentional, ran_out_of_memory=end.ran_out_of_memory
+        end.exit_code,
+        end.signal,
+        intentional=end.intentional,
+        ran_out_of_memory=end.ran_out_of_memory,
+        lost=bool(end.lost),
     )
 
 

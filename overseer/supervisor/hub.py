@@ -204,6 +204,7 @@ class Hub:
                 Terms(definition, dedupe, policy, hidden, standing, given),
                 self._metrics,
                 self._log,
+                self._table.lock,
                 requester,
                 retry_policy,
                 self._memory_use,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from overseer.auth.principal import Principal
 from overseer.protocol import Changed, Event, Forgotten, encode
 from overseer.supervisor.clients import Client
 from overseer.supervisor.output.encode import TaskRow
+from overseer.util.hashes import blake2b
 from overseer.util.locks import assert_held
 from overseer.util.timestamps import now
 

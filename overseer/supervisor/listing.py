@@ -1,7 +1,8 @@
-"""Answers ``list``: all tasks, or a page of them, read and appended in one critical section.
+"""Answers ``list`` and ``forget``.
 
-Rows stay encoded until their task changes. Those that have changed since the last list are encoded without
-the hub's lock, in rounds, until few are left; the critical section only joins them.
+A list is all tasks, or a page of them, read and appended in one critical section. Rows stay encoded until
+their task changes. Those that have changed since the last list are encoded without the hub's lock, in rounds,
+until few are left; the critical section only joins them.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from overseer.auth.principal import ANYONE, Principal
+from overseer.errors import RequestError
 from overseer.net.frames import Encoded
-from overseer.protocol import List, TaskInfo, Tasks, Watching, encode_rows
+from overseer.protocol import Forgotten, List, TaskInfo, Tasks, Watching, encode_rows
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.output.encode import StreamedTasks, TaskRow
 from overseer.supervisor.phases import Phase
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Task
+from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Transaction
 from overseer.util.locks import assert_held
+from overseer.util.timestamps import now
 
 # How many tasks may be encoded under the hub's lock, and how many rounds go without it.
 _LITTLE = 32
@@ -49,6 +52,18 @@ class Listing:
                 if task.phase is not Phase.FORGOTTEN:
                     shown.append(task.info_locked())
         return shown
+
+    def forget(self, task_id: str, requester: Requester) -> None:
+        """Take a task that is over off the list.
+
+        Raises:
+            RequestError: no such task, or it is not over.
+        """
+        with self._table.begin(requester) as tx:
+            if self._table.find(task_id, requester.principal).phase.in_use:
+                raise RequestError("task is not over: stop it first", code="conflict")
+            self._table.forget(task_id)
+            requester.tell(tx, Forgotten(task_id, now(), id=requester.request_id))
 
     def tell(self, client: Client, request: List) -> None:
         """Send the client what it requested and may see: everything, or a page."""

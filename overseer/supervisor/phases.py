@@ -52,7 +52,8 @@ NEXT: dict[Phase, frozenset[Phase]] = {
     Phase.ENDED: frozenset({Phase.RESETTING, Phase.QUEUED, Phase.FORGOTTEN}),
     Phase.STOPPED: frozenset({Phase.RESETTING, Phase.QUEUED, Phase.FORGOTTEN}),
     Phase.ERRORED: frozenset({Phase.RESETTING, Phase.FORGOTTEN}),
-    Phase.RESETTING: frozenset({Phase.RUNNING, Phase.ERRORED, Phase.ENDED, Phase.STOPPED}),
+    # STARTING: it has been accepted, and waits for a place to run on.
+    Phase.RESETTING: frozenset({Phase.RUNNING, Phase.STARTING, Phase.ERRORED, Phase.ENDED, Phase.STOPPED}),
     Phase.FORGOTTEN: frozenset(),
 }
 

@@ -33,6 +33,7 @@ class RunExit:
     cpu_ms: int | None
     max_rss: int | None
     values: Mapping[str, str]
+    lost: str
 
 
 class StartGate:
@@ -144,7 +145,8 @@ class StartGate:
         cpu, memory = _figure(worker, "cpu"), _figure(worker, "max_rss")
         cpu_ms = None if cpu is None else int(cpu * 1000)
         max_rss = None if memory is None else int(memory)
-        known = starved, cpu_ms, max_rss, _values(worker)
+        lost = str(getattr(worker, "lost", ""))
+        known = starved, cpu_ms, max_rss, _values(worker), lost
         self._in_order(RunExit(code, bool(intentional), signal, at.astimezone(UTC), *known))
         if self._failed:
             self._orphaned(self._task, worker, True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import operator
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -36,11 +37,13 @@ from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.probing import Probing
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.recording import run_of
+from overseer.supervisor.retry import History
 from overseer.supervisor.start_gate import StartGate
 from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
 from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.supervisor.usage import UsageWatch
+from overseer.util.latch import Latch
 from overseer.util.locks import assert_held, assert_none_held
 from overseer.util.masking import Secrets, log_failure, masked
 from overseer.util.timers import Timers
@@ -155,6 +158,7 @@ class Starts:
             return CLOSING
         secrets = Secrets(task.secrets)
         gate = StartGate(task, task.runs, secrets, self._exits.exited, self._orphans.heard_of)
+        launching = _Launching(task, why, gate, secrets)
         action, config = task.terms.definition.config, self._current.value.config
         context = RunContext(
             task.id,
@@ -166,13 +170,15 @@ class Starts:
             read_secret=partial(self._vault.read, config.secrets),
             hands_on=action.then is not None,
             probed=action.probed,
+            requested=why.requested,
+            begins=partial(self._begins, launching),
         )
-        record: Run | None = None
+        launching.context = context
         try:
             if self._logs is not None and task.stream.disk is None:
                 self._open_log(task, self._logs)
             if self._recorder.enabled:
-                record = run_of(task, why, context.run_id)
+                launching.record = run_of(task, why, context.run_id)
             if action.probed:
                 gate.watch = self._probing.watch(task, context.run_id, secrets)
             if gate.watch is not None:
@@ -181,31 +187,77 @@ class Starts:
                 given = task.terms.definition.handler.start(
                     task.id, dict(task.params), gate.for_driver(context)
                 )
-            worker, pid, at, stdin = _checked(given)
-            if record is not None:
-                record.started = at
-                self._recorder.started(record)
-            self._started(task, why, context.run_id, worker, pid, at, stdin, record)
+            if isinstance(given, Worker) and given.waiting_on:
+                self._pend(launching, given)
+            else:
+                self._announce(launching, given)
         except BaseException as error:  # even SystemExit: a requester may wait for this run
-            message = driver_failure(error)
-            if not isinstance(error, OverseerError):
-                what = "action %s: the driver failed to start task %s"
-                log_failure(_log, secrets, what, task.action, task.id)
-                message = f"the driver failed: {message}"
-            message = masked(message, secrets)
-            gate.failed()
-            for made in context.workers:
-                self._orphans.end(task, made)
-            if record is not None:
-                self._recorder.start_failed(record, message)
-            with self._table.begin() as tx:
-                task.record = record
-                self._fail_locked(tx, task, why, message)
-            return message
+            return self._failed(launching, error, context.workers)
+        finally:
+            launching.returned.set()
+        return ""
+
+    def _pend(self, launching: _Launching, worker: Worker) -> None:
+        """Accept a run whose worker begins later: from now on it fails as a run does, and nobody waits."""
+        task = launching.task
+        with self._table.begin() as tx:
+            with task.lock:
+                if task.phase is Phase.RESETTING:
+                    task.history = History()
+                    task.move_locked(Phase.STARTING)
+                task.pending, task.waiting_on = worker, tuple(worker.waiting_on)
+                task.queued_at = now()
+            self._queueing.told_locked(tx, task, 0)
+            task.requester, task.onlookers = Requester(), set()
+            if launching.why is not Launch.RESTART:
+                launching.why = Launch.QUEUED
+            if task.stop_request is not StopRequest.NONE:
+                for grace in [0.0] if self._table.skip_graces else task.graces:
+                    tx.stop(worker, grace)
+
+    def _begins(self, launching: _Launching, worker: Worker, error: OverseerError | None) -> None:
+        """Called on a worker's thread, once ``start`` has returned it without waiting for this."""
+        launching.returned.wait()
+        if error is None:
+            try:
+                self._announce(launching, worker)
+            except BaseException as failure:
+                self._failed(launching, failure, [worker])
+        else:
+            self._failed(launching, error, [])
+
+    def _announce(self, launching: _Launching, given: object) -> None:
+        """The run has begun: record and announce it, and let its callbacks pass."""
+        gate, context, record = launching.gate, launching.context, launching.record
+        worker, pid, at, stdin = _checked(given)
+        if record is not None:
+            record.started, record.host = at, worker.host
+            self._recorder.started(record)
+        self._started(launching.task, launching.why, context.run_id, worker, pid, at, stdin, record)
         if gate.watch is not None:
             gate.watch.begin(_surroundings(context))
         gate.announced(pid, worker)
-        return ""
+
+    def _failed(self, launching: _Launching, error: BaseException, left: Iterable[Worker]) -> str:
+        """The run has not begun, whatever its driver has ``left``; returns the error."""
+        task, record, secrets = launching.task, launching.record, launching.secrets
+        message = driver_failure(error)
+        if not isinstance(error, OverseerError):
+            what = "action %s: the driver failed to start task %s"
+            log_failure(_log, secrets, what, task.action, task.id)
+            message = f"the driver failed: {message}"
+        message = masked(message, secrets)
+        launching.gate.failed()
+        for made in left:
+            self._orphans.end(task, made)
+        if record is not None and message:
+            self._recorder.start_failed(record, message)
+        with self._table.begin() as tx:
+            task.record = record
+            with task.lock:
+                task.pending, task.waiting_on = None, ()
+            self._fail_locked(tx, task, launching.why, message)
+        return message
 
     def _called_off(self, task: Task, why: Launch) -> bool:
         """Whether to skip the start: the server is shutting down, or the task was stopped in time."""
@@ -245,6 +297,7 @@ class Starts:
                 restart_of=task.last_pid,
                 ts=at,
                 first_seq=0 if task.last_started_at else task.stream.first_seq,
+                host=worker.host,
             )
             answer = Encoded([encode(replace(event, id=requester.request_id))])
             tx.observe(task, event)
@@ -253,7 +306,7 @@ class Starts:
                 self._metrics.count("tasks_started", task.action)
             if why is Launch.RESTART:
                 task.restart_count += 1
-            task.requester, task.onlookers = Requester(), set()
+            task.requester, task.onlookers, task.pending = Requester(), set(), None
             task.begin_run_locked(worker, pid, at, stdin)
             task.run_id = run_id
             self._usage.began_locked()
@@ -318,6 +371,19 @@ class Starts:
                     tx.send(client, over)
             task.onlookers = set()
         self._exits.admit_locked(tx, self._pool.release(task.id))
+
+
+@dataclass(slots=True, eq=False)
+class _Launching:
+    """A run on its way."""
+
+    task: Task
+    why: Launch
+    gate: StartGate
+    secrets: Secrets
+    context: RunContext = field(init=False)
+    record: Run | None = None
+    returned: Latch = field(default_factory=Latch)  # its driver's start, and what had to follow has been done
 
 
 def _surroundings(context: RunContext) -> Surroundings:

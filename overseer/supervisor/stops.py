@@ -72,10 +72,12 @@ class Stops:
             task.end_reason = task.end_reason or reason
             if task.record is not None and reason != "shutdown":
                 self._recorder.called_off(task.record)
-            self._pool.leaving(task.id)
+            self._pool.mark_leaving(task.id)
             if task.phase is Phase.RUNNING:
                 assert task.worker is not None
                 tx.stop(task.worker, grace)
+            elif task.pending is not None:
+                tx.stop(task.pending, grace)
             elif grace not in task.graces:
                 task.graces.append(grace)  # the thread that starts it will stop it
 
@@ -172,7 +174,11 @@ class Stops:
     def _kill(self) -> None:
         self.skip_graces()  # includes runs still being started
         with self._table.begin() as tx:
-            running = [task.worker for task in self._table if task.phase is Phase.RUNNING]
+            running = [
+                task.worker if task.phase is Phase.RUNNING else task.pending
+                for task in self._table
+                if task.phase.in_use
+            ]
             for worker in [*filter(None, running), *self._orphans.workers_locked()]:
                 tx.stop(worker, 0.0)
 

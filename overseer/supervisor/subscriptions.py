@@ -200,4 +200,4 @@ def _replay_of(
     ring = task.stream.ring
     if before is not None and before.ring is ring:
         return before
-    return RingReplay(task.id, ring, client, since=since, seq=seq)
+    return RingReplay(task.id, task.lock, ring, client, since=since, seq=seq)

@@ -104,6 +104,7 @@ class Task:
     terms: Terms
     metrics: Metrics
     log: EventLog
+    hub_lock: threading.Lock
     requester: Requester = field(default_factory=Requester)  # hub's lock
     asked_policy: RetryPolicy | None = None  # given by its start
     memory: MemoryUse = field(default_factory=MemoryUse)  # shared by all tasks
@@ -115,9 +116,12 @@ class Task:
     queued_at: datetime | None = None
     queued_since: float = 0.0  # the same, monotonic
     worker: Worker | None = None
+    pending: Worker | None = None  # its start was accepted, but it has not begun; see ``waiting_on``
+    host: str = ""  # the machine that its latest run runs on; "": this one
     stdin: str = ""  # how its run takes input; "": not at all
     last_pid: int = 0  # of the latest run
-    waiting_on: tuple[str, ...] = ()  # the tasks that it waits for, while it is queued for that
+    # The tasks that it waits for, while it is queued for that; or what a run waits for that is being started.
+    waiting_on: tuple[str, ...] = ()
     ready: bool | None = None  # whether its run is ready; None: nothing says so
     health: str = ""  # of its run; "": nothing says so
     found_at: datetime | None = None  # when either was last found out
@@ -226,6 +230,8 @@ class Task:
             self.history = History()
         self.move_locked(Phase.RUNNING)
         self.worker = worker
+        self.host = worker.host
+        self.waiting_on = ()
         self.stdin = stdin
         self.last_pid = pid
         self.last_started_at = at
@@ -238,14 +244,20 @@ class Task:
         self.stream.run = self.runs
 
     def ending_locked(
-        self, exit_code: int, signal: str, *, intentional: bool, ran_out_of_memory: bool = False
+        self,
+        exit_code: int,
+        signal: str,
+        *,
+        intentional: bool,
+        ran_out_of_memory: bool = False,
+        lost: bool = False,
     ) -> RunEnding:
         """How the run, which is over, ended; it accepts no more output."""
         assert_held(self.lock)
         self.stream.run = None
         forced = self.end_reason in ("timeout", "unhealthy")
         asked = not forced and (intentional or self.stop_request is not StopRequest.NONE)
-        by_itself = "oom" if ran_out_of_memory else "signal" if signal else "exited"
+        by_itself = "lost" if lost else "oom" if ran_out_of_memory else "signal" if signal else "exited"
         reason = self.end_reason or ("stopped" if asked else by_itself)
         codes = self.terms.definition.config.success_codes
         ran_for = time.monotonic() - self.began
@@ -268,6 +280,7 @@ class Task:
 
     def info_locked(self) -> TaskInfo:
         """Its row in ``list``."""
+        assert_held(self.lock, self.hub_lock)
         running = self.phase is Phase.RUNNING
         had_run = self.last_exited_at is not None and not self.phase.launching
         return TaskInfo(
@@ -281,6 +294,7 @@ class Task:
             else None,
             status=self.status,
             waiting_on=self.waiting_on,
+            host=self.host if running or had_run else "",
             retry_policy=self.terms.policy,
             current_pid=self.last_pid if running else 0,
             worker_state="running" if running else "exited" if had_run else "",
@@ -314,6 +328,8 @@ class Task:
                 return "failed" if self.failed else "succeeded"
             case Phase.STOPPED | Phase.ERRORED:
                 return self.phase.state
+            case Phase.STARTING if self.waiting_on:
+                return "waiting"
             case _:
                 return "ready" if self.ready and self.phase is Phase.RUNNING else "running"
 
@@ -330,6 +346,7 @@ class Task:
 
     def encoded_info_locked(self) -> TaskRow:
         """The row as JSON, cached until something changes."""
+        assert_held(self.lock, self.hub_lock)
         row = self._encoded_info
         if row is None:
             row = self._encoded_info = task_row(self.info_locked())
@@ -338,6 +355,7 @@ class Task:
     def touched_locked(self) -> datetime:
         """The latest of creation, last start, last exit, and what was found out of it since; a clock set back
         may have turned their order."""
+        assert_held(self.lock, self.hub_lock)
         moments = (self.created_at, self.last_started_at, self.last_exited_at, self.found_at)
         return max(moment for moment in moments if moment is not None)
 

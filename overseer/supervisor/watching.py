@@ -14,6 +14,7 @@ their place among the lines.
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from typing import NamedTuple
 
@@ -72,13 +73,15 @@ class _Span(NamedTuple):
 class _Round:
     """What several watchers share in one round."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, lock: threading.Lock, journal: Journal) -> None:
+        self._lock = lock  # the hub's
         self._journal = journal
         self._spans: dict[tuple[str, int, int], _Span] = {}
         self._messages: dict[tuple[str, int, int, tuple[bool, ...]], Encoded] = {}
 
     def take_locked(self, watcher: Watcher, room: int) -> Encoded | None:
         """The next messages for a watcher, whose position moves past them, or None."""
+        assert_held(self._lock)
         where = watcher.tag, watcher.next, room
         span = self._spans.get(where)
         if span is None:
@@ -95,6 +98,7 @@ class _Round:
         return self._messages[key]
 
     def _span_locked(self, watcher: Watcher, room: int) -> _Span:
+        assert_held(self._lock)
         seen: list[Entry] = []
         told: set[int] = set()
         size, end = 0, watcher.next
@@ -249,7 +253,7 @@ class Watchers:
             if not self._watchers and self._sent_at - self._left_at > _KEPT_S:
                 journal.end_locked()
             journal.say_locked()
-            this_round = _Round(journal)
+            this_round = _Round(self._table.lock, journal)
             for watcher in self._watchers.values():
                 if watcher.waits or watcher.next == journal.end:
                     continue

@@ -8,11 +8,13 @@ the bounds of ``runtime``. All this is loaded with the first text that has somet
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Final
 
 from overseer.templates.runtime import MAX_SIZE
 from overseer.templates.text import Dialect, Template, Value
+from overseer.util.hashes import load_without_openssl
 
 __all__ = ["Dialect", "Template", "Value", "compile_template"]
 
@@ -28,6 +30,8 @@ def compile_template(text: str, dialect: Dialect = "go", booleans: frozenset[str
     """
     if len(text) <= MAX_SIZE and not any(opening in text for opening in _OPENINGS[dialect]):
         return Template(text, dialect, booleans)
+    if "jinja2" not in sys.modules:
+        load_without_openssl("jinja2")
     from overseer.templates.compiled import compile_actions
 
     return compile_actions(text, dialect, booleans)

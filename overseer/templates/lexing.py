@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 _SPACE = " \t\r\n"
+_SPACES = frozenset(_SPACE)  # the end of the text, "", is none
 _LEFT, _RIGHT = "[[", "]]"
 # One step through an action: a quoted string as a whole (it may hold "]]"), or one character.
 _STEP = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|`[^`]*`|.', re.DOTALL)
@@ -59,7 +60,7 @@ def scan(text: str) -> list[str | Action]:
         if trim:
             verbatim = verbatim.lstrip(_SPACE)
         inside = start + len(_LEFT)
-        if start >= 0 and text[inside : inside + 1] == "-" and text[inside + 1 : inside + 2] in (*_SPACE,):
+        if start >= 0 and text[inside : inside + 1] == "-" and text[inside + 1 : inside + 2] in _SPACES:
             verbatim = verbatim.rstrip(_SPACE)
             inside += 2
         if verbatim:
@@ -82,7 +83,7 @@ def _end_of_comment(text: str, inside: int) -> tuple[int, bool]:
     end += 2
     if text.startswith(_RIGHT, end):
         return end, False
-    if text[end : end + 1] in (*_SPACE,) and text.startswith("-" + _RIGHT, end + 1):
+    if text[end : end + 1] in _SPACES and text.startswith("-" + _RIGHT, end + 1):
         return end + 2, True
     raise Problem("comment ends before closing delimiter", end)
 

@@ -8,7 +8,7 @@ raise when what they assert does not hold.
 
 The order, highest first; two locks of one rank are never held together::
 
-    SCHEDULES  >  HUB  >  POOL  >  TASK  >  WORKER  >  PROCESSES  >  METRICS  >  LEAF
+    SCHEDULES  >  HUB  >  POOL  >  TASK  >  WORKER  >  PROCESSES  >  INPUT  >  METRICS  >  LEAF
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ class Rank(IntEnum):
     TASK = 3
     WORKER = 4
     PROCESSES = 5
-    METRICS = 6  # held while a reply that shows counters is appended
-    LEAF = 7  # outboxes, event log, timers, launcher: never take another lock
+    INPUT = 6  # held while the thread that writes what a full pipe did not take is asked to
+    METRICS = 7  # held while a reply that shows counters is appended
+    LEAF = 8  # outboxes, event log, timers, launcher: never take another lock
 
 
 class LockOrderError(AssertionError):
@@ -113,10 +114,11 @@ def assert_none_held(what: str) -> None:
         raise LockOrderError(f"{what} while {_stack()!r} held")
 
 
-def assert_held(needed: threading.Lock) -> None:
-    """First line of a ``_locked`` method; raises LockOrderError in checked runs when its lock is not held."""
-    if _seed and needed not in _stack() and needed not in _seized():  # type: ignore[comparison-overlap]
-        raise LockOrderError(f"{needed!r} is not held")
+def assert_held(*needed: threading.Lock) -> None:
+    """First line of a ``_locked`` method; raises LockOrderError in checked runs unless its lock is held, or
+    one of them."""
+    if _seed and not any(each in _stack() or each in _seized() for each in needed):  # type: ignore[comparison-overlap]
+        raise LockOrderError(f"{' or '.join(map(repr, needed))} is not held")
 
 
 @contextmanager

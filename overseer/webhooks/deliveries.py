@@ -1,4 +1,4 @@
-"""Which deliveries have been taken."""
+"""Remembers which deliveries were accepted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _REMEMBERED = 10_000  # of each webhook, the latest
 
 
 class Deliveries:
-    """The ids of deliveries that have started something; bounded, and safe from any thread."""
+    """The ids of deliveries that have started a task; bounded. Thread-safe."""
 
     def __init__(self, remembered: int = _REMEMBERED) -> None:
         self._remembered = remembered
@@ -32,7 +32,7 @@ class Deliveries:
             return True
 
     def give_back(self, webhook: str, id: str) -> None:
-        """It has started nothing, and may come again."""
+        """Forget a delivery that has started nothing, so that it may come again."""
         with self._lock:
             self._taken.get(webhook, OrderedDict()).pop(_digest(id), None)
 

@@ -12,11 +12,11 @@ from overseer.config.notices import key_of
 SHOWN = ("token", "gitlab")
 """Schemes whose senders show the secret, which others may try to guess; the rest sign with it."""
 
-_WINDOW_S = 300  # that a signed time may differ from ours
+_WINDOW_S = 300  # seconds by which a signed time may differ from ours
 
 
 class Unproven(Exception):
-    """What is wrong with a request's proof, as a sentence.
+    """A request is not proven; the text is a sentence that says why.
 
     Attributes:
         guess: it may have been a guess at the secret.
@@ -29,17 +29,17 @@ class Unproven(Exception):
 
 
 def check_head(scheme: str, headers: Mapping[str, str]) -> None:
-    """Raise Unproven if a request lacks the headers that its proof is in: its body need not be read."""
+    """Raise Unproven if a request lacks the headers of its proof, so that its body need not be read."""
     for name in _NEEDED[scheme]:
         if not headers.get(name):
             raise Unproven(f"it has no {name}")
 
 
 def check(scheme: str, secret: str, headers: Mapping[str, str], body: bytes) -> str:
-    """The id of a delivery that was sent by somebody who knows the secret; "" where none is sent.
+    """The id of a delivery whose sender knows the secret; "" if it has none.
 
     Raises:
-        Unproven: it was not, or it was too long ago.
+        Unproven: the sender does not, or signed too long ago.
     """
     check_head(scheme, headers)
     return _CHECKS[scheme](secret, headers, body)

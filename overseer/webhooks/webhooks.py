@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 PREFIX = "/hooks/"
 _AT_ONCE = 32  # bodies in memory, whose senders may be anybody
 _SECRET_S = 10.0  # for which a secret is kept: a stranger's request must not run the program that prints it
-# Proofs, and what else is secret: neither conditions nor templates see them.
+# Proofs and other secrets, which conditions and templates do not see.
 _PRIVATE = frozenset(
     (
         "authorization",
@@ -49,7 +49,7 @@ Record = Callable[[Peer, str, str, Mapping[str, str], bool, str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class _Delivery:
-    """A request that has been proven: what it says."""
+    """The contents of a proven request."""
 
     name: str
     hook: WebhookConfig
@@ -64,7 +64,7 @@ class Webhooks:
     Args:
         config: the configuration in force.
         secret: reads one of its secrets; raises SpawnError.
-        refused: reports a refusal, which strangers may cause any number of.
+        refused: reports a refusal; strangers may cause any number of them.
         record: called with each delivery: its sender, the webhook, the action and its parameters, whether it
             was proven, the id of the task, and why it started none.
     """
@@ -111,7 +111,7 @@ class Webhooks:
         return response
 
     def _proven(self, request: Request, stranger: bool) -> _Delivery:
-        """Who sent it, before what it says."""
+        """Establish who sent a request before looking at what it says."""
         name = request.path.removeprefix(PREFIX)
         hook = self._config().webhooks.get(name)
         if hook is None or (stranger and hook.secret is None):

@@ -87,6 +87,9 @@ class RunContext:
         hands_on: it is given a file, ``OVERSEER_OUTPUT``, for values that are handed on.
         probed: programs are to be run where its process is, so its surroundings are kept.
         env: further variables for its process.
+        requested: a requester waits for the outcome of the start, and a failure is told to it alone.
+        begins: called by a worker that ``start`` has returned with ``waiting_on``, from another thread: it
+            runs now, or it never will, with the error; ``OverseerError("")``: it was stopped.
     """
 
     task_id: str
@@ -101,6 +104,8 @@ class RunContext:
     hands_on: bool = False
     probed: bool = False
     env: dict[str, str] = field(default_factory=dict)
+    requested: bool = False
+    begins: Callable[[Worker, OverseerError | None], None] | None = None
 
     def secret(self, name: str) -> str:
         """The current value of one of the server's secrets, which is then masked in the run's output.
@@ -160,10 +165,16 @@ class Worker(ABC):
         max_rss: peak memory of all its processes together, in bytes, as far as measured; None as for ``cpu``.
         values: what the run hands on to those that follow it, secrets masked; known once it has exited.
         surroundings: of its process, if the run is ``probed``.
+        host: the machine that it runs on, for people; "": this one.
+        lost: why it is not known how it ended, for people; "": it is known. Known once it has exited.
+        waiting_on: what it waits for before it begins; empty for most. See :class:`RunContext`, ``begins``.
     """
 
     hides_secrets = False
     ran_out_of_memory = False
+    host = ""
+    lost = ""
+    waiting_on: tuple[str, ...] = ()
     cpu: float | None = None
     max_rss: int | None = None
     values: Mapping[str, str] = MappingProxyType({})
@@ -263,15 +274,20 @@ class Worker(ABC):
         assert_none_held("wait for a worker")
         return self._over.wait(timeout)
 
-    def _begun(self) -> None:
-        """Called once, when it runs and can no longer fail to start."""
+    # For those who write a worker of their own make
+
+    def begun(self) -> None:
+        """To be called once, when it runs and can no longer fail to start."""
         run = self._callbacks.run
         if run is not None and run.begun is not None:
             run.begun(self)
 
-    def _output(self, batch: OutputBatch) -> None:
+    def pass_on(self, batch: OutputBatch) -> None:
+        """Pass output on, which blocks while it is not taken; dropped once the end has been told."""
         if CHECKED:
             assert_none_held("on_output")
+        if self._exit is not None:
+            return
         try:
             self._callbacks.on_output(batch)
         except Replaced:
@@ -280,6 +296,26 @@ class Worker(ABC):
             if not self._complained:
                 self._complained = True
                 _log.exception("task %s: on_output failed; further failures are not logged", self.task_id)
+
+    def asked_to_stop(self) -> bool:
+        """To be called first by :meth:`stop`: its end is asked for. False if it is over."""
+        with self._lock:
+            if self._exit is not None:
+                return False
+            self._intentional = True
+            return True
+
+    def ended(self, exit_code: int, signal: str = "") -> None:
+        """Tell its end, which the first call does; to be called when all its output has been passed on.
+
+        Args:
+            exit_code: -1 for a death by ``signal`` ("SIGKILL").
+        """
+        with self._lock:
+            if self._exit is not None:
+                return
+            end, intentional = self._exited_locked(exit_code, signal), self._intentional
+        self._announce(end, intentional)
 
     def _event(self, text: str) -> None:
         try:

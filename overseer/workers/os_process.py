@@ -137,7 +137,7 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     worker = OSWorker(config.task_id, child, entry, run, callbacks, files, stdin.input, shown)
     worker.surroundings = surroundings
     worker.begin()
-    worker._begun()
+    worker.begun()
     return worker
 
 
@@ -237,7 +237,7 @@ class OSWorker(Worker):
             batch = OutputBatch(stream, at, lines)
             if mark:
                 batch = OutputBatch(stream, at, lines, mark == "truncated", mark == "overwritten")
-            self._output(batch)
+            self.pass_on(batch)
 
     def _reader_done(self) -> None:
         self._reader.close()

@@ -1,7 +1,8 @@
 """A worker that is a Python function on a thread.
 
 A function that ignores its stop cannot be killed: after the grace its worker is declared exited (exit code
--1), whatever it still sends is dropped, and its thread is abandoned and counted.
+-1), whatever it still sends is dropped, and its thread is abandoned and counted. An ``on_output`` that does
+not return holds up the end of a run that is stopped for eleven seconds, and then no longer.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from overseer.util.waiters import Waiters
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
 
 _log = logging.getLogger(__name__)
+
+_TAKEN_IN_S = 11.0  # what is under way when a run that is to stop has ended
 
 Send = Callable[[str, str], None]
 """``send(stream, line)``, from any thread; blocks while clients lag (back-pressure)."""
@@ -71,7 +74,7 @@ def start_virtual_worker(
     run = callbacks.run or RunContext(task_id)
     worker = VirtualWorker(task_id, fn, callbacks, run)
     worker.begin()
-    worker._begun()
+    worker.begun()
     return worker
 
 
@@ -98,6 +101,7 @@ class VirtualWorker(Worker):
         self._closed = False  # the end is decided; further output is dropped
         self._abandoned = False
         self._give_up_at: float | None = None  # a stop is under way
+        self._drop_at: float | None = None  # the end will not wait longer for an on_output
 
     def begin(self) -> None:
         """Start the thread. Raises SpawnError."""
@@ -112,6 +116,7 @@ class VirtualWorker(Worker):
         give_up_at = time.monotonic() + max(0.0, self._run_context.stop.grace if grace is None else grace)
         with self._lock:
             if self._closed:
+                self._hurry_locked()
                 return
             self._intentional = True
             if self._give_up_at is not None:
@@ -181,9 +186,29 @@ class VirtualWorker(Worker):
     def _finish(self, code: int) -> None:
         """After this thread has set ``_closed``: wait for an on_output under way, then announce the end."""
         with self._lock:
-            self._for_turn.wait_for(lambda: self._sending is None)
+            if self._give_up_at is not None:
+                self._hurry_locked()
+            while self._sending is not None:
+                drop_at = self._drop_at
+                remaining = None if drop_at is None else drop_at - time.monotonic()
+                if remaining is not None and remaining <= 0:
+                    break
+                self._for_turn.wait_for(
+                    lambda at=drop_at: self._sending is None or self._drop_at != at,  # type: ignore[misc]
+                    remaining,
+                )
+            dropped = self._sending is not None
             end, intentional = self._exited_locked(code, ""), self._intentional
+        if dropped:
+            self._event("the rest of its output is dropped: it was not taken in time")
         self._announce(end, intentional)
+
+    def _hurry_locked(self) -> None:
+        """It is to stop: an on_output under way has a limited time to return."""
+        assert_held(self._lock)
+        if self._drop_at is None:
+            self._drop_at = time.monotonic() + _TAKEN_IN_S
+            self._for_turn.wake()
 
     def _send(self, stream: str, line: str) -> None:
         if stream not in ("stdout", "stderr"):
@@ -199,7 +224,7 @@ class VirtualWorker(Worker):
             self._sending = me
         try:
             for batch in batches:
-                self._output(batch)
+                self.pass_on(batch)
         finally:
             with self._lock:
                 self._sending = None

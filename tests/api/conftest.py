@@ -55,7 +55,7 @@ class Http:
 
     @contextmanager
     def open(
-        self, method: str, path: str, body: object = None, timeout: float = 20.0, **headers: str
+        self, method: str, path: str, body: object = None, timeout: float = 30.0, **headers: str
     ) -> Iterator[http.client.HTTPResponse]:
         """The response, whose body is read as it comes."""
         connection = http.client.HTTPConnection(self._address, timeout=timeout)

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from tests.api.conftest import Http
 from tests.auth.support import TOKENS, sign_in, token_of
-from tests.harness import ROOT, Daemon
+from tests.harness import ROOT, Daemon, shell
 
 SCHEMA = ROOT / ".venv/openapi.schema.json"
 
@@ -42,6 +42,7 @@ def test_without_a_token_all_is_refused_by_a_problem_document(http_: Http, heade
         ("GET", "/actions", "viewer"),
         ("GET", "/runs", "viewer"),
         ("GET", "/graph", "viewer"),
+        ("GET", "/cluster", "viewer"),
         ("POST", "/actions/hello/start", "operator"),
         ("DELETE", "/tasks/nobody", "operator"),
         ("POST", "/tasks/nobody/signal", "operator"),
@@ -138,3 +139,17 @@ def test_a_client_that_waits_for_leave_is_told_to_go_on(daemon: Daemon) -> None:
         assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
         connection.sendall(b"{}")
         assert connection.recv(100).startswith(b"HTTP/1.1 201 ")
+
+
+def test_requests_per_second_are_those_of_a_client_over_all_its_connections() -> None:
+    tokens = {"tokens": TOKENS}
+    with Daemon(actions={"true": shell("true")}, auth=tokens, limits={"requests_per_second": 1}) as daemon:
+        http = Http(daemon.address)
+        # What is one request by HTTP is several messages inside.
+        started = http("POST", "/actions/true/start?wait=20", {"task_id": "t"}, **bearer("admin-all"))
+        assert started.json["status"] == "succeeded"
+        answers = [http("GET", "/tasks/t", **bearer("operator-all")) for _ in range(5)]
+        refused = next(answer for answer in answers if answer.status != 200)
+        assert (refused.status, refused.json["code"]) == (429, "too_many")
+        assert refused.headers["retry-after"] == "1"
+        assert answers[0].status == http("GET", "/tasks/t", **bearer("viewer-all")).status == 200

@@ -11,6 +11,7 @@ import pytest
 
 from tests.harness import ROOT, Daemon
 
+TOP_LEVEL = {"tasks": {"nightly": {"action": "hello", "schedule": {"cron": "30 2 * * *"}}}}
 BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/HTTP.md").read_text(), re.DOTALL)
 
 
@@ -26,17 +27,31 @@ def test_every_example_does_what_it_says(daemon: Daemon, tmp_path: Path) -> None
         )
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
         said.append(done.stdout)
+    whole = "\n".join(said)
     assert said[0].splitlines()[0] == "1 you"
     assert '"exit_code": 3' in said[1]
     assert re.search(r"overseer-exit-code: 3", said[2], re.IGNORECASE)
     assert len(set(re.findall(r'"task_id": "(.*?)"', said[3]))) == 1
-    assert "event: watching" in said[7]
+    assert '"bytes": 4' in whole
+    assert '"signal": "SIGHUP"' in whole
+    assert "event: watching" in whole
 
 
-def test_every_operation_is_mentioned() -> None:
+def test_every_operation_has_an_example() -> None:
     from overseer.api.operations import OPERATIONS
 
-    text = (ROOT / "docs/HTTP.md").read_text()
-    words = {each.path.strip("/").split("/")[0] for each in OPERATIONS}
-    words |= {each.path.rpartition("/")[2] for each in OPERATIONS if not each.path.endswith("}")}
-    assert [word for word in sorted(words) if word not in text] == []
+    asked = [words for words in re.findall(r"curl .*", "".join(BLOCKS)) if "/api/v1/" in words]
+    without = []
+    for each in OPERATIONS:
+        path = re.sub(r"\{\w+\}", r"[^/\\s'\"]+", each.path)
+        place = re.compile(rf"/api/v1{path}(?:[?'\"\s]|$)")
+        if not any(place.search(words) and _method(words) == each.method for words in asked):
+            without.append(f"{each.method} {each.path}")
+    assert without == []
+
+
+def _method(command: str) -> str:
+    """The method of a curl command."""
+    if found := re.search(r"-\w*X (\w+)", command):
+        return found[1]
+    return "POST" if "--json" in command else "GET"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.conftest import Http
-from tests.harness import Daemon, shell
+from tests.harness import Daemon, allowed, shell
 
 ACTIONS = {"flood": shell("while :; do seq 1000; done"), "sleep": shell("echo up; exec sleep 1000"),
            "true": shell("true")}  # fmt: skip
@@ -71,6 +71,7 @@ def read_all(connection: socket.socket) -> bytes:
     return data
 
 
+_FOLLOW = b"GET /api/v1/tasks/flood/output?follow HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
 _POST = b"POST /api/v1/actions/true/start HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
 
@@ -92,7 +93,7 @@ def test_half_a_request_is_answered_in_time(daemon: Daemon, sent: bytes, status:
         with suppress(ConnectionError):
             connection.sendall(sent)
         answer = read_all(connection)
-        assert time.monotonic() - begun < HANDSHAKE_S + 6
+        assert time.monotonic() - begun < allowed(HANDSHAKE_S + 6)
     assert not answer or answer.split()[1] == status
 
 
@@ -101,7 +102,7 @@ def test_half_a_body_is_answered_in_time(daemon: Daemon) -> None:
         begun = time.monotonic()
         connection.sendall(_POST + b"Content-Length: 10\r\n\r\n{")
         assert read_all(connection).split()[1] == b"408"
-        assert time.monotonic() - begun < HANDSHAKE_S + 6
+        assert time.monotonic() - begun < allowed(HANDSHAKE_S + 6)
 
 
 def test_many_slow_requests_hold_nobody_up_and_are_cut_off(daemon: Daemon) -> None:
@@ -126,19 +127,36 @@ def test_readers_that_do_not_read_are_cut_off_and_cost_their_buffer_at_most(daem
     http = Http(daemon.address)
     http("POST", "/actions/flood/start", {"task_id": "flood"})
     before, had = threads(daemon), memory(daemon)
-    request = (
-        b"GET /api/v1/tasks/flood/output?follow HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
-    )
     with ExitStack() as stack:
         readers = [stack.enter_context(connect(daemon)) for _ in range(20)]
         for each in readers:
-            each.sendall(request)
+            each.sendall(_FOLLOW)
         for each in readers:
             assert each.recv(12) == b"HTTP/1.1 200"
         assert http("POST", "/actions/true/start?wait=10").json["status"] == "succeeded"
         wait_for_threads(daemon, before + 2, STALL_S + 10)
         assert memory(daemon) - had < 20 * 2 * 2**20
     http("DELETE", "/tasks/flood?wait=10")
+
+
+def test_many_readers_that_do_not_read_keep_nobody_waiting_and_share_what_waits_for_them() -> None:
+    with Daemon(actions=ACTIONS, clients={"on_lag": "drop"}) as daemon, ExitStack() as stack:
+        http = Http(daemon.address)
+        http("POST", "/actions/flood/start", {"task_id": "flood"})
+        had, slowest = memory(daemon), 0.0
+        for _ in range(10):
+            for _ in range(10):
+                reader = stack.enter_context(connect(daemon))
+                reader.sendall(_FOLLOW)
+                assert reader.recv(12) == b"HTTP/1.1 200"
+            begun = time.monotonic()
+            assert http("GET", "/tasks/flood").json["status"] == "running"
+            assert http("POST", "/actions/true/start?wait=10").json["status"] == "succeeded"
+            slowest = max(slowest, time.monotonic() - begun)
+        grown = memory(daemon) - had
+        http("DELETE", "/tasks/flood?wait=10")
+    assert slowest < 5  # seconds; a fraction of one where nothing else runs
+    assert grown < 60 * 2**20, f"{grown / 2**20:.0f} MiB"
 
 
 def test_who_no_longer_waits_is_let_go_also_while_much_is_written(daemon: Daemon) -> None:
@@ -150,7 +168,7 @@ def test_who_no_longer_waits_is_let_go_also_while_much_is_written(daemon: Daemon
         for path in starts:  # the same start again, which waits for the end of the first
             head = f"POST /api/v1{path}?wait=600 HTTP/1.1\r\nHost: x\r\nIdempotency-Key: {path}\r\n\r\n"
             stack.enter_context(connect(daemon)).sendall(head.encode())
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while threads(daemon) < before + 2:
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -167,6 +185,6 @@ def test_a_reader_that_lags_is_told_what_it_has_missed(daemon: Daemon, accept: s
         begun = time.monotonic()
         while (b'"type":"gap"' not in response.readline()) and time.monotonic() - begun < 20:
             pass
-        assert time.monotonic() - begun < 20
+        assert time.monotonic() - begun < allowed(20)
         response.close()
     http("DELETE", f"/tasks/{accept.partition('/')[2]}?wait=10")

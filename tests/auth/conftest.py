@@ -44,7 +44,7 @@ class Certificates:
 
     def _openssl(self, *arguments: str) -> None:
         subprocess.run(
-            ["openssl", *arguments], cwd=self.directory, check=True, capture_output=True, timeout=20
+            ["openssl", *arguments], cwd=self.directory, check=True, capture_output=True, timeout=30
         )
 
 

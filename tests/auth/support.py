@@ -76,7 +76,7 @@ class TlsRawClient(RawClient):
         *,
         upgrade: bool = True,
     ) -> None:
-        super().__init__(address, upgrade=False, timeout=10.0)
+        super().__init__(address, upgrade=False, timeout=30)
         try:
             self.sock = context.wrap_socket(self.sock, server_hostname="localhost")
             if upgrade:

@@ -173,6 +173,6 @@ def test_a_page_of_another_origin_fails_in_a_real_browser() -> None:
         finally:
             browser.close()
             elsewhere.shutdown()
-            thread.join(5)
+            thread.join(30)
         for daemon in (open_one, closed_one):
             assert not (daemon.directory / "touched").exists()

@@ -231,10 +231,10 @@ def test_nobody_slips_in_by_a_token_that_is_being_taken_out() -> None:
             for thread in threads:
                 thread.start()
             for _ in range(10):
-                assert enough.acquire(timeout=10)
+                assert enough.acquire(timeout=30)
             reload(daemon, boss, auth={"tokens": [BOSS]})
             for thread in threads:
-                thread.join(10)
+                thread.join(30)
                 assert not thread.is_alive()
             for client in opened:
                 with client:

@@ -121,7 +121,7 @@ _MESSAGES = some.builds(
 
 @pytest.mark.parametrize("name", ["viewer-mine", "admin-all"])
 def test_any_message_has_a_clean_answer(daemon: Daemon, name: str) -> None:
-    with RawClient(address_of(daemon), headers=[bearer(name)], timeout=20) as client:
+    with RawClient(address_of(daemon), headers=[bearer(name)], timeout=30) as client:
 
         @_QUICKLY
         @given(

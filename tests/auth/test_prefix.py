@@ -47,9 +47,9 @@ def _signed_in(proxy: Forwarder, name: str) -> Iterator[http.cookiejar.CookieJar
         method="POST",
         headers={"Authorization": f"Bearer {token_of(name)}", "Origin": f"http://{proxy.address}"},
     )
-    with opener.open(request, timeout=10) as response:
+    with opener.open(request, timeout=30) as response:
         assert response.status == 204
-    with opener.open(f"http://{proxy.address}{_PREFIX}/ws/manifest", timeout=10) as response:
+    with opener.open(f"http://{proxy.address}{_PREFIX}/ws/manifest", timeout=30) as response:
         assert json.load(response)["session"]["name"] == name
     yield jar
 
@@ -61,7 +61,7 @@ def test_a_sign_in_below_a_prefix_is_for_what_is_below_it(daemon: Daemon, strips
         assert cookie.path == _PREFIX
         host, _, port = proxy.address.rpartition(":")
         headers = [("Cookie", f"{cookie.name}={cookie.value}"), ("Origin", f"http://{proxy.address}")]
-        page = urllib.request.urlopen(f"http://{proxy.address}{_PREFIX}/", timeout=10)
+        page = urllib.request.urlopen(f"http://{proxy.address}{_PREFIX}/", timeout=30)
         with page:
             text = page.read().decode()
             assert page.status == 200
@@ -79,6 +79,6 @@ def test_the_description_says_where_the_server_is_below(daemon: Daemon) -> None:
         "X-Forwarded-Proto": "https",
     }
     request = urllib.request.Request(f"http://{daemon.address}/asyncapi.json", headers=headers)
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=30) as response:
         server = json.load(response)["servers"]["this"]
     assert (server["pathname"], server["protocol"]) == ("/ov/", "wss")

@@ -103,7 +103,7 @@ print(os.getpid(), sys.argv[1:], secrets, "OVERSEER_TOKEN" in open("/proc/self/e
             stderr=subprocess.PIPE,
             text=True,
         )
-        said, complaint = process.communicate(timeout=20)
+        said, complaint = process.communicate(timeout=30)
         secrets = {"OVERSEER_TOKEN": "a\nb\u00e9", "B": ""}
         assert said == f"{process.pid} {arguments} {secrets} {remains} []\n"
         assert ("cannot be removed" in complaint) is remains

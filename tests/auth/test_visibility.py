@@ -261,4 +261,8 @@ def test_standing_tasks_of_others_are_in_no_graph_and_cannot_be_started() -> Non
         assert [node["task_id"] for node in graph["nodes"]] == ["web"]
         assert graph["edges"] == []
         refused = request(operator, "start", task_id="db")
-        assert refused["message"] == "this task_id cannot be used: take another one"
+        unknown = request(operator, "start", task_id="nobody")
+        assert refused["message"] == unknown["message"].replace("nobody", "db")
+        assert (refused["code"], unknown["code"]) == ("not_found", "not_found")
+        taken = request(operator, "start", task_id="db", action="mine")
+        assert taken["message"] == "this task_id cannot be used: take another one"

@@ -30,7 +30,7 @@ ARGUMENTS = [
 ]
 
 if sync_playwright is not None:
-    expect.set_options(timeout=8000)
+    expect.set_options(timeout=30000)
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
@@ -93,7 +93,7 @@ def client(daemon: Daemon) -> Iterator[WsClient]:
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """One for all, so that files are fetched once; what the page remembers is forgotten after each test."""
     context = browser.new_context(viewport={"width": 1360, "height": 860})
-    context.set_default_timeout(8000)
+    context.set_default_timeout(30000)
     yield context
     context.close()
 
@@ -113,9 +113,10 @@ def watched(context: BrowserContext, *expected: str) -> Iterator[Page]:
 
 
 @pytest.fixture
-def page(context: BrowserContext, daemon: Daemon) -> Iterator[Page]:
-    """The page, connected; whatever it complains of in the browser's console fails the test."""
+def page(context: BrowserContext, daemon: Daemon, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The page, connected, at the module's VIEW; whatever it complains of in the browser's console fails the
+    test."""
     with watched(context) as page:
-        page.goto(f"http://{daemon.address}/")
+        page.goto(f"http://{daemon.address}/#{getattr(request.module, 'VIEW', 'tasks')}")
         expect(page.locator("#connection")).to_have_text("Connected")
         yield page

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
@@ -40,6 +39,22 @@ class Forwarder:
         """What becomes of the first bytes from a client; for those that do more than forward."""
         return first
 
+    def serve(self, near: socket.socket) -> None:
+        """Serve a connection, on a thread of its own; it is closed afterwards."""
+        if first := near.recv(65536):
+            self.forward(near, self.change(first))
+
+    def forward(self, near: socket.socket, first: bytes) -> None:
+        """Connect with the server, send it this first, and pass on what follows, both ways, until the end."""
+        with socket.create_connection(self._to) as far:
+            with self._lock:
+                self._sockets.append(far)
+            far.sendall(first)
+            back = threading.Thread(target=_pass_on, args=(far, near), name="forward-back", daemon=True)
+            back.start()
+            _pass_on(near, far)
+            back.join()
+
     def __enter__(self) -> Self:
         self._acceptor.start()
         return self
@@ -47,12 +62,10 @@ class Forwarder:
     def __exit__(self, *exc: object) -> None:
         self.cut()
         _end(self._listening)
-        self._acceptor.join(5)
+        self._acceptor.join(30)
         self._listening.close()
         for thread in self._threads:
-            thread.join(5)
-        for sock in self._sockets:
-            sock.close()
+            thread.join(30)
 
     def _accept(self) -> None:
         while True:
@@ -64,31 +77,22 @@ class Forwarder:
                 if not self._whole:
                     near.close()
                     continue
-                far = socket.create_connection(self._to)
-                self._sockets += [near, far]
-                for source, target in ((near, far), (far, near)):
-                    change = self.change if source is near else _as_it_is
-                    thread = threading.Thread(
-                        target=_pass_on, args=(source, target, change), name="forward", daemon=True
-                    )
-                    self._threads.append(thread)
-                    thread.start()
+                self._sockets.append(near)
+                thread = threading.Thread(target=self._serve, args=(near,), name="forward", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def _serve(self, near: socket.socket) -> None:
+        with near, suppress(OSError):  # it is cut
+            self.serve(near)
 
 
-def _as_it_is(first: bytes) -> bytes:
-    return first
-
-
-def _pass_on(source: socket.socket, target: socket.socket, change: Callable[[bytes], bytes]) -> None:
-    try:
-        target.sendall(change(source.recv(65536)))
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):  # it is cut
         while data := source.recv(65536):
             target.sendall(data)
-    except OSError:
-        pass  # cut
-    finally:
-        _end(source)
-        _end(target)
+    _end(source)
+    _end(target)
 
 
 def _end(sock: socket.socket) -> None:

@@ -17,7 +17,7 @@ class RawPage:
     """``with RawPage(port, url) as page: page.evaluate("1 + 1")``; in a browser context of its own."""
 
     def __init__(self, port: int, url: str) -> None:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/version", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/version", timeout=30) as answer:
             address = json.load(answer)["webSocketDebuggerUrl"]
         self._client = WsClient(f"127.0.0.1:{port}", path="/" + address.split("/", 3)[3])
         self._numbers = itertools.count(1)
@@ -29,7 +29,7 @@ class RawPage:
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self._call("Page.enable")
         self._call("Page.navigate", url=url)
-        self._client._take(lambda each: each.get("method") == "Page.loadEventFired", 20.0, "the page")
+        self._client._take(lambda each: each.get("method") == "Page.loadEventFired", 60.0, "the page")
         self._call("Page.disable")
 
     def evaluate(self, expression: str) -> Any:
@@ -38,7 +38,7 @@ class RawPage:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def wait(self, expression: str, timeout: float = 10.0) -> None:
+    def wait(self, expression: str, timeout: float = 30.0) -> None:
         """Look again and again until an expression is true: the page has no event for what is on it."""
         deadline = time.monotonic() + timeout
         while not self.evaluate(expression):
@@ -59,7 +59,7 @@ class RawPage:
         if self._session:
             message["sessionId"] = self._session
         self._client.send_text(json.dumps(message))
-        answer = self._client._take(lambda each: each.get("id") == number, 20.0, method)
+        answer = self._client._take(lambda each: each.get("id") == number, 60.0, method)
         assert "error" not in answer, (method, answer)
         result: dict[str, Any] = answer["result"]
         return result

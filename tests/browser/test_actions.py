@@ -10,6 +10,7 @@ pytest.importorskip("playwright")
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.views import visit
 from tests.harness import WsClient
 
 
@@ -49,7 +50,7 @@ def test_last_values_are_kept_while_the_page_is_there_and_one_key_starts(
     expect(page.locator(".pane .line.out .text")).to_have_text("hello again")
     choose(page, "sleep")
     choose(page, "greet")
-    page.locator("#tab-pools").click()
+    visit(page, "pools")
     before = len(client.request("list")["tasks"])
     page.keyboard.press("n")
     expect(page.get_by_label("name")).to_have_value("again")
@@ -76,7 +77,7 @@ def test_nothing_that_is_typed_into_a_form_is_stored(page: Page, client: WsClien
 
 @pytest.mark.parametrize("view", ["tasks", "actions", "pools", "activity", "console"])
 def test_escape_leaves_every_field_so_that_keys_are_shortcuts_again(page: Page, view: str) -> None:
-    page.locator(f"#tab-{view}").click()
+    visit(page, view)
     fields = f"#view-{view} :is(input:not([type=checkbox]), select, textarea)"
     for at in range(page.locator(fields).count()):
         field = page.locator(fields).nth(at)

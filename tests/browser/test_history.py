@@ -20,6 +20,7 @@ CONTRAST = (HERE / "contrast.js").read_text()
 NAMELESS = (HERE / "nameless.js").read_text()
 # What a finger has to hit.
 TOUCHED = """[...document.querySelectorAll("#view-history :is(button, select, input)")]
+  .map((each) => (each.matches("[type=checkbox]") ? each.closest("label") : each))
   .filter((each) => each.checkVisibility() && each.offsetHeight && !each.matches(".run-open, .match"))
   .filter((each) => Math.min(each.offsetWidth, each.offsetHeight) < 44)
   .map((each) => each.outerHTML.slice(0, 100))"""
@@ -175,14 +176,14 @@ def test_on_a_phone_nothing_sticks_out_and_a_finger_hits_it(history: Page, schem
     rights = "[...document.querySelectorAll('#view-history *')].map((e) => e.getBoundingClientRect().right)"
     for look in ("runs", "search", "run"):
         if look == "search":
-            history.get_by_role("button", name="Search what tasks").click()
+            history.get_by_role("button", name="Search logs").click()
             history.get_by_label("Search logs for").fill("one")
             history.keyboard.press("Enter")
             history.locator(".match").first.wait_for()
         if look == "run":
             history.locator(".match").first.click()
-            history.get_by_role("button", name="More tools").click()
             expect(history.locator(".line.out")).to_have_count(1)
+            history.get_by_role("button", name="View").click()
         assert history.evaluate("document.documentElement.scrollWidth") == 390
         if look != "run":  # lines scroll sideways
             assert max(history.evaluate(rights)) <= 391, look
@@ -194,7 +195,7 @@ def test_on_a_phone_nothing_sticks_out_and_a_finger_hits_it(history: Page, schem
 def test_without_a_history_it_says_so(page: Page, client: WsClient) -> None:
     page.locator("#tab-history").click()
     expect(page.locator(".runs .empty")).to_contain_text("has no data_dir")
-    page.get_by_role("button", name="Search what tasks").click()
+    page.get_by_role("button", name="Search logs").click()
     page.get_by_label("Search logs for").fill("x")
     page.keyboard.press("Enter")
     expect(page.locator(".matches .counts")).to_contain_text("has no data_dir")

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("playwright")
 
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.conftest import watched
 from tests.browser.table import open_outputs
@@ -26,8 +26,13 @@ def server() -> Iterator[Daemon]:
 @pytest.fixture
 def page(context: BrowserContext, server: Daemon) -> Iterator[Page]:
     with watched(context) as page:
-        page.goto(f"http://{server.address}/")
+        page.goto(f"http://{server.address}/#tasks")
         yield page
+
+
+def search(pane: Locator, expression: str) -> None:
+    pane.get_by_role("button", name="Regular expression").click()
+    pane.get_by_label("Search the output").fill(expression)
 
 
 def test_earlier_lines_are_loaded_on_request(page: Page, server: Daemon) -> None:
@@ -35,16 +40,19 @@ def test_earlier_lines_are_loaded_on_request(page: Page, server: Daemon) -> None
         pane = open_outputs(page, client, "numbers")
     lines = pane.locator(".lines")
     expect(pane.locator(".line.out").last).to_contain_text("last")
-    earlier = pane.get_by_role("button", name="earlier lines")
-    expect(pane.locator(".pane-tools")).to_contain_text("1,00")  # of its last thousand
+    earlier = pane.get_by_role("button", name="Earlier lines")
+    expect(pane.locator(".size")).to_contain_text("1,00")  # of its last thousand
+    pane.get_by_role("button", name="View").click()
     earlier.click()
-    expect(pane.locator(".pane-tools")).to_contain_text("2,00")
+    expect(pane.locator(".size")).to_contain_text("2,00")
     earlier.click()
     expect(earlier).to_be_hidden()
     lines.evaluate("box => { box.scrollTop = 0; }")
     first = pane.locator(".line.out .text").first
     expect(first).to_have_text("1")
-    pane.get_by_label("Filter the output").fill("/^17$/")
+    page.keyboard.press("Escape")
+    search(pane, "^17$")
+    pane.get_by_role("button", name="Only lines that match").click()
     expect(pane.locator(".line.out")).to_have_count(1)
 
 
@@ -57,13 +65,13 @@ def test_scrolling_to_the_top_loads_them_too_and_all_of_the_log_is_searched(
     expect(pane.locator(".line.out").last).to_contain_text("last")
     for held in ("2,00", "2,50"):
         lines.evaluate("box => { box.scrollTop = 0; }")
-        expect(pane.locator(".pane-tools")).to_contain_text(held)
+        expect(pane.locator(".size")).to_contain_text(held)
         expect(lines).not_to_have_js_property("scrollTop", 0)  # what was in sight is still
     page.reload()
-    whole = pane.get_by_role("button", name="search its log")
-    expect(whole).to_be_hidden()
-    pane.get_by_label("Filter the output").fill("/^17$/")
-    expect(pane.locator(".pane-tools")).to_contain_text("0 found")
+    whole = pane.get_by_role("button", name="Search its log")
+    search(pane, "^17$")
+    expect(pane.locator(".found")).to_have_text("not found")
+    pane.get_by_role("button", name="View").click()
     whole.click()
     expect(page.get_by_label("Task", exact=True)).to_have_value("numbers")
     expect(page.locator(".match .text")).to_have_text("17")

@@ -61,34 +61,47 @@ def test_outputs_side_by_side_filter_search_times_and_downloads(page: Page, clie
     open_outputs(page, client, "numbers", "greeting")
     numbers, greeting = page.locator(".pane").first, page.locator(".pane").last
     expect(greeting.locator(".line.err .mark")).to_have_text("err")
-    greeting.get_by_role("button", name="out", exact=True).click()
+    greeting.get_by_role("button", name="View").click()
+    greeting.get_by_label("stdout").uncheck()
     expect(greeting.locator(".line.out")).to_have_count(0)
     expect(greeting.locator(".line.err")).to_have_count(1)
+    expect(greeting.locator(".line-tools")).to_contain_text("stderr only")
+    page.keyboard.press("Escape")
     search = numbers.get_by_role("searchbox")
     search.fill("7")
-    expect(numbers.locator(".found").first).to_have_text("17 found")
+    expect(numbers.locator(".found")).to_have_text("17 of 17")  # the newest first
+    expect(numbers.locator(".line.current .text")).to_have_text("79")
+    numbers.get_by_role("button", name="Only lines that match").click()
+    expect(numbers.locator(".line.out .text").first).to_have_text("7")
     assert texts(numbers)[:3] == ["7", "17", "27"]
     expect(numbers.locator("mark").first).to_have_text("7")
-    search.fill("/^(1|2)0$/")
+    numbers.get_by_role("button", name="Regular expression").click()
+    search.fill("^(1|2)0$")
     expect(numbers.locator(".line.out .text")).to_have_text(["10", "20"])
+    numbers.get_by_role("button", name="View").click()
     with page.expect_download() as download:
-        numbers.get_by_role("button", name="Download").click()
+        numbers.get_by_role("button", name="Save what is shown").click()
     assert download.value.suggested_filename == "numbers.log"
     assert Path(download.value.path()).read_text() == "10\n20\n"
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    numbers.get_by_role("button", name="Copy").click()
+    numbers.get_by_role("button", name="Copy what is shown").click()
     expect(page.get_by_text("Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == "10\n20\n"
-    search.fill("/(/")
+    page.keyboard.press("Escape")
+    search.fill("(")
     expect(search).to_have_attribute("aria-invalid", "true")
-    numbers.get_by_role("button", name="matches only").click()
+    numbers.get_by_role("button", name="Regular expression").click()
     search.fill("33")
+    numbers.get_by_role("button", name="Only lines that match").click()
     search.press("Enter")
     expect(numbers.locator(".line.current .text")).to_have_text("33")
     assert len(texts(numbers)) > 1, "others are still there"
     expect(numbers.locator(".line .time").first).to_be_empty()
-    numbers.get_by_role("button", name="time").click()
+    numbers.locator(".lines").press("t")
     expect(numbers.locator(".line.current .time")).to_contain_text(":")
+    with page.expect_download() as download:
+        numbers.get_by_role("button", name="Download the log").click()
+    assert Path(download.value.path()).read_text() == "".join(f"{number}\n" for number in range(1, 81))
 
 
 def test_pausing_keeps_the_place_while_lines_come(page: Page, client: WsClient, tmp_path: Path) -> None:
@@ -98,14 +111,14 @@ def test_pausing_keeps_the_place_while_lines_come(page: Page, client: WsClient, 
     with fifo.open("w", buffering=1) as feed:
         pane = open_outputs(page, client, "slowly")
         feed.write("50\n")
-        expect(pane.locator(".line.out").last).to_have_text("50")
-        pane.get_by_role("button", name="pause").click()
+        expect(pane.locator(".line.out .text").last).to_have_text("50")
+        pane.get_by_role("button", name="Follow the end").click()
         before = texts(pane)
         feed.write("60\n")
         expect(pane.locator(".to-end")).to_have_text("60 new lines")
         assert texts(pane) == before
         pane.locator(".to-end").click()
-        expect(pane.locator(".line.out").last).to_have_text("60")
+        expect(pane.locator(".line.out .text").last).to_have_text("60")
         expect(pane.locator(".to-end")).to_be_hidden()
         page.get_by_role("separator").press("ArrowDown")
         expect(pane.locator(".to-end")).to_be_hidden()
@@ -126,14 +139,14 @@ def test_200_000_lines_at_full_speed_arrive_and_the_page_answers_within_100_ms(
         raw.evaluate(f"{count}.click()")
         raw.evaluate(f"document.querySelector('.field input').value = '{LINES}'")
         raw.evaluate(MEASURE)
-        most = allowed(100)  # where others keep the processors busy, a page waits for its turn as well
+        most = max(100.0, allowed(50))  # where others keep the processors busy, it waits for its turn
         figures = []
         for _ in range(3):
             raw.evaluate("gaps.length = clicks.length = 0")
             raw.evaluate("document.querySelector('.go .primary').click()")
-            raw.wait(f"{PANE}?.innerText.includes('exit code 0')", 20)
+            raw.wait(f"{PANE}?.innerText.includes('exit code 0')", 90)
             longest, click = raw.evaluate("[Math.max(...gaps), Math.max(...clicks)]")
-            size = raw.evaluate(f"{PANE}.querySelector('.pane-tools').lastChild.textContent")
+            size = raw.evaluate(f"{PANE}.querySelector('.size').textContent")
             heap = raw.evaluate("performance.memory.usedJSHeapSize / 1e6")
             figures.append((longest, click))
             with capsys.disabled():
@@ -142,7 +155,7 @@ def test_200_000_lines_at_full_speed_arrive_and_the_page_answers_within_100_ms(
                 break
             raw.evaluate(f"{PANE}.querySelector('[title^=Close]').click()")
         assert max(figures[-1]) < most, (most, figures)
-        assert size == "100,000 lines", "all came, the newest are kept"
+        assert size == "99,999 lines", "all came; the newest are kept, and the note that the run ended"
         rows = f"[...{PANE}.querySelectorAll('.line.out .text')]"
         shown = raw.evaluate(f"{rows}.map((e) => Number(e.innerText))")
         assert shown == list(range(LINES - len(shown) + 1, LINES + 1))
@@ -150,6 +163,6 @@ def test_200_000_lines_at_full_speed_arrive_and_the_page_answers_within_100_ms(
         # All the way up in one go: the oldest line kept is there in the next frames.
         raw.evaluate(f"{PANE}.querySelector('.lines').scrollTop = 0")
         raw.wait(f"{PANE}.querySelector('.line .text').innerText === '100002'")
-        raw.evaluate(f"{PANE}.querySelector('input').value = '/^15.{{4}}$/'")
-        raw.evaluate(f"{PANE}.querySelector('input').dispatchEvent(new Event('input'))")
-        raw.wait(f"{PANE}.querySelector('.found').textContent === '10,000 found'")
+        raw.evaluate(f"{PANE}.querySelector('input').value = '^15.{{4}}$'")
+        raw.evaluate(f"{PANE}.querySelector('[title=\"Regular expression\"]').click()")
+        raw.wait(f"{PANE}.querySelector('.found').textContent.endsWith(' of 10,000')")

@@ -14,10 +14,11 @@ from playwright.sync_api import BrowserContext, Error, Page, expect
 
 from tests.browser.conftest import watched
 from tests.browser.table import open_outputs, row, settle
+from tests.browser.views import VIEWS, visit
 from tests.harness import ROOT, Daemon, WsClient
 
 HERE = Path(__file__).parent
-VIEWS = ("tasks", "actions", "plan", "pools", "activity", "history", "console")
+
 
 CONTRAST = (HERE / "contrast.js").read_text()
 
@@ -49,7 +50,7 @@ def test_every_view_is_readable_in_both_colours_and_names_everything(page: Page,
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         for view in VIEWS:
-            page.locator(f"#tab-{view}").click()
+            visit(page, view)
             expect(page.locator(f"#view-{view}")).to_be_visible()
             if view == "console":
                 expect(page.locator(".c-row").first).to_be_visible()
@@ -76,7 +77,7 @@ def test_a_narrow_screen_needs_no_scrolling_sideways(page: Page, client: WsClien
     busy(client)
     page.set_viewport_size({"width": 375, "height": 720})
     for view in VIEWS:
-        page.locator(f"#tab-{view}").click()
+        visit(page, view)
         expect(page.locator(f"#view-{view}")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 375, view
     page.locator("#tab-tasks").click()
@@ -108,7 +109,7 @@ def test_on_a_phone_every_task_is_reached_and_its_facts_are_in_sight(
     last.click()
     expect(page.get_by_label("The selected task").get_by_role("button", name="Output")).to_be_in_viewport()
     for view in VIEWS:
-        page.locator(f"#tab-{view}").click()
+        visit(page, view)
         # What does not fit can be scrolled to: the view, or what is in it, ends above the tabs.
         bottom = page.locator(f"#view-{view}").evaluate("e => e.getBoundingClientRect().bottom")
         assert bottom <= 844 - 50, view
@@ -124,7 +125,7 @@ def test_texts_of_others_neither_turn_the_writing_around_nor_hide(page: Page, cl
     page.keyboard.press("Enter")
     expect(page.locator(".pane .line.out .text")).to_have_text("hello a\ufffdb\u2407")
     for view in VIEWS:
-        page.locator(f"#tab-{view}").click()
+        visit(page, view)
         if view == "console":
             page.get_by_role("button", name="the page's own").click()
             expect(page.locator(".c-row", has_text="greet").first).to_be_visible()
@@ -137,7 +138,7 @@ def test_the_policy_lets_nothing_inline_run(context: BrowserContext, daemon: Dae
         page.goto(f"http://{daemon.address}/")
         with pytest.raises(Error, match="TrustedHTML"):
             page.evaluate("document.body.innerHTML = '<b>x</b>'")
-    with urllib.request.urlopen(f"http://{daemon.address}/", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{daemon.address}/", timeout=30) as answer:
         policy = answer.headers["Content-Security-Policy"]
         assert answer.headers["Cache-Control"] == "no-cache"
         tag = answer.headers["ETag"]
@@ -145,7 +146,7 @@ def test_the_policy_lets_nothing_inline_run(context: BrowserContext, daemon: Dae
     assert "unsafe" not in policy
     again = urllib.request.Request(f"http://{daemon.address}/", headers={"If-None-Match": tag})
     with pytest.raises(urllib.error.HTTPError) as unchanged:
-        urllib.request.urlopen(again, timeout=10)
+        urllib.request.urlopen(again, timeout=30)
     unchanged.value.close()
     assert unchanged.value.code == 304
 

@@ -11,6 +11,7 @@ pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.test_actions import choose
+from tests.browser.views import visit
 from tests.harness import Daemon, WsClient
 
 
@@ -146,7 +147,7 @@ def test_a_secret_is_hidden_sent_and_forgotten(page: Page, client: WsClient) -> 
     pane = page.locator(".pane")
     expect(pane.locator(".line.out .text")).to_have_text("7 for me")
     assert client.request("list")["tasks"][-1]["params"] == {"user": "me", "password": "***"}
-    page.locator("#tab-console").click()
+    visit(page, "console")
     expect(page.locator(".c-row.sent", has_text="login").first).to_contain_text("***")
     choose(page, "sleep")
     choose(page, "login")
@@ -172,7 +173,7 @@ def phone(browser: Browser, daemon: Daemon) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     context.set_default_timeout(8000)
     page = context.new_page()
-    page.goto(f"http://{daemon.address}/")
+    page.goto(f"http://{daemon.address}/#tasks")
     yield page
     context.close()
 

@@ -10,13 +10,14 @@ pytest.importorskip("playwright")
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.views import visit
 from tests.harness import WsClient
 
 
 def test_a_pool_is_resized_by_hand_and_its_queue_is_seen_in_order(page: Page, client: WsClient) -> None:
     for task_id in ("p1", "p2", "p3", "p4"):
         client.request("start", action="one", task_id=task_id)
-    page.locator("#tab-pools").click()
+    visit(page, "pools")
     card = page.get_by_role("region", name="one", exact=True)
     expect(card.locator(".queue code")).to_have_text(["p2", "p3", "p4"])
     meter = card.get_by_role("meter")
@@ -33,7 +34,7 @@ def test_a_pool_is_resized_by_hand_and_its_queue_is_seen_in_order(page: Page, cl
 
 def test_pictures_show_the_last_minutes(page: Page, client: WsClient) -> None:
     client.request("start", action="tick", task_id="busy")
-    page.locator("#tab-activity").click()
+    visit(page, "activity")
     lines = page.get_by_role("img", name="Lines per second")
     expect(page.locator("figure", has=lines).locator(".legend b")).not_to_have_text("0")
     expect(lines).to_have_attribute("aria-label", re.compile(r"over 60 seconds: lines/s [1-9]"))
@@ -43,7 +44,7 @@ def test_pictures_show_the_last_minutes(page: Page, client: WsClient) -> None:
 
 
 def test_the_console_shows_every_message_and_sends_one_by_hand(page: Page, client: WsClient) -> None:
-    page.locator("#tab-console").click()
+    visit(page, "console")
     form = page.get_by_role("form", name="Send a message")
     form.get_by_label("Request").select_option("start")
     form.get_by_label("action").fill("greet")

@@ -55,13 +55,13 @@ def open_run(page: Page, name: str) -> Locator:
 
 
 def place(page: Page) -> Locator:
-    return page.locator(".run-tools .place")
+    return page.locator(".run-page .size")
 
 
 def find(page: Page, text: str) -> Locator:
     page.get_by_label("Search this run's output").fill(text)
     page.keyboard.press("Enter")
-    return page.locator(".run-tools .found").first
+    return page.locator(".run-page .found")
 
 
 def test_it_begins_at_the_end_and_has_the_lines_of_that_run_alone(history: Page) -> None:
@@ -71,7 +71,7 @@ def test_it_begins_at_the_end_and_has_the_lines_of_that_run_alone(history: Page)
     expect(place(history)).to_contain_text("of 30,002")
     expect(history.locator(".run-head")).to_contain_text("exit 3")
     box.press("Home")
-    expect(place(history)).to_have_text("line 1 of 30,002")
+    expect(place(history)).to_have_text("1 of 30,002 lines")
     expect(box.locator(".line.current .text")).to_have_text("early")
     found = find(history, "late")
     expect(found).to_have_text("not found")
@@ -140,7 +140,8 @@ def test_lines_are_loaded_as_they_come_into_sight(history: Page) -> None:
 
 def test_one_stream_alone(history: Page) -> None:
     box = open_run(history, "numbers #1")
-    history.get_by_role("button", name="Show stdout").locator("visible=true").click()
+    history.locator(".view-button").click()
+    history.get_by_label("stdout").uncheck()
     expect(box.locator(".line.out")).to_have_count(0)
     expect(box.locator(".line.err .text")).to_have_text("oh no")
     expect(box.locator(".line").first).to_contain_text("run #1 started")  # there are no others before it
@@ -149,9 +150,12 @@ def test_one_stream_alone(history: Page) -> None:
 def test_a_time_is_gone_to(history: Page, server: Daemon) -> None:
     box = open_run(history, "numbers #2")
     at = history.get_by_label("Go to a time")
+    box.press("g")
+    expect(at).to_be_focused()
     at.press("Enter")  # its start
     expect(box.locator(".line.current")).to_be_in_viewport()
     expect(box.locator(".line.current .time")).not_to_be_empty()
+    box.press("g")
     at.fill("2090-01-01T00:00:00")
     at.press("Enter")
     expect(history.locator("#notices")).to_contain_text("this is its end")
@@ -215,7 +219,7 @@ def test_lines_that_expired_are_said_to_be(context: BrowserContext) -> None:
 
 
 def test_all_logs_are_searched_and_a_match_leads_to_its_place(history: Page) -> None:
-    history.get_by_role("button", name="Search what tasks").click()
+    history.get_by_role("button", name="Search logs").click()
     query = history.get_by_label("Search logs for")
     expect(query).to_be_focused()
     query.fill("LATE")
@@ -245,7 +249,7 @@ def test_all_logs_are_searched_and_a_match_leads_to_its_place(history: Page) -> 
 
 
 def test_more_matches_come_on_request(history: Page) -> None:
-    history.get_by_role("button", name="Search what tasks").click()
+    history.get_by_role("button", name="Search logs").click()
     history.get_by_label("Search logs for").fill("77")
     history.keyboard.press("Enter")
     expect(history.locator(".match")).to_have_count(200)

@@ -12,6 +12,7 @@ pytest.importorskip("playwright")
 from playwright.sync_api import Page, expect
 
 from tests.browser.table import row, settle
+from tests.browser.views import visit
 from tests.harness import WsClient
 
 STATES = (Path(__file__).parent / "states.js").read_text()
@@ -81,7 +82,7 @@ def test_stop_asks_and_start_again_keeps_the_parameters(page: Page, client: WsCl
     client.run("greet", task_id="polite", params={"name": "once more"})
     settle(page, client)
     row(page, "polite").get_by_role("button", name="Start again").click()
-    expect(page.get_by_text("Started as polite")).to_be_visible()
+    expect(page.get_by_text("Started greet once more")).to_be_visible()
     task = client.info("polite")
     assert task["params"] == {"name": "once more"}
 
@@ -101,7 +102,7 @@ def test_a_signal_is_chosen_and_sent(page: Page, client: WsClient) -> None:
     client.request("start", action="sleep", task_id="sig")
     settle(page, client)
     row(page, "sig").click()
-    page.get_by_label("The selected task").get_by_role("button", name="Send a signal").click()
+    page.get_by_label("The selected task").get_by_role("button", name="Signal").click()
     question = page.get_by_role("dialog")
     question.get_by_label("Signal").select_option("USR1")
     question.get_by_role("button", name="Send").click()
@@ -207,15 +208,15 @@ def test_thousands_of_tasks_cost_only_the_rows_in_sight_and_a_purge_clears_them(
     assert int(grid.get_attribute("aria-rowcount") or 0) > many
     assert grid.get_by_role("row").count() < 60
     page.get_by_role("searchbox", name="Find tasks").fill("wait-")
-    page.get_by_role("button", name="Task", exact=True).click()
-    expect(grid.get_by_role("columnheader", name="Task")).to_have_attribute("aria-sort", "ascending")
+    page.get_by_role("button", name="Id", exact=True).click()
+    expect(grid.get_by_role("columnheader", name="Id")).to_have_attribute("aria-sort", "ascending")
     expect(grid.locator(".t-row").first).to_contain_text("wait-0000")
     expect(grid.locator(".t-row").first).to_contain_text("Queued #1")
     page.locator(".t-body").evaluate("body => body.scrollTop = body.scrollHeight")
     expect(grid.locator(".t-row").last).to_contain_text("wait-1999")
     page.get_by_role("searchbox", name="Find tasks").fill("wait-1500")
     expect(grid.locator(".t-row")).to_have_count(1)
-    page.locator("#tab-pools").click()
+    visit(page, "pools")
     card = page.get_by_role("region", name="one", exact=True)
     expect(card).to_contain_text("1 of 1 running, 2,000 waiting")
     expect(card.locator(".queue li").first).to_contain_text("wait-0000")

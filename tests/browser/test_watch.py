@@ -30,7 +30,7 @@ def test_what_happens_shows_without_being_asked_for(
     client.request("start", action="one", task_id="w-before")
     with watched(context) as page:
         page.add_init_script(NOTE)
-        page.goto(f"http://{daemon.address}/")
+        page.goto(f"http://{daemon.address}/#tasks")
         expect(row(page, "w-before").locator(".c-status")).to_have_text("Running")
         client.request("start", action="one", task_id="w-queued")
         expect(row(page, "w-queued").locator(".c-status")).to_contain_text("Queued")

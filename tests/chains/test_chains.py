@@ -96,7 +96,7 @@ def client(daemon: Daemon) -> Iterator[WsClient]:
         yield client
 
 
-def until(client: WsClient, found: Callable[[list[dict[str, Any]]], Any], timeout: float = 10.0) -> Any:
+def until(client: WsClient, found: Callable[[list[dict[str, Any]]], Any], timeout: float = 30.0) -> Any:
     """Ask for the list until there is what is looked for."""
     deadline = time.monotonic() + timeout
     while True:
@@ -123,7 +123,7 @@ def said(client: WsClient, by: str, number: int = 1) -> list[str]:
 
 def records(path: Path, **match: Any) -> list[dict[str, Any]]:
     """The lines of a log that match, once there are some."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while True:
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         found = [line for line in lines if all(line.get(name) == value for name, value in match.items())]
@@ -275,7 +275,7 @@ def test_a_file_is_gone_when_the_server_is_killed() -> None:
         assert path.stat().st_mode & 0o777 == 0o600
         daemon.process.kill()
         daemon.process.wait(10)
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 30
         while path.parent.exists():
             assert time.monotonic() < deadline
             time.sleep(0.02)  # nothing tells when the guardian is done

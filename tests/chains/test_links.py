@@ -78,7 +78,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 def wait(stage: Stage, number: int) -> None:
     for _ in range(number):
-        assert stage._all.acquire(timeout=10)
+        assert stage._all.acquire(timeout=30)
     assert stage.chains._crew.close(10, drop=False)
 
 

@@ -41,6 +41,7 @@ ACTIONS = {
     "flood": shell("exec yes"),
     "one": shell("echo ready; exec sleep 60", task_pool={"limit": 1, "queue": {"enabled": True, "size": 2}}),
     "hopeless": shell("echo no; exit 9", retry={"restart_delay": "1ms", "error_threshold": 3}),
+    "broken": {"type": "exec", "config": {"entrypoint": "/nowhere/program"}},
     "patient": shell("exit 3", retry={"restart_delay": "1h", "error_threshold": 5}),
     "until": shell(
         "if [ -e [[.file]] ]; then echo ready; exec sleep 60; else echo no; exit 9; fi",

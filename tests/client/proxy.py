@@ -63,7 +63,7 @@ class Proxy:
     def resume(self) -> None:
         self._flowing.set()
 
-    def wait_connections(self, count: int, timeout: float = 10.0) -> None:
+    def wait_connections(self, count: int, timeout: float = 30.0) -> None:
         """Until so many have been made in all."""
         with self._changed:
             assert self._changed.wait_for(lambda: self.connections >= count, timeout), self.connections
@@ -80,7 +80,7 @@ class Proxy:
         self._listener.close()
         self.cut()
         for thread in self._threads:
-            thread.join(10.0)
+            thread.join(30)
             assert not thread.is_alive()
 
     def _spawn(self, run, *arguments) -> None:

@@ -13,7 +13,7 @@ import pytest
 from overseer.client import Client
 from tests.harness import Daemon, shell
 
-WAIT_S = 20.0
+WAIT_S = 30
 _LINES = 100_000
 
 

@@ -34,9 +34,9 @@ from overseer.protocol import (
     Tasks,
 )
 from tests.client.conftest import ACTIONS
-from tests.harness import Daemon
+from tests.harness import Daemon, allowed
 
-WAIT_S = 10.0
+WAIT_S = 30
 
 
 def test_a_task_from_its_start_to_its_end(client: Client):
@@ -77,6 +77,12 @@ def test_parameters_are_described_and_a_refusal_names_the_one_it_is_about(client
         client.start("nosuch")
     assert refused.value.param == ""
     assert list(client.start("sized", size=9, format="jpg", keep=True).lines()) == ["9 jpg true"]
+
+
+def test_a_program_that_cannot_be_started_is_refused_each_time(client: Client) -> None:
+    for _ in range(20):
+        with pytest.raises(RefusedError, match="nowhere"):
+            client.start("broken")
 
 
 def test_the_list_can_be_had_in_pages(client: Client):
@@ -504,7 +510,7 @@ def free_port() -> int:
 )
 def test_a_server_that_is_not_there(url, words):
     with pytest.raises(ConnectFailedError, match=words):
-        Client(url.format(port=free_port()), timeout=5.0)
+        Client(url.format(port=free_port()), timeout=30)
 
 
 @pytest.mark.parametrize(
@@ -558,7 +564,7 @@ def test_a_host_of_many_addresses_of_which_none_answers_takes_no_longer(monkeypa
         began = time.monotonic()
         with pytest.raises(ConnectFailedError, match=r"no answer within 0\.4 s"):
             Client(f"ws://127.0.0.1:{where[1]}", timeout=0.4)
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < allowed(1.5)
 
 
 @pytest.mark.parametrize("times", [{"keepalive": 3e6}, {"timeout": 3e6}, {"reconnect": 3e9}])

@@ -39,7 +39,7 @@ def test_its_blocks_run(language: str):
                 # The tests' report exits with 3.
                 text = text.replace("overseerctl run report\n", "overseerctl run report || [ $? = 3 ]\n")
             argv = [sys.executable, "-c", text] if language == "python" else ["bash", "-ec", text]
-            done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=20)
+            done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=30)
             assert done.returncode == 0, done.stderr
 
 

@@ -16,7 +16,7 @@ from tests.client.conftest import ACTIONS as COMMON
 from tests.client.proxy import Proxy
 from tests.harness import ROOT, Daemon
 
-WAIT_S = 10.0
+WAIT_S = 30
 ACTIONS = {
     **COMMON,
     "slow": {"type": "slow", "retry": {"restart_delay": "1ms", "error_threshold": 1}},

@@ -30,7 +30,7 @@ from tests.client.conftest import ACTIONS
 from tests.client.proxy import Proxy
 from tests.harness import ROOT, Daemon, allowed
 
-WAIT_S = 15.0
+WAIT_S = 30
 
 
 class Count:

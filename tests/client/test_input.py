@@ -20,7 +20,7 @@ ACTIONS = {
     ),
     "flood": shell("echo ready; read -r x; seq 100000", config={"stdin": "pty"}),
 }
-WAIT_S = 10
+WAIT_S = 30
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.client.proxy import Proxy
 from tests.client.test_faults import Count, follow
 from tests.harness import Daemon
 
-WAIT_S = 20.0
+WAIT_S = 30
 
 
 def dedicated(client: Client) -> int:

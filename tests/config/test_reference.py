@@ -45,6 +45,8 @@ def test_every_section_has_its_table() -> None:
         "actions.NAME.config.pty",
         "actions.NAME.config.output",
         "actions.NAME.config.output.stdout",
+        "actions.NAME.config.cluster",
+        "actions.NAME.config.cluster.tls",
         "actions.NAME.ready",
         "actions.NAME.health",
         "secrets.NAME",

@@ -13,7 +13,7 @@ from tests.ctl.conftest import ACTIONS, Ctl
 from tests.faults.support import wait_until
 from tests.harness import Daemon, shell
 
-WAIT_S = 10.0
+WAIT_S = 30
 _ENDED = r"overseerctl: {}: exited with 0 after [\d.]+m?s\n"
 
 
@@ -131,8 +131,8 @@ def test_pools(ctl: Ctl):
     assert pool.out.splitlines()[0] == "one: 1 running of 1, 3 waiting"
     assert pool.out.splitlines()[2].split()[:3] == ["1", "q2", "one"]
     assert ctl("pool", "one", "--json").json["queue_depth"] == 3
-    assert ctl("purge", "one").out == "3 removed from the queue\n"
-    assert ctl("purge", "one", "--json").json == {"count": 0}
+    assert ctl("purge", "one", "--yes").out == "3 removed from the queue\n"
+    assert ctl("purge", "one", "--json", "--yes").json == {"count": 0}
     ctl("stop", "q1", "--wait")
     assert ctl("set-pool", "one").status == 2
     assert ctl("pool", "nothing").status == 1

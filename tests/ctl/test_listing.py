@@ -11,7 +11,7 @@ import pytest
 from overseer.ctl.columns import fit
 from overseer.ctl.listing import tasks_table
 from overseer.ctl.terminal import Style, _json, plain
-from overseer.ctl.top import Answer, screen_lines
+from overseer.ctl.toptable import Answer, in_order, screen_lines
 from overseer.protocol import GlobalMetrics, PoolInfo, RetryPolicy, TaskInfo
 from overseer.util.timestamps import now
 
@@ -32,7 +32,7 @@ def rows(*tasks: TaskInfo) -> list[list[str]]:
     heading, *lines = tasks_table(tasks, NOW, PLAIN)
     starts = [
         heading.index(word)
-        for word in ("TASK", "ACTION", "STATE", "PID", "RESTARTS", "EXIT", "RAN", "SINCE", "PARAM")
+        for word in ("ID", "ACTION", "STATUS", "EXIT", "RAN", "SINCE", "PID", "RESTARTS", "PARAM")
     ]
     return [
         [line[start:end].strip() for start, end in zip(starts, [*starts[1:], None], strict=True)]
@@ -45,7 +45,7 @@ def rows(*tasks: TaskInfo) -> list[list[str]]:
     [
         (
             {"worker_state": "running", "current_pid": 7, "last_started_at": ago(130)},
-            ["t", "a", "running", "7", "0", "-", "-", "2m ago", "-"],
+            ["t", "a", "running", "-", "2m10s", "2m ago", "7", "0", "-"],
         ),
         (
             {
@@ -54,13 +54,13 @@ def rows(*tasks: TaskInfo) -> list[list[str]]:
                 "last_started_at": ago(99),
                 "last_exited_at": ago(5.5),
             },
-            ["t", "a", "exited", "-", "0", "0", "-", "5s ago", "-"],
+            ["t", "a", "succeeded", "0", "-", "5s ago", "-", "0", "-"],
         ),
         (
             {"state": "errored", "last_exit_code": -1, "restart_count": 4, "last_exited_at": ago(7300)},
-            ["t", "a", "errored", "-", "4", "signal", "-", "2h ago", "-"],
+            ["t", "a", "errored", "signal", "-", "2h ago", "-", "4", "-"],
         ),
-        ({"state": "queued", "queued_at": ago(-60)}, ["t", "a", "queued", "-", "0", "-", "-", "0s ago", "-"]),
+        ({"state": "queued", "queued_at": ago(-60)}, ["t", "a", "queued", "-", "-", "0s ago", "-", "0", "-"]),
         (
             {
                 "state": "stopped",
@@ -69,7 +69,7 @@ def rows(*tasks: TaskInfo) -> list[list[str]]:
                 "duration_ms": 1234,
                 "last_exited_at": ago(1),
             },
-            ["t", "a", "stopped", "-", "0", "0", "1.2s", "1s ago", "-"],
+            ["t", "a", "stopped", "0", "1.2s", "1s ago", "-", "0", "-"],
         ),
         (
             {
@@ -79,9 +79,9 @@ def rows(*tasks: TaskInfo) -> list[list[str]]:
                 "duration_ms": 90_000,
                 "last_exited_at": ago(1),
             },
-            ["t", "a", "exited", "-", "0", "timeout", "1m30s", "1s ago", "-"],
+            ["t", "a", "failed", "timeout", "1m30s", "1s ago", "-", "0", "-"],
         ),
-        ({}, ["t", "a", "starting", "-", "0", "-", "-", "3d ago", "-"]),
+        ({}, ["t", "a", "running", "-", "-", "3d ago", "-", "0", "-"]),
         *(
             (
                 {
@@ -90,12 +90,12 @@ def rows(*tasks: TaskInfo) -> list[list[str]]:
                     "last_exit_code": code,
                     "last_exited_at": ago(5.5),
                 },
-                ["t", "a", state, "-", "0", "signal" if code == -1 else str(code), "-", "5s ago", "-"],
+                ["t", "a", state, "signal" if code == -1 else str(code), "-", "5s ago", "-", "0", "-"],
             )
             for restart_on, code, state in (
                 ("failure", 1, "restarting"),
                 ("failure", -1, "restarting"),
-                ("failure", 0, "exited"),
+                ("failure", 0, "succeeded"),
                 ("any", 0, "restarting"),
             )
         ),
@@ -157,24 +157,27 @@ def test_colours_are_for_terminals(monkeypatch, when, stream, environment, on):
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 24])
 def test_the_live_view_fits_into_any_window(columns, rows):
     tasks = tuple(task(task_id=f"task-{number}" * 5) for number in range(30))
-    lines = screen_lines(Answer(tasks, PoolInfo(4, 2, 1), GlobalMetrics(), {}), PLAIN, columns, rows)
+    answer = Answer(tasks, PoolInfo(4, 2, 1), GlobalMetrics(), {})
+    more = {"chosen": "task-7" * 5, "footer": "q quit"}
+    lines = screen_lines(answer, tasks, PLAIN, columns, rows, **more)
     assert len(lines) <= rows
-    assert max(map(len, lines)) <= columns
-    coloured = screen_lines(
-        Answer(tasks, PoolInfo(4, 2, 1), GlobalMetrics(), {}), Style("always", None), columns, rows
-    )
+    assert max(len(re.sub("\x1b\\[\\d*m", "", line)) for line in lines) <= columns
+    coloured = screen_lines(answer, tasks, Style("always", None), columns, rows, **more)
     assert len(coloured) == len(lines)
 
 
 def test_the_live_view_shows_who_runs_first_and_counts_the_rest():
     tasks = (
-        task(task_id="old"),
+        task(task_id="old", worker_state="exited", last_exit_code=0),
         task(task_id="waits", state="queued"),
         task(task_id="runs", worker_state="running"),
     )
-    lines = screen_lines(Answer(tasks, PoolInfo(0, 1, 1), None, {}), PLAIN, 80, 24)
+    answer = Answer(tasks, PoolInfo(0, 1, 1), None, {})
+    shown = in_order(answer, "time")
+    lines = screen_lines(answer, shown, PLAIN, 80, 24)
     assert [line.split()[0] for line in lines[-3:]] == ["runs", "waits", "old"]
-    assert "(2 more)" in "\n".join(screen_lines(Answer(tasks, PoolInfo(0, 1, 1), None, {}), PLAIN, 80, 4))
+    assert "(2 more)" in "\n".join(screen_lines(answer, shown, PLAIN, 80, 4))
+    assert [task.task_id for task in in_order(answer, "time", "A SUCC")] == ["old"]
 
 
 def test_texts_are_cut_with_a_sign():
@@ -190,15 +193,15 @@ def cells(text: str) -> str:
     ("fields", "red"),
     [
         ({"worker_state": "exited", "last_exit_code": 0}, []),
-        ({"worker_state": "exited", "last_exit_code": 3}, ["exited", "3"]),
+        ({"worker_state": "exited", "last_exit_code": 3}, ["failed", "3"]),
         (
             {"worker_state": "exited", "last_exit_code": -1, "last_signal": "SIGBUS"},
-            ["exited", "signal SIGBUS"],
+            ["failed", "SIGBUS"],
         ),
         ({"state": "errored", "last_exit_code": 9}, ["errored", "9"]),
         (
             {"worker_state": "exited", "last_exit_code": 0, "reason": "timeout", "duration_ms": 1},
-            ["exited", "timeout"],
+            ["failed", "timeout"],
         ),
         ({"state": "stopped", "last_exit_code": -1, "last_signal": "SIGTERM"}, []),
         ({"worker_state": "running", "last_exit_code": 9}, ["9"]),
@@ -212,13 +215,13 @@ def test_a_failure_is_red_and_a_success_is_not(fields: dict[str, Any], red: list
 
 def test_a_signal_has_its_name():
     shown = tasks_table([task(state="stopped", last_exit_code=-1, last_signal="SIGKILL")], NOW, PLAIN)
-    assert "  signal SIGKILL  " in shown[1]
+    assert "  SIGKILL  " in shown[1]
 
 
 def test_parameters_are_shown_shortened_and_harmless():
     params = {"a": "1", "empty": "", "blanks": "x y", "long": "z" * 100_000, "evil": "\x1b[2J\u202e"}
     (line,) = tasks_table([task(params=params)], NOW, PLAIN)[1:]
-    shown = line.partition(" ago  ")[2]
+    shown = line.partition("  0         ")[2]
     assert shown.startswith('a=1 empty= blanks="x y" long=' + "z" * 29 + "…")
     assert len(shown) <= 80
     assert cells("\n".join(tasks_table([task(params=params)], NOW, PLAIN, 60)))
@@ -226,12 +229,12 @@ def test_parameters_are_shown_shortened_and_harmless():
     assert line.endswith('evil="\\u001b[2J\\u202e"')
 
 
-def test_where_there_is_no_room_parameters_go_first():
+def test_where_there_is_no_room_what_is_least_needed_goes_first():
     fields = {"params": {"key": "value"}, "worker_state": "running", "current_pid": 7, "last_started_at": NOW}
     assert "PARAMETERS" in tasks_table([task(**fields)], NOW, PLAIN, 80)[0]
     heading = tasks_table([task(task_id="x" * 36, **fields)], NOW, PLAIN, 60)[0]
-    assert "PARAMETERS" not in heading
-    assert "RESTARTS" in heading
+    assert "RESTARTS" not in heading
+    assert "SINCE" in heading
 
 
 UNSEEN = ["\u202e", "\u2066", "\u200b", "\ufeff", "\x7f", "\x9b", "\u2028", "\U000e0001", "\u0378", "\x1b"]

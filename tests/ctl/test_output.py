@@ -15,11 +15,11 @@ from overseer.ctl import main
 from tests.ctl.conftest import Ctl
 from tests.harness import ROOT, Daemon
 
-LIMIT_S = 20.0
+LIMIT_S = 30
 COMMANDS = {
     "list": (), "actions": (), "pool": (), "metrics": (), "check": (), "top": (), "stop": ("over", "--json"),
     "replay": ("over",), "tail": ("over",), "wait": ("over", "--json"), "completion": ("bash",),
-    "reload": ("--json",), "purge": ("--all",), "--help": (), "run": ("--help",),
+    "reload": ("--json",), "purge": ("--all", "--yes"), "--help": (), "run": ("--help",),
 }  # fmt: skip
 
 

@@ -44,6 +44,9 @@ ACTIONS = {
             },
         },
     ),
+    "ship": shell(
+        "true", title="Ship it", icon="🚀", group="Delivery", confirm="Ship to production?", hidden=True
+    ),
 }
 
 
@@ -67,6 +70,16 @@ def test_an_action_is_explained(ctl: Ctl, command: str) -> None:
         "      At most 8 letters.",
         '  even: default "2", must satisfy: int(value) % 2 == 0',
         "  pool: no limit",
+    ]
+
+
+def test_how_an_action_is_shown_is_said_too(ctl: Ctl) -> None:
+    assert ctl("describe", "ship").out.splitlines()[1:6] == [
+        "  title: Ship it",
+        "  icon: 🚀",
+        "  group: Delivery",
+        "  confirm: Ship to production?",
+        "  the page does not offer it",
     ]
 
 

@@ -43,7 +43,7 @@ def test_list_shows_it(ctl: Ctl, daemon: Daemon, tmp_path: Path) -> None:
         client.expect("health", task_id="b", status="unhealthy")
         lines = ctl("list").out.splitlines()
         states = {
-            line.split()[0]: line[lines[0].index("STATE") : lines[0].index("PID")].strip() for line in lines
+            line.split()[0]: line[lines[0].index("STATUS") : lines[0].index("EXIT")].strip() for line in lines
         }
         assert (states["a"], states["b"]) == ("ready", "running, unhealthy")
         assert "\x1b[31mrunning, unhealthy" in ctl("list", "--color", "always").out

@@ -31,7 +31,7 @@ def test_a_wait_says_how_long_it_was_asked_to_wait(ctl: Ctl):
     done = ctl("wait", "lasting", "--timeout", "0.05")
     assert (done.status, done.err) == (124, "overseerctl: lasting is not over after 0.05 s\n")
     ctl("stop", "--wait", "lasting")
-    assert " signal SIGTERM " in next(line for line in ctl("list").out.splitlines() if "lasting" in line)
+    assert " SIGTERM " in next(line for line in ctl("list").out.splitlines() if "lasting" in line)
 
 
 @pytest.mark.parametrize(

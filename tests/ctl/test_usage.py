@@ -26,7 +26,11 @@ from tests.harness import Daemon
         ("run both x", "a parameter is written KEY=VALUE, not 'x'; both has none"),
         ("list x", "x is an argument too many"),
         ("lits", "unknown command lits; did you mean list?"),
-        ("ps", "unknown command ps; did you mean list?"),
+        ("kill x", "unknown command kill; did you mean stop?"),
+        (
+            "list --status runing",
+            "argument --status: unknown status 'runing'; did you mean running?",
+        ),
         ("signal web HUP", "argument SIGNAL: unknown signal web"),
         ("help blorb", "unknown command blorb"),
         (
@@ -60,7 +64,7 @@ def test_help_and_the_version_can_be_asked_for_in_any_way(ctl: Ctl):
     text = ctl("help", "run").out
     assert text == ctl("run", "--help").out
     assert text.index("--force") < text.index("--url")
-    assert text.startswith("usage: overseerctl run [-h] [--json] [--id TASK_ID] [--force]")
+    assert text.startswith("usage: overseerctl run [-h] [--json] [--id TASK] [--force]")
 
 
 EMPTY = [
@@ -131,14 +135,14 @@ def test_every_queue_is_emptied_only_when_that_is_asked_for(ctl: Ctl):
     )
     assert ctl("purge", "one", "--all").status == 2
     assert ctl("pool", "one", "--json").json["queue_depth"] == 1
-    assert ctl("purge", "--all").out == "1 removed from the queue\n"
+    assert ctl("purge", "--all", "--yes").out == "1 removed from the queue\n"
     ctl("stop", "p1", "--wait")
 
 
-@pytest.mark.parametrize("command", ["stop", "reset", "restart", "wait"])
+@pytest.mark.parametrize("command", ["stop", "reset", "restart", "rm", "wait"])
 def test_what_is_for_tasks_needs_some(ctl: Ctl, command: str):
     done = ctl(command)
-    assert (done.status, "TASK_ID" in done.err) == (2, True)
+    assert (done.status, "TASK" in done.err or "name tasks" in done.err) == (2, True)
 
 
 def test_times_may_be_written_as_durations(ctl: Ctl):

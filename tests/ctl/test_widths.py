@@ -11,7 +11,7 @@ import pytest
 from overseer.ctl.columns import columns_of, cut_middle, fit
 from overseer.ctl.listing import actions_table, pool_lines, tasks_table
 from overseer.ctl.terminal import Style, say
-from overseer.ctl.top import Answer, screen_lines
+from overseer.ctl.toptable import Answer, screen_lines
 from overseer.protocol import ActionInfo, PoolConfig, PoolInfo, QueueItem
 from tests.ctl.conftest import Ctl
 from tests.ctl.test_listing import NOW, PLAIN, task
@@ -51,7 +51,7 @@ def test_the_state_and_the_action_of_a_task_stay_whatever_its_id(name: str, colu
         lines = [re.sub("\x1b\\[\\d*m", "", line) for line in tasks_table(tasks, NOW, style, columns)]
         assert max(map(wide, lines)) <= columns
         assert re.search("build +errored", lines[1])
-        assert wide(lines[1].partition("errored")[0]) == wide(lines[2].partition("exited")[0])
+        assert wide(lines[1].partition("errored")[0]) == wide(lines[2].partition("succeeded")[0])
 
 
 def test_ids_are_told_apart_at_both_ends():
@@ -59,7 +59,7 @@ def test_ids_are_told_apart_at_both_ends():
     lines = tasks_table(
         [task(task_id=each, worker_state="exited", last_exit_code=0) for each in uuids], NOW, PLAIN, 40
     )
-    assert [line.split()[0] for line in lines[1:]] == ["1b9d6bcd…bbd4bed", "1b9d6bcd…bbd4bee"]
+    assert [line.split()[0] for line in lines[1:]] == ["1b9d6b…bd4bed", "1b9d6b…bd4bee"]
 
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
@@ -68,12 +68,11 @@ def test_so_do_actions_pools_and_the_live_view(name: str, columns: int):
     params = {f"{name}{number}": None for number in range(9)}
     actions = [ActionInfo(name, "exec", name * 5, params), ActionInfo("a", "exec", "", {}, PoolConfig())]
     item = QueueItem(name, name, NOW, 0, False)
+    tasks = (task(task_id=name, action=name),)
     shown = [
         *actions_table(actions, columns),
         *pool_lines("", PoolInfo(1, 1, 1, (item,)), NOW, columns)[1:],
-        *screen_lines(
-            Answer((task(task_id=name, action=name),), PoolInfo(1, 1, 1), None, {}), PLAIN, columns, 24
-        ),
+        *screen_lines(Answer(tasks, PoolInfo(1, 1, 1), None, {}), tasks, PLAIN, columns, 24),
     ]
     assert max(map(wide, shown)) <= columns
 
@@ -88,7 +87,7 @@ def test_in_a_terminal_no_line_wraps(daemon: Daemon):
             lines = shown.shown.decode().splitlines()
             assert max(map(wide, lines)) <= 40
             if command == ["list"]:
-                assert all(" exited" in line for line in lines[1:])
+                assert all(" ✓ succeeded" in line for line in lines[1:])
 
 
 def test_the_line_of_a_wait_takes_the_width_of_the_terminal_it_is_on(daemon: Daemon):

@@ -13,7 +13,7 @@ __all__ = ["get", "get_json"]
 
 def get(daemon: Daemon, path: str, **headers: str) -> tuple[int, str, str]:
     """The status, content type and body that a path answers."""
-    connection = http.client.HTTPConnection(daemon.address, timeout=10)
+    connection = http.client.HTTPConnection(daemon.address, timeout=30)
     try:
         connection.request("GET", path, headers=headers)
         response = connection.getresponse()

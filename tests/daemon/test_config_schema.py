@@ -202,7 +202,7 @@ def test_the_file_in_docs_is_up_to_date() -> None:
 
 def test_the_command_prints_it() -> None:
     done = subprocess.run(
-        [sys.executable, ROOT / "sticky_overseer.py", "--schema"], capture_output=True, text=True, timeout=20
+        [sys.executable, ROOT / "sticky_overseer.py", "--schema"], capture_output=True, text=True, timeout=30
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == config_schema()

@@ -33,7 +33,7 @@ sys.exit(cli.run_cli("", ""))
 OPTIONAL = re.compile(
     r"overseer\.(api|daemon\.(state|takeover)|upgrade\.(rehearsal|succession)|supervisor\.handover|chains|notices|probes|schedules|history\.store|logs|net\.tls|cel\.program"
     r"|templates\.(compiled|jinja|sandbox)|daemon\.boot|protocol\.specs\.asyncapi|supervisor\.output\.laggards)"
-    r"(\.|$)|(asyncio|cronsim|email|jinja2|lark|prometheus_client|re2|sqlite3|zipfile|zoneinfo)$"
+    r"(\.|$)|(_hashlib|_ssl|asyncio|cronsim|email|jinja2|lark|prometheus_client|re2|sqlite3|ssl|zipfile|zoneinfo)$"
 )
 THREADS = {
     "MainThread",
@@ -72,7 +72,7 @@ def test_a_server_loads_what_its_configuration_needs(tmp_path: Path, more: str, 
         """)
     )
     done = subprocess.run(
-        [sys.executable, "-c", CODE, "--config", str(config)], capture_output=True, text=True, timeout=20
+        [sys.executable, "-c", CODE, "--config", str(config)], capture_output=True, text=True, timeout=30
     )
     assert done.returncode == 0, done.stderr
     heavy = {"asyncio", "celpy", "email", "html", "lark", "platform", "prometheus_client", "re2", "sqlite3"}
@@ -99,7 +99,16 @@ def test_a_server_that_serves_loads_and_starts_nothing_that_nobody_has_configure
     assert {name for name in told["threads"] if not passing.fullmatch(name)} <= THREADS
 
 
-def test_the_asyncio_half_of_simple_websocket_is_there_for_others() -> None:
-    code = "import overseer.net.websocket; from simple_websocket.aiows import AioClient; print(AioClient)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
-    assert done.stdout.startswith("<class"), done.stderr
+@pytest.mark.parametrize(
+    ("code", "printed"),
+    [
+        ("from simple_websocket.aiows import AioClient; print(AioClient)", "<class"),
+        ("import ssl, hashlib; print(ssl.SSLContext, hashlib.md5)", "<class"),
+        ("from simple_websocket import ws; print(ws.ssl.create_default_context)", "<function"),
+        ("import wsproto.utilities; print(wsproto.utilities.hashlib.md5)", "<built-in"),
+    ],
+)
+def test_what_is_left_out_of_simple_websocket_is_there_for_others(code: str, printed: str) -> None:
+    command = [sys.executable, "-c", f"import overseer.net.websocket; {code}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.stdout.startswith(printed), done.stderr

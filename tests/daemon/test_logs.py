@@ -27,7 +27,7 @@ def test_the_journal_gets_the_priority_of_each_line(tmp_path: Path) -> None:
             file.seek(0)
             file.truncate()
             subprocess.run(
-                COMMAND, cwd=tmp_path, stderr=file, env={**os.environ, "JOURNAL_STREAM": stream}, timeout=20
+                COMMAND, cwd=tmp_path, stderr=file, env={**os.environ, "JOURNAL_STREAM": stream}, timeout=30
             )
             file.seek(0)
             assert file.readline().startswith(f"{before}./config.yaml:1: nmae: unknown key")
@@ -72,7 +72,7 @@ def test_what_others_write_does_nothing_to_a_terminal_nor_looks_like_an_entry(tm
         '"nm\\e[2Jae\\u202e\\nerror: forged": x\n'
         'auth: {tokens: [{name: a, role: viewer, token_file: "/none\\e[2J\\nerror: forged"}]}\n'
     )
-    ended = subprocess.run([*COMMAND, "--check"], cwd=tmp_path, capture_output=True, text=True, timeout=20)
+    ended = subprocess.run([*COMMAND, "--check"], cwd=tmp_path, capture_output=True, text=True, timeout=30)
     assert ended.returncode == 1
     assert all(line.isprintable() for line in ended.stderr.splitlines())
     assert "token_file: /none\\x1b[2J" in ended.stderr

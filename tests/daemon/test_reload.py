@@ -217,7 +217,7 @@ def test_the_signal_ends_a_server_whose_terminal_is_gone_but_with_nohup(tmp_path
             if nohup:
                 assert any(b"configuration reloaded" in line for line in server.stderr)
                 server.send_signal(signal.SIGTERM)
-            assert server.wait(10) == 0
+            assert server.wait(30) == 0
         finally:
             with contextlib.suppress(OSError):
                 os.close(ours)
@@ -342,7 +342,7 @@ def test_no_task_is_disturbed_by_reloads_under_load(daemon: Daemon) -> None:
         finally:
             over.set()
             for worker in workers:
-                worker.join(20)
+                worker.join(30)
     assert not failures
     assert len(set(runs)) > 3
 
@@ -380,11 +380,11 @@ def test_services_of_changed_actions_are_replaced_and_others_go_on(tmp_path: Pat
     hub = Hub(config, old)
     hub.start_services()
     try:
-        assert all(each.running.wait(5) for each in old.values())
+        assert all(each.running.wait(30) for each in old.values())
         new = {"a": old["a"], "b": Scanner("b"), "c": overseer.build_action_handlers(config)["c"]}
         hub.redefine(Definitions(config, new))
         assert [old[name].ended.is_set() for name in "abc"] == [False, True, True]
-        assert new["b"].running.wait(5)
+        assert new["b"].running.wait(30)
     finally:
         hub.shutdown()
         hub.close()
@@ -413,7 +413,7 @@ def test_a_service_without_a_thread_to_be_had_is_tried_again_by_the_next_reload(
         assert hub.definitions is definitions
         if tried_again:
             hub.redefine(definitions)
-            assert scanner.running.wait(5)
+            assert scanner.running.wait(30)
     finally:
         assert hub.shutdown()
         hub.close()
@@ -466,7 +466,7 @@ def test_an_action_that_a_reload_takes_away_meanwhile_is_there_or_unknown(
         handlers.meanwhile = take_away
         with contextlib.suppress(RequestError):  # it was gone by the time that counts
             attrgetter(operation)(hub)("a")
-        assert gone.wait(5)
+        assert gone.wait(30)
         with pytest.raises(RequestError, match="unknown action: a"):
             attrgetter(operation)(hub)("a")
     finally:

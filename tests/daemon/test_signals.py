@@ -50,7 +50,7 @@ def run(*names, before=lambda loop: None, **changed):
 def outcome(script: str) -> tuple[list[str], str]:
     """What a process said that ran it, line by line, and what it logged."""
     done = subprocess.run(
-        [sys.executable, "-c", BEFORE + script], capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-c", BEFORE + script], capture_output=True, text=True, timeout=30, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.split(), done.stderr

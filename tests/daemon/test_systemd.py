@@ -154,7 +154,7 @@ def test_what_cannot_be_served_is_said_in_one_line(tmp_path: Path, listen: str, 
         env={**os.environ, "TEST_LISTEN": listen.format(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=30,
     )
     assert done.returncode == 1
     (line,) = (line for line in done.stderr.splitlines() if not line.startswith("warning"))

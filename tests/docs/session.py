@@ -41,14 +41,14 @@ from overseer.config.tree import parse_yaml
 from overseer.drivers.api import build_action_handlers
 from overseer.schema.location import Report
 from overseer.schema.nodes import to_value
+from overseer.testing.leaks import wait_for_exit
 from tests.harness import ROOT, marked_processes
 from tests.harness.daemon import MARKER
-from tests.harness.leaks import wait_for_exit
 
 __all__ = ["Block", "Session", "blocks_of"]
 
 _BLOCK = re.compile(r"(?:^<!-- ([^\n]*) -->\n)?^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_LIMIT_S = 30
+_LIMIT_S = 60
 _STAND_INS = ("sudo", "systemctl", "journalctl", "docker")
 _MAKE = """\
 #!/bin/sh

@@ -151,7 +151,7 @@ def faulty_daemon() -> Iterator[Daemon]:
     try:
         yield daemon
         daemon.process.send_signal(signal.SIGTERM)
-        assert daemon.process.wait(10) == 0, daemon.stderr
+        assert daemon.process.wait(30) == 0, daemon.stderr
         assert not daemon.processes()
     finally:
         daemon.kill()
@@ -176,14 +176,16 @@ def _connected(daemon: Daemon) -> Iterator[WsClient]:
         client.settle()  # a stop that came later would hit the next test's task of that id
 
 
-def run_python(*arguments: str, cwd: Path, path: str = "", **environment: str) -> tuple[int, str, str]:
+def run_python(
+    *arguments: str, cwd: Path, path: str = "", timeout: float = 60, **environment: str
+) -> tuple[int, str, str]:
     """Run a program with the plugin importable: its status, stdout, stderr."""
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=timeout,
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith("OVERSEER_")},
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), str(PLUGIN), path])),

@@ -46,7 +46,7 @@ def test_slow_work_in_callbacks_delays_its_own_task_and_nothing_else(client: WsC
 def test_a_stop_does_not_wait_for_a_callback_at_work(client: WsClient) -> None:
     client.request("start", action="slow", task_id="busy", params={"script": "echo $$; exec sleep 60"})
     client.send("stop", task_id="busy")
-    exited = client.expect("exited", task_id="busy", timeout=5)
+    exited = client.expect("exited", task_id="busy", timeout=30)
     assert (exited["signal"], exited["intentional"]) == ("SIGTERM", True)
 
 

@@ -32,7 +32,7 @@ def test_a_describe_that_fails_leaves_what_the_configuration_knows(
     }
     assert len(faulty.request("describe")["actions"]) > 10
     assert faulty.request("manifest")["type"] == "manifest"
-    with urllib.request.urlopen(f"http://{faulty_daemon.address}/openapi.json", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{faulty_daemon.address}/openapi.json", timeout=30) as answer:
         assert json.load(answer)["swagger"] == "2.0"
     faulty_daemon.wait_stderr(f"action {action}: the driver failed to describe it")
     assert faulty.run(action)[1][0]["data"] == "orphan"

@@ -33,7 +33,7 @@ def test_a_stop_sets_stopped_ends_the_wait_and_the_function_says_how_it_ends(cli
 
 
 def test_send_may_be_called_from_several_threads_at_once(client: WsClient) -> None:
-    _, outputs, exited = client.run("many_threads", timeout=20)
+    _, outputs, exited = client.run("many_threads", timeout=30)
     assert [output["seq"] for output in outputs] == list(range(1, 1601))
     for name in (f"t{index}" for index in range(8)):
         assert [output["data"] for output in outputs if output["data"].startswith(f"{name} ")] == [
@@ -77,7 +77,7 @@ def test_one_that_ignores_its_stop_is_given_up_after_the_grace(client: WsClient,
     client.request("start", action="ignoring", task_id="deaf")
     client.expect("output", data="ready")
     client.send("stop", task_id="deaf")
-    exited = client.expect("exited", timeout=0.9, task_id="deaf")
+    exited = client.expect("exited", task_id="deaf")
     assert (exited["exit_code"], exited["intentional"]) == (-1, True)
     line = daemon.wait_stderr("ignores its stop")
     assert line.endswith(": task deaf: its function ignores its stop and is abandoned")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import tarfile
 import tomllib
 from collections.abc import Iterator
@@ -64,9 +65,9 @@ def client(daemon: Daemon) -> Iterator[WsClient]:
 
 
 def test_every_block_is_a_file_or_a_session() -> None:
-    assert all(name or language == "console" for language, name, _ in BLOCKS)
+    assert all(name or language in ("console", "text") for language, name, _ in BLOCKS)
     assert GUIDE.count("```") == 2 * len(BLOCKS)
-    assert (len(FILES), len(SESSIONS)) == (10, 5)
+    assert (len(FILES), len(SESSIONS)) == (11, 5)
 
 
 @pytest.mark.parametrize("session", SESSIONS, ids=lambda text: text.splitlines()[0])
@@ -135,6 +136,23 @@ def test_the_callbacks(client: WsClient, daemon: Daemon) -> None:
     daemon.wait_stderr("there was nothing to do")
 
 
+@pytest.mark.timeout(220)
+def test_its_drivers_keep_the_contract(project: Path) -> None:
+    """Checked by the guide's own test, and by one for the others."""
+    shutil.copy(Path(__file__).parent / "contract_of_guide.py", project / "test_others.py")
+    # Functions are shown to give up, sooner, by tests/testing.
+    patient = "TestCountdown and gives_up"
+    arguments = ["-q", "-c", "/dev/null", "-p", "no:cacheprovider", "-W", "error", "-k", f"not ({patient})"]
+    files = ["test_countdown.py", "test_others.py"]
+    status, out, err = run_python("-m", "pytest", *arguments, *files, cwd=project, timeout=200)
+    assert status == 0, out + err
+    found = dict(re.findall(r"^Test(\w+) keeps its contract: (\d+) checks", out, re.MULTILINE))
+    least = {"Countdown": 30, "Tidy": 40, "Archive": 18, "Inbox": 15}
+    assert all(int(found[name]) >= number for name, number in least.items()), out
+    (told,) = re.findall(r"^TestCountdown keeps.* checks(;.*)$", GUIDE, re.MULTILINE)
+    assert f"{told}\n" in out
+
+
 def test_what_it_names_is_there() -> None:
-    named = set(re.findall(r"(?<!_)overseer\.([A-Za-z_]\w*)", GUIDE)) - {"drivers"}
+    named = set(re.findall(r"(?<!_)overseer\.([A-Za-z_]\w*)", GUIDE)) - {"drivers", "testing"}
     assert named <= set(overseer.__all__)

@@ -14,6 +14,7 @@ import pytest
 import overseer
 from overseer.supervisor.definitions import Definitions
 from tests.drivers.conftest import PLUGIN, run_python
+from tests.faults.support import wait_until
 
 
 class Heard:
@@ -40,7 +41,7 @@ def test_a_process_on_its_own() -> None:
     config = overseer.WorkerConfig("own", "sh", ["-c", script], env={"X": "x"})
     worker = overseer.start_worker(config, heard.callbacks)
     assert (worker.task_id, worker.pid > 1) == ("own", True)
-    assert worker.wait(10)
+    assert worker.wait(30)
     assert sorted(heard.lines) == [("stderr", "err"), ("stdout", "out"), ("stdout", "x")]
     assert heard.ends == [(worker, 3, False, worker.exited_at)]
     assert (worker.state, worker.exit_code) == ("exited", 3)
@@ -58,7 +59,7 @@ def test_stop_returns_at_once_may_be_repeated_and_wait_has_a_timeout() -> None:
     assert (worker.state, worker.exit_code, worker.exited_at) == ("running", None, None)
     for _ in range(3):
         worker.stop()
-    assert worker.wait(10)
+    assert worker.wait(30)
     worker.stop()
     assert heard.ends == [(worker, -1, True, worker.exited_at)]
 
@@ -88,7 +89,7 @@ def test_a_function_on_its_own() -> None:
     worker = overseer.start_virtual_worker("own", run, heard.callbacks)
     assert (worker.pid, worker.task_id, worker.state) == (0, "own", "running")
     worker.stop()
-    assert worker.wait(10)
+    assert worker.wait(30)
     assert heard.lines == [("stdout", "own")]
     assert heard.ends == [(worker, 4, True, worker.exited_at)]
 
@@ -101,7 +102,7 @@ def test_callbacks_come_on_threads_of_the_worker() -> None:
         lambda *end: names.append(threading.current_thread()),
     )
     worker = overseer.start_worker(overseer.WorkerConfig("own", "echo", ["a"]), callbacks)
-    assert worker.wait(10)
+    assert worker.wait(30)
     assert len(names) == 2
     assert threading.current_thread() not in names
 
@@ -142,7 +143,7 @@ def test_a_configuration_and_its_handlers(tmp_path: Path) -> None:
         handlers["hello"].validate({})
     heard = Heard()
     worker = handlers["hello"].start("own", {"name": "you"}, heard.callbacks)
-    assert worker.wait(10)
+    assert worker.wait(30)
     assert heard.lines == [("stdout", "you")]
     with pytest.raises(TypeError):
         handlers["more"] = handlers["hello"]  # type: ignore[index]
@@ -242,7 +243,7 @@ def test_a_worker_whose_start_failed_after_all_ends_unheard(tmp_path: Path) -> N
     try:
         with pytest.raises(overseer.SubmitError, match="the driver failed: RuntimeError: after all"):
             hub.submit("half", "one")
-        assert handler.worker.wait(10)
+        assert handler.worker.wait(30)
         assert hub.tasks() == []
     finally:
         hub.shutdown()
@@ -259,7 +260,7 @@ class Obstinate(Half):
             overseer.WorkerConfig(task_id, "sh", ["-c", script]),
             replace(callbacks, on_output=lambda batch: ready.set()),
         )
-        assert ready.wait(10)
+        assert ready.wait(30)
         raise RuntimeError("after all")
 
 
@@ -316,8 +317,8 @@ def test_a_reload_while_services_are_started_leaves_one_of_each_that_counts(
     monkeypatch.setattr(threading.Thread, "start", start_overtaken)
     try:
         hub.start_services()
-        reload.join(10)
-        assert after.runs.wait(10)
+        reload.join(30)
+        assert after.runs.wait(30)
         assert (before.running, after.running) == ((0, 1) if changed else (1, 1))
         assert [thread.name for thread in threading.enumerate()].count("service-scan") == 1
     finally:
@@ -363,9 +364,9 @@ def test_a_worker_that_fails_to_stop_keeps_no_other_from_being_stopped(tmp_path:
                 hub.stop("first")
         if how == "trim":
             hub.pools.change(limit=1)
-        assert not hub.shutdown()
-        states = {task.task_id: task.worker_state for task in hub.tasks()}
-        assert states == {"first": "running", "second": "exited", "third": "exited"}
+        assert not hub.shutdown()  # which waits no longer than it promises
+        wanted = {"first": "running", "second": "exited", "third": "exited"}
+        wait_until(lambda: {task.task_id: task.worker_state for task in hub.tasks()} == wanted)
         assert handler.worker.asked == (2 if how == "shutdown" else 3)
     finally:
         hub.close()

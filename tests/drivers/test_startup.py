@@ -115,6 +115,7 @@ def test_the_command_line_of_a_downstream_program_is_its_own(tmp_path: Path) -> 
         "acme-process",
         "acme-service",
         "acme-wrapped",
+        "dask",
         "exec",
     ]
     assert acme(tmp_path, "", "--no-such-flag")[0] == 2
@@ -234,7 +235,7 @@ def test_a_broken_installed_driver_is_warned_of_and_the_others_work(installed: P
     status, out, err = run_python(
         str(ROOT / "sticky_overseer.py"), "--list-handlers", cwd=tmp_path, path=str(installed)
     )
-    assert (status, out.split()) == (0, ["by-factory", "by-module", "exec"])
+    assert (status, out.split()) == (0, ["by-factory", "by-module", "dask", "exec"])
     for words in (
         "driver plug-missing (plug_missing) cannot be loaded: ModuleNotFoundError",
         "driver plug-broken (plug_broken) cannot be loaded: ZeroDivisionError",

@@ -10,7 +10,7 @@ import pytest
 from tests.harness import Daemon, MessageClient, WsClient
 
 
-def end_all(client: MessageClient, timeout: float = 20.0) -> None:
+def end_all(client: MessageClient, timeout: float = 30.0) -> None:
     """Stop every task of the server and wait until none is left, so that the next test finds it idle."""
     deadline = time.monotonic() + timeout
     stopped = False  # whether each has been told to stop, so that no restart can follow what is seen

@@ -91,7 +91,7 @@ def daemon() -> Iterator[Daemon]:
 
 def _settled(daemon: Daemon, wanted: _Footprint | None) -> _Footprint:
     """What the daemon holds once that is ``wanted`` or does not change any more."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     last = _footprint(daemon)
     same = 0
     while time.monotonic() < deadline and last != wanted and (wanted is not None or same < 10):

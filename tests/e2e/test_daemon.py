@@ -17,7 +17,7 @@ from tests.harness import Daemon, run_program, shell
 def test_flags_with_one_dash_or_two(tmp_path: Path) -> None:
     for version in ("-version", "--version"):
         assert run_program(version, cwd=tmp_path).stdout.startswith("sticky-overseer ")
-    assert run_program("-list-handlers", cwd=tmp_path).stdout == "exec\n"
+    assert run_program("-list-handlers", cwd=tmp_path).stdout == "dask\nexec\n"
     assert "-config" in run_program("--help", cwd=tmp_path).stdout
     (tmp_path / "ok.yaml").write_text("listen: stdio\n")
     for config, check in (("-config", "--check"), ("--config", "-check")):
@@ -124,7 +124,7 @@ def test_a_missing_config_means_defaults_with_a_warning(tmp_path: Path) -> None:
 def _get(daemon: Daemon, path: str, method: str = "GET") -> tuple[int, bytes]:
     request = urllib.request.Request(f"http://{daemon.address}{path}", method=method)
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=30) as response:
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -207,7 +207,7 @@ def test_a_shutdown_refuses_new_work_and_a_second_signal_hurries() -> None:
             assert "shutting down" in client.request("start", action="stubborn")["message"]
             assert [task["task_id"] for task in client.request("list")["tasks"]] == ["t"]
             daemon.process.send_signal(signal.SIGTERM)
-            assert client.expect("exited", task_id="t", timeout=5)["signal"] == "SIGKILL"
+            assert client.expect("exited", task_id="t", timeout=30)["signal"] == "SIGKILL"
         daemon.wait(5)
 
 

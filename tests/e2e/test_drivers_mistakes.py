@@ -20,7 +20,7 @@ from overseer.util.timestamps import now
 from tests.faults.support import wait_until
 from tests.supervisor.output.test_publisher import _Held
 
-_PATIENCE = 10.0
+_PATIENCE = 30
 Start = Callable[[str, Mapping[str, str], overseer.WorkerCallbacks], overseer.Worker]
 
 

@@ -49,6 +49,7 @@ class Table:
             Terms(None, dedupe, None),  # type: ignore[arg-type]
             Metrics(["a"]),
             EventLog(),
+            self.table.lock,
         )
         self.table.refuse_taken(task.id, dedupe)
         self.table.add(task)

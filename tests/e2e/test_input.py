@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,18 +47,12 @@ ACTIONS: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=ACTIONS) as daemon:
-        yield daemon
-
-
 def begin(client: WsClient, action: str, task_id: str, line: str = "up", **fields: Any) -> None:
     client.send("start", action=action, task_id=task_id, **fields)
     client.expect("output", task_id=task_id, data=line) if line else client.expect("started", task_id=task_id)
 
 
-def lines_of(client: WsClient, action: str, timeout: float = 10.0, **fields: Any) -> list[str]:
+def lines_of(client: WsClient, action: str, timeout: float = 30.0, **fields: Any) -> list[str]:
     """What a run of this action writes."""
     return [output["data"] for output in client.run(action, timeout, **fields)[1]]
 

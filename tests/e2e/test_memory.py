@@ -57,7 +57,7 @@ def test_the_longest_finished_go_first_then_all_shrink_and_new_output_is_kept(da
         for number in range(15):
             client.request("start", action="prints", task_id=f"t{number:02}", params={"lines": "10"})
             client.expect("exited", task_id=f"t{number:02}")
-        wait_until(below(daemon, _LIMIT), timeout=10, what="room")
+        wait_until(below(daemon, _LIMIT), timeout=30, what="room")
         flags = list(evicted(client).values())
         assert flags[0]
         assert not flags[-1]
@@ -67,9 +67,9 @@ def test_the_longest_finished_go_first_then_all_shrink_and_new_output_is_kept(da
             client.request("start", action="stays", task_id=f"r{number}", params={"lines": "90"})
         for number in range(4):
             client.expect("output", task_id=f"r{number}", data="end")
-        wait_until(below(daemon, _LIMIT), timeout=10, what="room")
+        wait_until(below(daemon, _LIMIT), timeout=30, what="room")
     with daemon.connect() as other:
-        wait_until(lambda: all(evicted(other).values()), timeout=10, what="all have given something")
+        wait_until(lambda: all(evicted(other).values()), timeout=30, what="all have given something")
         assert kept(other, "t14") == []
         for number in range(4):
             seqs = kept(other, f"r{number}")

@@ -346,7 +346,7 @@ def test_the_manifest_and_openapi_are_about_this_server(daemon: Daemon, client: 
         type = message["type"]
         declared = manifest["messages"].get(f"{type}_response") or manifest["messages"][type]
         assert [name for name in declared["fields"] if name in message] == list(message)
-    with urllib.request.urlopen(f"http://{daemon.address}/openapi.json", timeout=10) as response:
+    with urllib.request.urlopen(f"http://{daemon.address}/openapi.json", timeout=30) as response:
         openapi = json.load(response)
     assert (openapi["swagger"], openapi["info"]["title"]) == ("2.0", "shapes")
     commands = {command["operationId"]: command for command in openapi["paths"]["/ws"]["ws"]["commands"]}

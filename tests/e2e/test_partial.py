@@ -220,7 +220,7 @@ def test_a_prompt_is_shown_behind_a_long_replay(daemon: Daemon, client: WsClient
     with RawClient((address[0], int(address[2])), receive_buffer=4096) as slow:
         slow.send_json(type="subscribe", id="s", task_id="flood", since_seq=0, partial=True)
         client.settle()  # by now nothing is read, and much is pending
-        got = [slow.receive_json(timeout=10)["type"] for _ in range(102)]
+        got = [slow.receive_json(timeout=30)["type"] for _ in range(102)]
         assert got == ["subscribed", *["output"] * 100, "partial"]
     client.send("stop", task_id="flood")
     client.expect("exited")
@@ -237,7 +237,7 @@ def test_who_does_not_read_is_told_the_latest_alone(daemon: Daemon, client: WsCl
         for number in range(5):
             task.write(f"\r{number}")
             task.shown(str(number))
-        seen = slow.receive_until(lambda m: m["type"] == "partial" and m["data"].isdigit(), timeout=10)
+        seen = slow.receive_until(lambda m: m["type"] == "partial" and m["data"].isdigit(), timeout=30)
         assert seen[-1]["data"] == "4"
     task.end()
 

@@ -103,7 +103,7 @@ def test_what_ignores_sigterm_is_killed_after_the_grace(client: WsClient) -> Non
     client.expect("output", data="ready")
     client.send("stop", task_id=task_id)
     client.send("stop", task_id=task_id)
-    exited = client.expect("exited", task_id=task_id, timeout=5)
+    exited = client.expect("exited", task_id=task_id, timeout=30)
     assert (exited["signal"], exited["intentional"]) == ("SIGKILL", True)
 
 

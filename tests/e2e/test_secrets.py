@@ -79,7 +79,7 @@ def everything(daemon: Daemon, client: WsClient, capfd: pytest.CaptureFixture[st
         for request in ("list", "describe", "manifest", "metrics", "pool_info")
     }
     for path in ("metrics", "openapi.json", "asyncapi.json", "ws/manifest"):
-        with urllib.request.urlopen(f"http://{daemon.address}/{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{daemon.address}/{path}", timeout=30) as answer:
             said[path] = answer.read().decode()
     for name in ("audit.jsonl", "events.jsonl"):
         said[name] = (daemon.directory / name).read_text("utf-8")
@@ -95,7 +95,7 @@ def everything(daemon: Daemon, client: WsClient, capfd: pytest.CaptureFixture[st
 
 def audited(daemon: Daemon, count: int) -> list[dict[str, Any]]:
     """The audit, once it has so many starts."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while True:
         lines = [
             json.loads(line) for line in (daemon.directory / "audit.jsonl").read_text("utf-8").splitlines()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from pathlib import Path
 
-from tests.harness import Daemon, shell
+from tests.harness import ROOT, Daemon, shell
 
 ACTIONS = {
     "terminal": shell(
@@ -16,7 +17,12 @@ ACTIONS = {
 
 
 def test_who_reads_a_terminal_as_it_is_sees_no_secret_and_every_prompt() -> None:
-    with Daemon(actions=ACTIONS) as daemon, daemon.connect() as client:
+    program = Path(__file__).parent / "patient_masks.py"
+    environment = {"PYTHONPATH": str(ROOT)}
+    with (
+        Daemon(actions=ACTIONS, program=program, environment=environment) as daemon,
+        daemon.connect() as client,
+    ):
         client.request("start", action="terminal", task_id="t", params={"key": "correct-horse"}, raw=True)
         seen = b""
         while not seen.endswith(b"Password: "):

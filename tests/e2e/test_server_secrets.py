@@ -142,7 +142,7 @@ def everything(daemon: Daemon, client: WsClient, capfd: pytest.CaptureFixture[st
     for request in ("list", "describe", "manifest", "metrics", "pool_info", "usage", "runs", "reload"):
         said[request] = json.dumps(client.request(request), ensure_ascii=False)
     for path in ("metrics", "openapi.json", "asyncapi.json", "ws/manifest"):
-        with urllib.request.urlopen(f"http://{daemon.address}/{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{daemon.address}/{path}", timeout=30) as answer:
             said[path] = answer.read().decode()
     for name in ("audit.jsonl", "events.jsonl"):
         said[name] = (daemon.directory / name).read_text("utf-8")

@@ -46,7 +46,11 @@ def test_a_start_by_name_takes_action_and_parameters_from_the_file() -> None:
             ({"params": {"who": "Bob"}}, "greeting is a task of the configuration, which has its parameters"),
         ):
             assert client.request("start", task_id="greeting", **wrong)["message"] == said
-        assert client.request("start", task_id="nobody")["message"] == "start: action is required (a string)"
+        unknown = client.request("start", task_id="nobody")
+        assert (unknown["message"], unknown["code"]) == (
+            "no such task in the configuration: nobody",
+            "not_found",
+        )
         assert client.request("start")["message"] == "start: action is required (a string)"
 
 

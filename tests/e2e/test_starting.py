@@ -13,7 +13,7 @@ import pytest
 
 import overseer
 
-_PATIENCE = 10.0
+_PATIENCE = 30
 
 
 class Gate(overseer.ActionHandler):

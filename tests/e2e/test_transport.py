@@ -67,7 +67,7 @@ def test_a_path_is_a_unix_socket_beside_where_the_daemon_runs(listen: str) -> No
 def _status(daemon: Daemon, method: str, path: str) -> int:
     request = urllib.request.Request(f"http://{daemon.address}{path}", method=method)
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=30) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         with error:

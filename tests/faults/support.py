@@ -43,7 +43,7 @@ class Held:
         return (self.threads, self.fds, self.processes) == (other.threads, other.fds, other.processes)
 
 
-def wait_until(true: Callable[[], object], timeout: float = 10.0, what: str = "it") -> None:
+def wait_until(true: Callable[[], object], timeout: float = 30.0, what: str = "it") -> None:
     """Ask until it is true; for what there is nothing to wait on."""
     deadline = time.monotonic() + timeout
     while not true():
@@ -74,7 +74,7 @@ class FaultDaemon(Daemon):
             self.idle = now
         return self
 
-    def must_be_idle(self, timeout: float = 10.0) -> None:
+    def must_be_idle(self, timeout: float = 30.0) -> None:
         """Fail when, a moment later, it holds anything beyond that."""
         deadline = time.monotonic() + timeout
         while not self.idle.same(now := Held.by(self)):
@@ -92,7 +92,7 @@ def address_of(daemon: Daemon) -> tuple[str, int] | str:
 
 def deaf(daemon: Daemon) -> RawClient:
     """A client for which the kernel keeps little, so that the server soon feels that it does not read."""
-    return RawClient(address_of(daemon), receive_buffer=4096, timeout=15.0)
+    return RawClient(address_of(daemon), receive_buffer=4096, timeout=30)
 
 
 def alive(pid: int | str) -> bool:
@@ -103,7 +103,7 @@ def alive(pid: int | str) -> bool:
         return False
 
 
-def gone(*pids: int | str, timeout: float = 10.0) -> bool:
+def gone(*pids: int | str, timeout: float = 30.0) -> bool:
     """Whether all of them are dead, or die soon."""
     deadline = time.monotonic() + timeout
     while any(alive(pid) for pid in pids):

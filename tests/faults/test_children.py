@@ -34,7 +34,7 @@ def client(server: FaultDaemon) -> Iterator[WsClient]:
     server.must_be_idle()
 
 
-def run(client: WsClient, script: str, timeout: float = 20.0) -> tuple[list[str], dict[str, object]]:
+def run(client: WsClient, script: str, timeout: float = 30.0) -> tuple[list[str], dict[str, object]]:
     _, outputs, exited = client.run("sh", timeout, params={"script": script})
     return [output["data"] for output in outputs], exited
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from tests.faults.support import wait_until
-from tests.harness import ROOT, Daemon, WsClient, shell
+from tests.harness import ROOT, Daemon, WsClient, allowed, shell
 from tests.harness.client import Closed
 from tests.harness.daemon import run_program
 
@@ -29,7 +29,7 @@ ACTIONS = {
     "long": shell("echo up; exec sleep 60"),
     "again": shell("echo x; exit 1", retry={"restart_delay": "5ms"}),
 }
-_ROUNDS = int(os.environ.get("OVERSEER_TEST_KILLS", "20"))
+_ROUNDS = int(os.environ.get("OVERSEER_TEST_KILLS", "10"))
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_killed_at_any_moment(data: Path, first: int) -> None:
                 time.sleep(rng.uniform(0.0, 0.4))
                 daemon.process.kill()
                 for thread in threads:
-                    thread.join(20)
+                    thread.join(30)
                 client.wait_closed()
                 other.wait_closed()
                 # Both hear of a task that both have started; what either heard counts.
@@ -203,7 +203,7 @@ def test_a_full_disk_costs_nothing_but_time(tmp_path: Path) -> None:
             client.run("quick", task_id=f"full {number}")
             took.append(time.monotonic() - began)
         wait_until(lambda: _gauge(daemon, "failing") == 1)
-        assert sorted(took)[50] < 0.2, "most do not wait at all"
+        assert sorted(took)[50] < allowed(0.2), "most do not wait at all"
         assert _gauge(daemon, "unrecorded_total") > 0
         reply = client.request("runs")
         assert reply["type"] == "runs", reply
@@ -375,6 +375,6 @@ def test_ten_thousand_rows_go_while_tasks_come(data: Path) -> None:
             began = time.monotonic()
             client.run("quick")
             took.append(time.monotonic() - began)
-        assert sorted(took)[90] < 0.5
+        assert sorted(took)[90] < allowed(0.5)
         wait_until(lambda: len(runs(client, limit=1000)) <= 100)
         assert _gauge(daemon, "unrecorded_total") == 0

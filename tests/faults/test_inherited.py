@@ -33,7 +33,7 @@ def started_as(code: str, *, environment: dict[str, str] | None = None, **top_le
     return Daemon(program=STARTER, environment={"STARTED_AS": code, **(environment or {})}, **top_level)
 
 
-def run(tmp_path: Path, code: str, *arguments: str, timeout: float = 20, **environment: str) -> list[str]:
+def run(tmp_path: Path, code: str, *arguments: str, timeout: float = 30.0, **environment: str) -> list[str]:
     """What a server that must not start says; it ends with status 1."""
     ended = subprocess.run(
         [sys.executable, str(STARTER), *arguments],
@@ -211,7 +211,7 @@ def test_everything_is_utf8_whatever_the_locale_says(tmp_path: Path) -> None:
             env={**os.environ, **ASCII},
             cwd=ROOT,
             capture_output=True,
-            timeout=20,
+            timeout=30,
             check=False,
         )
         assert (done.returncode, done.stdout.decode().splitlines()[0]) == (0, "ö\N{SNOWMAN}|ü")
@@ -323,7 +323,7 @@ def test_without_any_of_the_three_it_still_serves(tmp_path: Path) -> None:
         assert links == {"/dev/null"}
     finally:
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
 
 
 @pytest.mark.parametrize("flag", ["--schema", "--help"])
@@ -344,7 +344,7 @@ def test_what_was_asked_for_and_cannot_be_printed_is_no_success(
         ["bash", "-c", f"set -o pipefail; {program} {flag} {redirected}"],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=30,
         check=False,
     )
     assert (ended.returncode, ended.stderr) == (status, said)
@@ -385,14 +385,14 @@ def test_a_stderr_that_nobody_reads_holds_up_nothing(tmp_path: Path, code: str) 
             wait_until(lambda: client.request("start", action="a")["type"] == "error")
     finally:  # a second signal, which ends the grace
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
 
 
 def test_who_must_not_start_ends_also_when_stderr_is_stuck(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("listen: [")
     environment = {**os.environ, "STARTED_AS": STUCK}
     ended = subprocess.run(
-        [sys.executable, str(STARTER)], cwd=tmp_path, env=environment, timeout=20, check=False
+        [sys.executable, str(STARTER)], cwd=tmp_path, env=environment, timeout=30, check=False
     )
     assert ended.returncode == 1
 
@@ -404,12 +404,13 @@ def test_what_strangers_bring_about_is_said_seldom() -> None:
             assert get(daemon, "/metrics")[0] == 401
         for _ in range(30):
             assert get(daemon, "/metrics", Authorization="Bearer wrong")[0] in (401, 429)
+        daemon.wait_stderr(" (49 refusals before this one were not logged)")
         assert daemon.stderr.count("presented no token") == 1
         assert daemon.stderr.count("presented an unknown token") == 1
-        assert " (49 refusals before this one were not logged)" in daemon.stderr
     with Daemon(actions={}, trusted_cidrs=["192.0.2.0/24"]) as daemon:
         for _ in range(50):
             assert get(daemon, "/metrics")[0] == 403
+        daemon.wait_stderr("not in trusted_cidrs")
         assert daemon.stderr.count("not in trusted_cidrs") == 1
 
 
@@ -442,7 +443,7 @@ def test_a_terminal_that_stops_who_writes_in_the_background_does_not_stop_the_se
     command = [sys.executable, "-c", TERMINAL, str(ROOT / "sticky_overseer.py")]
     process = subprocess.Popen(command, cwd=tmp_path)
     try:
-        assert process.wait(20) == 0
+        assert process.wait(30) == 0
     finally:
         process.kill()
         process.wait()
@@ -484,7 +485,7 @@ assert os.read(read, 65536) == b"warning: again\\nprinted\\n"
 
 
 def test_lines_without_room_are_dropped_and_counted() -> None:
-    subprocess.run([sys.executable, "-c", SAYING.format(root=str(ROOT))], timeout=20, check=True)
+    subprocess.run([sys.executable, "-c", SAYING.format(root=str(ROOT))], timeout=30, check=True)
 
 
 # -- threads
@@ -537,7 +538,7 @@ def test_a_server_without_a_thread_that_everybody_needs_ends(thread: str, patch:
                 socket.create_connection(address_of(daemon), 10).close()
         said = daemon.wait_stderr("cannot go on without it")
         assert said == f"critical: the thread {thread} failed: the server cannot go on without it"
-        assert daemon.process.wait(10) == 1
+        assert daemon.process.wait(30) == 1
         daemon.wait_stderr("shutting down")
     finally:
         daemon.kill()

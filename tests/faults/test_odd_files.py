@@ -49,7 +49,7 @@ def start(directory: Path, *arguments: str, **config: Any) -> list[str]:
     file = directory / "config.yaml"
     file.write_text(json.dumps({"listen": "127.0.0.1:0", **config}))
     ended = subprocess.run(
-        [*COMMAND, "--config", str(file), *arguments], capture_output=True, text=True, timeout=20, check=False
+        [*COMMAND, "--config", str(file), *arguments], capture_output=True, text=True, timeout=30, check=False
     )
     assert ended.returncode == 1, ended.stderr
     return [line for line in ended.stderr.splitlines() if not line.startswith("warning")]
@@ -105,7 +105,7 @@ def test_events_go_to_stdout_or_stderr_also_where_that_is_a_socket(tmp_path: Pat
             assert b'"data":"hi"' in said
         finally:
             process.terminate()
-            assert process.wait(10) == 0
+            assert process.wait(30) == 0
 
 
 def test_a_pipe_in_the_place_of_a_file_holds_up_no_reload(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ MANY = 20
 
 
 def abandoned(daemon: FaultDaemon) -> int:
-    with urllib.request.urlopen(f"http://{daemon.address}/metrics", timeout=10) as response:
+    with urllib.request.urlopen(f"http://{daemon.address}/metrics", timeout=30) as response:
         text = response.read().decode()
     (line,) = [line for line in text.splitlines() if line.startswith("overseer_abandoned_workers ")]
     return int(float(line.split()[1]))

@@ -1,8 +1,8 @@
 """What tests with real servers and real children are made with."""
 
+from overseer.testing.leaks import Snapshot, wait_for_exit
 from tests.harness.client import Closed, MessageClient, StdioClient, WsClient
 from tests.harness.daemon import ROOT, Daemon, marked_processes, run_program, shell
-from tests.harness.leaks import Snapshot, wait_for_exit
 from tests.harness.load import allowed
 
 __all__ = [

@@ -54,16 +54,16 @@ class MessageClient:
         """Send a message as it is."""
         raise NotImplementedError
 
-    def request(self, type: str, timeout: float = 10.0, **fields: Any) -> Message:
+    def request(self, type: str, timeout: float = 30.0, **fields: Any) -> Message:
         """Send a request and return the first message that carries its id, ``error`` included."""
         id = self.send(type, **fields)
         return self._take(lambda message: message.get("id") == id, timeout, f"a reply to {type} {fields}")
 
-    def expect(self, type: str, timeout: float = 10.0, **match: Any) -> Message:
+    def expect(self, type: str, timeout: float = 30.0, **match: Any) -> Message:
         """Take out and return the first pending message of this type whose fields equal ``match``."""
         return self._take(_matcher(type, match), timeout, f"{type} {match}")
 
-    def collect(self, type: str, timeout: float = 10.0, **match: Any) -> list[Message]:
+    def collect(self, type: str, timeout: float = 30.0, **match: Any) -> list[Message]:
         """Take out all pending messages up to and including the first of this type that matches."""
         last = self.expect(type, timeout, **match)
         with self._came:
@@ -73,12 +73,12 @@ class MessageClient:
             self._pending = [message for message in self._pending if id(message) not in before]
         return [*taken, last]
 
-    def settle(self, timeout: float = 10.0) -> list[Message]:
+    def settle(self, timeout: float = 30.0) -> list[Message]:
         """Take out and return all that the server has sent up to now (the reply to a request comes after)."""
         reply_id = self.send("pool_info")
         return self.collect("pool_info", timeout, id=reply_id)[:-1]
 
-    def wait_for_answers(self, ids: Collection[str], timeout: float = 10.0) -> None:
+    def wait_for_answers(self, ids: Collection[str], timeout: float = 30.0) -> None:
         """Wait until each of these requests has been answered; nothing is taken out."""
 
         def missing() -> set[str]:
@@ -87,7 +87,7 @@ class MessageClient:
         with self._came:
             assert self._came.wait_for(lambda: not missing(), timeout), f"no answers to {missing()}"
 
-    def run(self, action: str, timeout: float = 10.0, **fields: Any) -> Run:
+    def run(self, action: str, timeout: float = 30.0, **fields: Any) -> Run:
         """Start a task and follow its one run: ``(started, its outputs, exited)``."""
         started = self.request("start", timeout, action=action, **fields)
         assert started["type"] == "started", started
@@ -113,7 +113,7 @@ class MessageClient:
         with self._came:
             return [message for message in self._pending if wanted(message)]
 
-    def wait_closed(self, timeout: float = 10.0) -> tuple[int | None, str]:
+    def wait_closed(self, timeout: float = 30.0) -> tuple[int | None, str]:
         """Wait for the server to end the connection; its close code (1006 without one) and reason."""
         with self._came:
             assert self._came.wait_for(lambda: self._ended, timeout), f"not closed in {timeout} s: {self!r}"
@@ -149,7 +149,7 @@ class MessageClient:
 
     def _join(self) -> None:
         assert self._reader is not None
-        self._reader.join(10.0)
+        self._reader.join(30)
         assert not self._reader.is_alive(), "the test client's reader does not end"
 
     def _take(self, wanted: Callable[[Message], bool], timeout: float, what: str) -> Message:
@@ -170,7 +170,7 @@ class MessageClient:
 class WsClient(MessageClient):
     """A WebSocket client; ``address`` is ``HOST:PORT`` or ``unix:PATH``."""
 
-    def __init__(self, address: str, path: str = "/ws", timeout: float = 10.0) -> None:
+    def __init__(self, address: str, path: str = "/ws", timeout: float = 30.0) -> None:
         super().__init__()
         self._sock = _connect(address, timeout)
         self._sending = threading.Lock()  # a whole frame at a time

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from overseer.testing.leaks import processes_with, wait_for_exit
 from tests.harness.client import StdioClient, WsClient
-from tests.harness.leaks import wait_for_exit
 
 __all__ = ["ROOT", "Daemon", "marked_processes", "shell"]
 
@@ -39,7 +39,7 @@ class Daemon:
     ``config`` is the whole file as text; or ``actions`` and other top-level keys are given one by one. It
     listens on a free port of 127.0.0.1 unless ``listen`` says otherwise (``stdio``, ``unix:PATH``).
     ``program`` is what runs instead of sticky_overseer.py. At the end it is sent SIGTERM and must exit 0 in
-    ten seconds, with no traceback or resource warning on stderr, and leave no process. A test that ends it
+    half a minute, with no traceback or resource warning on stderr, and leave no process. A test that ends it
     in another way calls ``wait`` or ``kill`` itself.
 
     Attributes while it runs: ``address`` (``HOST:PORT`` or ``unix:PATH``), ``url``, ``pid``, ``directory``
@@ -99,7 +99,7 @@ class Daemon:
         assert self.process.stdout is not None
         return StdioClient(self.process.stdin, self.process.stdout)  # type: ignore[arg-type]
 
-    def wait_stderr(self, text: str, timeout: float = 10.0) -> str:
+    def wait_stderr(self, text: str, timeout: float = 30.0) -> str:
         """Wait for a line on stderr that contains ``text``, and return it."""
 
         def find() -> str | None:
@@ -132,7 +132,7 @@ class Daemon:
         self._reader = threading.Thread(target=self._read_stderr, name="daemon stderr", daemon=True)
         self._reader.start()
         try:
-            self.address = self.wait_stderr("listening on ", 20.0).partition("listening on ")[2].split()[0]
+            self.address = self.wait_stderr("listening on ", 60.0).partition("listening on ")[2].split()[0]
         except BaseException:
             self.kill()
             raise
@@ -143,14 +143,14 @@ class Daemon:
         self.process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self.pid, os.WSTOPPED)
 
-    def stop(self, timeout: float = 10.0) -> None:
+    def stop(self, timeout: float = 30.0) -> None:
         """SIGTERM, then check how it ended. Does nothing when that was done, or after ``kill``."""
         if self._over:
             return
         self.process.send_signal(signal.SIGTERM)
         self.wait(timeout)
 
-    def wait(self, timeout: float = 10.0) -> None:
+    def wait(self, timeout: float = 30.0) -> None:
         """Wait for its end, whoever asked for it, and check how it ended."""
         try:
             status = self.process.wait(timeout)
@@ -181,7 +181,7 @@ class Daemon:
             except ProcessLookupError:
                 continue
             wait_for_exit(pid, 5.0)
-        self._reader.join(10.0)
+        self._reader.join(30)
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             if pipe is not None:
                 pipe.close()
@@ -213,16 +213,7 @@ class Daemon:
 
 def marked_processes(marker: str) -> dict[int, str]:
     """The live processes with this test marker in their environment: pid to command line."""
-    wanted = f"{MARKER}={marker}".encode()
-    found = {}
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            if wanted in (path / "environ").read_bytes().split(b"\0"):
-                command = (path / "cmdline").read_bytes().replace(b"\0", b" ").strip()
-                found[int(path.name)] = command.decode("utf-8", "replace")
-        except OSError:
-            continue  # gone meanwhile, or a zombie, or not ours
-    return found
+    return processes_with(MARKER, marker)
 
 
 def run_program(
@@ -241,6 +232,6 @@ def run_program(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )

@@ -37,6 +37,6 @@ def interrupted_at(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=30,
     )
     return done.returncode, done.stderr

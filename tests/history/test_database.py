@@ -7,7 +7,7 @@ import pytest
 
 from overseer.history.database import MIGRATIONS, NewerDatabaseError, open_database
 
-_MORE = (*MIGRATIONS, "ALTER TABLE runs ADD COLUMN host TEXT NOT NULL DEFAULT 'here'")
+_MORE = (*MIGRATIONS, "ALTER TABLE runs ADD COLUMN colour TEXT NOT NULL DEFAULT 'here'")
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_an_older_one_is_migrated_and_kept_as_it_was(path: Path) -> None:
     _add(before, "old")
     before.close()
     after = open_database(path, _MORE)
-    assert after.execute("SELECT run_id, host FROM runs").fetchall() == [("old", "here")]
+    assert after.execute("SELECT run_id, colour FROM runs").fetchall() == [("old", "here")]
     after.close()
     kept = sqlite3.connect(path.with_name(f"overseer.db.v{len(MIGRATIONS)}"))
     assert _ids(kept) == ["old"]

@@ -13,6 +13,7 @@ from overseer.history.moments import SteadyClock
 from overseer.history.retention import Removed
 from overseer.history.store import History
 from overseer.util.timestamps import now
+from tests.harness import allowed
 from tests.history.conftest import Open, a_run, all_runs, an_end
 
 
@@ -24,7 +25,7 @@ def add(history: History, task_id: str, *, days: float = 0.0, failed: bool = Fal
 
 
 def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -41,7 +42,7 @@ def test_the_oldest_go_when_there_are_too_many_but_none_that_goes_on(open_histor
         add(history, f"t{number}")
     began = time.monotonic()
     until(lambda: len(tasks(history)) <= 6)
-    assert time.monotonic() - began < 2, "within a second of the end of a run, if the machine is not too busy"
+    assert time.monotonic() - began < allowed(2), "within a second of the end of a run"
     assert tasks(history) == ["going", *(f"t{number}" for number in range(25, 30))]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from overseer.history import writer as module
 from overseer.history.writer import Statement, Writer
+from tests.harness import allowed
 
 
 class Disk:
@@ -67,7 +68,7 @@ class Disk:
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not holds():
         assert time.monotonic() < deadline, f"waited 10 s for {what}"
         time.sleep(0.005)
@@ -101,7 +102,7 @@ def test_who_waits_finds_it_stored(disk: Disk, writer: Writer) -> None:
 def test_what_waits_is_committed_together(disk: Disk, writer: Writer) -> None:
     disk.free.clear()
     writer.put(insert(0))
-    assert disk.hanging.wait(10)
+    assert disk.hanging.wait(30)
     tickets = [writer.put(insert(number)) for number in range(1, 101)]
     disk.free.set()
     assert writer.wait(tickets[-1], 10)
@@ -117,16 +118,16 @@ def test_nobody_waits_long_for_a_disk_that_hangs_and_then_nobody_at_all(
     if during == "housekeeping":
         disk.tidy.clear()
         writer.tend_within(0)
-        assert disk.hanging.wait(10)
+        assert disk.hanging.wait(30)
     else:
         disk.free.clear()
     began = time.monotonic()
     assert not writer.wait(writer.put(insert(1)))
-    assert 0.15 < time.monotonic() - began < 5
+    assert 0.15 < time.monotonic() - began < allowed(5)
     began = time.monotonic()
     for number in range(2, 102):
         assert not writer.wait(writer.put(insert(number)))
-    assert time.monotonic() - began < 5, "a hundred of them would have waited for 20 s"
+    assert time.monotonic() - began < allowed(5), "a hundred of them would have waited for 20 s"
     assert writer.unrecorded == 101
     disk.free.set()
     disk.tidy.set()
@@ -143,7 +144,7 @@ def test_a_disk_that_fails_holds_up_nobody_and_is_tried_again(
     began = time.monotonic()
     for number in range(2, 52):
         assert not writer.wait(writer.put(insert(number)))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < allowed(5)
     assert writer.failing == "database or disk is full"
     disk.error = None
     wait_until(lambda: not writer.waiting, "everything to be stored")
@@ -171,7 +172,7 @@ def test_what_is_too_much_is_lost_and_counted(
 def test_one_change_that_cannot_be_stored_takes_no_other_with_it(disk: Disk, writer: Writer) -> None:
     disk.free.clear()
     writer.put(insert(0))
-    assert disk.hanging.wait(10)
+    assert disk.hanging.wait(30)
     tickets = [writer.put(insert(value)) for value in (1, None, 2, "\ud800", 3, 2**80, 4)]
     disk.free.set()
     assert writer.wait(tickets[-1], 10)
@@ -195,10 +196,10 @@ def test_an_end_does_not_wait_for_a_disk_that_hangs(
 ) -> None:
     disk.free.clear()
     writer.put(insert(1))
-    assert disk.hanging.wait(10)
+    assert disk.hanging.wait(30)
     began = time.monotonic()
     writer.close(0.2)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < allowed(5)
     assert "1 changes could not be written before the end" in caplog.text
 
 

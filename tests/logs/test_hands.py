@@ -30,7 +30,7 @@ def _given_up(work: Callable[[threading.Event], object], *, replaceably: bool) -
 
     thread = threading.Thread(target=do)
     thread.start()
-    thread.join(20.0)
+    thread.join(30)
     assert not thread.is_alive()
     hands.close()
     return given_up.is_set()
@@ -50,4 +50,4 @@ def test_a_thread_that_waits_for_the_gil_does_not_hang(replaceably: bool) -> Non
 
 @pytest.mark.parametrize("replaceably", [True, False])
 def test_a_thread_that_is_blocked_hangs(replaceably: bool) -> None:
-    assert _given_up(lambda given_up: given_up.wait(20.0), replaceably=replaceably)
+    assert _given_up(lambda given_up: given_up.wait(30), replaceably=replaceably)

@@ -79,7 +79,7 @@ class Harness:
 
     def handler(self) -> RecordingHandler:
         """The handler of the client that connected first of those not asked for yet."""
-        return self.handlers.get(timeout=5)
+        return self.handlers.get(timeout=30)
 
     def pair(self, **options: Any) -> tuple[RawClient, RecordingHandler]:
         """A new client and its handler."""

@@ -118,7 +118,7 @@ class HttpReply:
 class RawSocket:
     """A connected socket with a read buffer and deadlines."""
 
-    def __init__(self, address: Address, *, timeout: float = 5.0, receive_buffer: int | None = None) -> None:
+    def __init__(self, address: Address, *, timeout: float = 30.0, receive_buffer: int | None = None) -> None:
         self.timeout = timeout
         self.buffer = bytearray()
         if isinstance(address, str):
@@ -207,7 +207,7 @@ class RawClient(RawSocket):
         path: str = "/ws",
         headers: Iterable[tuple[str, str]] = (),
         upgrade: bool = True,
-        timeout: float = 5.0,
+        timeout: float = 30.0,
         receive_buffer: int | None = None,
     ) -> None:
         super().__init__(address, timeout=timeout, receive_buffer=receive_buffer)
@@ -332,7 +332,7 @@ def http_request(
     *,
     method: str = "GET",
     headers: Iterable[tuple[str, str]] = (),
-    timeout: float = 5.0,
+    timeout: float = 30.0,
 ) -> HttpReply:
     """One plain HTTP/1.1 request on a connection of its own."""
     assert re.fullmatch(r"\S+", path)

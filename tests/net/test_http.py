@@ -138,7 +138,7 @@ def test_the_stream_ends_with_the_response(serve: Serve) -> None:
     with RawSocket(serve(close_timeout=30.0).address) as connection:
         connection.send_raw(b"GET /doc HTTP/1.1\r\nHost: a\r\n\r\n")
         assert connection.read_reply().status == 200
-        assert connection.at_end(timeout=3)
+        assert connection.at_end(timeout=allowed(3))
 
 
 @pytest.mark.parametrize("sent", [b"", b"G", b"GET /ws HTTP/1.1\r\nHost: a\r\nUpg"])
@@ -263,7 +263,7 @@ def test_an_untrusted_peer_is_refused_before_it_has_said_all(serve: Serve, sent:
 def test_an_untrusted_peer_that_says_nothing_is_soon_gone(serve: Serve) -> None:
     with RawSocket(serve(trusts=lambda address: False, handshake_timeout=60.0).address) as connection:
         connection.send_raw(b"GET /healthz")
-        assert connection.at_end(timeout=4)
+        assert connection.at_end(timeout=allowed(4))
 
 
 def test_untrusted_peers_take_no_places_from_others(serve: Serve) -> None:
@@ -273,7 +273,7 @@ def test_untrusted_peers_take_no_places_from_others(serve: Serve) -> None:
         strangers_only.set()
         with contextlib.ExitStack() as stack:
             waiting = [stack.enter_context(RawSocket(harness.address)) for _ in range(40)]
-            assert waiting[0].at_end(timeout=1.5)
+            assert waiting[0].at_end(timeout=allowed(1.5))
             waiting[-1].send_raw(b"GET /ws HTTP/1.1\r\nHost: a\r\n\r\n")
             assert waiting[-1].read_reply().status == 400
 
@@ -283,7 +283,7 @@ def test_untrusted_peers_take_no_places_from_others(serve: Serve) -> None:
 
 def socket_from(address: str, harness: Harness, data: bytes) -> socket.socket:
     assert not isinstance(harness.address, str)
-    sock = socket.create_connection(harness.address, timeout=5, source_address=(address, 0))
+    sock = socket.create_connection(harness.address, timeout=30, source_address=(address, 0))
     sock.sendall(data)
     return sock
 
@@ -380,8 +380,8 @@ def test_over_max_connections_the_next_one_gets_503_until_one_goes(serve: Serve)
             harness.client()
         assert http_request(harness.address, "/doc").status == 200
         first.close()
-        assert handler.is_closed.wait(5)
-        deadline = time.monotonic() + 5
+        assert handler.is_closed.wait(30)
+        deadline = time.monotonic() + 30
         while True:  # the place is free a moment after the handler was closed
             try:
                 harness.client().drop()

@@ -258,7 +258,7 @@ def test_of_many_that_find_a_stale_socket_exactly_one_gets_it(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(30)
     assert len(won) == 1
     won[0].close()
     assert not path.exists()

@@ -47,7 +47,7 @@ def test_what_was_pending_arrives_whole_once_the_client_reads(serve: Serve) -> N
         for number in range(total):
             assert str(client.receive()).startswith(f"{number} x")
         assert client.is_quiet(0.01)
-    assert handler.is_closed.wait(5)
+    assert handler.is_closed.wait(30)
 
 
 def test_a_client_that_never_reads_is_closed_with_1013_and_who_waits_for_it_goes_on(serve: Serve) -> None:
@@ -55,10 +55,10 @@ def test_a_client_that_never_reads_is_closed_with_1013_and_who_waits_for_it_goes
     with client:
         fill(handler, 100_001)
         assert not handler.outbox.has_room(1)
-        assert handler.outbox.wait_for_room(timeout=5)
+        assert handler.outbox.wait_for_room(timeout=30)
         assert handler.outbox.closed
         assert handler.outbox.close_code == 1013
-        assert handler.is_closed.wait(5)
+        assert handler.is_closed.wait(30)
         # It can still read whole frames of what it was sent, if not a close frame: it was full to the brim.
         assert client.close_code() in (1013, None)
 
@@ -70,9 +70,9 @@ def test_a_client_that_reads_late_still_finds_the_close_frame(serve: Serve, tmp_
     with client:
         fill(handler, 100_001)
         assert not handler.outbox.has_room(1)
-        assert handler.outbox.wait_for_room(timeout=5)
+        assert handler.outbox.wait_for_room(timeout=30)
         assert client.close_code() == 1013
-    assert handler.is_closed.wait(5)
+    assert handler.is_closed.wait(30)
 
 
 def test_a_client_that_reads_a_byte_now_and_then_is_cut_like_one_that_reads_none(serve: Serve) -> None:
@@ -88,7 +88,7 @@ def test_a_client_that_reads_a_byte_now_and_then_is_cut_like_one_that_reads_none
 
 def test_a_client_that_reads_slowly_but_steadily_stays(serve: Serve, tmp_path: Path) -> None:
     listen = Listen("unix", path=str(tmp_path / "socket"))
-    client, handler = serve(listen, buffer=400_000, stall_timeout=0.5).pair()
+    client, handler = serve(listen, buffer=400_000, stall_timeout=1.0).pair()
     stop = threading.Event()
 
     def produce() -> None:
@@ -97,21 +97,21 @@ def test_a_client_that_reads_slowly_but_steadily_stays(serve: Serve, tmp_path: P
                 handler.outbox.append(Encoded([b"x" * 50_000]), output=True)
                 handler.outbox.flush()
             else:
-                handler.outbox.wait_for_room(timeout=5)
+                handler.outbox.wait_for_room(timeout=30)
 
     producer = threading.Thread(target=produce)
     producer.start()
     with client:
         begun = time.monotonic()
-        while time.monotonic() - begun < 1.2:  # more than twice the stall timeout
+        while time.monotonic() - begun < 2.2:  # more than twice the stall timeout
             client.buffer += client.sock.recv(20_000)
             stop.wait(0.005)
         assert not handler.outbox.closed
         stop.set()
         threading.Thread(target=handler.outbox.close, args=(1000, "")).start()
         client.close_code()
-    producer.join(5)
-    assert handler.is_closed.wait(5)
+    producer.join(30)
+    assert handler.is_closed.wait(30)
 
 
 def test_a_client_that_floods_requests_without_reading_is_not_read_from(serve: Serve) -> None:
@@ -156,7 +156,7 @@ def test_lifecycle_events_beyond_four_times_the_bound_close_with_1013(serve: Ser
             handler.outbox.flush()
             if handler.outbox.closed:
                 break
-        assert handler.is_closed.wait(5)
+        assert handler.is_closed.wait(30)
         assert handler.outbox.close_code == 1013
 
 
@@ -167,9 +167,9 @@ def test_a_client_that_vanishes_with_output_pending_frees_everything(serve: Serv
     assert not handler.outbox.has_room(1)
     waiter.start()
     client.reset()
-    waiter.join(5)
+    waiter.join(30)
     assert not waiter.is_alive()
-    assert handler.is_closed.wait(5)
+    assert handler.is_closed.wait(30)
     assert handler.outbox.pending == 0
 
 
@@ -228,10 +228,10 @@ def test_many_clients_come_and_go_while_others_send_to_them(serve: Serve) -> Non
     for thread in shouters + visitors:
         thread.start()
     for thread in visitors:
-        thread.join(20)
+        thread.join(30)
     stop.set()
     for thread in shouters:
-        thread.join(5)
+        thread.join(30)
     assert len(handlers) == 60
-    assert all(handler.is_closed.wait(5) for handler in handlers)
+    assert all(handler.is_closed.wait(30) for handler in handlers)
     assert all(handler.closes == 1 for handler in handlers)

@@ -44,7 +44,7 @@ class Pipes:
             limits=replace(QUICK, **limits),
         )
         self.server.start()
-        self.handler = self.handlers.get(timeout=5)
+        self.handler = self.handlers.get(timeout=30)
         self.buffer = b""
 
     def _open(self, outbox: Outbox, peer: Peer) -> RecordingHandler:
@@ -59,7 +59,7 @@ class Pipes:
     def send(self, data: bytes) -> None:
         os.write(self.to_server, data)
 
-    def line(self, timeout: float = 5.0) -> bytes:
+    def line(self, timeout: float = 30.0) -> bytes:
         """The next line of the server's, without its end; b"" at the end."""
         deadline = time.monotonic() + timeout
         while b"\n" not in self.buffer:
@@ -120,7 +120,7 @@ def test_when_the_requests_end_replies_still_go_out_until_the_shutdown(pipes: St
     client.send(b"last, without an end of line")
     client.close_requests()
     assert client.line() == b"last, without an end of line"
-    assert client.ended.wait(5)
+    assert client.ended.wait(30)
     assert client.handler.closes == 0
     client.handler.outbox.append(Encoded([b"still running"]))
     client.handler.outbox.flush()
@@ -144,8 +144,8 @@ def test_when_nobody_reads_the_replies_any_more_it_ends(pipes: Start) -> None:
     client = pipes()
     client.close_replies()
     client.send(b"hello?\n")
-    assert client.ended.wait(5)
-    assert client.handler.is_closed.wait(5)
+    assert client.ended.wait(30)
+    assert client.handler.is_closed.wait(30)
     assert client.ends == 1
 
 
@@ -170,9 +170,9 @@ def test_a_reader_that_stalls_ends_it_and_frees_who_waits(pipes: Start) -> None:
     client.handler.outbox.append(Encoded([b"x" * 300_000]), output=True)
     client.handler.outbox.flush()
     assert not client.handler.outbox.has_room(1)
-    assert client.handler.outbox.wait_for_room(timeout=5)
-    assert client.ended.wait(5)
-    assert client.handler.is_closed.wait(5)
+    assert client.handler.outbox.wait_for_room(timeout=30)
+    assert client.ended.wait(30)
+    assert client.handler.is_closed.wait(30)
 
 
 def test_files_serve_as_well_as_pipes(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_files_serve_as_well_as_pipes(tmp_path: Path) -> None:
     timers = Timers("stdio-timers")
     server = StdioServer(requests, replies, RecordingHandler, timers=timers, ended=ended.set, limits=QUICK)
     server.start()
-    assert ended.wait(5)
+    assert ended.wait(30)
     server.shutdown()
     timers.close()
     assert (tmp_path / "out").read_bytes() == b"one\ntwo\n"
@@ -205,7 +205,7 @@ def test_a_session_that_fails_ends_the_server_too(caplog: pytest.LogCaptureFixtu
         server.start()
         with contextlib.suppress(BrokenPipeError):
             os.write(ours, b"one\n")
-        assert ended.wait(5)
+        assert ended.wait(30)
         server.shutdown()
         timers.close()
         os.close(ours)
@@ -222,7 +222,7 @@ def test_taking_over_stdio_keeps_prints_and_children_away_from_the_protocol() ->
         "os.write(replies, os.read(requests, 100))\n"
     )
     result = subprocess.run(
-        [sys.executable, "-c", program], input=b"request\n", capture_output=True, timeout=20, check=True
+        [sys.executable, "-c", program], input=b"request\n", capture_output=True, timeout=30, check=True
     )
     assert result.stdout == b"request\n"
     assert result.stderr == b"stray\n"

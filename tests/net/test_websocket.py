@@ -15,6 +15,7 @@ import pytest
 
 from overseer.config.listen import Listen
 from overseer.net.frames import Encoded
+from tests.harness import allowed
 from tests.net.conftest import Harness
 from tests.net.rawclient import (
     BINARY,
@@ -41,7 +42,7 @@ def test_a_message_reaches_the_session_and_its_answer_the_client(serve: Serve) -
         client.send_text('{"a":"é"}')
         assert client.receive() == '{"a":"é"}'
     assert handler.received == ['{"a":"é"}']
-    assert handler.is_closed.wait(5)
+    assert handler.is_closed.wait(30)
 
 
 def test_a_binary_message_reaches_the_session_as_bytes(serve: Serve) -> None:
@@ -171,7 +172,7 @@ def test_broken_frames_close_with_the_code_for_it(serve: Serve, data: bytes, cod
         assert client.receive() == "before"
         assert client.close_code() == code
         assert client.at_end()
-    assert handler.is_closed.wait(5)
+    assert handler.is_closed.wait(30)
     assert handler.received == ["before"]
     assert handler.closes == 1
 
@@ -182,7 +183,7 @@ def test_what_came_before_an_oversize_frame_in_one_packet_is_still_handled(serve
         client.send_raw(frame(TEXT, b"1") + frame(TEXT, b"2") + frame(TEXT, announce=11) + frame(TEXT, b"3"))
         assert [client.receive(), client.receive()] == ["1", "2"]
         assert client.close_code() == 1009
-    assert handler.is_closed.wait(5)
+    assert handler.is_closed.wait(30)
     assert handler.received == ["1", "2"]
 
 
@@ -195,7 +196,7 @@ def test_random_bytes_end_the_connection_and_nothing_else(serve: Serve, seed: in
         client.send_raw(noise)
         client.sock.shutdown(1)
         assert client.at_end()
-    assert handler.is_closed.wait(5)
+    assert handler.is_closed.wait(30)
     other, _ = harness.pair()
     with other:
         other.send_text("alive")
@@ -209,7 +210,7 @@ def test_random_bytes_end_the_connection_and_nothing_else(serve: Serve, seed: in
 def test_the_clients_close_is_answered_with_its_code(serve: Serve, code: int) -> None:
     client, handler = serve().pair()
     assert client.close(code) == code
-    assert handler.is_closed.wait(5)
+    assert handler.is_closed.wait(30)
     assert handler.closes == 1
 
 
@@ -222,8 +223,8 @@ def test_the_stream_ends_with_the_close_frame(serve: Serve, side: str) -> None:
         else:
             handler.outbox.close(1000, "")
         assert client.close_code() == 1000
-        assert client.at_end(timeout=3)
-    assert handler.is_closed.wait(5)
+        assert client.at_end(timeout=allowed(3))
+    assert handler.is_closed.wait(30)
 
 
 def test_a_close_frame_arrives_although_there_was_more_to_read(serve: Serve) -> None:
@@ -256,7 +257,7 @@ def test_answers_to_what_came_before_the_close_go_out_first(serve: Serve) -> Non
 def test_a_client_that_goes_without_a_word_ends_its_session(serve: Serve, way: str) -> None:
     client, handler = serve().pair()
     getattr(client, way)()
-    assert handler.is_closed.wait(5)
+    assert handler.is_closed.wait(30)
     assert handler.closes == 1
 
 
@@ -264,7 +265,7 @@ def test_half_a_frame_and_then_nothing_ends_the_session_when_the_client_goes(ser
     client, handler = serve().pair()
     client.send_raw(frame(TEXT, b"x" * 500)[:100])
     client.drop()
-    assert handler.is_closed.wait(5)
+    assert handler.is_closed.wait(30)
     assert handler.received == []
 
 
@@ -279,7 +280,7 @@ def test_a_session_that_fails_closes_its_client_and_no_other(
         assert client.close_code() == 1011
         other.send_text("alive")
         assert other.receive() == "alive"
-    assert handler.is_closed.wait(5)
+    assert handler.is_closed.wait(30)
     assert "a message could not be handled" in caplog.text
 
 
@@ -295,14 +296,14 @@ def test_the_hub_closes_with_a_code_and_a_reason_after_what_is_pending(serve: Se
             client.receive()
         assert (caught.value.code, caught.value.reason) == (4000, "because")
         assert client.at_end()
-    assert handler.is_closed.wait(5)
+    assert handler.is_closed.wait(30)
 
 
 def test_a_client_that_does_not_answer_the_close_is_cut_in_time(serve: Serve) -> None:
     client, handler = serve(close_timeout=0.2).pair()
     with client:
         handler.outbox.close(1000, "")
-        assert handler.is_closed.wait(5)
+        assert handler.is_closed.wait(30)
         assert client.at_end()
 
 
@@ -313,7 +314,7 @@ def test_a_client_that_keeps_sending_after_the_close_is_cut_in_time(serve: Serve
         with contextlib.suppress(ConnectionError):
             while not handler.is_closed.is_set():
                 client.send_text("x" * 1000)
-        assert handler.is_closed.wait(5)
+        assert handler.is_closed.wait(30)
         assert client.at_end()
 
 
@@ -339,9 +340,10 @@ def test_shutdown_closes_every_client_with_1001_after_its_output(serve: Serve) -
 
 
 def test_a_silent_client_is_pinged_and_one_that_answers_stays(serve: Serve) -> None:
-    client, handler = serve(ping_interval=0.05, ping_timeout=0.3).pair()
+    client, handler = serve(ping_interval=0.05, ping_timeout=1.0).pair()
     with client:
-        for _ in range(10):  # longer than interval and timeout together
+        until = time.monotonic() + 1.1  # longer than interval and timeout together
+        while time.monotonic() < until:
             assert client.receive_frame() == (PING, b"")
             client.send_frame(PONG)
         assert not handler.outbox.closed
@@ -351,7 +353,7 @@ def test_a_silent_client_is_pinged_and_one_that_answers_stays(serve: Serve) -> N
 def test_pings_go_out_though_something_passes_one_way(serve: Serve, way: str) -> None:
     client, handler = serve(ping_interval=0.2, ping_timeout=60.0).pair()
     with client:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         opcode = TEXT
         while opcode != PING:
             assert time.monotonic() < deadline
@@ -370,7 +372,7 @@ def test_a_client_that_does_not_answer_pings_is_closed(serve: Serve) -> None:
         assert client.receive_frame() == (PING, b"")
         opcode, payload = client.receive_frame()
         assert (opcode, payload[:2]) == (CLOSE, struct.pack("!H", 1011))
-    assert handler.is_closed.wait(5)
+    assert handler.is_closed.wait(30)
 
 
 # -- many threads --------------------------------------------------------------------------------------
@@ -402,7 +404,7 @@ def test_big_messages_from_three_threads_do_not_mix(serve: Serve) -> None:
             assert payload == letter.encode() * 300_000
             counts[letter] += 1
     for thread in threads:
-        thread.join(5)
+        thread.join(30)
     assert counts == dict.fromkeys("abc", sent)
 
 

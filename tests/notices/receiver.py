@@ -51,10 +51,10 @@ class Receiver:
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
-        self._thread.join(10)
+        self._thread.join(30)
         self._server.server_close()
 
-    def wait(self, number: int, timeout: float = 15.0) -> list[dict[str, Any]]:
+    def wait(self, number: int, timeout: float = 30.0) -> list[dict[str, Any]]:
         """Wait for so many requests in all; what they tell, in order."""
         with self._came:
             assert self._came.wait_for(lambda: len(self.got) >= number, timeout), self.told

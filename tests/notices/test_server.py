@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
+from overseer.testing.leaks import wait_for_exit
 from tests.daemon.support import get
-from tests.harness import Daemon, WsClient, run_program, shell
-from tests.harness.leaks import wait_for_exit
+from tests.faults.support import wait_until
+from tests.harness import Daemon, WsClient, allowed, run_program, shell
 from tests.notices.receiver import Receiver
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -144,11 +146,19 @@ def _killed(receiver: Receiver, data: Path) -> Iterator[WsClient]:
         daemon.kill()
 
 
+def _stored(data: Path) -> tuple[int, int]:
+    """How many notices and states are stored."""
+    with closing(sqlite3.connect(f"file:{data}/overseer.db?mode=ro", uri=True)) as db:
+        counts = [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("notices", "told")]
+    return counts[0], counts[1]
+
+
 def test_what_was_told_is_not_told_again_by_the_next_server(receiver: Receiver, tmp_path: Path) -> None:
     data = tmp_path / "data"
     with _killed(receiver, data) as client:
         fail(client, "nightly")
         receiver.wait(1)
+        wait_until(lambda: _stored(data) == (0, 1))
     with serve(receiver, data_dir=str(data)) as (_, client):
         fail(client, "nightly")
         fail(client, "other")
@@ -186,7 +196,7 @@ def test_a_receiver_that_was_down_is_told_when_it_is_up_again() -> None:
         assert "overseer_notices_pending 1.0" in get(daemon, "/metrics")[2]
         with Receiver(port) as receiver:
             receiver.wait(1)  # two seconds after the first attempt
-            daemon.wait_stderr("channel ops is told notices again")
+            daemon.wait_stderr("channel ops accepts notices again")
             assert "overseer_notices_sent_total 1.0" in get(daemon, "/metrics")[2]
 
 
@@ -194,7 +204,7 @@ def test_one_that_says_410_is_told_nothing_until_a_reload(receiver: Receiver) ->
     receiver.answer = 410
     with serve(receiver) as (daemon, client):
         fail(client, "a")
-        daemon.wait_stderr("ops is told nothing any more, until a reload or restart: 127.0.0.1 answers 410")
+        daemon.wait_stderr("ops is disabled until a reload or restart: 127.0.0.1 answers 410")
         fail(client, "b")
         receiver.answer = 204
         assert client.request("reload")["type"] == "reloaded"
@@ -220,7 +230,7 @@ def test_one_that_never_answers_holds_up_nobody(receiver: Receiver) -> None:
             assert len(receiver.got) == 1
             begun = time.monotonic()
             daemon.stop()
-            assert time.monotonic() - begun < 8
+            assert time.monotonic() - begun < allowed(8)
         over.set()
 
 
@@ -249,7 +259,7 @@ def test_a_program_gets_the_notice_on_stdin_and_in_variables_and_ends_whole(rece
     with serve(receiver, {"on": "failure", "to": "tell"}, channels=channels) as (daemon, client):
         fail(client, "a")
         file = daemon.directory / "said"
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while not (file.exists() and file.read_text()):
             assert time.monotonic() < deadline
             client.request("list")

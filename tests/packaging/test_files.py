@@ -99,7 +99,7 @@ def test_the_images_healthcheck_tells_a_server_from_none() -> None:
 
 def check(command: list[str], address: str) -> int:
     call = [sys.executable, *(word.replace("127.0.0.1:8080", address) for word in command[1:])]
-    return subprocess.run(call, stderr=subprocess.DEVNULL, timeout=20).returncode
+    return subprocess.run(call, stderr=subprocess.DEVNULL, timeout=30).returncode
 
 
 def test_the_compose_file_names_what_is_there() -> None:

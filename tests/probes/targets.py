@@ -37,7 +37,7 @@ class Target:
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         for thread in self._threads:
-            thread.join(5.0)
+            thread.join(30)
             assert not thread.is_alive()
 
     @property
@@ -48,7 +48,7 @@ class Target:
     def url(self) -> str:
         return f"http://{self.address}/health?x=1"
 
-    def wait_for(self, number: int, timeout: float = 10.0) -> None:
+    def wait_for(self, number: int, timeout: float = 30.0) -> None:
         """Until so many have come."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.requests) >= number, timeout), self.requests

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from overseer.testing.leaks import wait_for_exit
 from tests.faults.support import wait_until
 from tests.harness import Daemon, shell
-from tests.harness.leaks import wait_for_exit
 from tests.probes.targets import Target
 from tests.probes.test_ready import begin
 
@@ -114,7 +114,7 @@ def test_a_frozen_server_counts_what_has_come_meanwhile_for_passed() -> None:
         health = {
             "http": target.url,
             "interval": "1h",
-            "timeout": "300ms",
+            "timeout": "1s",
             "failures": 1,
             "on_failure": "none",
         }
@@ -126,7 +126,7 @@ def test_a_frozen_server_counts_what_has_come_meanwhile_for_passed() -> None:
             target.wait_for(1)
             daemon.freeze()
             target.reply(b"HTTP/1.1 200 OK\r\n\r\n")
-            time.sleep(0.4)
+            time.sleep(1.1)
             daemon.process.send_signal(signal.SIGCONT)
             assert client.expect("health", task_id="a")["status"] == "healthy"
 

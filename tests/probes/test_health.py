@@ -42,12 +42,6 @@ ACTIONS: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=ACTIONS) as daemon:
-        yield daemon
-
-
 @pytest.fixture
 def target() -> Iterator[Target]:
     with Target() as target:
@@ -158,6 +152,7 @@ def test_a_stop_that_comes_first_is_the_reason(client: WsClient, target: Target)
     task = begin(client, "grace", port=str(target.port))
     client.expect("health", task_id=task, status="healthy")
     client.send("stop", task_id=task)
+    client.request("pool_info")  # the stop is under way
     target.answer = _BAD
     exited = client.expect("exited", task_id=task)
     assert (exited["reason"], exited["intentional"]) == ("stopped", True)

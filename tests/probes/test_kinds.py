@@ -22,6 +22,7 @@ from overseer.probes.programs import probe_by_program
 from overseer.probes.resolver import Resolver
 from overseer.process import registry
 from overseer.workers.program import Surroundings
+from tests.harness import allowed
 from tests.probes.targets import OK, Target
 from tests.workers.support import gone
 
@@ -76,7 +77,7 @@ def test_a_page_that_does_not_answer_costs_its_time_and_no_more() -> None:
     with Target(None) as target:
         began = time.monotonic()
         assert look(parse_http(target.url), 0.2) == "no answer within 0.2 s"
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < allowed(2)
 
 
 def test_a_page_that_drips_does_not_hold_a_look_up() -> None:
@@ -95,7 +96,7 @@ def test_a_page_that_drips_does_not_hold_a_look_up() -> None:
         thread.start()
         target = Http("127.0.0.1", server.getsockname()[1], "/", encrypted=False)
         assert look(target, 0.3) == "no answer within 0.3 s"
-        thread.join(10)
+        thread.join(30)
 
 
 def test_a_page_may_be_encrypted_with_any_certificate(tmp_path: Path) -> None:
@@ -116,7 +117,7 @@ def test_a_page_may_be_encrypted_with_any_certificate(tmp_path: Path) -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         assert look(parse_http(f"https://127.0.0.1:{server.getsockname()[1]}/")) == ""
-        thread.join(10)
+        thread.join(30)
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def speak_plainly() -> None:
@@ -129,7 +130,7 @@ def test_a_page_may_be_encrypted_with_any_certificate(tmp_path: Path) -> None:
         assert (
             look(parse_http(f"https://127.0.0.1:{server.getsockname()[1]}/")) == "TLS: WRONG_VERSION_NUMBER"
         )
-        thread.join(10)
+        thread.join(30)
     with Target(None) as target:
         assert look(parse_http(f"https://{target.address}/"), 0.2) == "no answer within 0.2 s"
 
@@ -179,7 +180,7 @@ def test_a_look_up_that_hangs_is_abandoned_and_shared(monkeypatch: pytest.Monkey
         if flags:
             raise OSError
         asked.append(host)
-        assert released.wait(10)
+        assert released.wait(30)
         return [(socket.AF_INET, ("127.0.0.1", port))]
 
     monkeypatch.setattr(resolver_module, "_look_up", hang)
@@ -197,7 +198,7 @@ def test_a_look_up_that_hangs_is_abandoned_and_shared(monkeypatch: pytest.Monkey
         assert asked.count("db") == 1
     for thread in threading.enumerate():
         if thread.name == "probe-lookup":
-            thread.join(10)
+            thread.join(30)
 
 
 def test_a_name_that_nobody_has_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +248,7 @@ def test_a_look_is_called_off_at_once(what: str) -> None:
         began = time.monotonic()
         with pytest.raises(CancelledError):
             looks[what]()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < allowed(5)
     assert registry.entries() == []
 
 

@@ -15,6 +15,7 @@ from overseer.probes.prober import Probes
 from overseer.probes.runner import ProbeRunner
 from overseer.supervisor.probing import RunWatch
 from overseer.workers.program import Surroundings
+from tests.harness import allowed
 from tests.probes.targets import Target
 
 MANY = 1000
@@ -123,7 +124,7 @@ def test_what_ends_before_its_turn_is_not_probed(probes: Probes) -> None:
         began = time.monotonic()
         many.end()
         probes.close()
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < allowed(10)
     assert not many.looks
     assert {tuple(each.said) for each in many.findings} == {("over",)}
 
@@ -144,6 +145,6 @@ def test_a_probe_that_breaks_is_not_the_last_one(
     watch = probes.watch(findings, ActionConfig("a", "exec", health=health), {})  # type: ignore[arg-type]
     watch.begin(Surroundings())
     with changed:
-        assert changed.wait_for(lambda: findings.said == ["healthy"], 10)
+        assert changed.wait_for(lambda: findings.said == ["healthy"], 30)
     watch.end()
     assert caplog.text.count("a probe of task t0 failed") == 2

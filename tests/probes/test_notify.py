@@ -87,17 +87,17 @@ def run(sockets: NotifySockets) -> Iterator[Run]:
 @pytest.mark.parametrize("text", ["READY=1", "STATUS=up\nREADY=1\nMAINPID=1"])
 def test_a_process_of_the_run_says_that_it_is_ready(run: Run, text: str) -> None:
     run.send(text)
-    assert run.said.wait(10)
+    assert run.said.wait(30)
 
 
 def test_so_may_one_that_has_left_its_session(run: Run) -> None:
     run.send("READY=1", shell='setsid "$@"')
-    assert run.said.wait(10)
+    assert run.said.wait(30)
 
 
 def test_so_may_one_that_shows_no_environment(run: Run) -> None:
     run.send("READY=1", shell='env -i "$@"')
-    assert run.said.wait(10)
+    assert run.said.wait(30)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_stranger_s_word_does_not_count(run: Run, sockets: NotifySockets) -> N
     finally:
         registry.leave(other.entry)
     run.send("READY=1")
-    assert run.said.wait(10)
+    assert run.said.wait(30)
 
 
 def test_it_is_heard_once(sockets: NotifySockets) -> None:
@@ -151,11 +151,11 @@ def test_a_flood_for_one_run_does_not_hold_up_another(sockets: NotifySockets, ru
     other = Run(sockets)
     try:
         other.send("READY=1")
-        assert other.said.wait(10)
+        assert other.said.wait(30)
         assert not run.said.is_set()  # what floods is not of the run
     finally:
         ended.set()
-        thread.join(10)
+        thread.join(30)
         registry.leave(other.entry)
 
 
@@ -174,7 +174,7 @@ def test_one_that_has_ended_is_told_of(
         start_new_session=True,
     ) as process:
         registry.spawned(blocker.entry, process.pid, frozenset())
-        assert going.wait(10)
+        assert going.wait(30)
         assert process.stdin is not None
         process.stdin.close()
     subprocess.run(

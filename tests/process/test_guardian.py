@@ -18,6 +18,7 @@ import pytest
 from overseer.process import Entry, Guardian, StopPolicy
 from overseer.process.standalone.guardian import SLOT
 from overseer.process.standalone.tree import read_process
+from tests.harness import allowed
 from tests.workers.support import alive, gone, run
 
 
@@ -67,7 +68,7 @@ def servers() -> Iterator[list[Server]]:
             assert pipe is not None
             pipe.close()
         server.kill()
-        assert gone(server.guardian, timeout=15)
+        assert gone(server.guardian, timeout=allowed(15))
 
 
 # A leader and a member of its group; and a process that left it, by two ways.
@@ -85,8 +86,8 @@ def test_a_killed_server_s_tasks_are_ended(servers: list[Server]) -> None:
     servers.append(server)
     pids = server.words(8)
     server.kill()
-    assert gone(*pids, timeout=3)
-    assert gone(server.guardian, timeout=3)
+    assert gone(*pids, timeout=allowed(3))
+    assert gone(server.guardian, timeout=allowed(3))
 
 
 def test_what_holds_a_run_s_pipe_is_ended_even_if_nothing_else_tells_whose_it_is(
@@ -96,7 +97,7 @@ def test_what_holds_a_run_s_pipe_is_ended_even_if_nothing_else_tells_whose_it_is
     servers.append(server)
     pids = server.words(4)
     server.kill()
-    assert gone(*pids, timeout=3)
+    assert gone(*pids, timeout=allowed(3))
 
 
 def test_a_guardian_that_comes_later_knows_the_pipes_too(servers: list[Server]) -> None:
@@ -106,7 +107,7 @@ def test_a_guardian_that_comes_later_knows_the_pipes_too(servers: list[Server]) 
     os.kill(server.guardian, signal.SIGKILL)
     server.guardian = server.tell("guardian 1")["guardian"]
     server.kill()
-    assert gone(*pids, timeout=3)
+    assert gone(*pids, timeout=allowed(3))
 
 
 def test_what_ignores_the_signal_is_killed(servers: list[Server]) -> None:
@@ -114,7 +115,7 @@ def test_what_ignores_the_signal_is_killed(servers: list[Server]) -> None:
     servers.append(server)
     pids = server.words(1)
     server.kill()
-    assert gone(*pids, timeout=10)
+    assert gone(*pids, timeout=allowed(10))
 
 
 @pytest.mark.parametrize(("mode", "left"), [("group", 2), ("leader", 3)])
@@ -123,7 +124,7 @@ def test_the_mode_holds_for_the_guardian_too(servers: list[Server], mode: str, l
     servers.append(server)
     pids = server.words(4)
     server.kill()
-    assert gone(server.guardian, timeout=5)
+    assert gone(server.guardian, timeout=allowed(5))
     living = [pid for pid in pids if alive(pid)]
     for pid in living:
         os.kill(int(pid), signal.SIGKILL)
@@ -136,7 +137,7 @@ def test_a_forked_copy_of_the_server_does_not_deceive_it(servers: list[Server]) 
     pids = server.words(1)
     copy = server.tell("fork")["forked"]
     server.kill()
-    assert gone(*pids, timeout=3)
+    assert gone(*pids, timeout=allowed(3))
     os.kill(copy, signal.SIGKILL)
 
 
@@ -149,7 +150,7 @@ def test_it_has_a_session_of_its_own_and_ignores_what_ends_others(servers: list[
         os.kill(server.guardian, number)
     assert {path.name for path in Path(f"/proc/{server.guardian}/fd").iterdir()} <= {"0", "1", "2", "3"}
     server.kill()
-    assert gone(*pids, timeout=3)
+    assert gone(*pids, timeout=allowed(3))
 
 
 def test_a_killed_guardian_is_replaced_by_one_that_knows_the_tasks(servers: list[Server]) -> None:
@@ -163,7 +164,7 @@ def test_a_killed_guardian_is_replaced_by_one_that_knows_the_tasks(servers: list
     assert all(alive(pid) for pid in pids)
     server.guardian = answer["guardian"]
     server.kill()
-    assert gone(*pids, timeout=3)
+    assert gone(*pids, timeout=allowed(3))
 
 
 def test_descriptors_of_any_number_will_do(servers: list[Server]) -> None:
@@ -186,7 +187,7 @@ def test_one_that_comes_later_knows_any_number_of_runs(servers: list[Server]) ->
     os.kill(server.guardian, signal.SIGKILL)
     server.guardian = server.tell("guardian 1")["guardian"]
     server.kill()
-    assert gone(pid, server.guardian, timeout=10)
+    assert gone(pid, server.guardian, timeout=allowed(10))
 
 
 def test_a_frozen_one_misses_nothing(servers: list[Server]) -> None:
@@ -198,7 +199,7 @@ def test_a_frozen_one_misses_nothing(servers: list[Server]) -> None:
     pids = server.tell("start 40")["pids"]
     assert server.tell("remember 2000") == {"runs": 2040}
     server.kill()
-    assert gone(*pids, server.guardian, timeout=10)  # nobody continues it
+    assert gone(*pids, server.guardian, timeout=allowed(10))  # nobody continues it
 
 
 def test_one_that_is_killed_again_and_again_is_replaced_soon_and_that_is_said(
@@ -208,7 +209,7 @@ def test_one_that_is_killed_again_and_again_is_replaced_soon_and_that_is_said(
     assert guardian.start()
     for restarts in range(1, 8):
         os.kill(guardian.pid, signal.SIGKILL)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while guardian.restarts < restarts or not guardian.pid:
             assert time.monotonic() < deadline
             time.sleep(0.005)  # there is no event for it
@@ -230,12 +231,12 @@ def test_what_is_killed_between_fork_and_exec_leaves_nothing(servers: list[Serve
         server.process.send_signal(signal.SIGSTOP)
         server.process.send_signal(signal.SIGCONT)
     server.kill()
-    assert gone(child, server.guardian, timeout=20)
+    assert gone(child, server.guardian, timeout=allowed(20))
 
 
 def fork_of(pid: int) -> int:
     """Wait for a child of the process that has not executed a program yet."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         for children in Path(f"/proc/{pid}/task").glob("*/children"):
             for child in map(int, children.read_text().split()):
@@ -277,13 +278,13 @@ def test_when_its_thread_fails_it_ends_without_ending_tasks(
     guardian = Guardian()
     monkeypatch.setattr(guardian, "_watch", fail)
     assert guardian.start()
-    assert failed.wait(5)
+    assert failed.wait(30)
     guardian.stop()
     assert guardian.pid == 0
     assert "the guardian's thread failed; tasks would outlive a killed server" in caplog.text
     assert worker.state == "running"
     worker.stop()
-    assert worker.wait(10)
+    assert worker.wait(30)
     assert worker.signal == "SIGTERM"
 
 
@@ -307,7 +308,7 @@ def test_a_server_killed_before_the_guardian_is_up_is_noticed_all_the_same() -> 
         guardian = json.loads(process.stdout.readline())["guardian"]
         [pid] = json.loads(process.stdout.readline())["lines"]
         process.kill()
-        assert gone(pid, guardian, timeout=5)
+        assert gone(pid, guardian, timeout=allowed(5))
 
 
 def test_what_was_stopped_before_is_none_of_its_business(servers: list[Server]) -> None:
@@ -317,7 +318,7 @@ def test_what_was_stopped_before_is_none_of_its_business(servers: list[Server]) 
     daemon, _ = server.words(2)
     assert server.tell("stop") == {"stopped": True}
     server.kill()
-    assert gone(server.guardian, timeout=3)
+    assert gone(server.guardian, timeout=allowed(3))
     assert alive(daemon)
     os.kill(int(daemon), signal.SIGKILL)
 

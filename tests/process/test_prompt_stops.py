@@ -40,7 +40,7 @@ def start(script, grace=5.0, program=("sh", "-c")):
         with run_context(RunContext("t", stop=StopPolicy(grace=grace))):
             return start_worker(WorkerConfig("t", program[0], [*program[1:], script]), callbacks)
     worker = launcher.submit(launch).result()
-    assert up.wait(10)
+    assert up.wait(30)
     return worker, log
 
 def reap():
@@ -65,7 +65,7 @@ def test_a_leader_that_is_alone_is_stopped_without_a_thread_or_a_look() -> None:
         for worker, _ in runs:
             worker.stop()
         for worker, log in runs:
-            assert worker.wait(10)
+            assert worker.wait(30)
             assert log == ["up", (-1, "SIGTERM", True)], log
         print(len(looks), [name for name in threads if name.startswith("stop-")])
         """
@@ -81,7 +81,7 @@ def test_one_that_ignores_its_signal_is_killed_in_time(stops: str, least: float,
         begun = time.monotonic()
         for grace in ({stops},):
             worker.stop(grace)
-        assert worker.wait(20)
+        assert worker.wait(30)
         assert log == ["up", (-1, "SIGKILL", True)], log
         print(time.monotonic() - begun)
         """
@@ -105,7 +105,7 @@ def test_what_it_leaves_behind_when_it_gets_its_signal_is_ended_before_the_exit_
         '''
         worker, log = start(script, 10, (sys.executable, "-SEc"))
         worker.stop()
-        assert worker.wait(20)
+        assert worker.wait(30)
         pid = int(log[1])
         left = read_process(pid)
         print(log[2], left is None or left.zombie)
@@ -121,7 +121,7 @@ def test_children_of_its_group_get_their_signal_once_and_are_waited_for() -> Non
         script = f"trap 'echo term; exit 4' TERM; {child} & wait"
         worker, log = start(script)
         worker.stop()
-        assert worker.wait(20)
+        assert worker.wait(30)
         print(sorted(set(log[:-1]) - {"Terminated"}), log[-1])
         """
     )

@@ -133,7 +133,7 @@ def test_what_is_killed_on_its_way_is_a_start_that_failed(tmp_path: Path) -> Non
     found: list[int] = []
     wait_until(lambda: found.extend(filter(_sets_up, children(os.getpid()))) or found)
     os.kill(found[0], signal.SIGKILL)
-    starting.join(10)
+    starting.join(30)
     assert refusals == ["cannot start 'true': it was killed while its settings were being applied"]
 
 

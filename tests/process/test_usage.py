@@ -35,7 +35,7 @@ def start(argv):
     with run_context(context):
         callbacks = WorkerCallbacks(lambda batch: up.set(), print, lambda *_: None)
         worker = start_worker(WorkerConfig("t", argv[0], argv[1:]), callbacks)
-    assert up.wait(20)
+    assert up.wait(30)
     return worker, context.run_id
 
 def measure(run):
@@ -49,7 +49,7 @@ def until(check):
 
 def end(worker):
     worker.stop(0)
-    assert worker.wait(20)
+    assert worker.wait(30)
 
 BURN = '''
 import time
@@ -149,7 +149,7 @@ def test_the_peak_is_not_the_one_that_the_child_was_born_with() -> None:
         end(worker)
         print(0 < seen < 20 << 20, worker.max_rss == seen)
         worker, run = start(python("x = bytearray(b'x') * (400 << 20); del x; print(flush=True)"))
-        assert worker.wait(20)
+        assert worker.wait(30)
         print(400 << 20 <= worker.max_rss < 450 << 20)
         """
     )

@@ -170,6 +170,7 @@ def test_a_task_shows_all_it_has_in_order() -> None:
         state="errored",
         status="errored",
         waiting_on=("db",),
+        host="w0 (tcp://10.0.0.7:40331)",
         retry_policy=RetryPolicy(SECOND, 2 * SECOND, 60 * SECOND, 3, "failure"),
         current_pid=5,
         worker_state="exited",
@@ -200,6 +201,7 @@ def test_a_task_shows_all_it_has_in_order() -> None:
             "state": "errored",
             "status": "errored",
             "waiting_on": ["db"],
+            "host": "w0 (tcp://10.0.0.7:40331)",
             "retry_policy": {
                 "restart_delay": "1s",
                 "restart_jitter": "2s",

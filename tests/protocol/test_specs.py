@@ -87,6 +87,7 @@ def test_the_manifest_names_every_type(manifest: dict[str, Any]) -> None:
         "state",
         "status",
         "waiting_on",
+        "host",
         "retry_policy",
         "current_pid",
         "worker_state",
@@ -116,7 +117,8 @@ def test_the_manifest_has_every_message_once(manifest: dict[str, Any]) -> None:
     received = {name for name, message in messages.items() if message["direction"] == "s2c"}
     assert sent == set(REQUESTS)
     assert received == {
-        *set(EVENTS) - {"pool_info", "metrics", "manifest", "runs", "usage", "logs", "graph", "schedules"},
+        *set(EVENTS)
+        - {"pool_info", "metrics", "manifest", "runs", "usage", "logs", "graph", "schedules", "cluster"},
         "pool_info_response",
         "metrics_response",
         "usage_response",
@@ -124,6 +126,7 @@ def test_the_manifest_has_every_message_once(manifest: dict[str, Any]) -> None:
         "runs_response",
         "logs_response",
         "graph_response",
+        "cluster_response",
         "schedules_response",
     }
     assert messages["pool_info_response"]["fields"]["type"]["default"] == "pool_info"
@@ -186,8 +189,10 @@ def test_there_is_an_operation_for_every_request(manifest: dict[str, Any]) -> No
         "give_task_input",
         "resize_task",
         "restart_task",
+        "forget_task",
         "list_tasks",
         "show_graph",
+        "show_cluster",
         "list_schedules",
         "pause_schedules",
         "resume_schedules",
@@ -234,7 +239,7 @@ def test_openapi_has_its_frame() -> None:
     assert built["swagger"] == "2.0"
     assert built["info"] == {"title": "recorder", "description": "Records", "version": "1.2.3"}
     assert list(built["paths"]) == ["/ws"]
-    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 29
+    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 31
 
 
 def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[str, dict[str, Any]]) -> None:
@@ -254,6 +259,7 @@ def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[s
         "ws-reload",
         "ws-signal",
         "ws-restart",
+        "ws-forget",
         "ws-input",
         "ws-usage",
         "ws-resize",
@@ -267,6 +273,7 @@ def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[s
         "ws-watch",
         "ws-unwatch",
         "ws-notify-test",
+        "ws-cluster",
         "ws-upgrade",
         "start-echo",
         "start-greet",

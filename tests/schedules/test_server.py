@@ -70,7 +70,7 @@ def skips(row: Message) -> list[tuple[str, str, int]]:
 
 def until(client: WsClient, task_id: str, **wanted: Any) -> Message:
     """Wait until a task's schedules are shown so."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while True:
         row = schedules(client, task_id=task_id)[task_id]
         if all(row.get(name) == value for name, value in wanted.items()):
@@ -80,7 +80,7 @@ def until(client: WsClient, task_id: str, **wanted: Any) -> Message:
 
 
 def until_over(client: WsClient, task_id: str) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not any(
         task["task_id"] == task_id and task["status"] == "succeeded"
         for task in client.request("list")["tasks"]
@@ -91,7 +91,7 @@ def until_over(client: WsClient, task_id: str) -> None:
 
 def until_ran(client: WsClient, task_id: str, number: int) -> None:
     """Wait until so many runs of a task are on record, and over; there are no more."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while True:
         runs = client.request("runs", task_id=task_id)["runs"]
         assert len(runs) <= number
@@ -171,7 +171,7 @@ def test_overlap_is_decided_by_what_the_task_does(clock: Path, tmp_path: Path) -
         assert skips(shown["skip"]) == [("14:00:00", "overlap", 1), ("13:00:00", "overlap", 1)]
         assert skips(shown["queue"]) == [("14:00:00", "queue_full", 1)]
         assert "skipped" not in shown["allow"]
-        with urllib.request.urlopen(f"http://{daemon.address}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{daemon.address}/metrics", timeout=30) as answer:
             metrics = answer.read().decode().splitlines()
         assert 'overseer_schedule_skips_total{action="job",reason="overlap"} 2.0' in metrics
         assert "overseer_scheduled_tasks 4.0" in metrics

@@ -16,7 +16,7 @@ from overseer.supervisor.launcher import Launcher
 from overseer.util.timers import Timers
 from tests.faults.support import wait_until
 
-_PATIENCE = 10.0
+_PATIENCE = 30
 
 
 @pytest.fixture

@@ -63,11 +63,11 @@ class Slow(Recorder):
 
     def started(self, run: Run) -> None:
         self.told.append(("started", run))
-        assert self.allow.acquire(timeout=20)
+        assert self.allow.acquire(timeout=30)
 
     def ended(self, run: Run, end: RunEnd) -> None:
         self.told.append(("ended", run, end))
-        assert self.allow.acquire(timeout=20)
+        assert self.allow.acquire(timeout=30)
 
     def start_failed(self, run: Run, error: str) -> None:
         self.told.append(("failed", run, error))

@@ -73,7 +73,7 @@ def unguarded(hub: overseer.Hub, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def _until(hub: overseer.Hub, true: Callable[[dict[str, overseer.TaskInfo]], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not true({task.task_id: task for task in hub.tasks()}):
         assert time.monotonic() < deadline
         time.sleep(0.005)

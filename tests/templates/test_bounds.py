@@ -155,5 +155,5 @@ def test_threads_may_share_a_template() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=20)
+        thread.join(timeout=30)
     assert not wrong

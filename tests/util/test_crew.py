@@ -29,7 +29,7 @@ def test_threads_end_when_there_is_nothing_to_do() -> None:
     crew = Crew("test-crew", 3)
     over = threading.Event()
     assert crew.do(over.set)
-    assert over.wait(10)
+    assert over.wait(30)
     assert _ended(crew, 10.0)
     assert not [thread for thread in threading.enumerate() if thread.name == "test-crew"]
 
@@ -39,7 +39,7 @@ def test_one_that_fails_is_said_and_the_next_is_done(caplog: pytest.LogCaptureFi
     over = threading.Event()
     crew.do(lambda: 1 // 0)
     crew.do(over.set)
-    assert over.wait(10)
+    assert over.wait(30)
     assert "test-crew: a job failed" in caplog.text
 
 
@@ -53,7 +53,7 @@ def test_a_closed_one_begins_nothing_and_waits_for_what_goes_on() -> None:
 
     crew.do(job)
     crew.do(late.set)
-    assert begun.wait(10)
+    assert begun.wait(30)
     assert crew.close() is False
     assert crew.do(late.set) is False
     go.set()

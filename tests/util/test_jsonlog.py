@@ -71,7 +71,7 @@ def test_an_event_that_cannot_be_encoded_costs_itself(
     message = Unwritable(MemoryError())
     log.write(message, 1)
     log.start()
-    assert message.asked.wait(5)
+    assert message.asked.wait(30)
     _write(log, b"after")
     log.close()
     assert (tmp_path / "events").read_bytes() == b"after\n"
@@ -86,7 +86,7 @@ def test_when_its_thread_ends_nothing_is_kept_for_it(
     log.start()
     log.write(Unwritable(SystemExit("of all things")), 1)
     assert log._thread is not None
-    log._thread.join(5)
+    log._thread.join(30)
     for _ in range(3):
         _write(log, b"after")
     log.close()

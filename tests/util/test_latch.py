@@ -10,7 +10,7 @@ def test_waiting_ends_when_it_is_set() -> None:
     through = threading.Semaphore(0)
 
     def wait() -> None:
-        assert latch.wait(10)
+        assert latch.wait(30)
         through.release()
 
     threads = [threading.Thread(target=wait, daemon=True) for _ in range(20)]
@@ -19,7 +19,7 @@ def test_waiting_ends_when_it_is_set() -> None:
     assert not through.acquire(timeout=0.05)
     latch.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(30)
     assert all(through.acquire(blocking=False) for _ in threads)
 
 
@@ -43,6 +43,6 @@ def test_it_stays_set_however_often_it_is_set_while_others_wait() -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(10)
+            thread.join(30)
             assert not thread.is_alive()
         assert latch.wait(0)

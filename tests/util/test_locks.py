@@ -36,14 +36,14 @@ def test_a_condition_over_a_checked_lock_waits_and_wakes() -> None:
 
     def wait() -> None:
         with condition:
-            assert condition.wait_for(woken.is_set, timeout=5)
+            assert condition.wait_for(woken.is_set, timeout=30)
 
     thread = threading.Thread(target=wait)
     thread.start()
     with condition:
         woken.set()
         condition.notify_all()
-    thread.join(5)
+    thread.join(30)
     assert not thread.is_alive()
     assert_none_held("this")
 

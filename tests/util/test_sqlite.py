@@ -63,7 +63,7 @@ def test_a_second_writer_waits_for_the_first(tmp_path: Path):
         thread.start()
         assert not done.wait(0.2)
         first.commit()
-        assert done.wait(5)
+        assert done.wait(30)
         thread.join()
 
 

@@ -27,12 +27,12 @@ def test_a_wake_reaches_those_alone_who_wait_for_that() -> None:
                 over = True
                 ours.wake()
                 break
-    threads[0].join(5)
+    threads[0].join(30)
     assert not threads[0].is_alive()
     assert sorted(asked) == ["others", "ours", "ours"]
     with guard:
         others.wake()
-    threads[1].join(5)
+    threads[1].join(30)
     assert not threads[1].is_alive()
     assert (ours._condition, others._condition) == (None, None)
 

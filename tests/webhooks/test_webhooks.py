@@ -71,7 +71,7 @@ class Sender:
     ) -> tuple[int, dict[str, Any]]:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         path = name if name.startswith("/") else f"/hooks/{name}"
-        connection = http.client.HTTPConnection(self._daemon.address, timeout=20, source_address=(source, 0))
+        connection = http.client.HTTPConnection(self._daemon.address, timeout=30, source_address=(source, 0))
         try:
             connection.request(method, path, data, headers or {})
             response = connection.getresponse()
@@ -83,7 +83,7 @@ class Sender:
     def text(self, path: str, headers: dict[str, str]) -> str:
         """What a trusted client gets."""
         connection = http.client.HTTPConnection(
-            self._daemon.address, timeout=20, source_address=("127.0.0.2", 0)
+            self._daemon.address, timeout=30, source_address=("127.0.0.2", 0)
         )
         try:
             connection.request("GET", path, headers=headers)
@@ -116,7 +116,7 @@ class Sender:
         marker = f"marker-{time.monotonic_ns()}"
         bearer = {"Authorization": f"Bearer {TOKEN}"}
         self(f"/api/v1/tasks/{marker}", b"", bearer, "127.0.0.2", "DELETE")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             text = (self._daemon.directory / "audit.log").read_text()
             if marker in text:

@@ -39,7 +39,7 @@ def main() -> None:
     for line in sys.stdin:
         match line.split():
             case ["guardian", restarts]:  # which has been told of all there is
-                deadline = time.monotonic() + 10
+                deadline = time.monotonic() + 30
                 while process.guardian.restarts < int(restarts) or not process.guardian.pid:
                     assert time.monotonic() < deadline, "the guardian was not replaced"
                     time.sleep(0.01)

@@ -47,7 +47,7 @@ class Recorder:
     def lines(self, stream: str = "stdout") -> list[str]:
         return [line for batch in self.batches if batch.stream == stream for line in batch.lines]
 
-    def until(self, true: Callable[[], bool], timeout: float = 10.0) -> None:
+    def until(self, true: Callable[[], bool], timeout: float = 30.0) -> None:
         """Wait until ``true()``, asked after each event."""
         deadline = time.monotonic() + timeout
         while True:
@@ -91,7 +91,7 @@ def alive(pid: int | str) -> bool:
     return process is not None and not process.zombie
 
 
-def gone(*pids: int | str, timeout: float = 5.0) -> bool:
+def gone(*pids: int | str, timeout: float = 30.0) -> bool:
     """Whether all of them are dead, or die soon."""
     deadline = time.monotonic() + timeout
     while any(alive(pid) for pid in pids):

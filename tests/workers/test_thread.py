@@ -14,7 +14,7 @@ from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbac
 from overseer.workers.thread import Send, VirtualContext, abandoned_count, start_virtual_worker
 from tests.workers.support import Recorder
 
-PATIENCE = 10.0
+PATIENCE = 30
 
 
 def start(fn: object, grace: float = 5.0, max_line: int = 1000) -> tuple[Worker, Recorder]:

@@ -40,8 +40,10 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Input("r18", _TASK, "yes\n"),
     protocol.Resize("r19", _TASK, 40, 132),
     protocol.Restart("r17", _TASK),
+    protocol.Forget("r26", _TASK),
     protocol.List("r4", _THEN, limit=100),
     protocol.GraphRequest("r22"),
+    protocol.ClusterRequest("r26"),
     protocol.SchedulesRequest("r23", upcoming=2),
     protocol.Pause("r24", "nightly"),
     protocol.Resume("r25", "nightly"),
@@ -100,6 +102,20 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
         "r22",
         (protocol.GraphNode("db", "postgres", "running", "true"), protocol.GraphNode("web", "serve")),
         (protocol.GraphEdge("web", "db", "ready", True),),
+    ),
+    protocol.ClusterReply(
+        "r26",
+        (
+            protocol.ClusterInfo(
+                "tcp://10.0.0.5:8786",
+                ("render",),
+                True,
+                waiting=("frame-8",),
+                workers=(
+                    protocol.ClusterWorker("w0", "tcp://10.0.0.7:40331", "running", 4, 1, ("frame-7",)),
+                ),
+            ),
+        ),
     ),
     protocol.SchedulesReply(
         "r23",

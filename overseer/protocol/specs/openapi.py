@@ -27,6 +27,7 @@ _ORDER = (
     "reload",
     "signal",
     "restart",
+    "forget",
     "input",
     "usage",
     "resize",
@@ -40,6 +41,7 @@ _ORDER = (
     "watch",
     "unwatch",
     "notify_test",
+    "cluster",
     "upgrade",
 )
 

@@ -110,6 +110,13 @@ OPERATIONS = (
         "be started or is stopped first.",
     ),
     Operation(
+        "forget_task",
+        protocol.Forget,
+        "Forget a task",
+        success=(protocol.Forgotten,),
+        notes="Only a task that is over can be forgotten. Those who watch are sent forgotten too.",
+    ),
+    Operation(
         "list_tasks",
         protocol.List,
         "List tasks",
@@ -123,6 +130,12 @@ OPERATIONS = (
         protocol.GraphRequest,
         "Show what standing tasks wait for",
         success=(protocol.Graph,),
+    ),
+    Operation(
+        "show_cluster",
+        protocol.ClusterRequest,
+        "Show the clusters that tasks run on",
+        success=(protocol.ClusterReply,),
     ),
     Operation(
         "list_schedules",
@@ -251,8 +264,8 @@ OPERATIONS = (
         success=(protocol.Reloaded,),
         broadcast=(protocol.PoolUpdated,),
         subscribers=(protocol.Started,),
-        notes="When anything is wrong with the file, the answer is an error that says what and where, and "
-        "nothing changes. Each pool that changes is announced by pool_updated; a lowered limit stops nobody, "
+        notes="If anything is wrong with the file, the answer is an error that says what and where, and "
+        "nothing changes. Each pool that changes is announced by pool_updated; a lowered limit ends no task, "
         "a raised one starts waiting tasks.",
     ),
     Operation(
@@ -260,8 +273,8 @@ OPERATIONS = (
         protocol.NotifyTest,
         "Test a channel",
         success=(protocol.NotifyTested,),
-        notes="Answered when the channel has taken it; an error says why it has not. It is not tried again. "
-        "A channel that was disabled is told notices again when it takes one.",
+        notes="Answered once the channel has accepted it; an error says why it has not. It is not tried "
+        "again. A disabled channel that accepts one is enabled again.",
     ),
     Operation(
         "upgrade_server",

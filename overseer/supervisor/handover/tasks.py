@@ -41,7 +41,7 @@ _PLAIN = (
     *("queued_since", "stdin", "last_pid", "ready", "health", "stopped_by_person", "graces", "end_reason"),
     *("exit_count", "runs", "run_id", "restart_count", "last_exit_code", "last_signal", "last_reason"),
     *("last_duration_ms", "last_cpu_ms", "last_max_rss", "start_failed", "error_message", "output_evicted"),
-    *("began", "ran_for"),
+    *("began", "ran_for", "host"),
 )
 _MOMENTS = ("created_at", "queued_at", "found_at", "last_started_at", "last_exited_at")
 
@@ -64,9 +64,11 @@ class Origins:
 
 
 def bound_to_this_program(task: Task) -> bool:
-    """Whether the run of a task cannot go on in another program: a function, or one whose driver has wrapped
-    its callbacks and cannot do so again."""
+    """Whether the run of a task cannot go on in another program: it is no process of this server's, or its
+    driver has wrapped its callbacks and cannot do so again."""
     worker = task.worker
+    if task.pending is not None:
+        return True
     if task.phase is not Phase.RUNNING or worker is None:
         return False
     gate = _gate_of(worker)
@@ -182,6 +184,7 @@ class TaskRestorer:
             _restore_terms(data["terms"], self._definition_of),
             hub._metrics,
             hub._log,
+            hub._table.lock,
             restore_requester(data["requester"], self._clients),
             data["asked_policy"] and from_plain(RetryPolicy, data["asked_policy"]),
             hub._memory_use,

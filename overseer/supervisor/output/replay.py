@@ -12,13 +12,14 @@ Only what is in the ring at the end is sent, so it does not matter what comes or
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime
 
 from overseer.protocol import Exited
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.output.encode import EncodedOutput, StreamedOutput, output_size
 from overseer.supervisor.output.history import Ring, StoredOutput
-from overseer.util.locks import assert_none_held
+from overseer.util.locks import assert_held, assert_none_held
 from overseer.util.timestamps import format_timestamp
 
 # Characters up to which a batch is encoded at once; longer ones piece by piece as they are sent.
@@ -32,12 +33,13 @@ _ROUNDS = 8
 class RingReplay:
     """One client's request for stored events, from ``since`` on (inclusive) and after ``seq`` (exclusive).
 
-    Methods that end in ``_locked`` expect the task's lock to be held.
+    ``lock`` is the task's, which methods that end in ``_locked`` expect to be held.
     """
 
     def __init__(
         self,
         task_id: str,
+        lock: threading.Lock,
         ring: Ring,
         client: Client,
         *,
@@ -45,6 +47,7 @@ class RingReplay:
         seq: int | None = None,
     ) -> None:
         self.ring = ring
+        self._lock = lock
         self._task_id = task_id
         self._client = client
         self._since = since
@@ -57,6 +60,7 @@ class RingReplay:
     def ready_locked(self) -> bool:
         """Look at the ring; returns whether :meth:`send_locked` may follow at once, else :meth:`encode`
         must."""
+        assert_held(self._lock)
         self._events = list(self.ring.since(self._since, self._seq))
         left = sum(sum(map(len, output.lines)) for output in self._left())
         return left <= _LITTLE or self._rounds == _ROUNDS
@@ -81,6 +85,7 @@ class RingReplay:
 
     def send_locked(self, out: DeferredFlush) -> None:
         """Append what the last look found, under the same hold of the lock."""
+        assert_held(self._lock)
         for event in self._events:
             if isinstance(event, StoredOutput):
                 encoded = self._encoded.get(event.first_seq) or self._encode(event)

@@ -140,7 +140,7 @@ class PoolManager:
             self._check_new_locked(task_id)
             self._start_locked(task_id, action, False)
 
-    def leaving(self, task_id: str) -> None:
+    def mark_leaving(self, task_id: str) -> None:
         """Note that the task is being stopped, so a lowered limit need not trim another in its place.
 
         Its slot stays taken until :meth:`release`. No-op for a task without one.
@@ -282,7 +282,7 @@ class PoolManager:
             KeyError: no such action.
         """
         with self._lock:
-            limit, running, items = self._look_locked(action, sees)
+            limit, running, items = self._view_locked(action, sees)
         queue_items = tuple(
             QueueItem(item.task_id, item.action, item.queued_at, position, item.forced)
             for position, item in enumerate(items)
@@ -292,7 +292,7 @@ class PoolManager:
     def rows(self, action: str = "", sees: Callable[[str], bool] | None = None) -> Rows:
         """The same as :meth:`info`, its items encoded."""
         with self._lock:
-            limit, running, items = self._look_locked(action, sees)
+            limit, running, items = self._view_locked(action, sees)
             rows = [item.row for item in items]
         return PoolInfo(limit, running, len(rows)), rows
 
@@ -320,7 +320,7 @@ class PoolManager:
             self._queues.configure(action, config.queue)
         return before != config
 
-    def _look_locked(self, action: str, sees: Callable[[str], bool] | None) -> tuple[int, int, list[Item]]:
+    def _view_locked(self, action: str, sees: Callable[[str], bool] | None) -> tuple[int, int, list[Item]]:
         """Limit, number running, and queued items, for :meth:`info`."""
         assert_held(self._lock)
         scope = self._scope_locked(action)

@@ -68,7 +68,7 @@ def test_what_was_missed_before_resuming_is_settled_by_the_resumption(outbox: _H
     client = Client(outbox, "drop")
     stream = _stream(client)
     _print(stream, 50)
-    replay = RingReplay("t", stream.ring, client, seq=3)
+    replay = RingReplay("t", stream._lock, stream.ring, client, seq=3)
     with DeferredFlush() as out, stream._lock:
         assert replay.ready_locked()
         stream.resume_locked(out, client, replay, 0)

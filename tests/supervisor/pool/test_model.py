@@ -214,7 +214,7 @@ class PoolMachine(RuleBasedStateMachine):
     def is_told_to_stop(self, data: st.DataObject) -> None:
         task = data.draw(st.sampled_from(self.model.running))
         task.leaving = True
-        self.pool.leaving(task.name)
+        self.pool.mark_leaving(task.name)
 
     @precondition(lambda self: self.model.waiting)
     @rule(data=st.data())

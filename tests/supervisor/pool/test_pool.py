@@ -11,6 +11,7 @@ import pytest
 from overseer.protocol import ExcessConfig, PoolConfig, QueueConfig, QueueItem
 from overseer.supervisor.pool.policy import Admission, Outcome, Requeued, Resize, Trim
 from overseer.supervisor.pool.pool import PoolManager
+from tests.harness import allowed
 from tests.supervisor.pool.pools import MOMENT, Pool, ids, own, queue
 
 RUNNING, QUEUED, REFUSED = Outcome.RUNNING, Outcome.QUEUED, Outcome.REFUSED
@@ -463,7 +464,7 @@ class TestLoweredLimits:
         pool = Pool(3, queue())
         pool.fill("a1", "a2", "a3", "a4")
         for task_id in ("a3", "a3", "a4", "nobody"):  # twice, one that waits, one that is not there
-            pool.leaving(task_id)
+            pool.mark_leaving(task_id)
         assert pool.resize(limit=2) == Resize()
         assert ids(pool.resize(limit=1).trimmed) == ["a1"]
         assert [pool.release(task_id) for task_id in ("a3", "a1", "a2")] == [(), (), ("a4",)]
@@ -601,4 +602,4 @@ def test_ten_thousand_waiting_tasks_cost_no_more_each_than_a_few() -> None:
         (running,) = pool.release(running)
     assert pool.info().queue_depth == 0
     # Some 0.3 s on one core. Work that grows with the queue's length would take minutes.
-    assert time.perf_counter() - began < 10
+    assert time.perf_counter() - began < allowed(10)

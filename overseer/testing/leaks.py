@@ -1,4 +1,4 @@
-"""What a test must give back: its threads, child processes and file descriptors."""
+"""What must be given back: threads, child processes, file descriptors, memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Snapshot", "wait_for_exit"]
+__all__ = ["Snapshot", "memory", "processes_with", "wait_for_exit"]
 
 
 @dataclass(frozen=True)
@@ -27,25 +27,38 @@ class Snapshot:
     def take(cls) -> Snapshot:
         return cls(frozenset(threading.enumerate()), frozenset(_children()), frozenset(_fds()))
 
-    def leaks(self, timeout: float) -> list[str]:
+    def leaks(self, timeout: float, least: int = 1) -> list[str]:
         """What there is now and was not then, in words; waits up to ``timeout`` seconds for it to go.
 
         There is no event for "some other thread has reaped it" or "has closed it", so this looks repeatedly.
+
+        Args:
+            least: fewer more than then, of one kind, are no leak.
         """
         deadline = time.monotonic() + timeout
-        found = self._new()
+        found = self._new(least)
         if found:
             gc.collect()  # what a dead cycle holds is no leak
         while found and time.monotonic() < deadline:
             time.sleep(0.01)
-            found = self._new()
+            found = self._new(least)
         return found
 
-    def _new(self) -> list[str]:
-        found = [f"thread {thread!r}" for thread in threading.enumerate() if thread not in self.threads]
-        found += [f"process {pid}: {_describe(pid)}" for pid in sorted(_children() - self.children)]
-        found += [f"fd {number}: {target}" for number, target in sorted(_fds() - self.fds)]
+    def _new(self, least: int) -> list[str]:
+        now = Snapshot.take()
+        found = []
+        if _grown(self.threads, now.threads, least):
+            found += [f"thread {thread!r}" for thread in now.threads - self.threads]
+        if _grown(self.children, now.children, least):
+            found += [f"process {pid}: {_describe(pid)}" for pid in sorted(now.children - self.children)]
+        if _grown(self.fds, now.fds, least):
+            found += [f"fd {number}: {target}" for number, target in sorted(now.fds - self.fds)]
         return found
+
+
+def _grown(before: frozenset[object], now: frozenset[object], least: int) -> bool:
+    """Whether there are more: any new one counts, unless only a number of them does."""
+    return bool(now - before) if least == 1 else len(now) - len(before) >= least
 
 
 def wait_for_exit(pid: int, timeout: float) -> bool:
@@ -58,6 +71,29 @@ def wait_for_exit(pid: int, timeout: float) -> bool:
         return bool(select.select([fd], [], [], timeout)[0])
     finally:
         os.close(fd)
+
+
+def processes_with(variable: str, value: str) -> dict[int, str]:
+    """The live processes with this variable in their environment: pid to command line."""
+    wanted = f"{variable}={value}".encode()
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if wanted in (path / "environ").read_bytes().split(b"\0"):
+                command = (path / "cmdline").read_bytes().replace(b"\0", b" ").strip()
+                found[int(path.name)] = command.decode("utf-8", "replace")
+        except OSError:
+            continue  # gone meanwhile, or a zombie, or not ours
+    return found
+
+
+def memory(*pids: int) -> int:
+    """Bytes of resident memory that this process, and these, have together."""
+    pages = 0
+    for pid in ("self", *pids):
+        with suppress(OSError):  # gone meanwhile
+            pages += int((Path("/proc") / str(pid) / "statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _children() -> set[int]:

@@ -1,0 +1,65 @@
+"""The tasks that a command is about: named, or chosen by what they have in common."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from overseer.client import Client
+from overseer.ctl.asking import unconfirmed
+from overseer.ctl.naming import shortened
+from overseer.ctl.status import EXIT_USAGE
+from overseer.ctl.statuses import status_of
+from overseer.ctl.terminal import plain, say
+from overseer.protocol import TaskInfo
+
+_NAMED = 5  # in a question
+
+
+class NotChosen(Exception):
+    """There is nothing to do; ``status`` is the exit status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def matching(tasks: Iterable[TaskInfo], options: Namespace) -> Iterator[TaskInfo]:
+    """Those that ``--action`` and ``--status`` leave."""
+    for task in tasks:
+        if options.action in (None, task.action) and (
+            options.status is None or status_of(task) in options.status
+        ):
+            yield task
+
+
+def chosen(client: Client, options: Namespace, verb: str, default: Collection[str]) -> Sequence[str]:
+    """The ids, or beginnings of ids, that a command gives; or, once they are confirmed, of all tasks that its
+    filters leave. ``default``: the statuses of those that it is about where ``--status`` does not say.
+
+    Raises:
+        NotChosen: wrong usage, no such task, or the answer was no.
+    """
+    filtered = bool(options.all or options.action or options.status)
+    if filtered == bool(options.tasks):
+        name = options.command
+        how = "name tasks, or choose them with --all, --action or --status"
+        say(f"{how}{', not both' if filtered else ''}; see overseerctl {name} --help")
+        raise NotChosen(EXIT_USAGE)
+    if options.tasks:
+        return list(options.tasks)
+    statuses = default if options.status is None else options.status
+    found = [task for task in matching(client.tasks(), options) if status_of(task) in statuses]
+    if not found:
+        say("there are no such tasks")
+        raise NotChosen(0)
+    if status := unconfirmed(options, f"{verb} {_counted([task.task_id for task in found])}"):
+        raise NotChosen(status)
+    return [task.task_id for task in found]
+
+
+def _counted(ids: Sequence[str]) -> str:
+    shown = shortened(ids)
+    some = ", ".join(plain(shown(each)) for each in ids[:_NAMED])
+    more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+    return f"{len(ids)} task{'s' if len(ids) > 1 else ''} ({some}{more})"

@@ -1,0 +1,48 @@
+"""``overseerctl cluster``: the clusters that tasks run on, and their workers."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from overseer.client import Client
+from overseer.ctl.columns import cut_middle, fit, table
+from overseer.ctl.listing import name_of
+from overseer.ctl.terminal import Style, plain, room, say, show, style_of
+from overseer.protocol import ClusterInfo
+
+_HEADING = ("WORKER", "ADDRESS", "STATE", "BUSY", "THREADS", "TASKS")
+
+
+def cluster(client: Client, options: Namespace) -> int:
+    found = client.cluster()
+    style = style_of(options)
+    show(options, found, lambda: [line for each in found for line in cluster_lines(each, style, room())])
+    if not found and not options.json:
+        say("no action runs on a cluster")
+    return 0
+
+
+def cluster_lines(info: ClusterInfo, style: Style, columns: int | None = None) -> list[str]:
+    """A line about the cluster, then a heading and a line for each worker."""
+    state = f"{len(info.workers)} workers" if info.connected else f"away: {plain(info.error)}"
+    lines = [f"{plain(info.address)}: {state}; {', '.join(map(name_of, info.actions))}"]
+    if not info.connected:
+        lines = [style.failure(line) for line in lines]
+    if info.waiting:
+        lines.append(f"waiting for a place: {', '.join(map(name_of, info.waiting))}")
+    if not info.workers:
+        return lines
+    rows = [_HEADING]
+    for worker in info.workers:
+        rows.append(
+            (
+                name_of(worker.name),
+                plain(worker.address),
+                plain(worker.state),
+                "-" if worker.busy is None else str(worker.busy),
+                str(worker.threads),
+                ", ".join(map(name_of, worker.tasks)) or "-",
+            )
+        )
+    cuts = {0: cut_middle, 1: cut_middle, len(_HEADING) - 1: fit}
+    return lines + table(rows, columns, cuts=cuts, spare=(3, 2))

@@ -1,0 +1,55 @@
+"""The status of a task or run: its word, which the server chooses, with a sign and a colour on a terminal."""
+
+from __future__ import annotations
+
+from overseer.ctl.terminal import Style
+from overseer.protocol import STATUS, TaskInfo
+
+WORDS = STATUS.words
+_SIGNS = {
+    "running": "●",
+    "ready": "●",
+    "queued": "…",
+    "waiting": "…",
+    "restarting": "↻",
+    "succeeded": "✓",
+    "failed": "✗",
+    "errored": "✗",
+    "stopped": "■",
+    "lost": "?",
+}
+_GREEN, _YELLOW, _RED, _GREY = "32", "33", "31", "90"
+_COLOURS = {
+    **dict.fromkeys(("running", "ready", "succeeded"), _GREEN),
+    **dict.fromkeys(("queued", "waiting", "restarting"), _YELLOW),
+    **dict.fromkeys(("failed", "errored", "lost"), _RED),
+    "stopped": _GREY,
+}
+OVER = ("succeeded", "failed", "errored", "stopped", "lost")
+GOING_ON = tuple(word for word in WORDS if word not in OVER)
+
+
+def status_of(task: TaskInfo) -> str:
+    """A task's status; where an older server does not say it, it follows from the rest."""
+    if task.status:
+        return task.status
+    if task.waiting_on:
+        return "waiting"
+    if task.state != "active":
+        return task.state
+    if task.worker_state != "exited":
+        return "ready" if task.ready else "running"
+    policy = task.retry_policy
+    if policy is not None and (policy.restart_on != "failure" or task.failed):
+        return "restarting"
+    return "failed" if task.failed else "succeeded"
+
+
+def signed(status: str, style: Style) -> str:
+    """The word, with its sign in front where there is a terminal."""
+    return f"{_SIGNS.get(status, ' ')} {status}" if style.signs else status
+
+
+def coloured(text: str, status: str, style: Style) -> str:
+    """A text in the colour of a status."""
+    return style.paint(text, _COLOURS.get(status, ""))

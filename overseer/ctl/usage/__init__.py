@@ -1,0 +1,1 @@
+"""What overseerctl's commands take, and their help."""

@@ -1,0 +1,81 @@
+"""The commands about standing tasks and the server."""
+
+from __future__ import annotations
+
+from overseer.ctl.usage.commands import TASK, Commands, tasks, yes
+from overseer.ctl.values import count, nonempty, seconds
+
+
+def add_standing(commands: Commands) -> None:
+    commands.group("Standing tasks")
+    commands.add("graph", "show the standing tasks, and what each of them waits for")
+    commands.add("cluster", "show the clusters that tasks run on, and what runs where")
+    command = commands.add(
+        "schedules",
+        "show when standing tasks start next, and which starts were skipped",
+        "Times are local. Of one task all is shown: its next times, and each skipped one with the reason.",
+        "schedules",
+        "schedules nightly -n 10",
+    )
+    command.add_argument("task", type=nonempty, metavar=TASK, nargs="?", help="only this task's")
+    command.add_argument(
+        "-n", "--next", type=count, metavar="COUNT", help="the next COUNT starts, at most 100 of each task"
+    )
+    for name, help in (
+        ("pause", "keep schedules from starting tasks"),
+        ("resume", "let schedules start paused tasks again"),
+    ):
+        tasks(commands.add(name, help, "", f"{name} nightly"))
+
+
+def add_server(commands: Commands) -> None:
+    commands.group("The server")
+    command = commands.add("actions", "show what can be started")
+    command.add_argument("action", type=nonempty, metavar="ACTION", nargs="?", help="only this one, in full")
+    command = commands.add("describe", "explain an action and its parameters", "", "describe build")
+    command.add_argument("action", type=nonempty, metavar="ACTION", help="an action of the server's config")
+    for name, help, examples in (
+        ("pool", "show how full a pool is and which tasks are queued", ("pool", "pool build")),
+        ("set-pool", "change a pool at runtime", ("set-pool --limit 8", "set-pool build --limit 2")),
+        ("purge", "empty a queue", ("purge build", "purge --all --yes")),
+        ("metrics", "show counters", ("metrics", "metrics build", "metrics --task web")),
+    ):
+        command = commands.add(name, help, "", *examples)
+        of_action = "of this action" if name == "purge" else "of this action; default: of the whole server"
+        # Emptying every queue must be asked for explicitly.
+        group = command.add_mutually_exclusive_group(required=True) if name == "purge" else command
+        group.add_argument("action", type=nonempty, metavar="ACTION", nargs="?", help=of_action)
+        if name == "purge":
+            group.add_argument("--all", action="store_true", help="every queue of the server")
+            yes(command)
+        if name == "metrics":
+            command.add_argument("--task", type=nonempty, metavar=TASK, help="of this task instead")
+        if name == "set-pool":
+            command.add_argument("--limit", type=count, help="how many may run at once; 0: unlimited")
+            command.add_argument("--queue-size", type=count, help="how many may wait; 0: unlimited")
+            command.add_argument(
+                "--excess", choices=("stop", "requeue"), help="what happens to tasks above a lowered limit"
+            )
+            command.add_argument(
+                "--order",
+                choices=("first", "last"),
+                help="which of them first: the longest running or the newest",
+            )
+            command.add_argument("--grace", type=seconds, help="seconds between SIGTERM and SIGKILL")
+    command = commands.add("reload", "reload the server's configuration, without stopping a task")
+    command.add_argument("--dry-run", action="store_true", help="only say what would change")
+    command = commands.add("upgrade", "have the server become the program that is installed now; tasks go on")
+    command.add_argument("--check", action="store_true", help="only try whether it can; nothing changes")
+    command.add_argument("--force", action="store_true", help="end what cannot go on: functions and services")
+    command = commands.add("notify", "send a test notice", "", "notify test ops")
+    command.add_argument("what", choices=("test",), help="send a channel a notice that is a test")
+    command.add_argument("channel", type=nonempty, metavar="CHANNEL", help="its name in the server's config")
+    commands.add("check", "check that the server answers")
+
+
+def add_own(commands: Commands) -> None:
+    commands.group("overseerctl itself")
+    command = commands.add(
+        "completion", "print a shell's completion script", 'For bash: eval "$(overseerctl completion bash)"'
+    )
+    command.add_argument("shell", choices=("bash", "zsh", "fish"))

@@ -1,0 +1,168 @@
+"""The commands that start, stop and show tasks."""
+
+from __future__ import annotations
+
+from overseer.ctl.usage.commands import TASK, Commands, chosen, filters, limit, task, tasks, times
+from overseer.ctl.values import count, most, nonempty, seconds, signal_name
+from overseer.protocol import EXIT_REASON, RUN_STATUS
+
+
+def add_starting(commands: Commands) -> None:
+    commands.group("Start and stop")
+    for name, help, more, examples in (
+        (
+            "run",
+            "start a task, show its output and exit with its exit code",
+            "Ctrl-C stops the task.",
+            ("run build branch=main", "run -it shell", "run -i import < dump.sql"),
+        ),
+        ("start", "start a task and print its id", "", ("start build branch=main --id nightly", "start web")),
+    ):
+        command = commands.add(name, help, more, *examples)
+        of = "an action of the server" + (", or one of its standing tasks" if name == "start" else "")
+        command.add_argument("action", type=nonempty, metavar="ACTION", help=of)
+        command.add_argument(
+            "params",
+            metavar="KEY=VALUE",
+            nargs="*",
+            default=[],
+            help="a parameter of the action; KEY= makes it empty",
+        )
+        command.add_argument(
+            "--id", type=nonempty, metavar=TASK, help="the task's id (default: a random one)"
+        )
+        command.add_argument(
+            "--force", action="store_true", help="displace a queued task if the queue is full"
+        )
+        command.add_argument(
+            "--wait-for-room",
+            type=seconds,
+            metavar="TIME",
+            help="where pool and queue are full, try again for this long, such as 90 or 10m",
+        )
+        if name == "run":
+            command.add_argument("-i", "--interactive", action="store_true", help="pass stdin on to the task")
+            command.add_argument(
+                "-t", "--tty", action="store_true", help="attach this terminal to the task's, as attach does"
+            )
+    command = commands.add(
+        "stop",
+        "stop tasks",
+        "Several that are chosen by what they have in common are asked about first.",
+        "stop web",
+        "stop --action build --status queued",
+        "stop --all --wait",
+    )
+    chosen(command, "stop all tasks that are not over", "stop")
+    command.add_argument("--wait", action="store_true", help="wait until they have ended")
+    command = commands.add(
+        "restart",
+        "stop tasks and start them again",
+        "It waits until they have started.",
+        "restart web",
+        "restart --action build --status failed",
+    )
+    chosen(command, "restart all tasks that run", "restart")
+    tasks(commands.add("reset", "start errored tasks again", "", "reset web"))
+    command = commands.add(
+        "rm",
+        "forget tasks that are over",
+        "Their history and their logs are kept; overseerctl history and logs still show them.",
+        "rm nightly",
+        "rm --status succeeded --yes",
+        aliases=("forget",),
+    )
+    chosen(command, "forget all tasks that are over", "forget")
+    command.add_argument("-f", "--force", action="store_true", help="stop those that are not over first")
+    command = commands.add(
+        "wait", "wait for tasks to end, and exit with the status of the first that failed", "", "wait build-7"
+    )
+    tasks(command)
+    command.add_argument(
+        "--timeout",
+        type=seconds,
+        metavar="TIME",
+        help="at most this long, such as 90 or 1m30s (status 124)",
+    )
+
+
+def add_talking(commands: Commands) -> None:
+    commands.group("Talk to a task")
+    command = commands.add(
+        "attach",
+        "attach this terminal to a running task",
+        "All keys go to the task, even Ctrl-C; Ctrl-P Ctrl-Q detaches. A task that reads a pipe is shown as "
+        "with tail -f, and sent whole lines; Ctrl-D ends its input, and Ctrl-C detaches.",
+        "attach shell",
+    )
+    task(command)
+    command = commands.add(
+        "input",
+        "send input to a running task",
+        "The words of TEXT make one line. A file is sent as fast as the task reads it.",
+        "input guess 50",
+        "input import --file dump.sql --eof",
+    )
+    task(command)
+    command.add_argument("text", metavar="TEXT", nargs="*")
+    command.add_argument("-n", "--no-newline", action="store_true", help="no line end after TEXT")
+    command.add_argument("--file", metavar="FILE", help="send a file's content; -: stdin's")
+    command.add_argument("--eof", action="store_true", help="then end the input; on a terminal: Ctrl-D")
+    command = commands.add("signal", "send a signal to tasks' process groups", "", "signal HUP web")
+    command.add_argument(
+        "signal", type=signal_name, metavar="SIGNAL", help="its name (HUP, SIGHUP) or number"
+    )
+    tasks(command)
+
+
+def add_showing(commands: Commands) -> None:
+    commands.group("See what is going on")
+    command = commands.add(
+        "list",
+        "show the server's tasks",
+        "",
+        "list",
+        "list --status failed,errored --since 1h",
+        "list -q --action build",
+        aliases=("ls", "ps"),
+    )
+    filters(command)
+    times(command, since="only tasks started or ended since then, and queued ones")
+    command.add_argument("-q", "--quiet", action="store_true", help="only their ids, in full")
+    command.add_argument("--no-trunc", action="store_true", help="do not shorten ids and parameters")
+    command.add_argument(
+        "--limit", type=count, default=0, metavar="COUNT", help="at most this many, ordered by id (all)"
+    )
+    command.add_argument("--after", default="", metavar=TASK, help="only those with greater ids")
+    command = commands.add(
+        "top",
+        "show tasks and pools, live",
+        "Keys: up and down choose a task; s stops it, l shows its log, a attaches to it; c, m and t order by "
+        "CPU, memory and time; / filters; q quits.",
+        "top --sort cpu",
+        "top --action build",
+    )
+    command.add_argument("--interval", type=seconds, default=2.0, metavar="TIME", help="between updates (2)")
+    command.add_argument(
+        "--sort",
+        choices=("time", "cpu", "memory"),
+        default="time",
+        help="order of running tasks: the newest (time, the default) or the greediest first",
+    )
+    filters(command)
+    command = commands.add(
+        "history",
+        "show current and earlier runs, the newest first",
+        "For the output of one: overseerctl logs TASK --run RUN",
+        "history web",
+        "history --status failed --since yesterday",
+        aliases=("runs",),
+    )
+    command.add_argument("task", type=nonempty, metavar=TASK, nargs="?", help="only this task's")
+    command.add_argument("--action", type=nonempty, metavar="ACTION", help="only this action's")
+    command.add_argument("--state", "--status", choices=RUN_STATUS.words, help="only those with this status")
+    command.add_argument("--reason", choices=EXIT_REASON.words, help="only those that ended for this reason")
+    times(command, since="only those started since then", until="only those started before then")
+    limit(command, 20, most)
+    command = commands.add("events", "show everything that happens as JSON lines", "", "events", "events web")
+    tasks(command, "*", "default: all, present and future")

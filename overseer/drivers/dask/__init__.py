@@ -1,0 +1,121 @@
+"""The driver for the workers of a Dask cluster: exec's processes, on other machines.
+
+It needs the package ``distributed``, which is imported when an action of this type comes into use. The engine
+finds a place for each run (``cluster``); a relay in the worker there (``far``) starts a runner, a process
+that runs the worker's share of this overseer's tasks (``runner``); frames go back and forth between it and
+the run's :class:`~overseer.drivers.dask.run.FarWorker` (``link``).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from overseer.config.cluster import DASK, ClusterSection, DaskConfig
+from overseer.drivers.api import ServiceHandler, TaskSubmitter, register_factory
+from overseer.drivers.exec import ExecHandler, check_config, describe_config, read_config
+from overseer.errors import ConfigError, SpawnError
+from overseer.protocol import ActionInfo, PoolConfig, RetryPolicy
+from overseer.templates import Dialect
+from overseer.workers.base import RunContext, Worker, WorkerCallbacks
+from overseer.workers.config import WorkerConfig
+
+if TYPE_CHECKING:
+    from overseer.drivers.dask.cluster import Cluster
+
+_PATIENCE_S = 2.0  # for a place, before a start is answered with ``queued``
+
+_clusters: dict[object, Cluster] = {}
+_clusters_lock = threading.Lock()
+
+
+def cluster_of(section: ClusterSection) -> Cluster:
+    """The connection that all actions with this address and these certificates share."""
+    from overseer.drivers.dask.cluster import Cluster  # takes half a second
+
+    with _clusters_lock:
+        key = section.address, section.tls
+        if key not in _clusters:
+            _clusters[key] = Cluster(section)
+        return _clusters[key]
+
+
+class DaskHandler(ExecHandler, ServiceHandler):
+    """Runs one action's command line on a cluster."""
+
+    def __init__(self, info: ActionInfo, config: DaskConfig, section: ClusterSection) -> None:
+        super().__init__(info, config)
+        self.section = section
+
+    def run_service(self, stop: threading.Event, submitter: TaskSubmitter) -> None:
+        cluster = cluster_of(self.section)
+        cluster.use()
+        stop.wait()
+        cluster.release()
+
+    def remote_cluster(self) -> Cluster:
+        return cluster_of(self.section)
+
+    def _begin(self, config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
+        from overseer.drivers.dask.frames import Order
+        from overseer.drivers.dask.run import FarWorker
+
+        run = callbacks.run or RunContext(config.task_id)
+        if "NOTIFY_SOCKET" in run.env:
+            raise SpawnError("ready.notify: a process on another machine cannot reach the server's socket")
+        cluster = cluster_of(self.section)
+        names = {*config.secret_env.values(), *config.secret_files.values()}
+        secrets = {name: run.secret(name) for name in names}
+        policy = config.stop or run.stop
+        wanted = ("unfinished", "raw") if config.stdin == "pty" else ("unfinished",)
+        order = Order(
+            run.run_id,
+            config,
+            replace(policy, signal=int(policy.signal_number)),
+            run.max_line,
+            secrets,
+            tuple(run.secrets),
+            run.hands_on,
+            tuple(name for name in wanted if hasattr(callbacks.on_output, name)),
+        )
+        worker = FarWorker(order, callbacks, run, cluster.forget, self._info.name)
+        patience = 0.0 if cluster.is_slow else _PATIENCE_S
+        cluster.submit(worker, self.section, run.requested)
+        worker.await_place(patience if run.begins is not None else None)
+        return worker
+
+
+class DaskFactory:
+    """Creates a :class:`DaskHandler` from an action's ``config``."""
+
+    type = "dask"
+
+    def create(
+        self,
+        config: Mapping[str, Any],
+        action_name: str,
+        retry: RetryPolicy,
+        pool: PoolConfig,
+        dedupe_key: tuple[str, ...],
+        templates: Dialect = "go",
+        secrets: Collection[str] | None = None,
+    ) -> DaskHandler:
+        read: DaskConfig = read_config(DASK, config, templates)
+        check_config(read, dedupe_key, secrets)
+        section = read.cluster
+        assert section is not None
+        if importlib.util.find_spec("distributed") is None:
+            raise ConfigError("needs the package distributed: pip install 'sticky-overseer[dask]'")
+        info = describe_config(action_name, self.type, read, retry, pool, dedupe_key)
+        shown = {"cluster": section.address}
+        if section.workers:
+            shown["workers"] = ", ".join(section.workers)
+        if section.resources:
+            shown["resources"] = ", ".join(f"{name} {each:g}" for name, each in section.resources.items())
+        return DaskHandler(replace(info, settings={**info.settings, **shown}), read, section)
+
+
+register_factory(DaskFactory())

@@ -1,0 +1,83 @@
+"""What the overseer and a runner say to each other: frames of a JSON object and bytes.
+
+To a runner: ``run`` with a whole :class:`Order`, ``stop``, ``signal``, ``input``, ``resize``, ``took`` (so
+many bytes of its output have been handed on), ``renew``. From it: ``started`` or ``failed``, then ``out``
+(lines), ``part`` (an unfinished line), ``raw`` (a terminal's output), ``event``, ``took`` (so many bytes of
+input), and at last ``exit``. All but ``renew`` name their ``run``.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, BinaryIO
+
+from overseer.process import Cgroup, EnvFile, StopPolicy
+from overseer.workers.config import WorkerConfig
+
+FORMAT = 1
+"""Of these frames; an overseer and a worker must agree on it."""
+
+WINDOW = 1 << 20
+"""Bytes of a run's output, or of its input, that may be under way unacknowledged."""
+
+Frame = tuple[dict[str, Any], bytes]
+
+_SIZES = struct.Struct("!II")
+
+
+def pack(head: Mapping[str, Any], body: bytes = b"") -> bytes:
+    """A frame as bytes."""
+    text = json.dumps(head, separators=(",", ":")).encode()
+    return b"".join((_SIZES.pack(len(text), len(body)), text, body))
+
+
+def read_frame(stream: BinaryIO) -> tuple[bytes, bytes] | None:
+    """The head, still JSON, and the body of the next frame; None at the end. Raises OSError."""
+    sizes = stream.read(_SIZES.size)
+    if len(sizes) < _SIZES.size:
+        return None
+    of_head, of_body = _SIZES.unpack(sizes)
+    data = stream.read(of_head + of_body)
+    return (data[:of_head], data[of_head:]) if len(data) == of_head + of_body else None
+
+
+@dataclass(frozen=True)
+class Order:
+    """All that a runner needs to know of a run.
+
+    Attributes:
+        config: its process, with the names of secrets.
+        secrets: the values of those, by name.
+        masked: values to hide in its output.
+        hands_on: it is given a file for values that are handed on.
+        shows: the callbacks beside ``on_output`` that are wanted: "unfinished", "raw".
+    """
+
+    run: str
+    config: WorkerConfig
+    policy: StopPolicy
+    max_line: int
+    secrets: Mapping[str, str]
+    masked: tuple[str, ...]
+    hands_on: bool
+    shows: tuple[str, ...]
+
+    def head(self) -> dict[str, Any]:
+        """The head of its frame."""
+        return {"op": "run", **asdict(replace(self, config=replace(self.config, stop=None)))}
+
+    @classmethod
+    def of(cls, head: Mapping[str, Any]) -> Order:
+        """The order in a head."""
+        given = {name: value for name, value in head.items() if name != "op"}
+        config = dict(given["config"])
+        config["env_file"] = [EnvFile(**each) for each in config["env_file"]]
+        config["cgroup"] = None if config["cgroup"] is None else Cgroup(**config["cgroup"])
+        config["rlimits"] = {name: tuple(pair) for name, pair in config["rlimits"].items()}
+        config["pty"] = tuple(config["pty"])
+        given["config"] = WorkerConfig(**config)
+        given["policy"] = StopPolicy(**given["policy"])
+        return cls(**given)

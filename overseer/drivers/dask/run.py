@@ -1,0 +1,320 @@
+"""A run on a cluster, as the overseer sees it: a worker whose process is elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from overseer.drivers.dask.frames import WINDOW, Frame, Order
+from overseer.errors import OverseerError, RequestError, SpawnError
+from overseer.process.pipe import DRAIN_MAX_S
+from overseer.util.locks import assert_held
+from overseer.util.threads import run_on_thread, start_thread
+from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
+
+_log = logging.getLogger(__name__)
+
+CLUSTER = "cluster"
+"""What a run waits for that has no place yet."""
+
+_READ_OUT_S = DRAIN_MAX_S + 1.5  # after a stop, for delivering the rest; a little longer than a runner takes
+
+
+class Line(Protocol):
+    """The way to a run's runner."""
+
+    @property
+    def host(self) -> str: ...
+
+    def say(self, head: dict[str, Any], body: bytes = b"") -> None:
+        """Send a word to the runner; does not block."""
+
+    def took(self, run: str, size: int) -> None:
+        """So many bytes of a run's output have been handed on; does not block."""
+
+
+class FarWorker(Worker):
+    """See the module.
+
+    Args:
+        over: called when nothing more is expected of it.
+    """
+
+    hides_secrets = True
+
+    def __init__(
+        self,
+        order: Order,
+        callbacks: WorkerCallbacks,
+        run: RunContext,
+        over: Callable[[FarWorker], None],
+        action: str,
+    ) -> None:
+        super().__init__(order.config.task_id, 0, callbacks)
+        self.order = order
+        self.action = action
+        self.waiting_on = (CLUSTER,)
+        self._run = run
+        self._over_elsewhere = over
+        # The worker's lock guards the rest.
+        self._changed = threading.Condition(self._lock)  # notified when any of it has changed
+        self._line: Line | None = None  # once it has a place
+        self._begun_at: float | None = None  # monotonic; it runs
+        self._failure: OverseerError | None = None  # it never will
+        self._returned = False  # its start has returned while it was waiting
+        self._frames: deque[Frame] = deque()  # bounded by the run's window
+        self._end: dict[str, Any] | None = None  # the frame that says how it ended, or that it is lost
+        self._finishing = False
+        self._stopped_at: float | None = None  # monotonic
+        self._input_under_way = 0  # bytes
+        self._input_closed = False
+        self._delivered = threading.Event()
+
+    # Its start
+
+    def await_place(self, patience: float | None) -> None:
+        """Wait until it runs, or for so many seconds, after which it is returned waiting.
+
+        Raises:
+            SpawnError: it cannot be started.
+        """
+        with self._lock:
+            self._changed.wait_for(lambda: self._begun_at is not None or self._failure is not None, patience)
+            if self._failure is not None:
+                raise self._failure
+            self._returned = self._begun_at is None
+
+    def place(self, line: Line) -> bool:
+        """Have it run at the end of this line; False if it has another place already, or wants none."""
+        with self._lock:
+            if self._line is not None or self._failure is not None:
+                return self._line is line
+            self._line = line
+        line.say(self.order.head())
+        return True
+
+    @property
+    def placed(self) -> bool:
+        return self._line is not None
+
+    def fail(self, error: OverseerError) -> None:
+        """It will never run."""
+        with self._lock:
+            if self._failure is not None or self._begun_at is not None:
+                return
+            self._failure = error
+            self._exited_locked(-1, "")
+            self._changed.notify_all()
+            told = self._returned
+        self._over.set()
+        self._over_elsewhere(self)
+        if told and self._run.begins is not None:
+            begins = self._run.begins
+            run_on_thread(lambda: begins(self, error), f"run-{self.task_id}")
+
+    def _started(self, head: dict[str, Any]) -> None:
+        with self._lock:
+            assert self._line is not None
+            self.pid = head["pid"]
+            self.started_at = moment(head["at"])
+            self.stdin = head["stdin"]
+            self.host = self._line.host
+            self.waiting_on = ()
+        try:
+            start_thread(self._deliver_all, f"run-{self.task_id}")
+        except RuntimeError as error:
+            self._line.say({"op": "stop", "run": self.order.run, "grace": 0.0})
+            self.fail(SpawnError(f"cannot start a task: {error}"))
+
+    # What comes
+
+    def arrive(self, head: dict[str, Any], body: bytes) -> None:
+        """Take a frame from its runner. Does not block."""
+        if head["op"] == "started":
+            self._started(head)
+            return
+        if head["op"] == "failed":
+            self.fail(SpawnError(head["error"]))
+            return
+        with self._lock:
+            if head["op"] == "took":
+                self._input_under_way -= head["bytes"]
+                return
+            if self._end is not None:
+                return
+            self._frames.append((head, body))
+            if head["op"] not in ("exit", "lost"):
+                self._changed.notify_all()
+                return
+            self._end = head
+            never = self.pid == 0
+            self._changed.notify_all()
+            stopped = self._stopped_at is not None
+        if never:
+            self.fail(SpawnError(head["why"] if head["op"] == "lost" else "it ended before it began"))
+        else:
+            self._over_elsewhere(self)
+            if stopped:
+                run_on_thread(self._end_in_time, f"stop-{self.task_id}")
+
+    def lose(self, why: str) -> None:
+        """Nothing more will be heard of it."""
+        self.arrive({"op": "lost", "why": why}, b"")
+
+    def _deliver_all(self) -> None:
+        """Announce that it runs, then hand on what comes, until its end."""
+        with self._lock:
+            self._begun_at = time.monotonic()
+            self._changed.notify_all()
+            told = self._returned
+        self.begun()
+        if told and self._run.begins is not None:
+            self._run.begins(self, None)
+        again: dict[str, tuple[float, bytes]] = {}  # unfinished lines to be offered again, and when
+        while True:
+            with self._lock:
+                wait = min((at for at, _ in again.values()), default=None)
+                self._changed.wait_for(
+                    lambda: self._frames, None if wait is None else max(0.0, wait - time.monotonic())
+                )
+                frames = list(self._frames)
+                self._frames.clear()
+            for head, body in frames:
+                again.pop(head.get("stream", ""), None)
+                if head["op"] in ("exit", "lost"):
+                    self._delivered.set()
+                    self._finish()
+                    return
+                try:
+                    self._deliver(head, body, again)
+                except Exception:
+                    _log.exception("task %s: what came from its host cannot be handed on", self.task_id)
+            for stream, (at, line) in list(again.items()):
+                if at <= time.monotonic():
+                    del again[stream]
+                    self._show(stream, line, again)
+
+    def _deliver(self, head: dict[str, Any], body: bytes, again: dict[str, tuple[float, bytes]]) -> None:
+        if self._finishing:
+            return
+        op = head["op"]
+        if op == "out":
+            batch = OutputBatch(
+                head["stream"],
+                moment(head["ts"]),
+                body.decode("utf-8", "surrogatepass").split("\n"),
+                head["mark"] == "truncated",
+                head["mark"] == "overwritten",
+            )
+            self.pass_on(batch)
+        elif op == "raw":
+            self._callbacks.on_output.raw(body)  # type: ignore[attr-defined]
+        elif op == "part":
+            self._show(head["stream"], body, again)
+            return
+        else:
+            self._event(head["text"])
+            return
+        assert self._line is not None
+        self._line.took(self.order.run, len(body))
+
+    def _show(self, stream: str, line: bytes, again: dict[str, tuple[float, bytes]]) -> None:
+        later = self._callbacks.on_output.unfinished(stream, line)  # type: ignore[attr-defined]
+        if later is not None:
+            again[stream] = time.monotonic() + later, line
+
+    # The end
+
+    def _end_in_time(self) -> None:
+        """After a stop: end it even if what it wrote is not taken."""
+        assert self._stopped_at is not None
+        if not self._delivered.wait(max(0.5, self._stopped_at + _READ_OUT_S - time.monotonic())):
+            self._event("the rest of its output is dropped: it was not taken in time")
+            self._finish()
+
+    def _finish(self) -> None:
+        with self._lock:
+            if self._finishing:
+                return
+            self._finishing = True
+            said = self._end
+            assert said is not None
+            if said["op"] == "lost":
+                self.lost = said["why"]
+                end = self._exited_locked(-1, "")
+            else:
+                self.ran_out_of_memory = said["oom"]
+                self.cpu, self.max_rss, self.values = said["cpu"], said["max_rss"], said["values"]
+                end = self._exited_locked(said["code"], said["signal"])
+            intentional = self._intentional
+        self._announce(end, intentional)
+
+    @property
+    def lives(self) -> bool:
+        with self._lock:
+            return self._end is None and self._failure is None
+
+    # What is asked of it
+
+    def stop(self, grace: float | None = None) -> None:
+        with self._lock:
+            if self._exit is not None:
+                return
+            self._intentional = True
+            first = self._stopped_at is None
+            if first:
+                self._stopped_at = time.monotonic()
+            line, ended = self._line, self._end is not None
+        if line is None:
+            self.fail(OverseerError(""))
+        elif not ended:
+            line.say({"op": "stop", "run": self.order.run, "grace": grace})
+        elif first:
+            run_on_thread(self._end_in_time, f"stop-{self.task_id}")
+
+    def _say(self, op: str, body: bytes = b"", **more: Any) -> bool:
+        """Send its runner a word; False if it is over."""
+        with self._lock:
+            line = self._line
+            if line is None or self._end is not None or self._begun_at is None:
+                return False
+        line.say({"op": op, "run": self.order.run, **more}, body)
+        return True
+
+    def send_signal(self, number: int) -> bool:
+        return self._say("signal", number=number)
+
+    def resize(self, rows: int, cols: int) -> bool:
+        if self.order.config.stdin != "pty":
+            return super().resize(rows, cols)
+        return self._say("resize", rows=rows, cols=cols)
+
+    def give_input(self, data: bytes, *, eof: bool = False) -> None:
+        if self.order.config.stdin == "none":
+            super().give_input(data, eof=eof)
+        with self._lock:
+            self._reserve_input_locked(len(data), eof)
+        if not self._say("input", data, eof=eof):
+            raise OverseerError("task is not running")
+
+    def _reserve_input_locked(self, size: int, eof: bool) -> None:
+        assert_held(self._lock)
+        if self._input_closed:
+            raise OverseerError("the task's input has been closed by an eof")
+        if size > WINDOW:
+            raise OverseerError(f"the input has {size} bytes; the limit is {WINDOW}")
+        if self._input_under_way + size > WINDOW:
+            waiting = f"{self._input_under_way} bytes already wait, the limit is {WINDOW}"
+            raise RequestError(f"the task is not reading its input: {waiting}", code="full")
+        self._input_under_way += size
+        self._input_closed = eof and self.order.config.stdin == "pipe"
+
+
+def moment(text: str) -> datetime:
+    """A time in a frame; aware, UTC."""
+    return datetime.fromisoformat(text).astimezone(UTC)

@@ -1,0 +1,1 @@
+"""The checks of a driver's contract, by what they are about."""

@@ -1,0 +1,60 @@
+// What things are called: an action by its title, a task by its action and what it was given ("build main"), and only
+// then by its id, which is short where it was made up.
+
+import { h, iconButton } from "./dom.js";
+import { isUuid } from "./format.js";
+import { copyText } from "./copy.js";
+import { say } from "./notices.js";
+
+const SHORT = 8; // characters of an id that was made up
+const LONGEST = 28; // characters of a value within a name
+
+/** An id as people read it: a name somebody chose as it is, one that was made up by its beginning. */
+export const shortId = (id) => (isUuid(id) ? id.slice(0, SHORT) : id);
+
+/** What people call an action. */
+export const titleOf = (store, action) => store.action(action)?.title || action;
+
+/** What people call a task, or a run: its action, and what it was given; of several parameters not the usual ones. */
+export function nameOf(store, { action, params }) {
+  const specs = store.action(action)?.params ?? {};
+  const several = Object.keys(specs).length > 1;
+  const values = Object.entries(params ?? {})
+    .filter(([name, value]) => value !== "" && specs[name]?.type !== "secret" && !(several && specs[name]?.default === value))
+    .map(([, value]) => brief(value));
+  return [titleOf(store, action), ...values].join(" ");
+}
+
+/** What to call a task, or a run, where its id stands elsewhere: by the id if somebody chose it. */
+export const calledOf = (store, task) => (isUuid(task.task_id) ? nameOf(store, task) : task.task_id);
+
+/** The rest of it: the id if it was made up, else the name. */
+export function besidesOf(store, task) {
+  if (isUuid(task.task_id)) return shortId(task.task_id);
+  const name = nameOf(store, task);
+  return name === task.task_id ? "" : name;
+}
+
+function brief(value) {
+  const line = value.split("\n", 1)[0];
+  if (line.length <= LONGEST && line === value) return value;
+  return `${line.slice(0, LONGEST - 1)}…`;
+}
+
+/** A button that copies; `what`: said of it. */
+export function copyButton(what, text) {
+  const copy = async (event) => {
+    event.stopPropagation();
+    if (await copyText(typeof text === "function" ? text() : text)) say(`Copied ${what}`);
+  };
+  return iconButton("copy", `Copy ${what}`, copy);
+}
+
+/** An id, short, copied by a press. */
+export function idOf(id) {
+  const press = async (event) => {
+    event.stopPropagation();
+    if (await copyText(id)) say("Copied its id");
+  };
+  return h("button.id", { type: "button", title: `Copy ${id}`, onclick: press }, h("bdi", null, shortId(id)));
+}

@@ -1,0 +1,170 @@
+// What failed lately, and why: what the server gave up on first, then runs that failed, each with the last line that
+// it wrote to stderr.
+
+import { fill, h, iconButton, setText } from "./dom.js";
+import { nameOf, idOf } from "./names.js";
+import { runOf } from "./lastruns.js";
+import { exitOf, runAddress, statusOf } from "./runwords.js";
+import { addressOf } from "./router.js";
+import { perform } from "./taskactions.js";
+import { allowed } from "./auth.js";
+import { whenOf } from "./when.js";
+
+const SHOWN = 6;
+const LATELY = 7 * 86_400_000; // ms
+const SOON = 900; // ms in which several events are asked about as one
+const BAD = new Set(["errored", "failed", "lost"]);
+
+export class Troubles {
+  /** `seen`: whether the list is; `changed`: called when there is something else to be shown. */
+  constructor(app, lastRuns, seen, changed) {
+    this.#app = app;
+    this.#lastRuns = lastRuns;
+    this.#seen = seen;
+    this.#changed = changed;
+    this.#words = new LastWords(app, () => this.show());
+    this.element = h("section.card.troubles", { "aria-label": "Failed lately", hidden: true }, h("h3", null, "Failed lately"), this.#list, this.#rest);
+    app.link.on("*", ({ message }) => message.cursor && message.type === "exited" && BAD.has(message.task?.status) && this.#soon());
+    app.link.on("status", ({ state }) => state === "open" && this.#soon());
+    lastRuns.onChange(() => this.show());
+  }
+
+  element;
+  #app;
+  #lastRuns;
+  #seen;
+  #changed;
+  #words;
+  #list = h("ul.rows");
+  #rest = h("p.rest", null, h("a", { href: addressOf("history", [], { status: "failed" }) }, "All failures"));
+  #runs = []; // failed ones of the history, the newest first
+  #drawn = "";
+  #timer = 0;
+
+  /** How many failed in the last day, and how many were given up on. */
+  count = 0;
+
+  #soon() {
+    this.#timer ||= setTimeout(() => {
+      this.#timer = 0;
+      this.load();
+    }, SOON);
+  }
+
+  /** Look again. */
+  async load() {
+    const { link } = this.#app;
+    if (!link.connected) return;
+    if (this.#lastRuns.hasHistory) {
+      const since = new Date(link.now - LATELY).toISOString();
+      try {
+        const ask = (state) => link.request({ type: "runs", state, since, limit: SHOWN }, { own: true });
+        const answers = await Promise.all([ask("failed"), ask("lost")]);
+        this.#runs = answers.flatMap(({ runs }) => runs);
+      } catch {
+        this.#runs = []; // no history, or no connection
+      }
+    }
+    this.show();
+  }
+
+  show() {
+    if (!this.#seen()) return;
+    const { store, link } = this.#app;
+    const tasks = [...store.tasks.values()].filter(({ status, last_exited_at: at }) => BAD.has(status) && at);
+    const runs = this.#runs.length ? this.#runs : tasks.filter(({ status }) => status !== "errored").map(runOf);
+    const gaveUp = tasks.filter(({ status }) => status === "errored");
+    const given = new Set(gaveUp.map(({ task_id: id }) => id));
+    const troubles = [
+      ...gaveUp.map((task) => ({ ...runOf(task), status: "errored", task })),
+      ...runs.filter(({ task_id: id }) => !given.has(id)),
+    ].sort((one, other) => Number(Boolean(other.task)) - Number(Boolean(one.task)) || (ended(one) < ended(other) ? 1 : -1));
+    this.count = troubles.filter((each) => each.task || link.now - Date.parse(ended(each)) < 86_400_000).length;
+    const shown = troubles.slice(0, SHOWN).map((each) => ({ ...each, word: this.#words.of(each), fine: this.#fineSince(each) }));
+    const key = JSON.stringify([shown, link.connected]);
+    if (key === this.#drawn) return;
+    this.#drawn = key;
+    this.element.hidden = shown.length === 0;
+    fill(this.#list, shown.map((each) => this.#row(each)));
+    this.#changed();
+  }
+
+  // Whether the same has succeeded since.
+  #fineSince({ action, params, started }) {
+    const same = JSON.stringify(params ?? {});
+    return this.#lastRuns
+      .of(action)
+      .some((run) => run.status === "succeeded" && run.started > started && JSON.stringify(run.params ?? {}) === same);
+  }
+
+  #row(run) {
+    const { store, link } = this.#app;
+    const href = run.run_id ? runAddress(run) : addressOf("tasks", [run.task_id]);
+    const why = h("span.why", null, reasonOf(run));
+    const word = h("code.word", null);
+    setText(word, run.word);
+    return h(
+      run.fine ? "li.fine" : "li",
+      { "data-task": run.task_id },
+      statusOf(run),
+      h("span.who", null, h("a.name", { href }, nameOf(store, run)), idOf(run.task_id)),
+      whenOf(ended(run), link.now),
+      why,
+      run.word ? word : null,
+      run.fine ? statusOfFine() : null,
+      run.task && allowed("reset")
+        ? h("span.acts", null, iconButton("reset", "Reset: start over", () => perform(this.#app, "reset", run.task_id), { text: "Reset", kind: "plain" }))
+        : null,
+    );
+  }
+}
+
+const ended = (run) => run.ended ?? run.started ?? "";
+
+const statusOfFine = () => h("span.since", null, "succeeded since");
+
+function reasonOf(run) {
+  if (run.status === "lost") return "the server ended before it did";
+  return run.error || exitOf(run);
+}
+
+/** The last line that a run wrote to stderr, or to stdout; asked for once. */
+class LastWords {
+  constructor(app, changed) {
+    this.#app = app;
+    this.#changed = changed;
+  }
+
+  #app;
+  #changed;
+  #known = new Map(); // run id -> text
+  #none = false; // the server has no logs
+
+  of(run) {
+    const id = run.run_id || `${run.task_id} ${run.started}`;
+    if (!this.#known.has(id)) {
+      this.#known.set(id, "");
+      if (!this.#none) this.#ask(run, id);
+    }
+    return this.#known.get(id);
+  }
+
+  async #ask({ task_id, run_id }, id) {
+    const about = { type: "logs", task_id, ...(run_id && { run_id }), tail: 1, limit: 1 };
+    try {
+      for (const stream of ["stderr", "stdout"]) {
+        const { lines } = await this.#app.link.request({ ...about, stream }, { own: true });
+        if (!lines.length) continue;
+        this.#known.set(id, plain(lines.at(-1).data));
+        this.#changed();
+        return;
+      }
+    } catch (error) {
+      this.#none ||= /data_dir/.test(error.message);
+      if (!this.#app.link.connected) this.#known.delete(id);
+    }
+  }
+}
+
+// Without what colours it.
+const plain = (text) => text.replace(/\x1b\[[0-9;:]*[A-Za-z]/g, "").trim().slice(0, 300);

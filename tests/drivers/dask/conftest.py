@@ -1,0 +1,59 @@
+"""One cluster of two workers for each module here, and one server that runs its tasks on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.harness import Daemon, WsClient
+from tests.harness.cluster import Cluster, needs_distributed
+
+Message = dict[str, Any]
+
+thorough = pytest.mark.skipif(
+    "OVERSEER_TEST_CLUSTER" not in os.environ, reason="it takes long: make cluster runs it"
+)
+
+
+def far(address: str, script: str, *, cluster: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """A dask action that runs ``script`` with /bin/sh; ``more`` adds to its config."""
+    section = {"address": address, **(cluster or {})}
+    return {
+        "type": "dask",
+        "config": {"entrypoint": "/bin/sh", "command": ["-c", script], "cluster": section, **more},
+    }
+
+
+def start(client: WsClient, action: str, **fields: Any) -> Message:
+    """Start a task, and wait until it runs, which takes a moment where a worker runs its first."""
+    answer = client.request("start", timeout=60, action=action, **fields)
+    if answer["type"] == "queued":
+        answer = client.expect("started", timeout=60, task_id=answer["task_id"])
+    assert answer["type"] == "started", answer
+    return answer
+
+
+def run(
+    client: WsClient, action: str, timeout: float = 60.0, **fields: Any
+) -> tuple[Message, list[Message], Message]:
+    """Start a task and follow its one run: ``(started, its outputs, exited)``."""
+    started = start(client, action, **fields)
+    exited = client.expect("exited", timeout, task_id=started["task_id"])
+    return started, client.outputs(started["task_id"]), exited
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    needs_distributed()
+    with Cluster(workers=2, nannies=False) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def daemon(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Daemon]:
+    """A server with the actions that the module's ``actions`` makes for a cluster's address."""
+    with Daemon(actions=request.module.actions(cluster.address), data_dir="data") as daemon:
+        yield daemon
