@@ -59,7 +59,7 @@ class TaskInput:
         made = cls.__new__(cls)
         made._fd = fd
         made.terminal = data["terminal"]
-        made._lock = lock(Rank.LEAF, "input")
+        made._lock = lock(Rank.INPUT, "input")
         made._waiting = deque([memoryview(waiting)] if waiting else [])
         made._size = len(waiting)
         made._refusal = data["refusal"]
@@ -74,6 +74,7 @@ class TaskInput:
 
     def export_locked(self, out: Outgoing) -> dict[str, Any]:
         """What another program has to know to go on; the lock of ``writing`` is held until it does."""
+        assert_held(self._lock)
         return {
             "fd": out.fd(self._fd),
             "terminal": self.terminal,

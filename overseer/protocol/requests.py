@@ -415,7 +415,5 @@ class Upgrade(Request):
     """Have the server become the program that is installed now, with the same process: tasks, connections and
     queues go on."""
 
-    check: bool = field(
-        BOOLEAN, "Only try whether the new program can take over; nothing changes", default=False, omit=True
-    )
+    check: bool = field(BOOLEAN, "Only try whether it can; nothing changes", default=False, omit=True)
     force: bool = field(BOOLEAN, "End the tasks and services that cannot go over", default=False, omit=True)
