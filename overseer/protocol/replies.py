@@ -240,10 +240,9 @@ class NotifyTested(Reply):
 
 
 @_event("upgraded", Delivery.DIRECT)
-class Upgraded(Event):
+class Upgraded(Reply):
     """The server is the new program now or, with check, could become it."""
 
-    id: str = field(TEXT, _ID)
     check: bool = field(BOOLEAN, "Whether nothing was changed", default=False, omit=True)
     from_: str = field(TEXT, "The version that the server was", default="", name="from")
     to: str = field(TEXT, "The version that it is, or would be", default="")
