@@ -119,8 +119,7 @@ class Daemon:
         # Separate from the hub's timers, which may have to wait for a driver.
         self._timers = Timers("net-timers")
         self._page = static_routes(Path(__file__).parents[1] / "playground")
-        open_paths = {*self._page, "/healthz", "/session"}
-        self._gate = Gate(access, open_paths=open_paths, named=API_PATH, timers=self._timers)
+        self._gate = Gate(access, open_paths={*self._page, "/healthz", "/session"}, timers=self._timers)
         self._webhooks = TaskWebhooks(self._hub, lambda: self._config, vault, self._gate.refused, self._audit)
         self._manager = Notifier()
         self._over = threading.Event()
@@ -418,4 +417,3 @@ class Daemon:
         mine = self._webhooks, self._api, self._upgrades
         parts = (self._history, self._logs, self._chains, self._notices, *mine)
         return {name: counter for part in parts for name, counter in part.counters().items()}
-

@@ -11,6 +11,7 @@ from overseer.auth.principal import Principal
 from overseer.auth.sign_ins import SignIn, SignIns
 from overseer.auth.throttle import Failures, Warnings
 from overseer.daemon.access import Access
+from overseer.daemon.webapi import API_PATH
 from overseer.net.bytestream import ByteStream
 from overseer.net.endpoint import Policy
 from overseer.net.http import Request, Response, Route, error_response
@@ -32,15 +33,12 @@ class Gate(Policy):
     Args:
         access: who may connect; see :meth:`replace_access`.
         open_paths: served to anyone: the page itself, which then asks for a sign-in, and /healthz.
-        named: what begins so is served only by a name of ours, lest a page that made its own name resolve to
-            this machine read it.
         timers: end sign-ins.
     """
 
-    def __init__(self, access: Access, *, open_paths: Collection[str], named: str, timers: Timers) -> None:
+    def __init__(self, access: Access, *, open_paths: Collection[str], timers: Timers) -> None:
         self._access = access  # replaced as a whole
         self._open_paths = open_paths
-        self._named = named
         self._sign_ins = SignIns(access.config.auth.session_age, timers)
         self._failures = Failures()
         self._warnings = Warnings()
@@ -81,7 +79,8 @@ class Gate(Policy):
         refusal = self._access.browsers.refusal(
             request.headers.get("origin"),
             request.headers.get("host"),
-            by_any_name=request.peer.kind != "tcp" or not request.path.startswith(self._named),
+            # A page that made its own name resolve to this machine could read all of the API.
+            by_any_name=request.peer.kind != "tcp" or not request.path.startswith(API_PATH),
         )
         if refusal is not None:
             remedy = f"; to let it in: {refusal.remedy}" if refusal.remedy else ""
