@@ -29,7 +29,7 @@ class TestTidy(DriverContract):
         return Script(config={"script": "printf '" + "".join(f"\\{byte:03o}" for byte in data) + "'"})
 
     def counts(self, last, width):
-        count = f"BEGIN {{ for (n = 1; n <= {last}; n++) printf \"%0{width}d\\n\", n }}"
+        count = f'BEGIN {{ for (n = 1; n <= {last}; n++) printf "%0{width}d\\n", n }}'
         return Script(config={"script": f"exec awk '{count}'"})
 
     def exits(self, code):
