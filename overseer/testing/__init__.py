@@ -27,11 +27,13 @@ from overseer.testing.checks.stopping import StopChecks
 from overseer.testing.contract import Broken
 from overseer.testing.plugin import pytest_runtest_makereport, pytest_terminal_summary
 from overseer.testing.script import Script
+from overseer.testing.shell import ShellScripts
 
 __all__ = [
     "Broken",
     "DriverContract",
     "Script",
+    "ShellContract",
     "pytest_runtest_makereport",
     "pytest_terminal_summary",
 ]
@@ -39,3 +41,7 @@ __all__ = [
 
 class DriverContract(StartChecks, OutputChecks, EndChecks, StopChecks, AskingChecks, ServerChecks):
     """Override :class:`~overseer.testing.script.Behaviours`' methods in a subclass named ``Test...``."""
+
+
+class ShellContract(ShellScripts, DriverContract):
+    """For a driver that can run a shell's script: override ``driver``, ``script``, and what else it can."""

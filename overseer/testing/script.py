@@ -37,7 +37,7 @@ class Behaviours:
         held_up: seconds after which a stop gives up on an ``on_output`` that does not return.
     """
 
-    patience = 10.0
+    patience = 30.0
     held_up = 11.0
 
     def driver(self) -> ActionHandlerFactory:
