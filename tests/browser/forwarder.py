@@ -11,15 +11,21 @@ __all__ = ["Forwarder"]
 
 
 class Forwarder:
-    """``with Forwarder(to) as wire: ...``; after ``wire.cut()`` nothing passes until ``wire.mend()``."""
+    """``with Forwarder(to) as wire: ...``; after ``wire.cut()`` nothing passes until ``wire.mend()``.
+
+    After ``wire.hold()`` new connections are neither answered nor ended; ``held`` is set by the first.
+    """
 
     def __init__(self, to: str) -> None:
         host, _, port = to.rpartition(":")
         self._to = (host, int(port))
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listening.getsockname()[1]}"
-        self._lock = threading.Lock()  # guards the three below
+        self._lock = threading.Lock()  # guards what follows
         self._whole = True
+        self._holds = False
+        self._held: list[socket.socket] = []
+        self.held = threading.Event()
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._acceptor = threading.Thread(target=self._accept, name="forwarder", daemon=True)
@@ -31,9 +37,16 @@ class Forwarder:
             for sock in self._sockets:
                 _end(sock)
 
+    def hold(self) -> None:
+        """End every connection, and leave new ones without an answer."""
+        self.cut()
+        with self._lock:
+            self._holds = True
+
     def mend(self) -> None:
         with self._lock:
             self._whole = True
+            self._holds = False
 
     def change(self, first: bytes) -> bytes:
         """What becomes of the first bytes from a client; for those that do more than forward."""
@@ -66,6 +79,8 @@ class Forwarder:
         self._listening.close()
         for thread in self._threads:
             thread.join(30)
+        for sock in self._held:
+            sock.close()
 
     def _accept(self) -> None:
         while True:
@@ -74,6 +89,10 @@ class Forwarder:
             except OSError:
                 return
             with self._lock:
+                if self._holds:
+                    self._held.append(near)
+                    self.held.set()
+                    continue
                 if not self._whole:
                     near.close()
                     continue

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,8 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 from tests.browser.conftest import watched
 from tests.harness import Daemon, shell
 
+CONTRAST = (Path(__file__).parent / "contrast.js").read_text()
+NAMELESS = (Path(__file__).parent / "nameless.js").read_text()
 LONG = "word " * 400
 _MIXED = rf"""echo '{LONG}end'; printf '日本%0100d\n' 7; echo 'see https://example.org/a_(b)?q=1.'
 echo 'javascript://x <a href="http://evil.example">http://good.example/x</a> http:// https://'
@@ -115,6 +119,7 @@ def test_a_line_has_an_address_that_opens_at_it(page: Page, server: Daemon) -> N
     pane = show(page, server, "numbers")
     expect(pane.locator(".line .text", has_text="done")).to_be_visible()
     number = pane.locator(".line", has=page.get_by_text("2995", exact=True)).locator(".number")
+    number.hover()
     expect(number).to_have_attribute("href", "#tasks/numbers?line=2995")
     number.click()
     assert page.url.endswith("#tasks/numbers?line=2995")
@@ -352,3 +357,151 @@ def test_while_disconnected_nothing_goes_on_and_it_is_said(context: BrowserConte
             before = pane.inner_text()
             page.wait_for_timeout(1500)
             assert pane.inner_text() == before
+
+
+_SCROLLED = """async (box) => {
+  box.scrollTop = 0;
+  for (const end = performance.now() + 800; performance.now() < end; ) {
+    box.dispatchEvent(new Event("scroll"));
+    await new Promise((done) => setTimeout(done));
+  }
+}"""
+
+
+def test_a_run_is_opened_with_one_page_of_its_lines(page: Page, server: Daemon) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def sent(text: str | bytes) -> None:
+        message = json.loads(text)
+        if message["type"] == "logs":
+            asked.append(message)
+
+    page.on("websocket", lambda socket: socket.on("framesent", sent))
+    page.goto(f"http://{server.address}/#history?task=numbers")
+    page.locator(".run-open").last.click()
+    box = page.locator(".run-page .lines")
+    for seq, shown in ((0, "3000"), (1500, "1500"), (1, "1"), (2999, "2999")):
+        if seq:
+            page.evaluate(
+                "seq => { location.hash = `${location.hash.split('/').slice(0, 3).join('/')}/${seq}`; }", seq
+            )
+        expect(box.locator(".line.out .text").get_by_text(shown, exact=True)).to_be_in_viewport()
+    assert len([message for message in asked if message.get("limit", 0) > 1]) == 4, asked
+    # At the top one page more, however often the box is told that it was scrolled before that page is drawn.
+    box.evaluate(_SCROLLED)
+    assert len([message for message in asked if message.get("limit", 0) > 1]) == 5, asked
+
+
+# What a finger has to hit, in outputs and their menu.
+_TOUCHED = """[...document.querySelectorAll("#dock :is(button, input, select)")]
+  .map((each) => (each.matches("[type=checkbox]") ? each.closest("label") : each))
+  .filter((each) => each.checkVisibility() && each.offsetHeight)
+  .filter((each) => Math.min(each.offsetWidth, each.offsetHeight) < 44)
+  .map((each) => each.outerHTML.slice(0, 100))"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_an_output_is_read_with_one_thumb(page: Page, server: Daemon, scheme: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    show(page, server, "mixed", "numbers")
+    pane = page.locator(".pane").first
+    expect(pane.locator(".line[data-part=rest]").first).to_be_attached()  # wrapped, since there is no room
+    page.get_by_role("button", name="mixed").click()
+    view = pane.get_by_role("button", name="View")
+    middle = "e => e.getBoundingClientRect().y > innerHeight / 2"
+    assert view.evaluate(middle)
+    assert pane.get_by_label("Search the output").evaluate(middle)
+    assert pane.get_by_role("button", name="Follow the end").evaluate(middle)
+    pane.get_by_label("Search the output").fill("word")
+    expect(pane.locator(".found")).to_have_text("1 of 1")
+    view.click()
+    menu = pane.locator(".view-menu")
+    expect(menu).to_be_visible()
+    box = menu.bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+    assert box["y"] + box["height"] <= 844
+    assert page.evaluate(_TOUCHED) == []
+    assert page.evaluate(CONTRAST) == []
+    assert page.evaluate(NAMELESS) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+_MODULE = """const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
+  const of = (file) => import(loaded.find((name) => name.endsWith(file)));
+"""
+_MERGED = (
+    "async () => {"
+    + _MODULE
+    + """
+  const { TaskLog } = await of("/tasklog.js");
+  const { MergedLog } = await of("/mergedlog.js");
+  const logs = [new TaskLog("a"), new TaskLog("b")];
+  const ts = (second) => `2030-01-01T00:00:${String(second).padStart(2, "0")}.000000Z`;
+  const seqs = [0, 0];
+  const write = (which, second) => {
+    seqs[which] += 1;
+    const lines = [`${"ab"[which]}${second}`];
+    logs[which].addChunk({ stream: "stdout", ts: ts(second), seq: seqs[which], lines }, 0);
+  };
+  write(0, 1); write(0, 5); write(1, 2);
+  const merged = new MergedLog(logs.map((log, hue) => ({ log, who: { name: log.taskId, hue } })));
+  const numbers = () => Array.from({ length: merged.length }, (_, at) => merged.first + at);
+  const all = () => numbers().map((number) => merged.line(number).text).join(" ");
+  const whose = () => numbers().map((number) => merged.sourceOf(number).who.name).join("");
+  const said = [all()];
+  write(0, 9); merged.take(); said.push(all());
+  const frozen = merged.freeze();
+  write(1, 7); // was on its way for longer
+  const moved = merged.take() - merged.first;
+  said.push(all(), whose(), frozen.length, moved);
+  logs[0].addEarlier([{ seq: 0, ts: ts(0), stream: "stdout", data: "a0" }], () => []);
+  merged.take(); said.push(all());
+  return said;
+}"""
+)
+_WRAPPED = (
+    "async () => {"
+    + _MODULE
+    + r"""
+  const { rowsOf, rangeOf, whole } = await of("/wrap.js");
+  const texts = ["", "x".repeat(40), "x".repeat(41), "日本".repeat(30), "a\tb\t".repeat(12),
+    "e\u0301".repeat(50), "👍🏽 ok ".repeat(20), "\x1b[31mred\x1b[0m ".repeat(30),
+    "10%\r20%\r" + "z".repeat(90), "y".repeat(1_000_000), "é".repeat(300_000)];
+  return texts.map((text) => {
+    const line = { text, style: null };
+    const rows = rowsOf(line, 20);
+    const plain = whole(line).pieces.map((piece) => piece.text).join("");
+    let joined = "";
+    for (let part = 0; part < rows; part += 1) joined += plain.slice(...rangeOf(line, 20, part));
+    const middle = rangeOf(line, 20, rows >> 1);
+    return [rows, joined === plain, middle[1] - middle[0] <= 40];
+  });
+}"""
+)
+
+
+def test_lines_of_several_tasks_are_in_the_order_of_their_times(page: Page, server: Daemon) -> None:
+    show(page, server, "mixed")
+    assert page.evaluate(_MERGED) == [
+        "a1 b2 a5",
+        "a1 b2 a5 a9",
+        "a1 b2 a5 b7 a9",
+        "ababa",
+        4,
+        3,
+        "a0 a1 b2 a5 b7 a9",
+    ]
+
+
+def test_rows_have_each_character_once_however_wide_it_is(page: Page, server: Daemon) -> None:
+    show(page, server, "mixed")
+    found = page.evaluate(_WRAPPED)
+    assert all(whole and short for _, whole, short in found), found
+    rows = [count for count, *_ in found]
+    assert rows[:4] == [1, 2, 3, 6]
+    assert rows[5] == 3
+    assert rows[8] == 5
+    assert rows[9:] == [50_000, 15_000]
