@@ -356,6 +356,8 @@ class Config:
     warnings: tuple[str, ...] = ()
     unknown: tuple[ConfigError, ...] = dataclasses.field(default=(), repr=False, compare=False)
     file: str = ""
+    # The file's bytes, for another program to read; None: there was no file.
+    source: bytes | None = dataclasses.field(default=None, repr=False, compare=False)
     # The file as it was read, to find lines by.
     tree: Node | None = dataclasses.field(default=None, repr=False, compare=False)
 

@@ -161,6 +161,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "purge": server.purge,
     "metrics": server.metrics,
     "reload": server.reload,
+    "upgrade": server.upgrade,
     "notify": server.notify,
     "check": server.check,
 }

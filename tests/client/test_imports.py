@@ -73,3 +73,10 @@ sys.exit(main(["list", "--status", "succeeded"]))
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "succeeded" in done.stdout
+
+
+def test_a_server_loads_nothing_that_is_for_tests():
+    tests = "{'pytest', 'overseer.testing'}"
+    code = f"import sys, overseer.daemon.cli, overseer.daemon.daemon; print({tests} & {{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    assert done.stdout == "set()\n"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from overseer.net.frames import Message
 from overseer.supervisor.clients import Client
+from overseer.util.standstill import standstill
 
 if TYPE_CHECKING:
     from overseer.logs.standalone.segments import Text
@@ -135,4 +136,4 @@ class Subscription:
 
     def waits_no_more(self) -> bool:
         """Whether the stream no longer has to wait for this client."""
-        return self.ended or not self.lossless
+        return self.ended or not self.lossless or standstill.closed
