@@ -26,7 +26,7 @@ from overseer.config.cluster import ClusterSection
 from overseer.drivers.dask import far
 from overseer.drivers.dask.frames import FORMAT
 from overseer.drivers.dask.link import Link
-from overseer.drivers.dask.reach import CONNECT_S, Reach
+from overseer.drivers.dask.reach import CONNECT_S, Reach, said_of
 from overseer.drivers.dask.run import FarWorker
 from overseer.errors import SpawnError
 from overseer.process import registry
@@ -86,6 +86,7 @@ class Cluster:
         self._why = _NOT_YET  # why there is none
         self._tried = 0  # attempts to connect
         self._thread: threading.Thread | None = None
+        self._closing = False  # no new link is wanted
         self._numbers = itertools.count(1)  # of submissions
         self._places = Crew("cluster-places", 4)
         self._reach: Reach  # set by the thread that watches, before anything needs it
@@ -185,7 +186,7 @@ class Cluster:
         try:
             told = self._look(client)
         except Exception as error:
-            return replace(info, error=_said(error))
+            return replace(info, error=said_of(error))
         workers = [
             ClusterWorker(
                 str(each["name"]),
@@ -203,23 +204,39 @@ class Cluster:
     # The connection
 
     def _watch(self) -> None:
-        reach = self._reach = Reach(self._security, lambda: self._client)
+        """Be connected while there is any use for it."""
+        reach: Reach | None = None
         try:
+            while reach is None and self._in_use():
+                try:
+                    reach = self._reach = Reach(self._security, lambda: self._client)
+                except (OSError, RuntimeError) as error:
+                    self._has_failed(error)
             while self._in_use():
                 self._stay_connected()
         except BaseException:
             _log.exception("the connection to %s failed", self.address)
         finally:
             with self._lock:
+                self._closing = True
                 links = list(self._links.values())
             for link in links:
                 link.close()
-            reach.close()
+            if reach is not None:
+                reach.close()
             with self._lock:
-                self._thread = None
+                self._thread, self._closing = None, False
                 self._why = _NOT_YET
                 if self._users or self._runs:
                     self._begin_locked()
+
+    def _has_failed(self, error: BaseException) -> None:
+        """There is no connection: tell who waits, and pause."""
+        with self._lock:
+            self._why = said_of(error)
+            self._tried += 1
+            self._changed.notify_all()
+            self._changed.wait(_PAUSE_S)
 
     def _in_use(self) -> bool:
         with self._lock:
@@ -239,11 +256,7 @@ class Cluster:
                     name="sticky-overseer",
                 )
         except Exception as error:
-            with self._lock:
-                self._why = _said(error)
-                self._tried += 1
-                self._changed.notify_all()
-                self._changed.wait(_PAUSE_S)
+            self._has_failed(error)
             return
         stream = client.scheduler_comm
         client.subscribe_topic(far.topic(registry.server_id), self._announced)
@@ -287,7 +300,7 @@ class Cluster:
                 self._find_place(client, entry)
             except Exception as error:
                 _log.exception("a task cannot be submitted to %s", self.address)
-                entry.run.fail(SpawnError(f"the cluster {self.address} does not take it: {_said(error)}"))
+                entry.run.fail(SpawnError(f"the cluster {self.address} does not take it: {said_of(error)}"))
 
     def _find_place(self, client: Client, entry: _Entry) -> None:
         run, future, section = entry.run, entry.future, entry.section
@@ -354,6 +367,8 @@ class Cluster:
             entry = None
         for _ in range(2):  # a link may close just now
             link = self._link(said)
+            if link is None:
+                return
             if entry is None:
                 link.say({"op": "refuse", "run": said["run"]})
                 return
@@ -363,12 +378,12 @@ class Cluster:
                     link.say({"op": "refuse", "run": said["run"]})
                 return
 
-    def _link(self, said: dict[str, Any]) -> Link:
-        """The link to the relay that has announced something."""
+    def _link(self, said: dict[str, Any]) -> Link | None:
+        """The link to the relay that has announced something; None while the connection is being closed."""
         address = said["address"]
         with self._lock:
             link = self._links.get(said["relay"])
-            if link is None:
+            if link is None and not self._closing:
                 ask = partial(self._reach.ask, address, relay=said["relay"])
                 link = Link(said["name"], address, said["lease"], ask, self._is_gone, self._closed)
                 self._links[said["relay"]] = link
@@ -390,18 +405,12 @@ class Cluster:
             return False
 
 
-def _said(error: BaseException) -> str:
-    """A failure of the engine in one line."""
-    text = " ".join(str(error).split())
-    return text[:200] or type(error).__name__
-
-
 def _fault(future: Future) -> str:
     try:
         error = future.exception(timeout=1)
     except Exception as failure:
         error = failure
-    return f"{type(error).__name__}: {_said(error)}"
+    return f"{type(error).__name__}: {said_of(error)}"
 
 
 def _release(future: Future) -> None:

@@ -204,10 +204,19 @@ class Relay:
                 place.over.set()
             return
         if word["op"] == "run":
-            if place is None or place.ordered:
+            if place is None:  # given up meanwhile, since nobody asked for it
+                self._add_locked(json.dumps({"op": "gone", "run": word["run"]}).encode(), b"")
+                return
+            if place.ordered:
                 return
             place.ordered = True
         self._words.append(pack(word, body))
+
+    def _add_locked(self, head: bytes, body: bytes) -> None:
+        assert_held(self._lock)
+        self._number += 1
+        self._frames.append((self._number, head, body))
+        self._kept += len(head) + len(body)
 
     def _write(self) -> None:
         """Pass words on to the runner."""
@@ -243,9 +252,7 @@ class Relay:
                 self._room.wait_for(lambda: self._kept < _KEPT or self.closed)
                 if self.closed:
                     break
-                self._number += 1
-                self._frames.append((self._number, head, body))
-                self._kept += len(head) + len(body)
+                self._add_locked(head, body)
                 place = self._places.pop(over, None) if over is not None else None
             if place is not None:
                 place.over.set()
