@@ -112,8 +112,11 @@ class Relay:
         self._words: deque[bytes] = deque()  # for the runner
         self._places: dict[str, _Place] = {}
         self._come = asyncio.Event()  # there are frames; the loop's
+        self._start_runner()
+
+    def _start_runner(self) -> None:
         self._runner = subprocess.Popen(
-            [sys.executable, "-m", "overseer.drivers.dask.runner", str(lease)],
+            [sys.executable, "-m", "overseer.drivers.dask.runner", str(self._lease)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # what ends this worker's group must leave it the time to end its tasks
