@@ -21,7 +21,9 @@ from overseer.drivers.dask import far
 from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
-logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters of it is said here
+for _name in ("distributed", *logging.root.manager.loggerDict):  # what matters of it is said here
+    if _name.partition(".")[0] == "distributed":
+        logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 CONNECT_S = 4.0
 """Seconds that a connection to the scheduler, or an answer of it, may take."""
