@@ -16,7 +16,7 @@ SOURCES := $(shell find overseer playground onefile docs packaging -type f ! -na
 $(shell test -x $(PY) || rm -f $(VENV)/.made $(VENV)/.wheels $(VENV)/.run $(VENV)/.dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test migrating soak kills seam cluster lint bench build install clean distclean
+.PHONY: help run test migrating soak kills seam cluster upgrades lint bench build install clean distclean
 
 help:
 	@echo 'make run      start the server on config.yaml (the first time: make .venv and install what is needed)'
@@ -25,6 +25,7 @@ help:
 	@echo 'make soak     hammer a real server for a minute, checking all it says'
 	@echo 'make kills    kill a server a hundred times, and see that its history and logs have all'
 	@echo 'make seam     fifty rounds of clients that stop reading while logs are written, compressed and removed'
+	@echo 'make upgrades replace a running server a hundred times under load'
 	@echo 'make cluster  kill, freeze and cut off the parts of a Dask cluster that runs tasks, and load it'
 	@echo 'make lint     check the sources'
 	@echo 'make bench    measure everything next to a bare baseline and write docs/BENCHMARKS.md (four minutes)'
@@ -55,6 +56,10 @@ kills: $(VENV)/.dev
 # What clients that lag are sent from the log, with chance: make test does two small rounds.
 seam: $(VENV)/.dev
 	@OVERSEER_TEST_SEAM=50 $(PY) -m pytest -n 2 tests/faults/test_seam.py $(ARGS)
+
+# A server that becomes another program a hundred times under load; make test does so three times.
+upgrades: $(VENV)/.dev
+	@OVERSEER_TEST_UPGRADES=100 $(PY) -m pytest -n 1 --timeout 3600 tests/upgrade/test_load.py $(ARGS)
 
 # A Dask cluster that is killed, frozen, cut off and restarted part by part, with TLS, and under load; make test
 # does some of it.

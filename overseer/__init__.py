@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from overseer.supervisor.pool.pool import PoolManager
     from overseer.util.sqlite import open_db
     from overseer.workers.base import OutputBatch, Worker, WorkerCallbacks
-    from overseer.workers.os_process import WorkerConfig, start_worker
+    from overseer.workers.config import WorkerConfig
+    from overseer.workers.os_process import start_worker
     from overseer.workers.thread import VirtualContext, start_virtual_worker
 
 __version__ = "0.1.0"
@@ -134,7 +135,8 @@ _HOMES = {
     "overseer.util.sqlite": ("open_db",),
     "overseer.workers.thread": ("VirtualContext", "start_virtual_worker"),
     "overseer.workers.base": ("OutputBatch", "Worker", "WorkerCallbacks"),
-    "overseer.workers.os_process": ("WorkerConfig", "start_worker"),
+    "overseer.workers.config": ("WorkerConfig",),
+    "overseer.workers.os_process": ("start_worker",),
     "overseer.process.cgroup": ("Cgroup",),
     "overseer.process.policy": ("StopPolicy",),
 }

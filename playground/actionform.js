@@ -8,7 +8,7 @@ import { hasDefault, ParamField } from "./paramfield.js";
 import { PolicyFields } from "./policyfields.js";
 import { recall, remember } from "./prefs.js";
 import { agreed, sayStarted, startTask } from "./starting.js";
-import { nameOf } from "./names.js";
+import { nameOf, titleOf } from "./names.js";
 import { allowed } from "./auth.js";
 
 const given = new Map(); // action -> what its form said at the last start
@@ -47,7 +47,7 @@ export class ActionForm {
     // Required ones first; the server's order else.
     params.sort(([, a], [, b]) => Number(hasDefault(a)) - Number(hasDefault(b)));
     this.#problem = h("div.problem", { role: "alert" });
-    this.#button = h("button.primary", { disabled: !allowed("start") }, icon("run"), `Start ${action.name}`);
+    this.#button = h("button.primary", { disabled: !allowed("start") }, icon("run"), `Start ${titleOf(this.#app.store, action.name)}`);
     this.#open = h("input", { type: "checkbox" });
     this.#open.checked = recall("openStarted", true);
     this.#open.addEventListener("change", () => remember("openStarted", this.#open.checked));
@@ -154,6 +154,11 @@ export class ActionForm {
     this.#button.disabled = false;
   }
 
+  /** What it is filled with, as far as it may be passed on: no secrets. */
+  get shared() {
+    return Object.fromEntries(Object.entries(this.#params).filter(([name]) => !this.#fields.get(name).isSecret));
+  }
+
   get #params() {
     const params = {};
     for (const { name, given } of this.#fields.values()) if (given !== undefined) params[name] = given;
@@ -170,9 +175,8 @@ export class ActionForm {
   }
 
   #remembered() {
-    const params = Object.entries(this.#params).filter(([name]) => !this.#fields.get(name).isSecret);
     return {
-      params: Object.fromEntries(params),
+      params: this.shared,
       taskId: this.#taskId.value,
       force: this.#force.checked,
       policy: this.#retry.checked ? this.#policy.given : undefined,

@@ -1,7 +1,14 @@
-// What can be started: a list of actions and, for the chosen one, a form.
+// What can be started: a list of actions and, for the chosen one, a form. Which one, and what its form is filled with,
+// may stand in the page's address.
 
-import { fill, h } from "./dom.js";
-import { count, exactly, policyText } from "./format.js";
+import { fill, h, iconButton } from "./dom.js";
+import { signOf } from "./actionicon.js";
+import { copyText } from "./copy.js";
+import { grouped } from "./groups.js";
+import { titleOf } from "./names.js";
+import { say } from "./notices.js";
+import { addressOf, linkTo, settle } from "./router.js";
+import { count, exactly, many, policyText } from "./format.js";
 import { ActionForm, prefill } from "./actionform.js";
 import { recall, remember } from "./prefs.js";
 
@@ -24,9 +31,10 @@ export class Actions {
       event.preventDefault();
     });
     this.#list = h("div.action-list", { role: "listbox", "aria-label": "Actions" });
+    this.#hidden = h("button.quiet.show-hidden", { type: "button", hidden: true, onclick: () => this.#showHidden() });
     this.#list.addEventListener("keydown", (event) => this.#key(event));
     this.#form = h("div.action-form");
-    fill(place, h("div.action-side", null, h("div.bar", null, this.#input), this.#list), this.#form);
+    fill(place, h("div.action-side", null, h("div.bar", null, this.#input), this.#list, this.#hidden), this.#form);
     app.store.on("actions", () => this.#draw());
     app.store.on("pools", () => this.#drawPools());
     this.#draw();
@@ -37,8 +45,35 @@ export class Actions {
   #input;
   #list;
   #form;
+  #hidden; // shows what is kept out of sight
+  #withHidden = false;
+  #asked = null; // {name, params} of an address, until the action is known
   #shown = null; // the ActionForm
   #buttons = new Map(); // name -> the button in the list
+
+  /** Where the view is. */
+  get address() {
+    return addressOf("actions", this.#chosen ? [this.#chosen] : []);
+  }
+
+  /** Called with what the page's address says. */
+  shown({ path: [name = ""], fields }) {
+    if (!name) return;
+    this.#asked = { name, params: fields };
+    this.#take();
+  }
+
+  // The action that an address names, with its form filled; nothing is started by a link.
+  #take() {
+    const action = this.#asked && this.#app.store.action(this.#asked.name);
+    if (!action) return;
+    const { name, params } = this.#asked;
+    this.#asked = null;
+    const known = Object.entries(params).filter(([each]) => each in (action.params ?? {}) && action.params[each]?.type !== "secret");
+    if (known.length) prefill(name, Object.fromEntries(known));
+    if (action.hidden && !this.#withHidden) this.#showHidden();
+    if (known.length || name !== this.#shown?.action.name) this.choose(name);
+  }
 
   focus() {
     if (this.#shown) this.#shown.focus();
@@ -61,6 +96,7 @@ export class Actions {
     remember("action", name);
     const action = this.#app.store.action(name);
     if (!action) return;
+    if (this.#app.view === "actions") settle(this.address);
     for (const [each, button] of this.#buttons) {
       button.setAttribute("aria-selected", String(each === name));
       button.tabIndex = each === name ? 0 : -1;
@@ -78,54 +114,69 @@ export class Actions {
 
   #found() {
     const wanted = this.#input.value.trim().toLowerCase();
-    return this.#app.store.actions.filter(({ name, description = "" }) =>
-      `${name} ${description}`.toLowerCase().includes(wanted),
+    return this.#app.store.actions.filter(
+      ({ name, title = "", group = "", description = "", hidden }) =>
+        (!hidden || this.#withHidden) && `${name} ${title} ${group} ${description}`.toLowerCase().includes(wanted),
     );
+  }
+
+  #showHidden() {
+    this.#withHidden = true;
+    this.#drawList();
   }
 
   #draw() {
     const { actions } = this.#app.store;
     this.#drawList();
+    this.#take();
     if (!actions.length) {
-      fill(
-        this.#form,
-        h("p.empty", null, this.#app.link.connected ? "This server's configuration has no actions." : ""),
-      );
+      fill(this.#form, h("p.empty", null, this.#app.link.connected ? "This server's configuration has no actions." : ""));
       return;
     }
     // A reconnect must not wipe what is being typed.
     const same =
       this.#shown && JSON.stringify(this.#shown.action) === JSON.stringify(this.#app.store.action(this.#chosen));
-    if (!same) this.choose(this.#app.store.action(this.#chosen) ? this.#chosen : actions[0].name);
+    if (!same) this.choose(this.#app.store.action(this.#chosen) ? this.#chosen : (this.#found()[0] ?? actions[0]).name);
   }
 
   #drawList() {
     this.#buttons.clear();
     const found = this.#found();
+    const hidden = this.#app.store.actions.filter((action) => action.hidden).length;
+    this.#hidden.hidden = this.#withHidden || !hidden;
+    fill(this.#hidden, `Show ${many(hidden, "hidden action")}`);
     fill(
       this.#list,
-      found.map((action) => {
-        const selected = action.name === this.#chosen;
-        const button = h(
-          "button.action",
-          {
-            type: "button",
-            role: "option",
-            "aria-selected": String(selected),
-            tabindex: selected ? "0" : "-1",
-            onclick: () => this.choose(action.name, { focus: true }),
-          },
-          h("b", null, action.name),
-          h("span.pool-note"),
-          h("small", null, action.description ?? action.type),
-        );
-        this.#buttons.set(action.name, button);
-        return button;
-      }),
+      [...grouped(found)].map(([group, some]) =>
+        h("div", { role: "group", "aria-label": group || "Actions" }, group ? h("h3", { "aria-hidden": "true" }, group) : null, some.map((action) => this.#button(action))),
+      ),
       found.length ? null : h("p.empty", null, "No action matches."),
     );
-    if (found.length && !this.#list.querySelector('[tabindex="0"]')) this.#list.firstChild.tabIndex = 0;
+    const [first] = this.#buttons.values();
+    if (first && !this.#list.querySelector('[tabindex="0"]')) first.tabIndex = 0;
     this.#drawPools();
+  }
+
+  #button(action) {
+    const { name } = action;
+    const selected = name === this.#chosen;
+    const title = titleOf(this.#app.store, name);
+    const button = h(
+      "button.action",
+      {
+        type: "button",
+        role: "option",
+        "aria-selected": String(selected),
+        tabindex: selected ? "0" : "-1",
+        onclick: () => this.choose(name, { focus: true }),
+      },
+      signOf(action, title),
+      h("b", null, title),
+      h("span.pool-note"),
+      h("small", null, action.description ?? (action.title ? name : action.type)),
+    );
+    this.#buttons.set(name, button);
+    return button;
   }
 
   #drawPools() {
@@ -154,11 +205,15 @@ export class Actions {
       action.dedupe_key?.length ? `not twice with the same ${action.dedupe_key.join(", ")}` : null,
       ...Object.entries(action.settings ?? {}).map(([key, value]) => `${key}: ${value}`),
     ].filter(Boolean);
+    const title = titleOf(this.#app.store, action.name);
     return h(
       "header.action-head",
       null,
-      h("h2", null, action.name),
+      signOf(action, title),
+      h("h2", null, title),
+      action.title ? h("code.tag", null, action.name) : null,
       h("span.tag", null, action.type),
+      iconButton("link", "Copy a link to this form, filled in as it is, without its secrets", () => this.#copyLink()),
       action.description ? h("p", null, action.description) : null,
       h(
         "p.facts",
@@ -166,6 +221,10 @@ export class Actions {
         facts.map((fact) => h("span", null, fact)),
       ),
     );
+  }
+
+  async #copyLink() {
+    if (await copyText(linkTo(addressOf("actions", [this.#chosen], this.#shown.shared)))) say("Copied the link");
   }
 
   #key(event) {

@@ -13,7 +13,7 @@ import { Tasks } from "./tasks.js";
 import { Actions } from "./actions.js";
 import { Plan } from "./plan.js";
 import { Pools } from "./pools.js";
-import { Pictures } from "./pictures.js";
+import { Activity } from "./activity.js";
 import { History } from "./history.js";
 import { Console } from "./console.js";
 import { TokenPage } from "./tokenpage.js";
@@ -50,7 +50,7 @@ async function begin() {
     actions: new Actions(app, at("view-actions")),
     plan: new Plan(app, at("view-plan")),
     pools: new Pools(app, at("view-pools")),
-    activity: new Pictures(app, at("view-activity")),
+    activity: new Activity(app, at("view-activity")),
     history: new History(app, at("view-history")),
     console: new Console(app, at("view-console"), manifest),
     tokens: new TokenPage(app, at("view-tokens")),

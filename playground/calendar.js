@@ -117,7 +117,7 @@ export class Calendar {
     const sign = icon("pause");
     const word = h("span", null);
     const pause = h("button.quiet", { type: "button", onclick: () => this.#pause(id) }, sign, word);
-    const run = iconButton("play", `Run ${id} now`, () => this.#run(id), { text: "Run now" });
+    const run = iconButton("run", `Run ${id} now`, () => this.#run(id), { text: "Run now" });
     const row = h("li", { "aria-label": id }, h("div", null, h("b", null, named(id)), when, next), h("span.row", null, run, pause));
     this.#rows.set(id, { row, when, next, sign, word, pause, run, paused: false });
     this.#tasks.append(row);

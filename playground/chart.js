@@ -32,14 +32,14 @@ export class Chart {
       ),
       this.#canvas,
     );
-    this.#canvas.addEventListener("pointermove", ({ offsetX }) => this.#point(offsetX / this.#canvas.clientWidth));
-    this.#canvas.addEventListener("pointerleave", () => this.#point(null));
-    this.#canvas.addEventListener("blur", () => this.#point(null));
+    this.#canvas.addEventListener("pointermove", ({ offsetX }) => this.pointed(offsetX / this.#canvas.clientWidth));
+    this.#canvas.addEventListener("pointerleave", () => this.pointed(null));
+    this.#canvas.addEventListener("blur", () => this.pointed(null));
     this.#canvas.addEventListener("keydown", (event) => {
       const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (!by) return;
       event.preventDefault();
-      this.#point(Math.min(1, Math.max(0, (this.#at ?? 1) + by / this.#span)));
+      this.pointed(Math.min(1, Math.max(0, (this.#at ?? 1) + by / this.#span)));
     });
   }
 
@@ -60,7 +60,11 @@ export class Chart {
     this.#paint();
   }
 
-  #point(at) {
+  /** Called when the pointer is elsewhere: a share of the width, or null. */
+  pointed = (at) => this.point(at);
+
+  /** Put the crosshair somewhere, or nowhere. */
+  point(at) {
     this.#at = at;
     requestAnimationFrame(() => this.#paint());
   }

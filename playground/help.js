@@ -27,11 +27,15 @@ const KEYS = [
   [
     "Output",
     [
-      ["↑ ↓ PgUp PgDn Home", "move through the lines; End follows the newest"],
+      ["↑ ↓ PgUp PgDn Home", "move through the lines; with Shift, pick several, which Ctrl+C copies"],
+      ["End", "follow the newest"],
+      ["p", "hold still, or follow"],
+      ["/", "search; then Enter and Shift+Enter for the next and the one before"],
+      ["e E", "the next line with an error, the one before"],
+      ["g", "go to a time"],
+      ["w l t", "wrap lines, show line numbers, show times"],
+      ["m", "only this output, or all of them"],
       ["Enter", "unfold JSON or a long line"],
-      ["/", "filter; then Enter and Shift+Enter for the next and previous match"],
-      ["p", "pause and resume"],
-      ["t", "show times"],
     ],
   ],
   [
@@ -41,8 +45,8 @@ const KEYS = [
       ["Enter", "show its output, all of it; Esc leads back"],
       ["/", "search all of it; then Enter, n and N for the next and previous match"],
       ["Home End", "its first line, its last"],
-      ["g", "go to a time"],
-      ["t", "show times"],
+      ["[ ]", "the run before, the run after"],
+      ["e g w l t", "as in an output"],
     ],
   ],
   [

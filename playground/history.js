@@ -24,7 +24,7 @@ export class History {
       asked: () => settle(this.#listAddress),
     });
     this.#runsMode = toggle("Runs", "Runs of tasks", () => this.#choose(false));
-    this.#linesMode = toggle("Search logs", "Search what tasks have written", () => this.#choose(true));
+    this.#linesMode = toggle("Search logs", "Search logs: what tasks have written", () => this.#choose(true));
     this.#list = h(
       "div.history",
       null,

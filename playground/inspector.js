@@ -46,7 +46,7 @@ export class Inspector {
   }
 
   #app;
-  #title = h("h3");
+  #title = h("h2");
   #id = h("p.row.ids");
   #tools = h("span.row");
   #state = h("p.row");

@@ -63,8 +63,8 @@ export class LastRuns {
   }
 
   #happened({ type, task }) {
-    if (type !== "started" && type !== "exited") return;
-    if (!this.#history) return;
+    // "changed" comes where this page was sent the event itself as a subscriber.
+    if (!this.#history || !["started", "exited", "changed"].includes(type)) return;
     this.#stale.add(task.action);
     this.#timer ||= setTimeout(() => this.#ask(), SOON);
   }

@@ -77,7 +77,7 @@ export class LineTools {
     this.#follow.className = `follow is-${following || state === "over" ? state : "held"}`;
     const about = { live: "New lines are shown as they come: press to hold still", over: "All lines are here", offline: "No connection: nothing new can come" };
     this.#follow.title = `${following ? about[state] : "The view holds still: press to go on at the end"} (p)`;
-    this.#follow.setAttribute("aria-label", following ? "Follow the end" : `Follow the end: ${text}`);
+    this.#follow.setAttribute("aria-label", `${text}: follow the end`);
     const sign = !following ? "down" : { live: "live", over: "check", offline: "plug" }[state];
     fill(this.#follow, icon(sign), h("span", null, text));
   }

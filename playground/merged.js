@@ -35,7 +35,7 @@ export class Merged {
     this.element = h(
       "section.pane.together",
       { "aria-label": "All outputs together" },
-      h("header.pane-head", null, h("h3", null, "Together"), h("span.legend", null, legend), h("span.pane-acts", null, this.#size)),
+      h("header.pane-head", null, h("h3", { "aria-level": "2" }, "Together"), h("span.legend", null, legend), h("span.pane-acts", null, this.#size)),
       tools.element,
       box.element,
     );

@@ -20,7 +20,7 @@ export function buildPane(app, taskId, tools, lines, leave) {
   };
   parts.state = h("span.state", null, icon("dots"), parts.word);
   const { state, action, exit, buttons, save, size, close, banner } = parts;
-  const name = h("h3", { id: title, title: taskId }, taskId);
+  const name = h("h3", { id: title, "aria-level": "2", title: taskId }, taskId);
   parts.name = name;
   const element = h(
     "section.pane",

@@ -1,4 +1,4 @@
-// The server at work over the last minutes, as charts, and its counters.
+// The server at work over the last minutes, as charts with one crosshair, and its counters.
 
 import { fill, h, inFrame } from "./dom.js";
 import { Chart } from "./chart.js";
@@ -18,7 +18,7 @@ const COUNTERS = [
 export class Pictures {
   constructor(app, place) {
     this.#app = app;
-    this.#place = place;
+    this.element = place;
     this.#charts = [
       new Chart("Lines per second", [{ name: "lines/s", colour: "c1", of: perSecond("total_output_lines") }]),
       new Chart("Tasks", [
@@ -34,10 +34,10 @@ export class Pictures {
         { name: "errored", colour: "c4", of: perSecond("tasks_errored") },
       ]),
     ];
+    for (const chart of this.#charts) chart.pointed = (at) => this.#charts.forEach((each) => each.point(at));
     this.#counters = h("dl.counters", { "aria-label": "Since the server started" });
     fill(
       place,
-      h("h2.offscreen", null, "Activity"),
       this.#counters,
       h(
         "div.charts",
@@ -50,13 +50,13 @@ export class Pictures {
     new ResizeObserver(this.shown).observe(place);
   }
 
+  element;
   #app;
-  #place;
   #charts;
   #counters;
 
   #draw() {
-    if (this.#place.hidden) return;
+    if (!this.element.checkVisibility()) return;
     const { samples } = this.#app.store;
     const now = samples.at(-1);
     for (const chart of this.#charts) chart.draw(samples);

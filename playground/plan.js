@@ -6,7 +6,9 @@ import { attempt } from "./notices.js";
 import { allowed } from "./auth.js";
 import { Calendar } from "./calendar.js";
 import { columnsOf } from "./graph.js";
+import { titleOf } from "./names.js";
 import { STATES } from "./states.js";
+import { addressOf, go } from "./router.js";
 import { showButtons } from "./taskactions.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -20,7 +22,7 @@ export class Plan {
     this.#place = place;
     this.#lines.setAttribute("aria-hidden", "true");
     const calendar = h("section.calendar", { "aria-label": "Schedules", hidden: true });
-    fill(place, this.#empty, this.#board, calendar);
+    fill(place, h("h2.offscreen", null, "Plan"), this.#empty, this.#board, calendar);
     this.#calendar = new Calendar(app, calendar);
     this.#draw = inFrame(() => this.#drawLines());
     new ResizeObserver(this.#draw).observe(this.#board);
@@ -88,9 +90,9 @@ export class Plan {
     const word = h("span", null);
     const state = h("span.state", null, sign, word);
     const needs = h("ul.needs", null);
-    const begin = iconButton("play", `Start ${id}`, () => this.#start(id), { text: "Start" });
+    const begin = iconButton("run", `Start ${id}`, () => this.#start(id), { text: "Start" });
     const acts = h("span.row", null, begin);
-    const about = [named(action), AUTOSTART[autostart] && `, ${AUTOSTART[autostart]}`];
+    const about = [named(titleOf(this.#app.store, action)), AUTOSTART[autostart] && `, ${AUTOSTART[autostart]}`];
     const card = h("article.card", { "aria-label": id }, h("div.row", null, open, state), h("p.hint", null, about), needs, acts);
     card.addEventListener("pointerenter", () => this.#mark(id));
     card.addEventListener("pointerleave", () => this.#mark(""));
@@ -116,7 +118,7 @@ export class Plan {
       fill(parts.needs, [...parts.rows.values()]);
     }
     parts.begin.hidden = Boolean(task) || !allowed("start") || !this.#app.link.connected;
-    showButtons(parts.acts, this.#app, task);
+    showButtons(parts.acts, this.#app, task, { words: ["stop", "again", "reset"] });
   }
 
   async #start(id) {
@@ -125,7 +127,7 @@ export class Plan {
   }
 
   #open(id) {
-    this.#app.show("tasks");
+    go(addressOf("tasks", [id]));
     this.#app.panes.open(id);
   }
 

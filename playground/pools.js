@@ -1,11 +1,15 @@
-// The pools: how full each is, what waits in which order, and the knobs.
+// The pools: what runs in each and what waits, in order; for those who may, the limits, of one at a time.
 
 import { fill, h, icon, iconButton, inFrame, named, newId, setText } from "./dom.js";
 import { count, duration, many } from "./format.js";
+import { idOf, nameOf, titleOf } from "./names.js";
 import { attempt, confirm, say } from "./notices.js";
+import { addressOf } from "./router.js";
 import { allowed, seesAll } from "./auth.js";
 
 const SHOWN = 50; // queue items listed; the rest is counted
+const RUNNING = 12; // running tasks listed
+const HOLDS = new Set(["running", "starting", "restarting"]); // what has a place
 
 export class Pools {
   constructor(app, place) {
@@ -13,6 +17,7 @@ export class Pools {
     this.#place = place;
     this.#draw = inFrame(() => this.#show());
     app.store.on("pools", this.#draw);
+    app.store.on("tasks", this.#draw);
     app.link.on("status", this.#draw);
   }
 
@@ -28,84 +33,67 @@ export class Pools {
 
   #show() {
     if (this.#place.hidden) return;
-    const { pools } = this.#app.store;
+    const { pools, tasks } = this.#app.store;
     const names = [...pools.keys()];
     if (JSON.stringify(names) !== JSON.stringify([...this.#cards.keys()])) {
       this.#cards = new Map(names.map((name) => [name, this.#card(name)]));
-      fill(
-        this.#place,
-        h(
-          "div.cards",
-          null,
-          [...this.#cards.values()].map(({ element }) => element),
-        ),
-      );
+      const cards = [...this.#cards.values()].map(({ element }) => element);
+      const about = h("p.hint", null, "A pool decides how many tasks run at the same time. What waits starts in the order shown, which is the order it came in.");
+      fill(this.#place, h("h2", null, "Pools"), about, h("div.cards", null, cards));
     }
-    for (const [name, card] of this.#cards) this.#fill(card, name, pools.get(name));
+    const running = [...tasks.values()].filter(({ status }) => HOLDS.has(status));
+    running.sort((one, other) => ((one.last_started_at ?? "") < (other.last_started_at ?? "") ? -1 : 1));
+    for (const [name, card] of this.#cards) this.#fill(card, name, pools.get(name), running.filter(({ action }) => !name || action === name));
   }
 
   #card(name) {
     const size = this.#app.store.action(name)?.task_pool.queue?.size;
     const ids = { limit: newId("limit"), queue: newId("queue"), title: newId("pool") };
+    const number = (id, placeholder, title) => h("input", { id, type: "number", min: "0", inputmode: "numeric", placeholder, title });
     const card = {
       bar: h("div.fill"),
       places: h("div.meter", { role: "meter", "aria-labelledby": ids.title, "aria-valuemin": "0" }),
-      queueBar: h("div.fill.waiting"),
-      queueBox: h("div.meter.thin", { "aria-hidden": "true" }),
       numbers: h("p.numbers"),
-      queue: h("ol.queue"),
-      limit: h("input", {
-        id: ids.limit,
-        type: "number",
-        min: "0",
-        inputmode: "numeric",
-        placeholder: "none",
-        title: "0: no limit",
-      }),
-      size: h("input", {
-        id: ids.queue,
-        type: "number",
-        min: "0",
-        inputmode: "numeric",
-        placeholder: size === undefined ? "–" : size || "any",
-        title: "Unchanged when empty; 0: unlimited",
-      }),
-      purge: iconButton("purge", `Purge the queue of ${name || "every action"}`, () => this.#purge(name), {
-        text: "Purge",
-        kind: "danger",
-      }),
+      running: h("ul.holding", { "aria-label": "Running" }),
+      queue: h("ol.queue", { "aria-label": "Waiting, in this order" }),
+      limit: number(ids.limit, "none", "0: no limit"),
+      size: number(ids.queue, size === undefined ? "–" : size || "any", "Unchanged when empty; 0: unlimited"),
+      purge: iconButton("purge", `Purge the queue of ${name || "every action"}`, () => this.#purge(name), { text: "Purge", kind: "harm" }),
     };
     card.places.append(card.bar);
-    card.queueBox.append(card.queueBar);
     const resize = (event) => {
       event.preventDefault();
       this.#resize(name, card);
     };
+    const mayChange = allowed("set_pool") && (name || seesAll());
+    if (mayChange) {
+      card.knobs = h("form.row.knobs", { onsubmit: resize, hidden: true }, h("label", { for: ids.limit }, "Limit"), card.limit, h("label", { for: ids.queue }, "Queue"), card.size, h("button", null, "Resize"));
+      card.change = h("button.change", { type: "button", "aria-expanded": "false", onclick: () => this.#turn(card) }, icon("gear"), "Change");
+    }
     card.element = h(
       name ? "section.card" : "section.card.whole",
       { "aria-labelledby": ids.title },
-      h("h3", { id: ids.title }, name || "All actions"),
+      h("div.row.pool-head", null, h("h3", { id: ids.title }, name ? titleOf(this.#app.store, name) : "All actions"), card.purge, card.change),
       card.numbers,
       card.places,
-      card.queueBox,
-      allowed("set_pool") && (name || seesAll())
-        ? h(
-            "form.row.knobs",
-            { onsubmit: resize },
-            h("label", { for: ids.limit }, "Limit"),
-            card.limit,
-            h("label", { for: ids.queue }, "Queue"),
-            card.size,
-            h("button", null, "Resize"),
-            card.purge,
-          )
-        : null,
+      card.knobs,
+      card.running,
       card.queue,
     );
     return card;
   }
 
-  #fill(card, name, pool) {
+  // The inputs of one pool, and of no other.
+  #turn(card) {
+    for (const each of this.#cards.values()) {
+      if (!each.knobs) continue;
+      each.knobs.hidden = each !== card || !each.knobs.hidden;
+      each.change.setAttribute("aria-expanded", String(!each.knobs.hidden));
+    }
+    if (!card.knobs.hidden) card.limit.focus();
+  }
+
+  #fill(card, name, pool, held) {
     const { limit, running, queue_depth: waiting, queue_items: items = [] } = pool;
     // Without a limit the bar is not a fraction of anything: it just grows, ever more slowly.
     const most = limit || running + 4;
@@ -114,20 +102,37 @@ export class Pools {
     card.bar.classList.toggle("full", limit > 0 && running >= limit);
     card.places.setAttribute("aria-valuenow", running);
     card.places.setAttribute("aria-valuemax", most);
-    const size = this.#app.store.action(name)?.task_pool.queue?.size;
-    card.queueBar.style.width = `${waiting ? Math.max(3, Math.min(100, (waiting / (size || Math.max(waiting, 20))) * 100)) : 0}%`;
     const text = `${count(running)}${limit ? ` of ${count(limit)}` : ""} running${limit ? "" : ", no limit"}, ${count(waiting)} waiting`;
     setText(card.numbers, text);
     card.places.setAttribute("aria-valuetext", text);
     if (document.activeElement !== card.limit) card.limit.value = limit || "";
-    const off = !this.#app.link.connected || !allowed("purge");
-    card.purge.disabled = off || !waiting;
+    card.purge.disabled = !this.#app.link.connected;
+    card.purge.hidden = !allowed("purge") || !waiting;
+    this.#fillRunning(card, held);
     this.#fillQueue(card, name, items, waiting);
+  }
+
+  #fillRunning(card, held) {
+    const { store } = this.#app;
+    const key = JSON.stringify(held.map(({ task_id: id, status }) => [id, status]));
+    if (card.held !== key) {
+      card.held = key;
+      const row = (task) => h("li", null, icon("run"), this.#link(task), h("span.age", { "data-since": task.last_started_at ?? task.created_at }));
+      const rest = held.length - RUNNING;
+      const more = rest > 0 ? h("li.rest", null, h("a", { href: addressOf("tasks", [], { status: "running" }) }, `and ${count(rest)} more`)) : null;
+      fill(card.running, held.slice(0, RUNNING).map((task) => row(store.tasks.get(task.task_id) ?? task)), more);
+    }
+    this.#tick(card.running);
+  }
+
+  #link(task) {
+    const { store } = this.#app;
+    const known = store.tasks.get(task.task_id) ?? task;
+    return [h("a.name", { href: addressOf("tasks", [task.task_id]) }, nameOf(store, known)), idOf(task.task_id)];
   }
 
   #fillQueue(card, name, items, waiting) {
     const key = JSON.stringify([items.slice(0, SHOWN), waiting]);
-    const { now } = this.#app.link;
     if (card.key !== key) {
       card.key = key;
       fill(
@@ -139,8 +144,7 @@ export class Pools {
               "li",
               { value: item.position + 1 },
               h("span.place", null, `${item.position + 1}`),
-              h("code", { title: item.task_id }, item.task_id),
-              name ? null : h("span.tag", null, item.action),
+              this.#link(item),
               item.forced ? h("span.tag", null, icon("force"), "forced") : null,
               h("span.age", { "data-since": item.queued_at }),
             ),
@@ -148,8 +152,12 @@ export class Pools {
         waiting > SHOWN ? h("li.rest", null, `and ${many(waiting - SHOWN, "more", "more")}`) : null,
       );
     }
-    for (const age of card.queue.querySelectorAll(".age"))
-      setText(age, duration(now - Date.parse(age.dataset.since)));
+    this.#tick(card.queue);
+  }
+
+  #tick(list) {
+    const { now } = this.#app.link;
+    for (const age of list.querySelectorAll(".age")) setText(age, duration(now - Date.parse(age.dataset.since)));
   }
 
   async #resize(name, card) {

@@ -25,6 +25,7 @@ export class RunFollower {
   /** Follow the run that is shown now. */
   begin() {
     this.#tick();
+    this.#lookForNewer();
   }
 
   end() {
@@ -76,10 +77,10 @@ export class RunFollower {
     if (!run || !box || run.status === "running" || this.#looking || !this.#seen || !this.element.hidden) return;
     if (this.#app.store.tasks.get(run.task_id)?.status !== "running") return;
     this.#looking = true;
-    const newer = await this.beside(1).catch(() => undefined);
+    const newer = await findRun(this.#app.link, run.task_id, ({ status }) => status === "running").catch(() => undefined);
     this.#looking = false;
-    if (!newer || run !== page.run || newer.status !== "running") return;
-    if (box.following && page.followed) page.goOn(newer);
+    if (!newer || run !== page.run || newer.number <= run.number) return;
+    if (newer.number === run.number + 1 && box.following && page.followed) page.goOn(newer);
     else {
       this.element.hidden = false;
       fill(this.element, h("span", null, `Run #${newer.number} goes on.`), h("a", { href: runAddress(newer) }, "Go to it"));

@@ -20,7 +20,7 @@ export class SearchBar {
       iconButton("up", "Match before", () => acts.next(true), { key: "Shift+Enter" }),
       iconButton("next", "Next match", () => acts.next(false), { key: "Enter" }),
     );
-    this.element = h("span.find", { role: "search" }, h("span.find-field", null, this.field, this.#regex, this.#exact), this.#found, this.#steps);
+    this.element = h("span.find", null, h("span.find-field", null, this.field, this.#regex, this.#exact), this.#found, this.#steps);
     this.field.addEventListener("input", () => this.#typed());
     this.field.addEventListener("keydown", (event) => this.#key(event));
   }

@@ -19,13 +19,17 @@ const CHUNK = 500; // lines in one chunk
 // What is kept for a page that does not take it; older output is let go, and it will see the gap.
 const HELD = { lines: 200_000, chars: 48_000_000 };
 const FIRST = 250; // ms before the first attempt to come back; twice as long each time,
-const LONGEST = 2000; // up to this, less a random part
+const SOON = 1000; // up to this, less a random part, while the server may be restarting;
+const RESTARTING = 60_000; // ms for which it may be
+const LONGEST = 5000; // up to this after it
+const PATIENT = 1000; // ms after which one that does not answer is asked again, beside the first question
 const OPENED_WITHIN = 10_000; // ms for a WebSocket to open
 
 let home = "";
 let socket = null;
 let attempt = 0; // number of the present one, so that events of an older one are ignored
 let failures = 0;
+let lostAt = 0; // when the connection was lost
 let retryTimer = 0;
 let pending = [];
 let sizes = []; // of what is pending
@@ -68,11 +72,33 @@ async function connect({ ask = false } = {}) {
 
 // Whether the server is there and admits us; other findings are reported.
 async function asked(mine) {
-  const found = await look(home);
+  const found = await lookSoon(mine);
   if (mine !== attempt) return false;
   if (found.outcome === "sign-in") postMessage({ status: { state: "sign-in" } });
   else if (found.outcome !== "in") wait(found);
   return found.outcome === "in";
+}
+
+// What look finds. Packets to a machine that is away are lost, and a question waits for its timeout when the machine
+// is long back: it is asked again meanwhile, and the first that finds it counts.
+function lookSoon(mine) {
+  return new Promise((resolve) => {
+    let open = 0;
+    let timer = 0;
+    const ask = async () => {
+      open += 1;
+      timer = setTimeout(() => mine === attempt && ask(), PATIENT);
+      const found = await look(home);
+      open -= 1;
+      if (found.outcome === "away" && open) {
+        if (mine === attempt) postMessage({ status: { ...found, state: "waiting" } });
+        return; // another is on its way
+      }
+      clearTimeout(timer);
+      resolve(found);
+    };
+    ask();
+  });
 }
 
 function open(mine) {
@@ -85,6 +111,7 @@ function open(mine) {
     if (mine !== attempt) return;
     opened = true;
     failures = 0;
+    lostAt = 0;
     pending = [];
     sizes = [];
     pendingLines = pendingChars = 0;
@@ -111,7 +138,8 @@ function open(mine) {
 
 // Say why, and try again soon.
 function wait({ why, todo, wait: least = 0 }) {
-  const pause = Math.min(FIRST * 2 ** failures, LONGEST);
+  lostAt ||= Date.now();
+  const pause = Math.min(FIRST * 2 ** failures, Date.now() - lostAt < RESTARTING ? SOON : LONGEST);
   failures += 1;
   retryTimer = setTimeout(connect, Math.max(least, pause * (1 - Math.random() / 2)), { ask: true });
   postMessage({ status: { state: "waiting", why, todo } });

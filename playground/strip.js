@@ -11,7 +11,7 @@ const LEAST = 18; // % of the height
 
 export class Strip {
   constructor() {
-    this.element = h("div.strip", { role: "img" });
+    this.element = h("div.strip", { role: "img", "aria-label": "No runs so far" });
   }
 
   element;
@@ -24,7 +24,7 @@ export class Strip {
     if (key === this.#shown) return;
     this.#shown = key;
     const longest = Math.max(1, ...some.map((run) => run.duration_ms ?? 0));
-    const empty = Array.from({ length: BARS - some.length }, () => h("span.bar"));
+    const empty = Array.from({ length: BARS - some.length }, () => h("span.stroke"));
     fill(this.element, empty, some.map((run) => bar(run, longest, now)));
     const failed = some.filter(({ status }) => status === "failed" || status === "lost").length;
     const words = some.length ? `The last ${many(some.length, "run")}${failed ? `, ${failed} of them failed` : ""}` : "No runs so far";
@@ -37,7 +37,7 @@ function bar(run, longest, now) {
   const word = STATES[run.status]?.label ?? run.status;
   const took = run.status === "running" || ran === null ? "" : `, ${exactly(ran)}`;
   const exit = run.status === "failed" ? ` (${exitOf(run)})` : "";
-  const element = h(`span.bar.s-${run.status}`, { title: `${word}${exit}${took}` });
+  const element = h(`span.stroke.s-${run.status}`, { title: `${word}${exit}${took}` });
   element.style.setProperty("--high", `${run.status === "running" ? 100 : Math.max(LEAST, ((ran ?? 0) / longest) * 100)}%`);
   return element;
 }

@@ -42,19 +42,19 @@ export class TaskLog {
     return this.#lines[this.#head + number - this.first];
   }
 
-  /** Add a chunk of output as socket.js makes them, from its line `skip` on. */
-  addChunk(chunk, skip) {
+  /** Add a chunk of output as socket.js makes them, from its line `skip` up to `end`, not included. */
+  addChunk(chunk, skip, end = chunk.lines.length) {
     const kind = chunk.stream === "stderr" ? KIND.err : KIND.out;
     const { lines, ts, seq, truncated, overwritten } = chunk;
     this.partials[kind] = null;
-    for (let index = skip; index < lines.length; index += 1) {
+    for (let index = skip; index < end; index += 1) {
       const text = lines[index];
       const style = this.#styles[kind];
       if (style !== null || text.includes("\x1b")) this.#styles[kind] = carry(text, style);
       this.#lines.push({ kind, text, ts, seq: seq + index, style, truncated: truncated === true, overwritten });
       this.chars += text.length;
     }
-    this.outputs += lines.length - skip;
+    this.outputs += end - skip;
     this.#trim();
   }
 
@@ -106,15 +106,22 @@ export class TaskLog {
     return lines.map(({ text }) => `${text}\n`).join("");
   }
 
-  /** Put lines of the server's log in front: {seq, ts, stream, data, truncated}. */
-  addEarlier(lines) {
+  /** What its last line is, a KIND, or -1. */
+  get lastKind() {
+    return this.#lines.at(-1)?.kind ?? -1;
+  }
+
+  /** Put lines of the server's log in front: {seq, ts, stream, data, truncated}; `notesAt` (seq): notes before a line,
+   * {kind, text, ts}. */
+  addEarlier(lines, notesAt) {
     const { end } = this;
     if (this.#lines[this.#head]?.kind === KIND.gap) this.#head += 1; // the note that they are not shown
     this.outputs += lines.length;
-    const earlier = lines.map(({ seq, ts, stream, data: text, truncated }) => {
+    const earlier = lines.flatMap(({ seq, ts, stream, data: text, truncated }) => {
       this.chars += text.length;
       const kind = stream === "stderr" ? KIND.err : KIND.out;
-      return { kind, text, ts, seq, style: null, truncated: truncated === true };
+      const notes = notesAt(seq).map((note) => ({ ...note, seq: 0, style: null, truncated: false }));
+      return [...notes, { kind, text, ts, seq, style: null, truncated: truncated === true }];
     });
     this.#lines = [...earlier, ...this.#lines.slice(this.#head)];
     this.#head = 0;

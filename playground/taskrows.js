@@ -31,8 +31,9 @@ export function makeRow() {
   return row;
 }
 
-/** Show a task in a row; `at`: its index; `place`: in the queue, from 1; `state`: {selected, picked}. */
-export function showRow(row, app, task, at, place, { selected, picked }) {
+/** Show a task in a row; `at`: its index; `place`: in the queue, from 1; `state`: {selected, picked,
+ * anySelected}. */
+export function showRow(row, app, task, at, place, { selected, picked, anySelected }) {
   const { cells } = row;
   const { status } = task;
   const { now, connected } = app.link;
@@ -45,6 +46,7 @@ export function showRow(row, app, task, at, place, { selected, picked }) {
   row.className = `t-row s-${status}${selected ? " selected" : ""}${open ? " open" : ""}${picked ? " picked" : ""}`;
   row.setAttribute("aria-selected", String(selected));
   cells.pick.checked = picked;
+  cells.pick.tabIndex = selected || (at === 0 && !anySelected) ? 0 : -1; // one of them is reached by Tab
   setText(cells.time, timeText(task, now));
   setWhen(cells.at, whenIs(task), now);
   setText(cells.word, place ? `${STATES[status].label} #${place}` : wordOf(task));

@@ -229,7 +229,11 @@ export class Tasks {
   #show(row, at) {
     const task = this.#rows[at];
     const { task_id: id } = task;
-    showRow(row, this.#app, task, at, this.#places.get(id), { selected: id === this.#selected, picked: this.#picks.has(id) });
+    showRow(row, this.#app, task, at, this.#places.get(id), {
+      selected: id === this.#selected,
+      picked: this.#picks.has(id),
+      anySelected: Boolean(this.#selected),
+    });
   }
 
   // `visit`: as by a link, so that Back leads back.

@@ -5,6 +5,7 @@ import { fill, h, icon, setText } from "./dom.js";
 import { count } from "./format.js";
 import { signOf } from "./actionicon.js";
 import { allowed } from "./auth.js";
+import { grouped } from "./groups.js";
 import { titleOf } from "./names.js";
 import { hasDefault } from "./paramfield.js";
 import { addressOf } from "./router.js";
@@ -12,23 +13,6 @@ import { statusOf } from "./runwords.js";
 import { startHere } from "./starting.js";
 import { Strip } from "./strip.js";
 import { whenOf } from "./when.js";
-
-const OTHERS = "Other actions";
-
-/** Groups in the order of the file, each with its actions; what is in none comes last. Hidden actions are left out. */
-export function grouped(actions) {
-  const groups = new Map();
-  for (const action of actions) {
-    if (action.hidden) continue;
-    const name = action.group || "";
-    if (!groups.has(name)) groups.set(name, []);
-    groups.get(name).push(action);
-  }
-  const without = groups.get("");
-  groups.delete("");
-  if (without) groups.set(groups.size ? OTHERS : "", without);
-  return groups;
-}
 
 /** Whether a start needs nothing to be filled in. */
 const startsAtOnce = (action) => Object.values(action.params ?? {}).every((spec) => hasDefault(spec));
@@ -64,7 +48,7 @@ export class Tiles {
     this.#sight.disconnect();
     this.#inSight.clear();
     this.#tiles = new Map();
-    const sections = [...grouped(actions)].map(([group, some]) =>
+    const sections = [...grouped(actions.filter(({ hidden }) => !hidden))].map(([group, some]) =>
       h(
         "section",
         { "aria-label": group || "Actions" },

@@ -24,7 +24,7 @@ export class Troubles {
     this.#changed = changed;
     this.#words = new LastWords(app, () => this.show());
     this.element = h("section.card.troubles", { "aria-label": "Failed lately", hidden: true }, h("h3", null, "Failed lately"), this.#list, this.#rest);
-    app.link.on("*", ({ message }) => message.cursor && message.type === "exited" && BAD.has(message.task?.status) && this.#soon());
+    app.link.on("*", ({ message }) => message.cursor && BAD.has(message.task?.status) && this.#soon());
     app.link.on("status", ({ state }) => state === "open" && this.#soon());
     lastRuns.onChange(() => this.show());
   }
@@ -72,7 +72,7 @@ export class Troubles {
     if (!this.#seen()) return;
     const { store, link } = this.#app;
     const tasks = [...store.tasks.values()].filter(({ status, last_exited_at: at }) => BAD.has(status) && at);
-    const runs = this.#runs.length ? this.#runs : tasks.filter(({ status }) => status !== "errored").map(runOf);
+    const runs = this.#lastRuns.hasHistory ? this.#runs : tasks.filter(({ status }) => status !== "errored").map(runOf);
     const gaveUp = tasks.filter(({ status }) => status === "errored");
     const given = new Set(gaveUp.map(({ task_id: id }) => id));
     const troubles = [

@@ -2,6 +2,7 @@
 // subscribes with on_lag "drop" (watching never slows a task), goes on after the last line it has when the
 // connection comes back, and says in the log what was missed.
 
+import { RunBounds } from "./runbounds.js";
 import { KIND, TaskLog } from "./tasklog.js";
 import { count, exactly, many } from "./format.js";
 
@@ -65,6 +66,7 @@ export class Watch {
     if (!seat) {
       seat = {
         log: new TaskLog(taskId),
+        bounds: new RunBounds(),
         lastSeq: 0,
         createdAt: "",
         fresh: false, // a first start was announced: the next line may be line 1 of a new task
@@ -163,6 +165,7 @@ export class Watch {
   async #since(seat) {
     try {
       const page = await this.#link.request({ type: "logs", task_id: seat.log.taskId, tail: 1 }, { own: true });
+      await seat.bounds.load(this.#link, seat.log.taskId);
       return Math.max(seat.lastSeq, page.last_seq - TAIL);
     } catch (error) {
       if (String(error.message ?? error).includes("data_dir")) this.#logged = false;
@@ -181,7 +184,7 @@ export class Watch {
       { own: true },
     );
     const lines = page.lines.filter((line) => line.seq < before);
-    seat.log.addEarlier(lines);
+    seat.log.addEarlier(lines, (seq) => seat.bounds.take(seq));
     for (const listener of seat.listeners) listener();
     return lines.length > 0 && lines[0].seq > page.first_seq;
   }
@@ -232,7 +235,7 @@ export class Watch {
     const skip = Math.max(0, seat.lastSeq + 1 - chunk.seq);
     if (skip >= chunk.lines.length) return;
     if (chunk.seq > seat.lastSeq + 1) this.#missing(seat, seat.lastSeq + 1, chunk.seq - 1, chunk.ts);
-    seat.log.addChunk(chunk, skip);
+    seat.bounds.addTo(seat.log, chunk, skip);
     seat.lastSeq = chunk.seq + chunk.lines.length - 1;
     this.#touched.add(seat);
   }

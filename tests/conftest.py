@@ -14,7 +14,6 @@ import sys
 os.environ.setdefault("OVERSEER_CHECK_LOCKS", "1")
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import hypothesis
 import pytest
@@ -52,10 +51,8 @@ _FIRST = ("docs", "browser", "faults", "e2e", "ctl", "process", "client", "daemo
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    tests = Path(__file__).parent
-
     def place(item: pytest.Item) -> int:
-        folder = item.path.relative_to(tests).parts[0]
+        folder = item.nodeid.removeprefix("tests/").partition("/")[0]
         return _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
 
     items.sort(key=place)

@@ -43,6 +43,7 @@ _ORDER = (
     "api",
     "webhooks",
     "notices",
+    "upgrade",
     "daemon",
     "client",
     "ctl",

@@ -81,6 +81,11 @@ class Exchange:
         self._passed.clear()  # what came meanwhile comes again once it is subscribed to
         return int(state.get("last_seq", 0))
 
+    @property
+    def hastened(self) -> bool:
+        """Whether a wait should end now: the server is being upgraded."""
+        return self._outbox.hastened
+
     def messages(self, deadline: float) -> Iterator[bytes]:
         """Messages as lines of JSON, as they come, until ``deadline`` (monotonic). Empty ones say that none
         has come for a while. Raises GoneError when the connection has ended."""

@@ -15,7 +15,7 @@ from overseer.api.problems import RefusedError, of_response, problem, refused
 from overseer.auth.principal import Principal
 from overseer.auth.throttle import RequestRates
 from overseer.config import LimitsConfig
-from overseer.net.connection import Service
+from overseer.net.endpoint import Service
 from overseer.net.handler import Handler
 from overseer.net.http import BadRequest, Reply, Request, Response
 from overseer.net.readable import ReadableOutbox

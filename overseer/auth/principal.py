@@ -41,11 +41,12 @@ NEEDS: Mapping[str, str] = {
     "purge": "admin",
     "reload": "admin",
     "notify_test": "admin",
+    "upgrade": "admin",
 }
 """The role that each request needs; any other request needs ``admin``."""
 
 _ABOUT_POOLS = ("set_pool", "purge")
-_ABOUT_ALL = ("reload", "notify_test")
+_ABOUT_ALL = ("reload", "notify_test", "upgrade")
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,24 @@ class SignIns:
             sign_in = self._sign_ins.get(_key(value))
         return sign_in if sign_in is not None and self._clock() < sign_in.ends else None
 
+    def export(self) -> list[tuple[str, Principal, float]]:
+        """All of them, for :meth:`restore`: hash of the cookie, principal, end (monotonic)."""
+        with self._lock:
+            return [(key.hex(), each.principal, each.ends) for key, each in self._sign_ins.items()]
+
+    def key_of(self, sign_in: SignIn) -> str:
+        """The hash of a sign-in's cookie; ``""``: it has ended."""
+        with self._lock:
+            return next((key.hex() for key, each in self._sign_ins.items() if each is sign_in), "")
+
+    def restore(self, key: str, principal: Principal, ends: float) -> SignIn:
+        """Go on with a sign-in of the program before this one."""
+        sign_in, name = SignIn(principal, ends), bytes.fromhex(key)
+        sign_in.timer = self._timers.schedule_at(ends, lambda: self._end(name))
+        with self._lock:
+            self._sign_ins[name] = sign_in
+        return sign_in
+
     def end_those(self, gone: Callable[[Principal], bool]) -> None:
         """End the sign-ins of these principals; no locks held."""
         with self._lock:
@@ -113,8 +131,11 @@ class SignIns:
 
     def end(self, value: str) -> None:
         """End a cookie's sign-in, if there is one; no locks held."""
+        self._end(_key(value))
+
+    def _end(self, key: bytes) -> None:
         with self._lock:
-            sign_in = self._sign_ins.pop(_key(value), None)
+            sign_in = self._sign_ins.pop(key, None)
         if sign_in is not None:
             sign_in.end()
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from overseer.config.chains import DEEPEST, FollowUpConfig
 from overseer.errors import OverseerError, SubmitError, TemplateError
-from overseer.history.records import Trigger
+from overseer.history.records import Link
 from overseer.protocol import ChainRefused
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.observers import Change
@@ -23,24 +22,7 @@ _log = logging.getLogger(__name__)
 _THREADS = 8  # for starts at the same time
 _PATIENCE_S = 1.0  # for starts under way at the end
 
-Recorded = Callable[["Link", str, Mapping[str, str], str, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Link(Trigger):
-    """The trigger of a start in a chain.
-
-    Attributes:
-        depth: how many starts have led to it, itself included.
-        discreet: some who may see one of the two tasks may not see the other.
-    """
-
-    depth: int = 1
-    discreet: bool = False
-
-    @property
-    def listed(self) -> str:
-        return "" if self.discreet else self.by
+Recorded = Callable[[Link, str, Mapping[str, str], str, str], None]
 
 
 class Chains:
@@ -65,6 +47,11 @@ class Chains:
         follow_ups = () if action is None or action.then is None else action.then.after(change.outcome)
         if follow_ups and not self._crew.do(partial(self._start_all, change, follow_ups)):
             _log.warning("nothing follows the end of task %s: the server is shutting down", change.task_id)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a start is under way."""
+        return self._crew.busy
 
     def close(self) -> None:
         """Stop starting tasks. Idempotent."""

@@ -25,6 +25,8 @@ timedelta, or an RFC 3339 string."""
 
 _LONGEST_S = 1e9  # practically no limit; a thread cannot wait much longer
 _LEAST_NANOS = 1000
+_MOST_S = 1e8  # three years: who gives more means nanoseconds
+_DURATIONS = ("restart_delay", "restart_jitter", "error_window", "restart_max_delay", "restart_reset")
 
 
 class HasId(Protocol):
@@ -131,13 +133,25 @@ def side_of(value: int) -> int:
 def policy_of(value: RetryPolicy | Mapping[str, Any] | None) -> RetryPolicy | None:
     if value is None:
         return None
-    policy = RetryPolicy(**value) if isinstance(value, Mapping) else value
+    policy = RetryPolicy(**_in_seconds(value)) if isinstance(value, Mapping) else value
     if not isinstance(policy, RetryPolicy):
         raise _wrong("retry_policy", "a RetryPolicy, or a mapping of its fields", value)
-    for name in ("restart_delay", "restart_jitter", "error_window", "restart_max_delay", "restart_reset"):
+    for name in _DURATIONS:
         if 0 < (nanos := getattr(policy, name)) < _LEAST_NANOS:
             raise ValueError(f"{name}={nanos} is {nanos} nanoseconds; for seconds write {name}='{nanos}s'")
     return policy
+
+
+def _in_seconds(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a policy; numbers among its durations are seconds."""
+    found = dict(fields)
+    for name in _DURATIONS:
+        number = found.get(name)
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            if number > _MOST_S:
+                raise ValueError(f"{name}: {number} is in seconds here, and too many")
+            found[name] = float(number)
+    return found
 
 
 def excess_of(value: ExcessConfig | Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from overseer.config.exec import EXEC, ExecConfig, checked_exec
+from overseer.config.foreign import hints_at
 from overseer.schema.fields import field
 from overseer.schema.location import Location
 from overseer.schema.nodes import Node, Scalar, describe_node
@@ -127,7 +128,7 @@ def _dask(read: DaskConfig, location: Location) -> DaskConfig:
     return read
 
 
-DASK = Object(DaskConfig, _dask)
+DASK = Object(DaskConfig, _dask, hint=hints_at("config", DaskConfig))
 
 
 def config_by_type() -> list[dict[str, Any]]:

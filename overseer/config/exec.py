@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from overseer.cel import compile_condition
+from overseer.config.foreign import hints_at
 from overseer.config.limits import CgroupSection, Niceness, Rlimits
 from overseer.config.parameters import Parameter, is_private, read_parameter
 from overseer.errors import CelError, TemplateError
@@ -337,4 +338,4 @@ def checked_exec(read: ExecConfig, location: Location) -> ExecConfig:
     return read
 
 
-EXEC = Object(ExecConfig, checked_exec)
+EXEC = Object(ExecConfig, checked_exec, hint=hints_at("config", ExecConfig))

@@ -118,6 +118,7 @@ def parse_config(path: str | Path, data: bytes | None, env: Mapping[str, str] = 
     config = replace(
         config,
         file="" if data is None else report.file,
+        source=data,
         tree=None if data is None else without_texts(tree),
     )
     _check_restarts(config, report)

@@ -12,6 +12,7 @@ from typing import Any
 from overseer.auth.origins import check_host_name, check_origin
 from overseer.config.chains import THEN, ThenConfig
 from overseer.config.cluster import config_by_type
+from overseer.config.foreign import hints_at
 from overseer.config.listen import parse_cidrs, parse_listen
 from overseer.config.notices import CHANNEL, NOTIFY, ChannelConfig, NotifyConfig
 from overseer.config.pools import POOL
@@ -19,7 +20,7 @@ from overseer.config.presentation import PRESENTED, Presentation
 from overseer.config.probes import HEALTH, READY, HealthConfig, ReadyConfig, booleans_of_action, check_probes
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
 from overseer.config.sources import SOURCE, SecretSource
-from overseer.config.standing import OF_TASKS, STANDING, StandingTask
+from overseer.config.standing import STANDING, StandingTask
 from overseer.config.storage import StorageConfig
 from overseer.config.webhooks import WEBHOOK, WebhookConfig
 from overseer.errors import ConfigError
@@ -131,8 +132,7 @@ class ActionConfig(Presentation):
     """One action.
 
     ``config`` is the driver's business: a dict of dict, list, str, bool, None, TextInt and TextFloat.
-    ``task_pool`` is None when the file has none; ``retry`` is the action's own, see ``Config.retry_for``.
-    ``timeout`` is 0 for none, ``success_codes`` empty for the usual.
+    ``retry`` is the action's own, see ``Config.retry_for``; ``success_codes`` is empty for the usual.
     """
 
     name: str
@@ -236,8 +236,8 @@ class _Action(Object):
         return super().yaml_schema() | {"allOf": config_by_type()}
 
 
-_ADVICE = " (what is meant for the driver goes under `config`)"
-ACTION = _Action(ActionConfig, _action, advice=_ADVICE, elsewhere=OF_TASKS)
+_DRIVERS = " (what is meant for the driver goes under `config`)"
+ACTION = _Action(ActionConfig, _action, advice=_DRIVERS, hint=hints_at("action", ActionConfig))
 
 
 @dataclass(frozen=True)
@@ -356,6 +356,8 @@ class Config:
     warnings: tuple[str, ...] = ()
     unknown: tuple[ConfigError, ...] = dataclasses.field(default=(), repr=False, compare=False)
     file: str = ""
+    # The file's bytes, for another program to read; None: there was no file.
+    source: bytes | None = dataclasses.field(default=None, repr=False, compare=False)
     # The file as it was read, to find lines by.
     tree: Node | None = dataclasses.field(default=None, repr=False, compare=False)
 
@@ -400,10 +402,8 @@ class Config:
         return line_of(self.tree, path)
 
     def placed(self, error: ConfigError, *prefix: str | int) -> ConfigError:
-        """``error``, raised with a path relative to ``prefix``, with file, line and whole path.
-
-        For a driver's: ``config.placed(error, "actions", name, "config")``. A ConfigErrors stays one.
-        """
+        """``error``, whose path is relative to ``prefix``, with file, line and whole path: for a driver's,
+        ``config.placed(error, "actions", name, "config")``. A ConfigErrors stays one."""
         if isinstance(error, ConfigErrors):
             return ConfigErrors([self.placed(each, *prefix) for each in error.errors])
         path = (*prefix, *error.path)
@@ -414,4 +414,5 @@ def _config(read: Config, location: Location) -> Config:
     return replace(read, listen=read.listen or ":8080", trusted_cidrs=read.trusted_cidrs or None)
 
 
-ROOT = Object(Config, _config, advice=" (keys that begin with x- are yours, for anchors and notes)")
+_OURS = " (keys that begin with x- are yours, for anchors and notes)"
+ROOT = Object(Config, _config, advice=_OURS, hint=hints_at("top level", Config))

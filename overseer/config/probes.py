@@ -166,9 +166,7 @@ class ReadyConfig(_Probes):
     notify: bool = field(
         BOOLEAN, "It says so itself: `READY=1`, as sd_notify sends it to `NOTIFY_SOCKET`.", default=False
     )
-    after: float = field(
-        Seconds(zero=False), "It has run for this long.", default=0.0, default_text="none"
-    )
+    after: float = field(Seconds(zero=False), "It has run for this long.", default=0.0, default_text="none")
     timeout: float = field(
         Seconds(zero=False),
         "A run that is not ready after this long is reported (`not_ready`). Probing goes on, and nothing is "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from overseer.config.presentation import PRESENTED
+from overseer.config.foreign import hints_at
 from overseer.config.schedules import SCHEDULES, Schedule
 from overseer.protocol import RetryPolicy
 from overseer.protocol.words import CONDITION, CONDITIONS
@@ -77,14 +77,7 @@ class StandingTask:
     )
 
 
-OF_TASKS = dict.fromkeys(("autostart", "depends_on", "schedule"), "to a standing task, under `tasks`")
-"""Where keys belong that are easily written in an action."""
-
-_OF_ACTIONS = (
-    *("config", "health", "on_boot", "ready", "stop_grace", "success_codes", "task_pool", "then", "timeout"),
-    *PRESENTED,
-)
-STANDING = Object(StandingTask, elsewhere=dict.fromkeys(_OF_ACTIONS, "to the action, under `actions`"))
+STANDING = Object(StandingTask, hint=hints_at("task", StandingTask))
 
 
 def standing_problems(

@@ -67,6 +67,7 @@ def _main(argv: Sequence[str] | None) -> int:
                 setattr(options, moment, moment_of(getattr(options, moment), now()))
     except OverseerError as error:
         command.error(str(error))
+    options.environment = settings.environment
     try:
         if options.command == "completion":
             from overseer.ctl.completion import SCRIPTS
@@ -160,6 +161,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "purge": server.purge,
     "metrics": server.metrics,
     "reload": server.reload,
+    "upgrade": server.upgrade,
     "notify": server.notify,
     "check": server.check,
 }

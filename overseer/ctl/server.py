@@ -15,6 +15,7 @@ from overseer.ctl.terminal import plain, room, say, show
 from overseer.protocol import PoolInfo, to_plain
 from overseer.util.timestamps import now
 
+_UPGRADE_S = 180.0  # for the new program to prove itself, and to take over
 _TEST_S = 45.0  # for a channel to accept a test: a program has 30
 
 
@@ -87,6 +88,22 @@ def reload(client: Client, options: Namespace) -> int:
         say("no changes")
     elif options.dry_run:
         say("this was a dry run: nothing has changed")
+    return 0
+
+
+def upgrade(client: Client, options: Namespace) -> int:
+    done = client.upgrade(check=options.check, force=options.force, timeout=_UPGRADE_S)
+    versions = f"{done.from_} to {done.to}" if done.from_ != done.to else done.to
+    kept = f"{done.tasks} running tasks and {done.clients} clients"
+    if done.check:
+        lines = [f"the server can be upgraded: {versions}; {kept} would go on"]
+        if done.ended:
+            lines.append(f"cannot go on, and are ended by --force: {', '.join(map(plain, done.ended))}")
+    else:
+        lines = [f"upgraded: {versions}; {kept} went on, after a pause of {done.pause_ms} ms"]
+        if done.ended:
+            lines.append(f"ended: {', '.join(map(plain, done.ended))}")
+    show(options, to_plain(done), lambda: lines)
     return 0
 
 

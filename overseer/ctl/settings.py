@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from overseer.errors import OverseerError
 if TYPE_CHECKING:
     import ssl
 
+# A line of the file, which is YAML of the simplest kind: no program that it needs has to be installed.
+_LINE = re.compile(r"""(\w+):(?:\s+(?:"([^"\\]*)"|'((?:[^']|'')*)'|(\S.*?)))?(?:\s+#.*)?\s*""")
 NAMES = ("url", "token", "ca", "cert", "key")
 
 
@@ -46,6 +49,13 @@ class Settings:
             say(f"{file} holds a token and others may read it: chmod 600 {file}")
         self._tls = _tls(self._get("ca"), self._get("cert"), self._get("key"))
         self._reconnect: float = getattr(options, "reconnect", 30.0)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of another overseerctl for the same server."""
+        found = {"url": self.url, "token": self.token}
+        found |= {name: self._get(name) for name in ("ca", "cert", "key")}
+        return {**os.environ, **{f"OVERSEER_{name.upper()}": value for name, value in found.items() if value}}
 
     def connect(self, *, timeout: float = 10.0, reconnect: float | None = None) -> Client:
         """A client; raises ConnectFailedError, with what to do next."""
@@ -101,19 +111,22 @@ def _file() -> tuple[Path, Mapping[str, str]]:
         return path, {}
     except (OSError, UnicodeDecodeError) as error:
         raise OverseerError(f"cannot read {path}: {error}") from None
-    import yaml  # takes as long to load as everything else
-
-    try:
-        found = yaml.load(text, yaml.BaseLoader) or {}
-    except yaml.YAMLError as error:
-        raise OverseerError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(found, dict):
-        raise OverseerError(f"{path} must be a mapping, such as url: {DEFAULT_URL}")
+    found = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#") or line.strip() == "---":
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise OverseerError(f"{path}:{number}: a line is written NAME: VALUE, such as url: {DEFAULT_URL}")
+        name, double, single, bare = match.groups()
+        if name in found:
+            raise OverseerError(f"{path}:{number}: {name} is there twice")
+        if bare and bare[0] in "[{&*!|>%@`\"'":
+            raise OverseerError(f"{path}:{number}: {name} must be a string")
+        found[name] = double or (single or "").replace("''", "'") or (bare or "").strip()
     for name, value in found.items():
         if name not in NAMES:
             raise OverseerError(f"{path}: {name} is not known; known are {', '.join(NAMES)}")
-        if not isinstance(value, str):
-            raise OverseerError(f"{path}: {name} must be a string")
         if not value:
             raise OverseerError(f"{path}: {name} is empty; leave it out")
     return path, found

@@ -258,6 +258,6 @@ def top(client: Client, options: Namespace) -> int:
 
     if options.json:
         figures = {"pool": client.pool(), "metrics": client.metrics(), "usage": client.usage()}
-        print_json({"tasks": client.tasks(), **figures})
+        print_json({"tasks": [*matching(client.tasks(), options)], **figures})
         return 0
-    return top(client, style_of(options), options.interval, options.sort)
+    return top(client, options, style_of(options))

@@ -2,59 +2,49 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import select
 import signal
 import socket
+import subprocess
 import sys
-import termios
 import threading
 import time
-import tty
+from argparse import Namespace
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
 
-from overseer.client import Client, ReplyTimeoutError, Watch
+from overseer.client import Client, ClientError, ReplyTimeoutError, Watch
+from overseer.ctl.choosing import matching
 from overseer.ctl.columns import fit
 from overseer.ctl.interrupts import signals_to
-from overseer.ctl.listing import tasks_table
-from overseer.ctl.statuses import status_of
-from overseer.ctl.terminal import OutputError, Style, on_terminal, plain, print_text, width
-from overseer.protocol import GlobalMetrics, PoolInfo, TaskInfo, TaskUsage
-from overseer.util.timestamps import now
+from overseer.ctl.screen import Screen, height, keys_of, read_key, suspend
+from overseer.ctl.terminal import Style, on_terminal, plain, print_text, width
+from overseer.ctl.toptable import Answer, in_order, screen_lines
+from overseer.protocol import GlobalMetrics, TaskInfo, TaskUsage
 
-_ORDER = {"running": 0, "ready": 0, "restarting": 0, "queued": 1, "waiting": 1, "errored": 2}
-_ENTER = "\x1b[?1049h\x1b[?25l"  # alternate screen, cursor hidden
-_LEAVE = "\x1b[?25h\x1b[?1049l"
 _LATE_S = 1.0  # after which a late answer is reported
+_SAID_S = 5.0  # how long a remark stays
+_LOOK_S = 0.2  # between looks at another program that has the terminal
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_LEAVING = (b"q", b"Q", b"\x03", b"")  # keys, and the end of stdin
 _ANSWERED = b"\0"  # sent to the loop that also hears signals; not a signal's number
+_KEYS = "↑↓ choose  s stop  l logs  a attach  c/m/t order by CPU/memory/time  / filter  q quit"
+_SORTS = {"c": "cpu", "m": "memory", "t": "time"}
+_STEPS = {"up": -1, "k": -1, "down": 1, "j": 1, "page up": -10, "page down": 10}
 
 
-@dataclass(frozen=True)
-class Answer:
-    tasks: tuple[TaskInfo, ...]
-    pool: PoolInfo
-    counted: GlobalMetrics | None
-    usage: dict[str, TaskUsage]
-
-
-def top(client: Client, style: Style, interval: float, sort: str) -> int:
+def top(client: Client, options: Namespace, style: Style) -> int:
     """Show until q or a signal; into a pipe, once."""
     if not on_terminal():
         usage = {each.task_id: each for each in client.usage()}
-        answer = _ask(client, client.tasks(), usage)
-        print_text("\n".join(screen_lines(answer, style, 10**6, 10**6, sort)) + "\n")
+        answer = _ask(client, tuple(matching(client.tasks(), options)), usage)
+        tasks = in_order(answer, options.sort)
+        print_text("\n".join(screen_lines(answer, tasks, style, 10**6, 10**6)) + "\n")
         return 0
     hear, tell = socket.socketpair()
     screen = Screen()
     wanted = [number for number in (*_ENDING, signal.SIGTSTP) if signal.getsignal(number) != signal.SIG_IGN]
     with hear, tell, signals_to(tell, [*wanted, signal.SIGWINCH, signal.SIGCONT]):
         try:
-            return _Live(client, style, interval, sort, hear, tell, screen).run()
+            return _Live(client, options, style, hear, tell, screen).run()
         finally:
             screen.leave()
 
@@ -74,17 +64,16 @@ class _Live:
     def __init__(
         self,
         client: Client,
+        options: Namespace,
         style: Style,
-        interval: float,
-        sort: str,
         hear: socket.socket,
         tell: socket.socket,
         screen: Screen,
     ) -> None:
         self._client = client
+        self._options = options
         self._style = style
-        self._interval = interval
-        self._sort = sort
+        self._sort = options.sort
         self._hear = hear
         self._tell = tell
         self._screen = screen
@@ -93,6 +82,12 @@ class _Live:
         self._answer: Answer | None = None
         self._failure: Exception | None = None
         self._asked_at: float | None = None  # None: no request is under way
+        # What the keys have led to:
+        self._chosen = ""  # a task's id
+        self._to_stop = ""  # one that is asked about
+        self._words = ""  # of the filter
+        self._typing = False  # them
+        self._remark, self._said_at = "", 0.0
 
     def run(self) -> int:
         threading.Thread(target=self._look, name="look", daemon=True).start()
@@ -107,20 +102,22 @@ class _Live:
             until = due if self._asked_at is None else moment + _LATE_S
             wait = max(0.0, until - moment) if self._screen.on else 0.0
             ready, _, _ = select.select([told, *self._screen.keys], [], [], wait)
-            if any(_read(key) in _LEAVING for key in self._screen.keys if key in ready):
-                return 0
             heard = self._hear.recv(4096) if told in ready else b""
             for number in heard:
                 if number in _ENDING:
                     return 128 + number
             if _ANSWERED in heard:
-                self._asked_at, due = None, time.monotonic() + self._interval
+                self._asked_at, due = None, time.monotonic() + self._options.interval
                 if self._failure is not None and not isinstance(self._failure, ReplyTimeoutError):
                     raise self._failure
+            for key in [key for key in self._screen.keys if key in ready]:
+                typed = read_key(key)
+                if not typed or not all(self._take(each) for each in keys_of(typed)):
+                    return 0
             try:
                 if signal.SIGTSTP in heard:
                     self._screen.leave()
-                    _stop()
+                    suspend()
                 elif signal.SIGCONT in heard or not self._screen.on:
                     self._screen.enter()
                     due = time.monotonic()  # the display may be hours old
@@ -128,12 +125,25 @@ class _Live:
             except OSError:  # the terminal is gone
                 return 128 + signal.SIGHUP
 
+    # -- the display
+
+    def _tasks(self) -> list[TaskInfo]:
+        return [] if self._answer is None else in_order(self._answer, self._sort, self._words)
+
     def _show(self, moment: float) -> None:
-        columns, rows = width(sys.stdout), _height()
+        columns, rows = width(sys.stdout), height()
         waited = 0.0 if self._asked_at is None else moment - self._asked_at
         lines: list[str] = []
         if self._answer is not None:
-            lines = screen_lines(self._answer, self._style, columns, rows, self._sort)
+            lines = screen_lines(
+                self._answer,
+                self._tasks(),
+                self._style,
+                columns,
+                rows,
+                chosen=self._chosen,
+                footer=self._footer(moment),
+            )
         if waited >= _LATE_S or self._failure is not None:
             late = f"the server has not answered for {waited:.0f} s"
             if waited < _LATE_S:
@@ -143,13 +153,125 @@ class _Live:
             return
         print_text("\x1b[H" + "\r\n".join(f"{line}\x1b[K" for line in lines) + "\x1b[J")
 
+    def _footer(self, moment: float) -> str:
+        if self._to_stop:
+            return f"Stop {plain(self._to_stop)}? [y/N]"
+        if self._typing:
+            return f"/{plain(self._words)}_  (Enter keeps the filter, Esc ends it)"
+        if self._remark and moment - self._said_at < _SAID_S:
+            return plain(self._remark)
+        return f"/{plain(self._words)}  {_KEYS}" if self._words else _KEYS
+
+    def _say(self, text: str) -> None:
+        self._remark, self._said_at = text, time.monotonic()
+
+    # -- keys
+
+    def _take(self, key: str) -> bool:
+        """Act on a key; False: leave."""
+        if key == "interrupt":
+            return False
+        if self._to_stop:
+            if key in ("y", "Y"):
+                self._stop(self._to_stop)
+            self._to_stop = ""
+        elif self._typing:
+            self._edit(key)
+        elif key in ("q", "Q"):
+            return False
+        elif key in _STEPS or key in ("home", "end"):
+            self._move(key)
+        elif key in _SORTS:
+            self._sort = _SORTS[key]
+        elif key == "/":
+            self._typing = True
+        elif key == "escape":
+            self._words = ""
+        elif key in ("s", "l", "a"):
+            self._about_chosen(key)
+        return True
+
+    def _edit(self, key: str) -> None:
+        if key in ("enter", "escape"):
+            self._typing = False
+            self._words = "" if key == "escape" else self._words
+        elif key == "backspace":
+            self._words = self._words[:-1]
+        elif len(key) == 1 and key.isprintable():
+            self._words += key
+
+    def _move(self, key: str) -> None:
+        ids = [task.task_id for task in self._tasks()]
+        if not ids:
+            return
+        at = ids.index(self._chosen) if self._chosen in ids else -1
+        if key in ("home", "end"):
+            at = 0 if key == "home" else len(ids) - 1
+        else:
+            at = 0 if at < 0 else at + _STEPS[key]
+        self._chosen = ids[max(0, min(at, len(ids) - 1))]
+
+    def _about_chosen(self, key: str) -> None:
+        known = () if self._answer is None else self._answer.tasks
+        if self._chosen not in [task.task_id for task in known]:
+            self._say("choose a task with the arrow keys first")
+        elif key == "s":
+            self._to_stop = self._chosen
+        elif key == "l":
+            self._give_way("logs", "--tail", str(10 * height()), "-f", "--", self._chosen)
+        else:
+            self._give_way("attach", "--", self._chosen)
+
+    def _stop(self, task_id: str) -> None:
+        def stop() -> None:  # the server may hang
+            try:
+                self._client.stop(task_id)
+                self._say(f"{task_id} is being stopped")
+            except ClientError as error:
+                self._say(f"{task_id}: {error}")
+            with suppress(OSError):
+                self._tell.send(bytes([signal.SIGWINCH]))
+
+        threading.Thread(target=stop, name="stop", daemon=True).start()
+
+    def _give_way(self, *arguments: str) -> None:
+        """Let another overseerctl have the terminal, until it ends and a key is pressed, or Ctrl-C is."""
+        self._screen.leave()
+        print_text(f"overseerctl {' '.join(map(plain, arguments))}\n")
+        ours = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        try:
+            child = subprocess.Popen([*_program(), *arguments], env=self._options.environment)
+            interrupted = False
+            while child.poll() is None:
+                if select.select([self._hear], [], [], _LOOK_S)[0]:
+                    heard = self._hear.recv(4096)
+                    interrupted = interrupted or signal.SIGINT in heard
+                    if _ANSWERED in heard:
+                        self._asked_at = None
+                    for number in (signal.SIGTERM, signal.SIGHUP):
+                        if number in heard:
+                            child.send_signal(number)
+                            child.wait()
+                            self._tell.send(bytes([number]))  # for ourselves, too
+                            return
+            if not interrupted:
+                print_text("overseerctl: Enter goes back to top\n")
+                sys.stdin.readline()
+        except OSError as error:
+            self._say(f"cannot start another overseerctl: {error.strerror}")
+        finally:
+            signal.signal(signal.SIGTSTP, ours)
+
+    # -- on the thread that asks
+
     def _look(self) -> None:
         watch: Watch | None = None
         while True:
             self._wanted.acquire()
             try:
                 watch = watch or self._client.watch(usage=True)
-                self._answer = _ask(self._client, (*watch.tasks.values(),), watch.usage)
+                tasks = tuple(matching(watch.tasks.values(), self._options))
+                self._answer = _ask(self._client, tasks, watch.usage)
                 self._failure = None
             except Exception as error:
                 self._failure = error
@@ -157,110 +279,7 @@ class _Live:
                 self._tell.send(_ANSWERED)
 
 
-def screen_lines(answer: Answer, style: Style, columns: int, rows: int, sort: str = "time") -> list[str]:
-    """At most ``rows`` lines of at most ``columns``; running tasks first, then queued ones.
-
-    Within these, by ``sort``: what began or ended last (``time``), or used most (``cpu``, ``memory``).
-    """
-    tasks, pool, counted, usage = answer.tasks, answer.pool, answer.counted, answer.usage
-    moment = now()
-    limit = f" of {pool.limit}" if pool.limit else ""
-    head = [
-        f"{moment:%H:%M:%S}  {pool.running} running{limit}, {pool.queue_depth} waiting, {len(tasks)} known"
-    ]
-    if counted is not None:
-        head.append(
-            f"started {counted.tasks_started}  exits {counted.tasks_completed}  restarts "
-            f"{counted.tasks_restarted}  errored {counted.tasks_errored}  lines {counted.total_output_lines}"
-        )
-    head = [fit(plain(line), columns) for line in head]
-    ordered = sorted(
-        tasks,
-        key=lambda task: (
-            _ORDER.get(status_of(task), 3),
-            -_used(usage.get(task.task_id), sort),
-            -(task.last_exited_at or task.last_started_at or task.created_at).timestamp(),
-        ),
-    )
-    room = max(0, rows - len(head) - 2)
-    body = tasks_table(ordered[:room], moment, style, columns, usage) if ordered and room else []
-    lines = [*head, "", *body]
-    if len(ordered) > room and lines:
-        lines[2:3] = [fit(f"({len(ordered) - room} more)", columns)]
-    return lines[:rows]
-
-
-def _used(usage: TaskUsage | None, sort: str) -> float:
-    if usage is None or sort == "time":
-        return 0.0
-    return usage.rss if sort == "memory" else usage.cpu or 0.0
-
-
-def _read(key: int) -> bytes:
-    try:
-        return os.read(key, 64)
-    except OSError:  # the terminal is gone
-        return b""
-
-
-def _height() -> int:
-    try:
-        return os.get_terminal_size(sys.stdout.fileno()).lines or 24  # a terminal may not know its size
-    except OSError:
-        return 24
-
-
-def _stop() -> None:
-    """Stop as Ctrl-Z does other programs; returns when continued. (The system does not stop a process that no
-    shell could continue.)"""
-    ours = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-    os.kill(os.getpid(), signal.SIGTSTP)
-    signal.signal(signal.SIGTSTP, ours)
-
-
-class Screen:
-    """The terminal in top's mode: alternate screen, no cursor, single keys.
-
-    ``on`` while it is; ``keys`` then has the descriptor to read keys from, if stdin is a terminal.
-    """
-
-    def __init__(self) -> None:
-        self.on = False
-        self.keys: list[int] = []
-        self._modes: list[Any] = []  # the terminal's before
-
-    def enter(self) -> None:
-        """Take the terminal, also again after a stop, during which a shell had it.
-
-        In the background the system stops us here until we are brought to the foreground; then this may
-        return without ``on``, for a signal to be handled first. Raises OSError when the terminal has gone.
-        """
-        key = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else None
-        try:
-            # Changes nothing, but is allowed only in the foreground. Modes read before that may be those of a
-            # shell that is editing its next command.
-            termios.tcdrain(sys.stdout.fileno())
-            if key is not None:
-                if not self.on:
-                    self._modes = termios.tcgetattr(key)
-                tty.setcbreak(key, termios.TCSADRAIN)  # keeps keys typed already
-                self.keys = [key]
-        except termios.error as error:
-            if error.args[0] == errno.EINTR:
-                return
-            raise OSError(*error.args) from None
-        self.on = True
-        print_text(_ENTER)
-
-    def leave(self) -> None:
-        """Restore the terminal."""
-        if not self.on:
-            return
-        self.on = False
-        for key in self.keys:
-            with suppress(termios.error, OSError):  # the terminal is gone
-                if os.tcgetpgrp(key) == os.getpgrp():  # else a shell has set its own modes
-                    termios.tcsetattr(key, termios.TCSADRAIN, self._modes)
-        self.keys = []
-        with suppress(OutputError):
-            print_text(_LEAVE)
+def _program() -> list[str]:
+    """What this program was started as."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return [sys.executable, *(["-m", "overseer.ctl"] if spec is not None else [sys.argv[0]])]

@@ -28,6 +28,7 @@ _RECORDED = (
     protocol.Purge,
     protocol.Reload,
     protocol.NotifyTest,
+    protocol.Upgrade,
 )
 
 
@@ -55,6 +56,10 @@ class Audit:
     def reopen(self) -> None:
         """Reopen the path, for log rotation."""
         self._file.reopen()
+
+    def settle(self, timeout: float) -> None:
+        """Wait until what is queued has been written, for at most so many seconds."""
+        self._file.settle(timeout)
 
     def close(self) -> None:
         """Write what is queued, and close the file. Idempotent."""

@@ -14,7 +14,8 @@ from overseer.protocol import Start
 from overseer.supervisor.hub import Hub
 
 if TYPE_CHECKING:
-    from overseer.chains.chains import Chains, Link
+    from overseer.chains.chains import Chains
+    from overseer.history.records import Link
 
 
 class TaskChains:
@@ -32,6 +33,11 @@ class TaskChains:
 
             self._chains = Chains(self._hub, self._record)
             self._hub.observe(self._chains.heard)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a start is under way."""
+        return self._chains is not None and self._chains.busy
 
     def close(self) -> None:
         """Stop starting tasks. Idempotent."""

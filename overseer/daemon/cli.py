@@ -31,6 +31,7 @@ from overseer.drivers.api import build_action_handlers, list_handlers
 from overseer.errors import OverseerError
 from overseer.secrets.vault import Vault
 from overseer.secrets.vault import advice as secrets_advice
+from overseer.util.handover import VARIABLE
 from overseer.util.inherited import settle, speak_utf8
 from overseer.util.logs import Stderr, printable, set_up_logging
 
@@ -57,7 +58,7 @@ def run_cli(version: str, commit: str, argv: Sequence[str] | None = None) -> int
         The exit status: 0 after an orderly end, 1 when the configuration or the address cannot be used or the
         server had to give up, 2 for wrong arguments.
     """
-    settle()
+    settle(unblock=VARIABLE not in os.environ)
     stderr = set_up_logging()
     try:
         status = _run(version, commit, argv, stderr)
@@ -98,6 +99,16 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
         return _print(schema_text().rstrip("\n"))
     named = os.environ.get("OVERSEER_CONFIG") or options.config
     path = named or _DEFAULT_CONFIG
+    if options.check_handover is not None or VARIABLE in os.environ:
+        from overseer.daemon.takeover import rehearse, take_over  # only in an upgrade
+
+        if options.check_handover is not None:
+            return rehearse(path, options.check_handover, version)
+        try:
+            if (daemon := take_over(path, version, stderr)) is not None:
+                return daemon.run()
+        except (OverseerError, OSError) as error:
+            raise SystemExit(str(error)) from error  # the first stage says so, and goes back
     before = handed_on()
     data = before.config if before else read_config(path)
     if options.check and named and data is None:
@@ -195,5 +206,7 @@ def _parser() -> argparse.ArgumentParser:
         ("version", "print the version and exit"),
     ):
         parser.add_argument(f"--{name}", f"-{name}", action="store_true", help=text)
+    # For the server itself, see overseer.upgrade.
+    parser.add_argument("--check-handover", type=int, metavar="FD", help=argparse.SUPPRESS)
     parser.add_argument("--help", "-help", "-h", action="help", help="print this and exit")
     return parser

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from overseer import process as processes
 from overseer.auth.peer import Peer
-from overseer.config import Config, Digest, Listen, parse_listen
+from overseer.config import Config, Digest, Listen, parse_config, parse_listen
 from overseer.daemon.access import Access, load_access
 from overseer.daemon.audit import Audit
 from overseer.daemon.chains import TaskChains
@@ -27,21 +28,23 @@ from overseer.daemon.gate import Gate
 from overseer.daemon.handover import withdraw_secrets
 from overseer.daemon.logs import TaskLogs
 from overseer.daemon.notices import TaskNotices
+from overseer.daemon.parts import Parts
 from overseer.daemon.preflight import security_advice
 from overseer.daemon.probing import make_probes, probe_advice
 from overseer.daemon.prometheus import Exposition
 from overseer.daemon.reload import Changes, Prepared, Reloader
 from overseer.daemon.runs import RunHistory
 from overseer.daemon.schedules import TaskSchedules
-from overseer.daemon.signals import SignalLoop
+from overseer.daemon.signals import SignalLoop, has_terminal
 from overseer.daemon.systemd import Notifier, passed_sockets
-from overseer.daemon.webapi import API_PATH, WebApi
+from overseer.daemon.upgrade import Upgrades
+from overseer.daemon.webapi import API_PATH, WebApi, connection_limits
 from overseer.daemon.webhooks import TaskWebhooks
 from overseer.drivers.api import ActionHandler
 from overseer.errors import RequestError
-from overseer.net.connection import Endpoint
-from overseer.net.handler import ConnectionLimits
+from overseer.net.endpoint import Endpoint
 from overseer.net.http import Response, Route
+from overseer.net.listeners import written
 from overseer.net.outbox import Outbox
 from overseer.net.readable import ReadableOutbox
 from overseer.net.server import Server
@@ -54,6 +57,9 @@ from overseer.supervisor.hub import Hub
 from overseer.util.jsonlog import EventLog
 from overseer.util.threads import VitalThread, run_on_thread, start_thread
 from overseer.util.timers import Timers
+
+if TYPE_CHECKING:
+    from overseer.daemon.state import Given, Restored
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +76,7 @@ class Daemon:
     Args:
         variables: digests of the tokens that were in the environment, by variable.
         vault: holds the secrets that were there.
+        given: what the program before this one has handed over, with the same configuration.
     """
 
     def __init__(
@@ -81,15 +88,20 @@ class Daemon:
         variables: Mapping[str, Digest],
         vault: Vault,
         version: str,
+        given: Given | None = None,
     ) -> None:
-        self._config = config
+        self._config = self._started = config
+        if given is not None and given.started != given.config:
+            self._started = parse_config(path, given.started)
+        self._given = given
         self._variables = dict(variables)
         self._vault = vault
         self._version = version
-        self._log = EventLog(config.log_file)
-        self._audit = Audit(config.audit_file)
-        self._logs = TaskLogs(config)
-        self._history = RunHistory(config, self._logs.forget)
+        opened = replace(config, data_dir=self._started.data_dir)
+        self._log = EventLog(self._started.log_file)
+        self._audit = Audit(self._started.audit_file)
+        self._logs = TaskLogs(opened)
+        self._history = RunHistory(opened, self._logs.forget)
         self._hub = Hub(
             config,
             handlers,
@@ -102,7 +114,8 @@ class Daemon:
         self._chains = TaskChains(self._hub, self._audit)
         self._notices = TaskNotices(self._hub, self._history, vault)
         self._hub.probing.make = make_probes
-        self._reloader = Reloader(path, self._hub, self._prepare)
+        self._reloader = Reloader(path, self._hub, self._prepare, self._started)
+        self._started_at = time.time() if given is None else given.values["started_at"]
         # Separate from the hub's timers, which may have to wait for a driver.
         self._timers = Timers("net-timers")
         self._page = static_routes(Path(__file__).parents[1] / "playground")
@@ -112,17 +125,28 @@ class Daemon:
         self._over = threading.Event()
         self._failed = False  # a vital thread has failed
         # nohup means that the server outlives its terminal.
-        self._terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+        self._terminal = has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         self._documents = Documents(self._hub, version, lambda: self._encrypted)
         self._api = WebApi(lambda: self._config.limits, self._documents.api)
+        files = self._log, self._audit
+        self._upgrades = Upgrades(self._parts, self._manager, files, quiet=self._is_quiet)
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
             end_now=self._hub.skip_graces,
             reopen=self._reopen,
             reload=self._hang_up,
+            upgrade=self._upgrades.on_signal,
             reap=processes.reap_orphans,
+            pipe=None if given is None else given.pipe,
         )
+        self._restored: Restored | None = None
+        if given is not None and isinstance(self._server, Server):
+            from overseer.daemon.state import Definer, Restored  # by then it is loaded
+
+            definition_of = Definer(given, path, config, handlers)
+            self._restored = Restored(given, self._hub, self._server, self._gate, definition_of)
+            self._history.adopt(given.directory_lock)
 
     def run(self) -> int:
         """Serve until told to stop; returns the exit status."""
@@ -134,7 +158,8 @@ class Daemon:
         return int(self._failed)
 
     def _serve(self) -> None:
-        processes.raise_file_limit()
+        given = {} if self._given is None else self._given.values
+        processes.raise_file_limit(given.get("file_limit"))
         # What start-up made is permanent; without it, a full collection takes 1 ms instead of 30.
         gc.freeze()
         gc.set_threshold(_GARBAGE)
@@ -144,26 +169,56 @@ class Daemon:
         self._logs.start()
         # Before there are clients, whose tasks they are to hear of.
         self._chains.apply(self._config)
-        self._notices.apply(self._config)
-        self._schedules.load(self._config)
+        self._notices.apply(self._config, given.get("notices"))
+        self._schedules.load(self._config, given.get("schedules"))
         with self._signals:
-            self._server.start()
             processes.adopt_orphans()
-            processes.guardian.start()
-            listening = f"listening on {_written(self._server.address)}"
-            if self._server.everywhere:
-                listening += " (every interface)"
-            _log.info("%s", listening)
-            _log.info("%s", self._summary())
-            self._hub.start_services()
-            resumed = self._history.resume(self._hub, self._audit, self._over)
-            self._hub.standing.start_at_boot(resumed, self._history.returning)
+            listening = f"listening on {written(self._server.address)}"
+            if self._restored is not None:
+                self._go_on(self._restored)
+            else:
+                self._server.start()
+                processes.guardian.start()
+                if self._server.everywhere:
+                    listening += " (every interface)"
+                _log.info("%s", listening)
+                _log.info("%s", self._summary())
+                self._hub.start_services()
+                resumed = self._history.resume(self._hub, self._audit, self._over)
+                self._hub.standing.start_at_boot(resumed, self._history.returning)
             self._schedules.start()
             self._manager.ready(listening)
+            if isinstance(self._server, Server):
+                start_thread(self._upgrades.keep, "package")
             if self._manager.watchdog is not None:
                 # On its own thread: the manager may make it wait.
                 start_thread(partial(self._watch, self._manager.watchdog), "watchdog")
             self._signals.run()
+
+    def _go_on(self, restored: Restored) -> None:
+        """Go on with what the program before this one has handed over."""
+        assert self._given is not None
+        self._given.passed.commit()
+        restored.begin_guarding()
+        self._server.start()
+        self._hub.start_services()
+        restored.go_on()
+        self._upgrades.done(self._given, restored, self._version)
+        self._given = self._restored = None  # it is large
+        if self._reloader.differs():
+            start_thread(self._reload, "reload")
+
+    def _parts(self) -> Parts | None:
+        if not isinstance(self._server, Server):
+            return None
+        return Parts(
+            *(self._hub, self._server, self._gate, self._history, self._schedules, self._notices),
+            *(self._signals, self._version, self._started_at, self._started),
+            *(self._variables, self._vault.variables, self._upgrades.counted),
+        )
+
+    def _is_quiet(self) -> bool:
+        return not (self._hub._table.observers.busy or self._chains.busy or self._notices.busy)
 
     def _summary(self) -> str:
         count, file = len(self._config.actions), self._config.file
@@ -173,7 +228,7 @@ class Daemon:
         if isinstance(self._server.address, str):
             return summary
         scheme = "https" if self._gate.access.encrypted else "http"
-        return f"{summary}; the page: {scheme}://{_written(self._server.address)}/"
+        return f"{summary}; the page: {scheme}://{written(self._server.address)}/"
 
     def _thread_failed(self, args: threading.ExceptHookArgs) -> None:
         """A thread has ended by an exception; without a vital one the server shuts down."""
@@ -222,7 +277,7 @@ class Daemon:
 
     def _hang_up(self) -> None:
         """SIGHUP: reload, or end if the terminal that the server was started in is gone."""
-        if self._terminal and not _has_terminal():
+        if self._terminal and not has_terminal():
             self._signals.request_end()
             return
         try:
@@ -262,7 +317,7 @@ class Daemon:
             self._chains.apply(config)
             self._notices.apply(config)
             if isinstance(self._server, Server):
-                self._server.endpoint.limits = _limits(config)
+                self._server.endpoint.limits = connection_limits(config)
 
         def enforce() -> None:
             self._gate.end_revoked_sign_ins()
@@ -281,12 +336,12 @@ class Daemon:
         self._audit.reopen()
 
     def _listen(self) -> Server | StdioServer:
-        config = self._config
+        config = self._started
         listen = parse_listen(config.listen)
         passed = passed_sockets()
         if passed:
             listen = Listen("unix" if passed[0].family == socket.AF_UNIX else "tcp")
-        limits = _limits(config)
+        limits = connection_limits(self._config)
         if listen.kind == "stdio":
             return StdioServer(
                 *take_over_stdio(),
@@ -304,7 +359,9 @@ class Daemon:
             limits=limits,
             timers=self._timers,
         )
-        return Server(replace(listen, mode=config.socket_mode, group=config.socket_group), endpoint, passed)
+        listener = None if self._given is None else self._given.listener()
+        listen = replace(listen, mode=config.socket_mode, group=config.socket_group)
+        return Server(listen, endpoint, passed, listener)
 
     def _open_handler(self, outbox: Outbox, peer: Peer) -> Dispatcher:
         by_http = isinstance(outbox, ReadableOutbox)  # where a request is several messages, and counted there
@@ -322,6 +379,7 @@ class Daemon:
             logs=self._logs,
             notices=self._notices,
             schedules=self._schedules,
+            upgrades=self._upgrades,
         )
 
     def _client_gone(self) -> None:
@@ -340,7 +398,7 @@ class Daemon:
             "/metrics": Exposition(
                 self._hub,
                 self._version,
-                time.time(),
+                self._started_at,
                 self._gauges,
                 self._counters,
             ).answer,
@@ -356,32 +414,7 @@ class Daemon:
         return {name: gauge for part in parts for name, gauge in part.gauges().items()}
 
     def _counters(self) -> dict[str, tuple[str, float]]:
-        parts = self._history, self._logs, self._chains, self._notices, self._webhooks, self._api
+        mine = self._webhooks, self._api, self._upgrades
+        parts = (self._history, self._logs, self._chains, self._notices, *mine)
         return {name: counter for part in parts for name, counter in part.counters().items()}
 
-
-def _limits(config: Config) -> ConnectionLimits:
-    return ConnectionLimits(
-        buffer=config.clients.buffer,
-        stall_timeout=config.clients.stall_timeout,
-        max_message=config.limits.max_message,
-        max_connections=config.limits.max_connections,
-        handshake_timeout=config.limits.handshake_timeout,
-        ping_interval=config.clients.keepalive,
-    )
-
-
-def _has_terminal() -> bool:
-    """Whether the process has a controlling terminal, and it is still there."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC))
-    except OSError:
-        return False
-    return True
-
-
-def _written(address: tuple[str, int] | str) -> str:
-    if isinstance(address, str):
-        return address if address == "stdio" else f"unix:{address}"
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -21,6 +21,7 @@ from overseer.daemon.notices import TaskNotices
 from overseer.daemon.reload import Reloader
 from overseer.daemon.runs import RunHistory
 from overseer.daemon.schedules import TaskSchedules
+from overseer.daemon.upgrade import Upgrades
 from overseer.errors import NotPermittedError, RequestError
 from overseer.net.outbox import TRY_AGAIN_LATER, Outbox
 from overseer.supervisor.clients import Client, DeferredFlush
@@ -61,7 +62,9 @@ class Dispatcher:
         logs: TaskLogs,
         notices: TaskNotices,
         schedules: TaskSchedules,
+        upgrades: Upgrades,
     ) -> None:
+        self._upgrades = upgrades
         self._hub = hub
         self._peer = peer
         self._principal = peer.principal
@@ -86,6 +89,11 @@ class Dispatcher:
         hub.connect(self._client)
         if peer.sign_in is not None:
             peer.sign_in.attach(outbox)
+
+    @property
+    def client(self) -> Client:
+        """As the hub knows it."""
+        return self._client
 
     def receive(self, data: str | bytes) -> None:
         """Handle one message; errors are answered, never raised."""
@@ -142,6 +150,13 @@ class Dispatcher:
             self._reply(protocol.Error(request.id, f"not delivered to {request.channel}: {why}"))
         else:
             self._reply(protocol.NotifyTested(request.id, request.channel))
+
+    def _upgraded(self, request_id: str, said: protocol.Upgraded | str) -> None:
+        """Answer, on whatever thread, what came of an upgrade, if this is still the same program."""
+        if isinstance(said, str):
+            self._reply(protocol.Error(request_id, said, code="failed"))
+        else:
+            self._reply(replace(said, id=request_id))
 
     def closed(self) -> None:
         """Called when the connection is gone."""
@@ -287,6 +302,14 @@ class Dispatcher:
                 )
             case protocol.NotifyTest():
                 self._notices.test(request.channel, partial(self._tested, request))
+            case protocol.Upgrade():
+                self._upgrades.request(
+                    client,
+                    request.id,
+                    partial(self._upgraded, request.id),
+                    force=request.force,
+                    check=request.check,
+                )
             case protocol.Reload():
                 self._reloader.reload(
                     lambda changes: self._reply(

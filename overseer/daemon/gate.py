@@ -12,7 +12,7 @@ from overseer.auth.sign_ins import SignIn, SignIns
 from overseer.auth.throttle import Failures, Warnings
 from overseer.daemon.access import Access
 from overseer.net.bytestream import ByteStream
-from overseer.net.connection import Policy
+from overseer.net.endpoint import Policy
 from overseer.net.http import Request, Response, Route, error_response
 from overseer.util.timers import Timers
 
@@ -63,6 +63,10 @@ class Gate(Policy):
 
     def refused(self, peer: Peer, reason: str, remedy: str = "") -> None:
         self._warnings.refused(peer, reason, remedy)
+
+    @property
+    def sign_ins(self) -> SignIns:
+        return self._sign_ins
 
     def end_revoked_sign_ins(self) -> None:
         """End the sign-ins of principals that are no longer known; no locks held."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from overseer.config import Config
 from overseer.daemon.runs import RunHistory
@@ -24,8 +24,12 @@ class TaskNotices:
         self._vault = vault
         self._notices: Notices | None = None
 
-    def apply(self, config: Config) -> None:
-        """Begin, once there is a channel; or go by another configuration."""
+    def apply(self, config: Config, given: Mapping[str, Any] | None = None) -> None:
+        """Begin, once there is a channel; or go by another configuration.
+
+        Args:
+            given: what this server's earlier program has exported.
+        """
         if self._notices is not None:
             self._notices.apply(config)
         elif config.channels:
@@ -35,7 +39,7 @@ class TaskNotices:
             history = self._history.history
             states = States() if history is None else StoredStates(history)
             self._notices = Notices(config, states, self._secret)
-            self._notices.start()
+            self._notices.start(given)
             self._hub.observe(self._notices.heard)
 
     def test(self, channel: str, done: Callable[[str], None]) -> None:
@@ -43,6 +47,15 @@ class TaskNotices:
         if self._notices is None:
             raise RequestError("this server's configuration has no channels")
         self._notices.test(channel, done)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something that has happened is still to be looked at."""
+        return self._notices is not None and self._notices.busy
+
+    def export(self) -> dict[str, Any] | None:
+        """What another program has to know to go on; at a standstill."""
+        return None if self._notices is None else self._notices.export()
 
     def close(self) -> None:
         """Stop sending notices. Idempotent."""

@@ -24,6 +24,7 @@ from overseer.schema.nodes import MapNode
 from overseer.supervisor.definitions import Definitions
 from overseer.supervisor.hub import Hub
 from overseer.util.locks import Rank, lock
+from overseer.util.standstill import standstill
 
 _log = logging.getLogger(__name__)
 
@@ -112,13 +113,21 @@ class Reloader:
 
     Args:
         prepare: called with a new configuration before anything has changed; raises ConfigError.
+        started: the configuration in which the settings that need a restart are in effect; None: the
+            present one.
     """
 
-    def __init__(self, path: str, hub: Hub, prepare: Callable[[Config], Prepared]) -> None:
+    def __init__(
+        self,
+        path: str,
+        hub: Hub,
+        prepare: Callable[[Config], Prepared],
+        started: Config | None = None,
+    ) -> None:
         self._path = path
         self._hub = hub
         self._prepare = prepare
-        self._started = hub.definitions.config  # in which the settings that need a restart are in effect
+        self._started = started or hub.definitions.config
         # One reload at a time; notified when one is over.
         self._turn = threading.Condition(lock(Rank.LEAF, "reload"))
         self._busy = False
@@ -136,6 +145,13 @@ class Reloader:
                 self._success_at,
             ),
         }
+
+    def differs(self) -> bool:
+        """Whether the file, as far as it can be read again, is another than the one in effect."""
+        try:
+            return read_config(self._path, again=True) != self._hub.definitions.config.source
+        except OverseerError:
+            return False
 
     def reload(self, tell: Callable[[Changes], None], *, dry_run: bool = False) -> None:
         """Read the file and, unless ``dry_run``, put it into effect and log the result.
@@ -156,8 +172,9 @@ class Reloader:
             with self._refusing(dry_run):
                 definitions, prepared, changes = self._load_in_time()
                 if not dry_run:
-                    self._hub.redefine(definitions)
-                    prepared.apply()
+                    with standstill:
+                        self._hub.redefine(definitions)
+                        prepared.apply()
                     self._succeeded, self._success_at = True, time.time()
             if dry_run:
                 tell(changes)

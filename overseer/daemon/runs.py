@@ -42,6 +42,21 @@ class RunHistory:
         """Where the hub records its runs."""
         return self.history or Recorder()
 
+    @property
+    def lock(self) -> int:
+        """The descriptor that locks its directory, or -1."""
+        return -1 if self.history is None else self.history.directory.lock
+
+    def adopt(self, lock: int) -> None:
+        """Use the lock that the program before this one has taken."""
+        if self.history is not None and lock >= 0:
+            self.history.directory.adopt(lock)
+
+    def settle(self, seconds: float) -> None:
+        """Wait until what is queued has been stored, for at most so many seconds."""
+        if self.history is not None:
+            self.history.settle(seconds)
+
     def start(self) -> None:
         """Open the history.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from overseer.auth.peer import Peer
 from overseer.auth.principal import Principal
@@ -30,15 +30,16 @@ class TaskSchedules:
         self._audit = audit
         self._scheduler: Scheduler | None = None
 
-    def load(self, config: Config) -> None:
-        """Go on where an earlier server has come to, if the configuration has a schedule."""
+    def load(self, config: Config, given: Mapping[str, Any] | None = None) -> None:
+        """Go on where an earlier server has come to, or this one's earlier program (``given``), if the
+        configuration has a schedule."""
         if not any(task.schedule for task in config.tasks.values()):
             return
         from overseer.schedules.memory import Memory
         from overseer.schedules.scheduler import Scheduler
 
         self._scheduler = Scheduler(self._hub, Memory(self._history.history), self._record)
-        self._scheduler.load(config.tasks)
+        self._scheduler.load(config.tasks, given)
 
     def start(self) -> None:
         """Begin to start tasks.
@@ -56,6 +57,10 @@ class TaskSchedules:
             self.start()
         else:
             self._scheduler.apply(config.tasks)
+
+    def export(self) -> dict[str, Any] | None:
+        """What another program has to know to go on; at a standstill."""
+        return None if self._scheduler is None else self._scheduler.export()
 
     def close(self) -> None:
         """Stop starting tasks. Idempotent."""

@@ -17,7 +17,7 @@ from overseer.util.wakeup import Wakeup, poll_timeout
 _log = logging.getLogger(__name__)
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
-_HEARD = (*_ENDING, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
+_HEARD = (*_ENDING, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD)
 # Python itself ignores the first two, and resets them for children. With a handler for the others, a
 # background process that uses its terminal would loop: an interrupted call is made again.
 _LEFT_IGNORED = {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTTIN, signal.SIGTTOU}
@@ -28,7 +28,7 @@ class SignalLoop:
     """Signals become bytes in a pipe (``signal.set_wakeup_fd``), which the loop reads.
 
     SIGINT and SIGTERM begin the shutdown, and a second one cuts it short. SIGHUP reloads, SIGUSR1 reopens log
-    files. SIGCHLD means that a process has ended, perhaps an adopted orphan.
+    files, SIGUSR2 upgrades. SIGCHLD means that a process has ended, perhaps an adopted orphan.
 
     Other signals that were ignored (``nohup``, a shell's ``&``) get a no-op handler: children inherit an
     ignored signal, which then could not stop them, but not a handler.
@@ -41,7 +41,9 @@ class SignalLoop:
         end_now: called when a shutdown under way is asked for again.
         reopen: called on SIGUSR1.
         reload: called on SIGHUP.
+        upgrade: called on SIGUSR2.
         reap: called on SIGCHLD; returns in how many seconds to call it again anyway, or None.
+        pipe: that of the program before this one, with the signals that it has not acted on.
     """
 
     def __init__(
@@ -51,14 +53,18 @@ class SignalLoop:
         end_now: Callable[[], None],
         reopen: Callable[[], None],
         reload: Callable[[], None],
+        upgrade: Callable[[], None],
         reap: Callable[[], float | None],
+        pipe: tuple[int, int] | None = None,
     ) -> None:
         self._end = end
         self._end_now = end_now
         self._reopen = reopen
         self._reload = reload
+        self._upgrade = upgrade
         self._reap = reap
-        self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._read, self._write = pipe or os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._job: Callable[[], None] | None = None  # to be done on this thread
         self._wake = Wakeup()
         # Set by other threads, which then wake the loop.
         self._end_requested = False
@@ -72,6 +78,8 @@ class SignalLoop:
         ignored = {number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN}
         for number in {*_HEARD, *ignored - _LEFT_IGNORED}:
             self._before[number] = signal.signal(number, lambda *_: None)
+        # A program that hands over to another blocks them until that one has its handlers.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
         return self
 
     def __exit__(
@@ -90,6 +98,29 @@ class SignalLoop:
         self._end_requested = True
         self._wake.set()
 
+    @property
+    def pipe(self) -> tuple[int, int]:
+        """Where signals come, for the program that follows."""
+        return self._read, self._write
+
+    def call(self, job: Callable[[], None]) -> None:
+        """Have ``job()`` done on the main thread, with no signal in between; from any thread."""
+        self._job = job
+        self._wake.set()
+
+    def _alone(self, job: Callable[[], None]) -> None:
+        """Do it with all signals blocked, and those ignored that were."""
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        ignored = [number for number, handler in self._before.items() if handler is signal.SIG_IGN]
+        try:
+            for number in ignored:
+                signal.signal(number, signal.SIG_IGN)
+            job()
+        finally:  # it has not become another program
+            for number in ignored:
+                signal.signal(number, lambda *_: None)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
     def run(self) -> None:
         """Act on signals until the shutdown is complete."""
         poll = select.poll()
@@ -101,6 +132,9 @@ class SignalLoop:
             said = os.read(self._read, 4096) if self._read in ready else b""
             if self._wake.fileno() in ready:
                 self._wake.clear()
+            if (job := self._job) is not None:
+                self._job = None
+                self._alone(job)
             # No failure may end this thread, which would end the server.
             for number in said:
                 try:
@@ -125,6 +159,8 @@ class SignalLoop:
             self._reload()
         elif number == signal.SIGUSR1:
             self._reopen()
+        elif number == signal.SIGUSR2:
+            self._upgrade()
 
     def _ask_to_end(self) -> None:
         if self._ended:
@@ -142,3 +178,12 @@ class SignalLoop:
         finally:
             self._ended = True
             self._wake.set()
+
+
+def has_terminal() -> bool:
+    """Whether the process has a controlling terminal, and it is still there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True

@@ -19,6 +19,7 @@ from overseer.errors import OverseerError
 _log = logging.getLogger(__name__)
 
 _FIRST_FD = 3
+_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 _NUMBER = re.compile("[0-9]{1,18}")
 
 
@@ -26,10 +27,12 @@ class Notifier:
     """Notifies the manager. Thread-safe; never raises.
 
     Attributes:
+        variables: by which the manager is found, for the program that follows.
         watchdog: seconds between calls of :meth:`alive`, half of the manager's timeout; None: no watchdog.
     """
 
     def __init__(self, environ: MutableMapping[str, str] = os.environ) -> None:
+        self.variables = {name: environ[name] for name in _VARIABLES if name in environ}
         self._address = environ.pop("NOTIFY_SOCKET", "")
         if self._address.startswith("@"):
             self._address = "\0" + self._address[1:]  # an abstract one

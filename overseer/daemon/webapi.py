@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from overseer.auth.principal import Principal
-from overseer.config import LimitsConfig
-from overseer.net.connection import Service
-from overseer.net.handler import Handler
+from overseer.config import Config, LimitsConfig
+from overseer.net.endpoint import Service
+from overseer.net.handler import ConnectionLimits, Handler
 from overseer.net.http import Reply, Request, Response
 from overseer.net.readable import ReadableOutbox
 from overseer.util.locks import Rank, lock
@@ -48,3 +48,15 @@ class WebApi(Service):
 
     def refusal(self, response: Response) -> Response:
         return self._api.refusal(response)
+
+
+def connection_limits(config: Config) -> ConnectionLimits:
+    """The bounds of every connection."""
+    return ConnectionLimits(
+        buffer=config.clients.buffer,
+        stall_timeout=config.clients.stall_timeout,
+        max_message=config.limits.max_message,
+        max_connections=config.limits.max_connections,
+        handshake_timeout=config.limits.handshake_timeout,
+        ping_interval=config.clients.keepalive,
+    )

@@ -12,7 +12,7 @@ from overseer.auth.principal import Principal
 from overseer.config import Config
 from overseer.config.parameters import without_hidden
 from overseer.daemon.audit import Audit
-from overseer.net.connection import Hooks
+from overseer.net.endpoint import Hooks
 from overseer.net.http import Request, Response
 from overseer.protocol import Start
 from overseer.secrets.vault import Vault

@@ -82,6 +82,13 @@ class ActionHandler(ABC):
             OverseerError: it cannot be started; the text goes to the client.
         """
 
+    def resume(self, task_id: str, callbacks: WorkerCallbacks) -> WorkerCallbacks | None:
+        """Wrap the callbacks of a run that a server's earlier program has started, as ``start`` wrapped them.
+
+        Called when the server is upgraded, for a process of :func:`start_worker`; ``start`` is not called
+        again. None: a run whose callbacks ``start`` has wrapped cannot go on in another program.
+        """
+        return None
 
     def remote_cluster(self) -> RemoteCluster | None:
         """The cluster that its tasks run on; None: they run on this machine."""

@@ -51,7 +51,8 @@ from overseer.schema.objects import Object
 from overseer.templates import Dialect, Template
 from overseer.util.suggest import did_you_mean, nearest
 from overseer.workers.base import OutputBatch, Worker, WorkerCallbacks
-from overseer.workers.os_process import WorkerConfig, start_worker
+from overseer.workers.config import WorkerConfig
+from overseer.workers.os_process import start_worker
 
 if TYPE_CHECKING:
     from overseer.cel.program import Condition  # not loaded until an expression is compiled
@@ -96,9 +97,12 @@ class ExecHandler(ActionHandler):
 
     def start(self, task_id: str, params: Mapping[str, str], callbacks: WorkerCallbacks) -> Worker:
         config = self._process(task_id, params)
-        if self._conditions:
-            callbacks = replace(callbacks, on_output=_Filtered(callbacks.on_output, self._conditions))
-        return self._begin(config, callbacks)
+        return self._begin(config, self.resume(task_id, callbacks))
+
+    def resume(self, task_id: str, callbacks: WorkerCallbacks) -> WorkerCallbacks:
+        if not self._conditions:
+            return callbacks
+        return replace(callbacks, on_output=_Filtered(callbacks.on_output, self._conditions))
 
     def _begin(self, config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         """Run a process: for those whose processes run elsewhere."""

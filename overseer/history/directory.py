@@ -51,6 +51,15 @@ class DataDirectory:
             raise
         self._lock = lock
 
+    @property
+    def lock(self) -> int:
+        """The descriptor that holds the lock; -1: none does."""
+        return self._lock
+
+    def adopt(self, lock: int) -> None:
+        """Hold the lock that a program before this one has taken."""
+        self._lock = lock
+
     def _wait_for(self, lock: int) -> None:
         deadline = time.monotonic() + _PATIENCE_S
         while True:

@@ -22,6 +22,23 @@ class Trigger:
         return self.by
 
 
+@dataclass(frozen=True, slots=True)
+class Link(Trigger):
+    """The trigger of a start in a chain.
+
+    Attributes:
+        depth: how many starts have led to it, itself included.
+        discreet: some of those who see the one task may not know of the other.
+    """
+
+    depth: int = 1
+    discreet: bool = False
+
+    @property
+    def listed(self) -> str:
+        return "" if self.discreet else self.by
+
+
 RESTART = Trigger("restart")
 SERVICE = Trigger("service")
 BOOT = Trigger("boot", "boot")

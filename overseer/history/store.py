@@ -113,6 +113,14 @@ class History(Recorder):
             self._directory.release()
             raise
 
+    @property
+    def directory(self) -> DataDirectory:
+        return self._directory
+
+    def settle(self, seconds: float) -> None:
+        """Wait until what is queued has been stored, for at most so many seconds."""
+        self._writer.settle(seconds)
+
     def close(self) -> None:
         """Write what is queued, for a bounded time, and stop. Idempotent."""
         self._writer.close()

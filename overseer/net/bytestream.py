@@ -30,6 +30,12 @@ class ByteStream(Protocol):
         Raises OSError when that fails, TimeoutError at ``deadline`` (:data:`awake`).
         """
 
+    portable: bool
+    """Whether another program can go on with its descriptor alone."""
+
+    def wait(self) -> None:
+        """Wait until :meth:`receive` has something, or the end; where it is portable."""
+
     @property
     def unsent(self) -> bool:
         """Whether ``send`` holds unsent bytes; it must then be called again, even with nothing."""
@@ -71,6 +77,12 @@ class SocketStream:
         return ()
 
     unsent = False  # it takes no more than leaves
+    portable = True
+
+    def wait(self) -> None:
+        poll = select.poll()
+        poll.register(self._sock.fileno(), select.POLLIN)
+        poll.poll()
 
     def fileno(self) -> int:
         return self._sock.fileno()

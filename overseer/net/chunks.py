@@ -113,6 +113,37 @@ class ChunkQueue:
                 self.replies -= len(chunk.data)
         self._offset = size
 
+    def make_all(self) -> None:
+        """Have every source make its pieces now."""
+        made: deque[Chunk] = deque()
+        for chunk in self.chunks:
+            source = chunk.data
+            if not isinstance(source, Source):
+                made.append(chunk)
+                continue
+            while len(source):
+                piece = source.next()
+                source.took(len(piece.data))
+                made.append(Chunk(piece.data, chunk.output, piece.more))
+                if source.ending and not piece.more:
+                    self.size -= len(source)
+                    break
+        self.chunks = made
+
+    def export(self) -> tuple[list[Chunk], int, bool]:
+        """The chunks, how many bytes of the first have left, and whether it goes on with what has."""
+        self.make_all()
+        return list(self.chunks), self._offset, self._within
+
+    def restore(self, chunks: list[Chunk], offset: int, within: bool) -> None:
+        """Be as another program's was."""
+        for chunk in chunks:
+            self.chunks.append(chunk)
+            self.size += len(chunk.data)
+            self.replies += 0 if chunk.output else len(chunk.data)
+        self.size -= offset
+        self._offset, self._within = offset, within
+
     def _rest_of_begun(self) -> list[Chunk]:
         """The rest of a partly sent frame or line."""
         if not self._offset and not self._within:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
 
 from overseer.auth.peer import Peer
-from overseer.net.bytestream import ByteStream, SocketStream
-from overseer.net.handler import ConnectionLimits, Handler, OpenHandler
+from overseer.net.bytestream import ByteStream
+from overseer.net.endpoint import ENDPOINT, Endpoint, Service
+from overseer.net.handler import Handler
 from overseer.net.http import (
     BadRequest,
     Reply,
     Request,
     Response,
-    Route,
     begin_request,
     check_upgrade,
     error_response,
@@ -27,123 +25,16 @@ from overseer.net.http import (
 from overseer.net.keepalive import Keepalive
 from overseer.net.outbox import Outbox
 from overseer.net.readable import ReadableOutbox
-from overseer.net.websocket import run_websocket
+from overseer.net.websocket import Received, run_websocket
 from overseer.net.writer import SocketOutbox, Writer
 from overseer.util.awake import awake
 from overseer.util.locks import Rank, lock
-from overseer.util.timers import Timers
 
 _log = logging.getLogger(__name__)
 
-_ENDPOINT = "/ws"
 _HEALTH = "/healthz"
 _DRAIN = 64 * 1024
 _STRANGERS_TIME = 2.0  # seconds that a stranger has for a health check, TLS included
-
-
-class Policy:
-    """Who may connect, and as whom. This one admits everyone; called from any thread."""
-
-    def trusts(self, address: str) -> bool:
-        """Whether an IP address may do more than health checks."""
-        return True
-
-    def wrap(self, sock: socket.socket, peer: Peer) -> tuple[ByteStream, Peer]:
-        """The stream of an accepted TCP connection, and its peer."""
-        return SocketStream(sock), peer
-
-    def authorize(self, request: Request) -> Response | Peer:
-        """Who the peer is, or a response that refuses it; not called for plain requests to ``/ws``."""
-        return request.peer
-
-    def admits(self, peer: Peer) -> bool:
-        """Whether a peer that was authorized earlier still would be."""
-        return True
-
-    def refused(self, peer: Peer, reason: str) -> None:
-        """Report a refusal; strangers may cause any number of them."""
-
-
-class Service(Protocol):
-    """Answers requests that are more than a look at a document, on their connection's thread."""
-
-    def serve(self, request: Request, handler: Handler, outbox: ReadableOutbox, reply: Reply) -> None:
-        """Answer with ``reply``: ``handler`` takes messages of the client, whose answers come to ``outbox``.
-
-        Raises:
-            BadRequest: what came cannot be read.
-            OSError: the connection broke.
-        """
-
-    def refusal(self, response: Response) -> Response:
-        """The refusal of a request, in the service's own form."""
-
-
-class Hooks(Protocol):
-    """Answers requests that anybody may send: their contents prove who has sent them."""
-
-    @property
-    def enabled(self) -> bool:
-        """Whether there is anything that takes such requests."""
-
-    def takes(self, request: Request) -> bool:
-        """Whether a request is one of these."""
-
-    def answer(self, request: Request, *, stranger: bool) -> Response:
-        """The response. Raises OSError: the connection broke."""
-
-
-class Endpoint:
-    """What all connections of a server share.
-
-    Args:
-        open_handler: called for each WebSocket, and each request to a service, on its own thread.
-        routes: path to what answers a GET there; the WebSocket's own path needs none.
-        services: what serves all paths that begin so.
-        hooks: answers what is taken from anybody.
-        limits: of the connections to come; may be replaced.
-    """
-
-    def __init__(
-        self,
-        open_handler: OpenHandler,
-        routes: Mapping[str, Route],
-        *,
-        services: Mapping[str, Service] | None = None,
-        hooks: Hooks | None = None,
-        policy: Policy,
-        limits: ConnectionLimits,
-        timers: Timers,
-    ) -> None:
-        self.open_handler = open_handler
-        self.routes = {**routes, _ENDPOINT: _plain_request}
-        self._services = services or {}
-        self.hooks = hooks
-        self.policy = policy
-        self.limits = limits
-        self.timers = timers
-        self._counting = lock(Rank.LEAF, "websockets")
-        self._websockets = 0
-
-    def service(self, path: str) -> Service | None:
-        """What serves this path, if it is not a route."""
-        return next((each for prefix, each in self._services.items() if path.startswith(prefix)), None)
-
-    def is_stranger(self, peer: Peer) -> bool:
-        """Whether a TCP peer's address is not trusted."""
-        return peer.kind == "tcp" and not self.policy.trusts(peer.address)
-
-    def enter(self) -> bool:
-        """Count one more WebSocket, or request to a service, if there may be one."""
-        with self._counting:
-            if self._websockets >= self.limits.max_connections:
-                return False
-            self._websockets += 1
-            return True
-
-    def leave(self) -> None:
-        with self._counting:
-            self._websockets -= 1
 
 
 class Connection:
@@ -180,6 +71,9 @@ class Connection:
         self._state = lock(Rank.LEAF, "connection")
         self._outbox: Outbox | None = None
         self._stopped: tuple[int, str] | None = None
+        # Of a WebSocket.
+        self.handler: Handler | None = None
+        self.received: Received | None = None
         # A daemon: the server joins it, but with a timeout.
         self._thread = threading.Thread(target=self._run, name=f"client-{number}", daemon=True)
 
@@ -227,7 +121,38 @@ class Connection:
             finally:
                 self._ended(self)
 
+    @property
+    def stream(self) -> ByteStream:
+        return self._stream
+
+    @property
+    def peer(self) -> Peer:
+        return self._peer
+
+    @property
+    def outbox(self) -> Outbox | None:
+        """Once it is a WebSocket, or a request to a service."""
+        return self._outbox
+
+    def take_over(self, outbox: SocketOutbox, received: Received, *, closing: bool) -> None:
+        """Be the WebSocket that another program has handed over; ``closing``: nothing of it is handled.
+
+        Raises:
+            RuntimeError: there are too many connections.
+        """
+        if not self._endpoint.enter():
+            raise RuntimeError("too many clients are connected")
+        self._outbox, self.received = outbox, received
+        if not closing:
+            self.handler = self._endpoint.open_handler(outbox, self._peer)
+
     def _serve(self) -> None:
+        if isinstance(self._outbox, SocketOutbox):
+            try:
+                self._converse(None, self._outbox)
+            finally:
+                self._endpoint.leave()
+            return
         try:
             allowed = self._endpoint.limits.handshake_timeout
             deadline = awake() + (min(allowed, _STRANGERS_TIME) if self._stranger else allowed)
@@ -277,13 +202,13 @@ class Connection:
         """The response, or None when a WebSocket is to be opened, or the service asked (which has been
         counted)."""
         endpoint, policy = self._endpoint, self._endpoint.policy
-        upgrade = request.path == _ENDPOINT and request.is_upgrade
-        known = request.path in (_ENDPOINT, _HEALTH) and request.method in ("GET", "HEAD")
+        upgrade = request.path == ENDPOINT and request.is_upgrade
+        known = request.path in (ENDPOINT, _HEALTH) and request.method in ("GET", "HEAD")
         health_check = known and not upgrade
         # Asked again: the configuration may have changed since the connection was accepted.
         if not health_check and (self._stranger or endpoint.is_stranger(self._peer)):
             return self._refused()
-        if upgrade or request.path != _ENDPOINT:
+        if upgrade or request.path != ENDPOINT:
             answer = policy.authorize(request)
             if isinstance(answer, Response):
                 return answer
@@ -341,11 +266,18 @@ class Connection:
             close_timeout=limits.close_timeout,
             timers=endpoint.timers,
         )
-        keepalive = Keepalive(outbox, limits, endpoint.timers)
+        self.received = Received(request.rest)
+        if self._enter(outbox):
+            self._converse(request, outbox)
+        else:
+            outbox.detach()
+
+    def _converse(self, request: Request | None, outbox: SocketOutbox) -> None:
+        """Serve a WebSocket to its end; no ``request``: it has been opened before."""
+        keepalive = Keepalive(outbox, self._endpoint.limits, self._endpoint.timers)
         try:
-            if not self._enter(outbox):
-                return
-            self._talk(request, outbox, keepalive)
+            if request is not None or self.handler is not None:
+                self._talk(request, outbox, keepalive)
             # Read to the peer's end: closing a socket with bytes unread would cut off what it has not read
             # yet. The outbox cuts the connection when its close timeout is over.
             while self._stream.receive(_DRAIN):
@@ -354,18 +286,17 @@ class Connection:
             keepalive.stop()
             outbox.detach()
 
-    def _talk(self, request: Request, outbox: SocketOutbox, keepalive: Keepalive) -> None:
-        handler: Handler | None = None
+    def _talk(self, request: Request | None, outbox: SocketOutbox, keepalive: Keepalive) -> None:
+        assert self.received is not None
 
         def opened() -> Callable[[str | bytes], None]:
-            nonlocal handler
-            handler = self._endpoint.open_handler(outbox, self._peer)
+            self.handler = self.handler or self._endpoint.open_handler(outbox, self._peer)
             return receive
 
         def receive(data: str | bytes) -> None:
-            assert handler is not None
+            assert self.handler is not None
             try:
-                handler.receive(data)
+                self.handler.receive(data)
             except Exception:
                 _log.exception("a message could not be handled: %r", self)
                 outbox.close(1011, "internal error")
@@ -377,18 +308,13 @@ class Connection:
                 outbox,
                 max_message=self._endpoint.limits.max_message,
                 keepalive=keepalive,
+                received=self.received,
                 opened=opened,
             )
         except Exception:
             _log.exception("a WebSocket failed: %r", self)
             outbox.close(1011, "internal error")
         finally:
-            if handler is not None:
-                handler.closed()
+            if self.handler is not None:
+                self.handler.closed()
 
-
-def _plain_request(request: Request) -> Response:
-    """The answer of the WebSocket's path to a request that does not ask for a WebSocket."""
-    if request.method == "HEAD":
-        return Response(200)
-    return error_response(400, "this is a WebSocket endpoint: an upgrade is required")

@@ -143,16 +143,26 @@ class FrameScanner:
         self._head = b""  # an incomplete header
         self._skip = 0  # payload bytes of the current frame still to come
         self._message = 0  # payload bytes announced by the fragments of the current message
+        self._within = False  # a message has begun, and its last fragment has not
+        self._seen = 0  # bytes of all calls before
+        self.border = 0  # how many of all bytes make whole messages, and frames between them
 
     def scan(self, data: bytes) -> int:
         """How many bytes of ``data`` may be used: all, or those before a header that announces too much
         (0 for a header that began in an earlier call)."""
+        good = self._scan(data)
+        self._seen += good
+        return good
+
+    def _scan(self, data: bytes) -> int:
         position, size = 0, len(data)
         while position < size:
             if self._skip:
                 step = min(self._skip, size - position)
                 self._skip -= step
                 position += step
+                if not self._skip and not self._within:
+                    self.border = self._seen + position
                 continue
             begun = len(self._head)
             head = self._head + data[position : position + 14 - begun]
@@ -166,6 +176,10 @@ class FrameScanner:
             self._head = b""
             position += header_size - begun
             self._skip = payload
+            if not head[0] & 0x08:
+                self._within = not head[0] & 0x80
+            if not payload and not self._within:
+                self.border = self._seen + position
         return size
 
     def _payload_length(self, head: bytes) -> tuple[int, int, bool] | None:

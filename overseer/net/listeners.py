@@ -285,3 +285,11 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def written(address: tuple[str, int] | str) -> str:
+    """An address, for people."""
+    if isinstance(address, str):
+        return address if address == "stdio" else f"unix:{address}"
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -22,12 +22,14 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from overseer.net.chunks import Buffer, ChunkQueue, Source
 from overseer.net.frames import Message, Streamed, close_frame
 from overseer.util.awake import awake
 from overseer.util.locks import Rank, assert_held, assert_none_held, lock
+from overseer.util.standstill import standstill
 from overseer.util.timers import Timers
 from overseer.util.waiters import Waiters
 
@@ -214,6 +216,7 @@ class Outbox(ABC):
         """Wake the threads that wait for room, as their ``unless`` may have changed."""
         with self._lock:
             self._for_room.wake()
+            self._until_bounded.wake()
 
     def on_room(self, callback: Callable[[], None]) -> None:
         """Call ``callback()`` once, with no locks held, when at most half is pending or it is closed.
@@ -262,7 +265,9 @@ class Outbox(ABC):
         if self._queue.size > self._bound:  # without the lock: a stale answer only lets one more request in
             assert_none_held("waiting for a client")
             with self._lock:
-                self._until_bounded.wait_for(lambda: self._queue.size <= self._bound or self._closing)
+                self._until_bounded.wait_for(
+                    lambda: self._queue.size <= self._bound or self._closing or standstill.closed
+                )
         return not self._closing
 
     def fail(self) -> None:
@@ -273,8 +278,6 @@ class Outbox(ABC):
             self._closing = True
             callbacks = self._ended_locked()
         self._call(callbacks)
-
-    # -- for subclasses --------------------------------------------------------------------------------
 
     @abstractmethod
     def _abort(self) -> None:
@@ -348,16 +351,14 @@ class Outbox(ABC):
             flooded = self._queue.replies > _REPLIES_FACTOR * self._bound and len(self._queue.chunks) > 1
             self._look_at_half_locked()
         if flooded:
-            # The caller may hold locks, so the closing itself is left to another thread.
-            self._timers.schedule(0.0, self._close_flooded)
+            why = "too many messages are waiting to be read"
+            # On another thread, as the caller may hold locks.
+            self._timers.schedule(0.0, partial(self.close, TRY_AGAIN_LATER, why, drop=True))
 
     def _look_at_half_locked(self) -> None:
         assert_held(self._lock)
         if self._queue.size > self._half and self._over_since is None:
             self._over_since = awake()
-
-    def _close_flooded(self) -> None:
-        self.close(TRY_AGAIN_LATER, "too many messages are waiting to be read", drop=True)
 
     def _freed_locked(self) -> list[Callable[[], None]]:
         assert_held(self._lock)

@@ -32,6 +32,8 @@ class ReadableOutbox(Outbox):
         self._for_work = Waiters(self._lock)  # the reader
         self._cut_connection = cut
         self._rest = b""  # of the last take: the beginning of a line
+        self.hastened = False  # its reader should come to an end
+        self._woken = False  # it has been told so
         self._turn: Turn | None = None  # the reader's, if it takes turns with others
 
     def flush(self) -> None:
@@ -48,6 +50,12 @@ class ReadableOutbox(Outbox):
             self._for_work.wake()
         if self._turn is not None:
             self._turn.ask()
+
+    def hasten(self) -> None:
+        """Ask the reader to come to an end; a :meth:`wait` that goes on is over, once."""
+        with self._lock:
+            self.hastened = self._woken = True
+            self._for_work.wake()
 
     @contextmanager
     def turn(self, turns: Turns, deadline: float) -> Iterator[bool]:
@@ -68,7 +76,10 @@ class ReadableOutbox(Outbox):
         was read to its end."""
         with self._lock:
             left = max(0.0, deadline - time.monotonic())
-            self._for_work.wait_for(lambda: bool(self._queue.chunks) or self._closing, left)
+            self._for_work.wait_for(
+                lambda: bool(self._queue.chunks) or self._closing or self._woken, left
+            )
+            self._woken = False
             return bool(self._queue.chunks) and not self._dead
 
     def take(self) -> bytes:

@@ -8,23 +8,27 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from overseer.auth.peer import Peer
 from overseer.config.listen import Listen
 from overseer.net.bytestream import SocketStream
-from overseer.net.connection import Connection, Endpoint
+from overseer.net.connection import Connection
+from overseer.net.endpoint import Endpoint
 from overseer.net.listeners import Listener, adopt_listener, open_listener
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.net.pending_connections import PendingConnections
+from overseer.net.readable import ReadableOutbox
 from overseer.net.writer import Writer
 from overseer.util.awake import Ticker, awake
 from overseer.util.locks import Rank, lock
+from overseer.util.standstill import standstill
 from overseer.util.threads import VitalThread
 from overseer.util.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
 
+_SERVICE_RESTART = 1012  # the close code of a client that should connect again at once
 _HEADROOM = 64  # connections beyond max_connections, for plain requests and refusals
 _STRANGERS = 16  # connections from untrusted addresses: health checks
 _SLOW = 2.0  # seconds after which an incomplete request may be evicted for its descriptor or thread
@@ -45,13 +49,20 @@ class Server:
 
     Args:
         sockets: those to serve, which listen already; ``listen`` then only says of which kind they are.
+        listener: that of the program before this one.
 
     Raises:
         OverseerError: it cannot listen there.
     """
 
-    def __init__(self, listen: Listen, endpoint: Endpoint, sockets: Sequence[socket.socket] = ()) -> None:
-        self._listener: Listener = adopt_listener(sockets) if sockets else open_listener(listen)
+    def __init__(
+        self,
+        listen: Listen,
+        endpoint: Endpoint,
+        sockets: Sequence[socket.socket] = (),
+        listener: Listener | None = None,
+    ) -> None:
+        self._listener = listener or (adopt_listener(sockets) if sockets else open_listener(listen))
         self.endpoint = endpoint
         self._writer = Writer()
         # Guards the fields below; notified when a connection ends (a descriptor is free again) and at
@@ -64,6 +75,7 @@ class Server:
         self._evicted: set[Connection] = set()
         self._numbers = 0
         self._accepting = True
+        self._held = False  # no connection is accepted for now
         self._warned = ("", 0.0)  # the acceptor's own: its last warning, and when it gave it
         self._acceptor = VitalThread(target=self._run, name="net-accept")
         self._wake = Wakeup()
@@ -97,6 +109,56 @@ class Server:
         self._ticker = Ticker(self.endpoint.timers)
         self._writer.start()
         self._acceptor.start()
+
+    @property
+    def listener(self) -> Listener:
+        return self._listener
+
+    def connections(self) -> list[Connection]:
+        """All that there are."""
+        with self._changed:
+            return list(self._connections)
+
+    def drain(self, stays: Callable[[Connection], bool], seconds: float) -> None:
+        """Accept nothing, until :meth:`accept_again`, and let requests by HTTP come to their end.
+
+        Args:
+            stays: whether a connection is not waited for.
+            seconds: what is left then is closed, with code 1012.
+        """
+        with self._changed:
+            self._held = True
+        for connection in self.connections():
+            if isinstance(outbox := connection.outbox, ReadableOutbox):
+                outbox.hasten()
+        with self._changed:
+            self._changed.wait_for(lambda: all(map(stays, self._connections)), seconds)
+            left = [connection for connection in self._connections if not stays(connection)]
+        for connection in left:
+            connection.stop(_SERVICE_RESTART, "the server is being upgraded: connect again")
+
+    def accept_again(self) -> None:
+        """Go on accepting."""
+        with self._changed:
+            self._held = False
+            self._changed.notify_all()
+
+    def take_over(self, sock: socket.socket, peer: Peer) -> tuple[Connection, Writer]:
+        """A connection that another program has served as a WebSocket; it is to be started."""
+        with self._changed:
+            self._numbers += 1
+            connection = Connection(
+                SocketStream(sock),
+                peer,
+                self.endpoint,
+                self._writer,
+                self._numbers,
+                stranger=False,
+                upgraded=self._upgraded,
+                ended=self._ended,
+            )
+            self._connections.add(connection)
+        return connection, self._writer
 
     def _stop_accepting(self) -> None:
         """Close the listening sockets; connections go on. Idempotent."""
@@ -150,7 +212,10 @@ class Server:
                 if fd not in sockets:
                     continue
                 try:
-                    self._accept(sockets[fd])
+                    with self._changed:  # meanwhile they wait where they are
+                        self._changed.wait_for(lambda: not (self._held and self._accepting))
+                    with standstill:
+                        self._accept(sockets[fd])
                 except _Broken:
                     raise
                 except Exception:

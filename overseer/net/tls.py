@@ -69,6 +69,11 @@ class TlsStream:
         with self._engine:
             return _names(self._tls.getpeercert() or {})
 
+    portable = False  # its keys are in this program
+
+    def wait(self) -> None:
+        self._raw.wait()
+
     @property
     def unsent(self) -> bool:
         return bool(self._sealed)

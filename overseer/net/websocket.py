@@ -18,12 +18,14 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from overseer.auth.peer import Peer
 from overseer.net.bytestream import ByteStream
 from overseer.net.frames import FrameScanner, split_frames
 from overseer.net.http import Request
 from overseer.net.keepalive import Keepalive
 from overseer.net.outbox import Outbox
 from overseer.util.hashes import load_without_openssl
+from overseer.util.standstill import standstill
 from overseer.util.websocket import CLOSE
 
 
@@ -51,30 +53,71 @@ _RECEIVE = 16 * 1024  # bytes asked for at once
 _GOING_ON = {"upgrade": "websocket", "connection": "Upgrade", "host": "localhost"}
 
 
+_ACCEPTED = Request(
+    "GET",
+    "/ws",
+    "",
+    {"sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==", "sec-websocket-version": "13"},
+    Peer("server", ""),
+)
+"""Of a connection that is a WebSocket already."""
+
+
+class Received:
+    """The bytes received of a WebSocket that have not been handled: a message's beginning, while the thread
+    rests.
+
+    Attributes:
+        over: nothing more is handled.
+    """
+
+    def __init__(self, data: bytes = b"") -> None:
+        self.first = data
+        self.data = bytearray()
+        self._before = 0  # how many bytes have been dropped
+        self.over = False
+
+    def handled(self, border: int) -> None:
+        """So many of all bytes have been."""
+        if border > self._before:
+            del self.data[: border - self._before]
+            self._before = border
+
+    def unhandled(self) -> bytes:
+        """All of them; at a standstill."""
+        return bytes(self.data) + self.first
+
+
 def run_websocket(
-    request: Request,
+    request: Request | None,
     stream: ByteStream,
     outbox: Outbox,
     *,
     max_message: int,
     keepalive: Keepalive,
+    received: Received,
     opened: Callable[[], Callable[[str | bytes], None]],
 ) -> None:
     """Answer a checked upgrade and take messages until either side closes the connection.
 
     Args:
+        request: None: the connection is a WebSocket already.
         max_message: bytes of all fragments together; a longer message closes the connection with 1009.
+        received: what came with the request, or before this program; has what has not been handled.
         opened: called when the response is in the outbox; returns what to call with each message.
     """
-    pipe = _Pipe(request.rest, stream, outbox, max_message, keepalive)
+    pipe = _Pipe(received, stream, outbox, max_message, keepalive)
     inbox = _Inbox(outbox)
     loop = _Loop()
-    inbox.server = _accept(request, pipe, inbox, loop)
-    pipe.framed = True
-    inbox.handle = opened()
-    loop.run()
-    # Where the loop ended without a close frame, the connection broke.
-    outbox.close_with(1006, b"")
+    with standstill:
+        pipe.answers = request is not None
+        inbox.server = _accept(request or _ACCEPTED, pipe, inbox, loop)
+        pipe.answers = pipe.framed = True
+        inbox.handle = opened()
+        loop.run()
+        # Where the loop ended without a close frame, the connection broke.
+        outbox.close_with(1006, b"")
+        received.over = True
 
 
 def _accept(request: Request, pipe: _Pipe, inbox: _Inbox, loop: _Loop) -> Any:
@@ -155,9 +198,9 @@ class _Pipe:
     """Stands in for a socket."""
 
     def __init__(
-        self, rest: bytes, stream: ByteStream, outbox: Outbox, max_message: int, keepalive: Keepalive
+        self, received: Received, stream: ByteStream, outbox: Outbox, max_message: int, keepalive: Keepalive
     ) -> None:
-        self._rest = rest  # came with the request
+        self._received = received
         self._stream = stream
         self._outbox = outbox
         self._scanner = FrameScanner(max_message)
@@ -165,17 +208,19 @@ class _Pipe:
         self._too_long = False
         self._keepalive = keepalive
         self.framed = False  # the handshake is over, what is sent are frames
+        self.answers = True  # what is sent goes out
 
     def recv(self, size: int) -> bytes:
+        self._received.handled(self._scanner.border)
         if self._too_long:  # the messages before it have been handled
             self._outbox.close(1009, f"a message may be {self._max_message} bytes long")
         is_open = self._outbox.wait_until_bounded()
-        data, self._rest = self._rest, b""
+        data, self._received.first = self._received.first, b""
         if is_open and not data:
-            with self._keepalive:
-                data = self._stream.receive(size)
+            data = self._receive(size)
         if self._outbox.closed:  # ends the loop
             return b""
+        self._received.data += data
         good = self._scanner.scan(data)
         if good < len(data):
             self._too_long = True
@@ -184,7 +229,18 @@ class _Pipe:
                 return self.recv(size)
         return data
 
+    def _receive(self, size: int) -> bytes:
+        if not self._stream.portable:
+            with standstill.rest(), self._keepalive:
+                return self._stream.receive(size)
+        # What is received is handled before the thread rests again.
+        with standstill.rest(), self._keepalive:
+            self._stream.wait()
+        return self._stream.receive(size)
+
     def send(self, data: bytes) -> int:
+        if not self.answers:
+            return len(data)
         if not self.framed:
             self._outbox.append_frame(bytes(data))
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from overseer.config import Config
 from overseer.errors import RequestError
@@ -14,7 +15,7 @@ from overseer.notices.happenings import Happening, happening_of
 from overseer.notices.notice import test_of
 from overseer.notices.outbox import Answer, Attempt, Outbox, Pending
 from overseer.notices.rules import Following, Rules
-from overseer.notices.storage import States
+from overseer.notices.storage import States, notices_from, notices_to
 from overseer.supervisor.observers import Change
 from overseer.util.crew import Crew
 from overseer.util.suggest import did_you_mean
@@ -48,9 +49,9 @@ class Notices:
         self._tests = Crew("notice-test", _TESTS)
         self._outbox = Outbox(self._deliver, states, self._timers)
 
-    def start(self) -> None:
-        """Take over what an earlier server left."""
-        states, pending = self._states.load()
+    def start(self, given: Mapping[str, Any] | None = None) -> None:
+        """Take over what an earlier server left, or another program of this one (``given``)."""
+        states, pending = self._states.load() if given is None else notices_from(given)
         config = self._config
         self._rules = Rules(config.notify, config.name, states)
         self._outbox.restore(pending)
@@ -92,6 +93,15 @@ class Notices:
 
         if not self._tests.do(attempt):
             raise RequestError("the server is shutting down")
+
+    def export(self) -> dict[str, Any]:
+        """What another program has to know to go on, see :meth:`start`."""
+        return notices_to(self._rules.states, self._outbox.pending)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something that has happened is still to be looked at."""
+        return self._crew.busy
 
     def close(self) -> None:
         """Stop sending notices; what is pending stays stored. Idempotent."""

@@ -139,6 +139,12 @@ class Outbox:
         with self._lock:
             return len(self._disabled)
 
+    @property
+    def pending(self) -> list[Pending]:
+        """All that waits, in order for each channel."""
+        with self._lock:
+            return [each for queue in self._queues.values() for each in queue.pending]
+
     def restore(self, pending: Iterable[Pending]) -> None:
         """Take over what was stored, oldest first."""
         with self._lock:

@@ -84,6 +84,10 @@ class Rules:
         self._states = dict(states or {})
         self._changed: dict[Key, State | None] = {}  # in the current call
 
+    @property
+    def states(self) -> Mapping[Key, State]:
+        return self._states
+
     def replace(self, rules: Sequence[NotifyConfig], server: str, actions: Iterable[str]) -> list[Key]:
         """Replace the rules, and the actions that exist; returns the states that are forgotten."""
         self._rules = {key_of(rule): rule for rule in rules}

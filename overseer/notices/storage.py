@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from overseer.errors import RequestError
 from overseer.history.moments import restored, stored
@@ -111,3 +111,33 @@ def _pending(channel: str, text: str, created: int, attempts: int, due: int, hol
         return None
     expires = at + max(GIVE_UP_S - age, wait + 1.0)
     return Pending(channel, notice, restored(created), expires, at + wait, attempts, bool(holds_up))
+
+
+def notices_to(states: Mapping[Key, State], pending: Iterable[Pending]) -> dict[str, Any]:
+    """What another program has to know of them, see :func:`notices_from`."""
+    return {
+        "states": [
+            [*key, stored(state.since), state.count, stored(state.told), _text(state.notice)]
+            for key, state in states.items()
+        ],
+        "pending": [
+            [
+                *(each.channel, _text(each.notice), stored(each.created)),
+                *(each.expires, each.due, each.attempts, each.holds_up),
+            ]
+            for each in pending
+        ],
+    }
+
+
+def notices_from(data: Mapping[str, Any]) -> tuple[dict[Key, State], list[Pending]]:
+    """What was written down."""
+    states = {}
+    for rule, subject, kind, since, count, at, text in data["states"]:
+        if (notice := _notice(text)) is not None:
+            states[Key(rule, subject, kind)] = State(restored(since), count, restored(at), notice)
+    pending = []
+    for channel, text, created, expires, due, attempts, holds_up in data["pending"]:
+        if (notice := _notice(text)) is not None:
+            pending.append(Pending(channel, notice, restored(created), expires, due, attempts, holds_up))
+    return states, pending

@@ -13,10 +13,12 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from overseer.errors import SpawnError
 from overseer.process.membership import belongs
+from overseer.util.handover import Incoming, Outgoing
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.threads import start_thread
 from overseer.util.wakeup import Wakeup
@@ -36,8 +38,11 @@ class NotifySocket:
         address: for ``NOTIFY_SOCKET``.
     """
 
-    def __init__(self, run_id: str, ready: Callable[[], None]) -> None:
+    def __init__(self, run_id: str, ready: Callable[[], None], earlier: socket.socket | None = None) -> None:
         """
+        Args:
+            earlier: the socket of the program before this one.
+
         Raises:
             OSError: no file descriptor is left.
         """
@@ -49,6 +54,9 @@ class NotifySocket:
         self._closing = threading.Lock()
         self._told = False
         self._warned = False
+        if earlier is not None:
+            self.socket = earlier
+            return
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -96,6 +104,9 @@ class NotifySocket:
                     os.close(fd)
         return data, pid
 
+    def export(self, out: Outgoing) -> dict[str, Any]:
+        return {"fd": out.fd(self.socket.fileno()), "address": self.address, "told": self._told}
+
     def close(self) -> None:
         with self._closing:
             self.socket.close()
@@ -122,6 +133,19 @@ class NotifySockets:
             made = NotifySocket(run_id, ready)
         except OSError as error:
             raise SpawnError(f"ready.notify: cannot make a socket: {error.strerror}") from None
+        return self._add(made)
+
+    def restore(
+        self, run_id: str, ready: Callable[[], None], data: Mapping[str, Any], given: Incoming
+    ) -> NotifySocket:
+        """The one that another program has exported. Raises SpawnError, OSError."""
+        sock = given.socket(data["fd"])
+        sock.setblocking(False)
+        made = NotifySocket(run_id, ready, sock)
+        made.address, made._told = data["address"], data["told"]
+        return self._add(made)
+
+    def _add(self, made: NotifySocket) -> NotifySocket:
         try:
             with self._lock:
                 if self._epoll is None:

@@ -6,7 +6,7 @@ from overseer.config import ActionConfig
 from overseer.config.probes import Values
 from overseer.probes.runner import ProbeRunner
 from overseer.probes.watch import Watch
-from overseer.supervisor.probing import Findings, Prober, RunWatch
+from overseer.supervisor.probing import Earlier, Findings, Prober, RunWatch
 
 
 class Probes(Prober):
@@ -15,9 +15,11 @@ class Probes(Prober):
     def __init__(self) -> None:
         self._runner = ProbeRunner()
 
-    def watch(self, findings: Findings, config: ActionConfig, values: Values) -> RunWatch:
+    def watch(
+        self, findings: Findings, config: ActionConfig, values: Values, earlier: Earlier | None = None
+    ) -> RunWatch:
         self._runner.start()
-        return Watch(self._runner, findings, config, values)
+        return Watch(self._runner, findings, config, values, earlier)
 
     def close(self) -> None:
         self._runner.close()

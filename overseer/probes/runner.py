@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from overseer.config.targets import Http, Target, Tcp
 from overseer.errors import SpawnError
@@ -10,6 +11,7 @@ from overseer.probes.attempt import Attempt
 from overseer.probes.notify import NotifySocket, NotifySockets
 from overseer.probes.pool import Pool
 from overseer.probes.resolver import Resolver
+from overseer.util.handover import Incoming
 from overseer.util.timers import Timer, Timers
 from overseer.workers.program import Surroundings
 
@@ -55,6 +57,12 @@ class ProbeRunner:
             SpawnError: there is none to be had.
         """
         return self._sockets.open(run_id, ready)
+
+    def restore_socket(
+        self, run_id: str, ready: Callable[[], None], data: Mapping[str, Any], given: Incoming
+    ) -> NotifySocket:
+        """The notify socket of a run that another program has exported. Raises SpawnError, OSError."""
+        return self._sockets.restore(run_id, ready, data, given)
 
     def discard(self, socket: NotifySocket) -> None:
         """Close the notify socket of a run. Idempotent."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from overseer.config.probes import HealthConfig
 
 
@@ -41,6 +44,14 @@ class Verdict:
             return False
         self._failures += 1
         return self._become("unhealthy") if self._failures >= self._config.failures else False
+
+    def export(self) -> list[Any]:
+        """For :meth:`restore`."""
+        return [self.status, self.lenient, self._failures, self._successes]
+
+    def restore(self, data: Sequence[Any]) -> None:
+        """Go on where another program's was."""
+        self.status, self.lenient, self._failures, self._successes = data
 
     def _become(self, status: str) -> bool:
         changed = self.status != status

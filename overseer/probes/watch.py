@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 from overseer.config import ActionConfig
 from overseer.config.probes import Values
@@ -20,10 +22,12 @@ from overseer.probes.attempt import Attempt, CancelledError, NotProbedError, Pro
 from overseer.probes.notify import NotifySocket
 from overseer.probes.runner import ProbeRunner
 from overseer.probes.verdict import Verdict
-from overseer.supervisor.probing import Findings, RunWatch
+from overseer.supervisor.probing import Earlier, Findings, RunWatch
+from overseer.util.handover import Incoming, Outgoing
 from overseer.util.locks import Rank, assert_held, lock
+from overseer.util.plain import to_plain
 from overseer.util.timers import Timer
-from overseer.workers.program import Surroundings
+from overseer.workers.program import Surroundings, surroundings_from
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +44,14 @@ class Watch(RunWatch):
         SpawnError: it cannot be probed with these values, or not now.
     """
 
-    def __init__(self, runner: ProbeRunner, findings: Findings, config: ActionConfig, values: Values) -> None:
+    def __init__(
+        self,
+        runner: ProbeRunner,
+        findings: Findings,
+        config: ActionConfig,
+        values: Values,
+        earlier: Earlier | None = None,
+    ) -> None:
         self._runner = runner
         self._findings = findings
         self._ready = config.ready
@@ -61,6 +72,7 @@ class Watch(RunWatch):
         self._awaited = set() if config.ready is None else set(config.ready.awaited)
         self._began = False
         self._began_at = 0.0
+        self._ready_found = config.ready is None
         self._over = False
         self._probing = False  # whether probing has begun, for readiness first
         self._attempt: Attempt | None = None  # in progress
@@ -70,7 +82,10 @@ class Watch(RunWatch):
         self._timers: dict[str, Timer] = {}
         self._socket: NotifySocket | None = None
         self.env = {}
-        if config.ready is not None and config.ready.notify:
+        self._earlier = earlier.data if earlier is not None else None
+        if earlier is not None:
+            self._restore(earlier.data, earlier.given)
+        elif config.ready is not None and config.ready.notify:
             self._socket = runner.notify_socket(findings.run_id, lambda: self._came("notify"))
             self.env = {"NOTIFY_SOCKET": self._socket.address}
 
@@ -91,6 +106,50 @@ class Watch(RunWatch):
                 if self._ready.after:
                     self._schedule_locked("after", self._ready.after, lambda: self._came("after"))
         self._go()
+
+    def export(self, out: Outgoing) -> Mapping[str, Any]:
+        with self._lock:
+            return {
+                "awaited": sorted(self._awaited),
+                "began_at": self._began_at,
+                "ready_found": self._ready_found,
+                "lacking": self._lacking,
+                "over": self._over,
+                "timers": {name: timer.when for name, timer in self._timers.items() if timer.pending},
+                "verdict": self._verdict and self._verdict.export(),
+                "surroundings": to_plain(self._surroundings),
+                "socket": self._socket and self._socket.export(out),
+            }
+
+    def _restore(self, data: Mapping[str, Any], given: Incoming) -> None:
+        self._awaited &= set(data["awaited"])
+        self._began_at, self._lacking = data["began_at"], data["lacking"]
+        self._ready_found, self._over = data["ready_found"], data["over"]
+        self._surroundings = surroundings_from(data["surroundings"])
+        if data["verdict"] is not None and self._health is not None:
+            self._verdict = Verdict(self._health, self._began_at)
+            self._verdict.restore(data["verdict"])
+        if data["socket"] is not None:
+            ready = partial(self._came, "notify")
+            self._socket = self._runner.restore_socket(self._findings.run_id, ready, data["socket"], given)
+
+    def resume(self) -> None:
+        if self._over or self._earlier is None:
+            return
+        left = {name: when - time.monotonic() for name, when in self._earlier["timers"].items()}
+        with self._lock:
+            self._began = True
+            if not self._ready_found and "timeout" in left:
+                self._schedule_locked("timeout", left["timeout"], self._timed_out)
+            if "after" in left and "after" in self._awaited:
+                self._schedule_locked("after", left["after"], lambda: self._came("after"))
+            self._probing = self._ready_found
+        if not self._ready_found:
+            self._go()
+        elif self._verdict is not None:
+            self._submit_later(max(0.0, left.get("probe", 0.0)), self._probe_health)
+        else:
+            self._begin_health()
 
     def line(self, text: str) -> bool:
         if self._matches is None:
@@ -169,6 +228,7 @@ class Watch(RunWatch):
             timer = self._timers.pop("timeout", None)
         if timer is not None:
             timer.cancel()
+        self._ready_found = True
         if self._go_on(self._findings.ready()):
             self._begin_health()
 

@@ -33,12 +33,25 @@ _under_way = 0  # Popens being created; guarded by forking
 _hand_forked = False
 
 
-def raise_file_limit() -> None:
+_given_limit: int | None = None
+
+
+def given_file_limit() -> int:
+    """The soft open-file limit that this process was given."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] if _given_limit is None else _given_limit
+
+
+def raise_file_limit(given: int | None = None) -> None:
     """Raise this process's soft open-file limit to the hard one; its children keep the original limit.
 
     A task takes three descriptors, a client one, and the usual soft limit is 1024.
+
+    Args:
+        given: that limit, if a program before this one has raised it.
     """
+    global _given_limit
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft = _given_limit = soft if given is None else given
     fork: Callable[..., Any] | None = getattr(subprocess, "_fork_exec", None)
     if soft == hard or fork is None:
         return

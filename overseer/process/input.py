@@ -14,8 +14,11 @@ import select
 import termios
 import threading
 from collections import deque
+from collections.abc import Mapping
+from typing import Any
 
 from overseer.errors import OverseerError, RequestError
+from overseer.util.handover import Outgoing
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.threads import start_thread
 from overseer.util.wakeup import Wakeup
@@ -49,6 +52,41 @@ class TaskInput:
         self._refusal = ""  # why nothing more is taken
         self._closing = False  # the descriptor is closed when all is written
         writer.add(fd, self)
+
+    @classmethod
+    def restored(cls, fd: int, data: Mapping[str, Any], waiting: bytes) -> TaskInput:
+        """The input that another program has exported; :meth:`begin` must follow."""
+        made = cls.__new__(cls)
+        made._fd = fd
+        made.terminal = data["terminal"]
+        made._lock = lock(Rank.INPUT, "input")
+        made._waiting = deque([memoryview(waiting)] if waiting else [])
+        made._size = len(waiting)
+        made._refusal = data["refusal"]
+        made._closing = data["closing"]
+        return made
+
+    def begin(self) -> None:
+        """Go on writing. Raises OSError, RuntimeError."""
+        if self._fd >= 0:
+            writer.add(self._fd, self)
+            self.resume()
+
+    def export_locked(self, out: Outgoing) -> dict[str, Any]:
+        """What another program has to know to go on; the lock of ``writing`` is held until it does."""
+        assert_held(self._lock)
+        return {
+            "fd": out.fd(self._fd),
+            "terminal": self.terminal,
+            "refusal": self._refusal,
+            "closing": self._closing,
+            "waiting": out.blob(b"".join(self._waiting)),
+        }
+
+    @property
+    def writing(self) -> threading.Lock:
+        """While it is held, nothing is written."""
+        return self._lock
 
     @property
     def waiting(self) -> int:

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from overseer.process.lines import Lines, LineSplitter
+from overseer.util.standstill import standstill
 
 DRAIN_IDLE_S = 2.0
 DRAIN_MAX_S = 10.0
@@ -32,7 +33,7 @@ class Pipe:
 
     __slots__ = (
         *("_deliver", "_groups", "_raw", "_raw_again", "_show", "_show_at", "_showing", "_size", "_splitter"),
-        *("again_at", "fd", "owed", "silent_at"),
+        *("again_at", "fd", "owed", "silent_at", "stream"),
     )
 
     def __init__(
@@ -42,6 +43,7 @@ class Pipe:
         deliver: Callable[[list[Lines]], None],
         show: Callable[[bytes], float | None] | None = None,
         raw: Callable[[bytes], float | None] | None = None,
+        stream: str = "",
     ) -> None:
         """
         Args:
@@ -52,8 +54,10 @@ class Pipe:
                 ``SHOW_EVERY_S`` has passed; may return in how many seconds to call it again, changed or not.
             raw: gets the bytes of each read before its lines are delivered; may block, and may return in how
                 many seconds to call it with ``b""`` if nothing comes.
+            stream: its name.
         """
         self.fd = fd
+        self.stream = stream
         self.again_at: float | None = (
             None  # when ``show`` or ``raw`` is to be called, changed or not (monotonic)
         )
@@ -89,7 +93,7 @@ class Pipe:
                 self._call_later(self._show_unfinished())
             elif self._raw is not None or self.again_at is not None:
                 self._call_later(None)
-            if len(data) < _LITTLE:  # it is empty, and no flood fills it meanwhile
+            if len(data) < _LITTLE or standstill.closed:  # it is empty, and no flood fills it meanwhile
                 self._size = _LITTLE
                 return True
             self._size = _READ
@@ -168,11 +172,13 @@ class PipeReader:
     def run(self) -> None:
         """Return when there is nothing more to read. May be called again after a ``deliver`` has raised, and
         goes on from there."""
-        for pipe in self._open.values():
-            pipe.resume()
+        with standstill:
+            for pipe in self._open.values():
+                pipe.resume()
         if self._drained_by is None:
             self._read_while_leader_lives()
-            self._drained_by = self._begin_drain()
+            with standstill:
+                self._drained_by = self._begin_drain()
         self._drain(self._drained_by)
 
     def close(self) -> None:
@@ -194,19 +200,20 @@ class PipeReader:
                     wait = max(0, math.ceil((pipe.again_at - time.monotonic()) * 1000))  # never too short
                     timeout = wait if timeout is None else min(wait, timeout)
             ready = poll.poll(timeout)
-            if not ready:
-                moment = time.monotonic()
-                for pipe in pipes:
-                    if pipe.again_at is not None and pipe.again_at <= moment:
-                        pipe.call_again()
-            for fd, event in ready:
-                if fd == self._leader:
-                    return
-                pipe = self._open[fd]
-                # Without POLLIN all is read, and nobody has the other end.
-                if event == select.POLLHUP or not pipe.read():
-                    poll.unregister(fd)
-                    self._finish(pipe)
+            with standstill:  # what is read is delivered
+                if not ready:
+                    moment = time.monotonic()
+                    for pipe in pipes:
+                        if pipe.again_at is not None and pipe.again_at <= moment:
+                            pipe.call_again()
+                for fd, event in ready:
+                    if fd == self._leader:
+                        return
+                    pipe = self._open[fd]
+                    # Without POLLIN all is read, and nobody has the other end.
+                    if event == select.POLLHUP or not pipe.read():
+                        poll.unregister(fd)
+                        self._finish(pipe)
 
     def _begin_drain(self) -> float:
         """The leader is dead; returns when to stop at last."""
@@ -224,15 +231,16 @@ class PipeReader:
         while self._open:
             patience = min(end, *(pipe.silent_at for pipe in self._open.values())) - time.monotonic()
             ready = dict(poll.poll(max(0.0, patience) * 1000))
-            for fd, pipe in list(self._open.items()):
-                moment = time.monotonic()
-                if fd in ready:
-                    over = (moment >= end and pipe.owed <= 0) or not pipe.drain()
-                else:
-                    over = moment >= min(end, pipe.silent_at)
-                if over:
-                    poll.unregister(fd)
-                    self._finish(pipe)
+            with standstill:
+                for fd, pipe in list(self._open.items()):
+                    moment = time.monotonic()
+                    if fd in ready:
+                        over = (moment >= end and pipe.owed <= 0) or not pipe.drain()
+                    else:
+                        over = moment >= min(end, pipe.silent_at)
+                    if over:
+                        poll.unregister(fd)
+                        self._finish(pipe)
 
     def _finish(self, pipe: Pipe) -> None:
         pipe.finish()

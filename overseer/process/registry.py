@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from overseer.process.policy import StopPolicy
@@ -72,6 +72,16 @@ class Registry:
         self._looks_begun = 0
         self._look_done = 0  # number of the scan that _last came from
         self._last = Snapshot(())
+
+    def export(self) -> dict[str, str]:
+        """By what this server's runs are known."""
+        return {"server_id": self.server_id, "key": self._key.hex()}
+
+    def restore(self, data: Mapping[str, str]) -> None:
+        """Be the server that has exported this; before there is any run."""
+        self.server_id = data["server_id"]
+        self._key = bytes.fromhex(data["key"])
+        self._scanner = Scanner(self.server_id, self.since)
 
     def new_run_id(self) -> str:
         """A run id that :meth:`issued` recognises without a list."""

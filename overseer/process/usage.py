@@ -8,11 +8,11 @@ attributed once and the result kept, so that a pass reads one small file for eac
 from __future__ import annotations
 
 import os
-import resource
 import threading
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from overseer.process.registry import Entry, registry
 from overseer.process.standalone.tree import Scanner, read_outputs
@@ -46,6 +46,14 @@ class Usage:
     threads: int
     read_bytes: int | None = None
     write_bytes: int | None = None
+
+
+class Rusage(NamedTuple):
+    """What is used of a process's ``struct_rusage``: CPU seconds, and KiB."""
+
+    ru_utime: float
+    ru_stime: float
+    ru_maxrss: int
 
 
 class _Process:
@@ -198,7 +206,7 @@ class UsageMeter:
                 self._passing = False
                 self._passed.notify_all()
 
-    def end(self, run: str, leader: resource.struct_rusage) -> tuple[float, int | None]:
+    def end(self, run: str, leader: Rusage) -> tuple[float, int | None]:
         """A run's CPU seconds, and its peak memory in bytes (None: unknown).
 
         A process's own peak starts from its parent's at the spawn, so one no greater than this process's says

@@ -64,6 +64,7 @@ from overseer.protocol.replies import (
     Subscribed,
     Tasks,
     Unsubscribed,
+    Upgraded,
 )
 from overseer.protocol.requests import (
     REQUESTS,
@@ -97,6 +98,7 @@ from overseer.protocol.requests import (
     Subscribe,
     Unsubscribe,
     Unwatch,
+    Upgrade,
     UsageRequest,
     Watch,
 )
@@ -251,6 +253,8 @@ __all__ = [
     "Unsubscribed",
     "Unwatch",
     "Unwatched",
+    "Upgrade",
+    "Upgraded",
     "Usage",
     "UsageRequest",
     "Watch",

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import ClassVar, TypeVar, dataclass_transform
 
 from overseer.schema.fields import Declared, declared, field
+from overseer.schema.types import TEXT
 
 _T = TypeVar("_T", bound=Declared)
 
@@ -42,6 +43,13 @@ class Event:
 
     type: ClassVar[str]
     delivery: ClassVar[Delivery]
+
+
+@declared()
+class Reply(Event):
+    """Base of the answers to requests."""
+
+    id: str = field(TEXT, "The request's")
 
 
 EVENTS: dict[str, type[Event]] = {}

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from overseer.protocol.clusters import ClusterInfo
-from overseer.protocol.declare import Delivery, Event
+from overseer.protocol.declare import Delivery, Event, Reply
 from overseer.protocol.declare import event as _event
 from overseer.protocol.schedules import ScheduleInfo
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo
@@ -27,78 +27,69 @@ from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import COUNT, TIMESTAMP
 from overseer.schema.types import BOOLEAN, DOCUMENT, TASK_ID, TEXT
 
-_ID = "The request's"
 _TASK = "The task"
 
 
 @_event("signaled", Delivery.DIRECT)
-class Signaled(Event):
+class Signaled(Reply):
     """A signal was sent to a task's run."""
 
-    id: str = field(TEXT, _ID)
     task_id: str = field(TASK_ID, _TASK)
     signal: str = field(TEXT, "Its name, or its number if it has no name")
 
 
 @_event("input_accepted", Delivery.DIRECT)
-class InputAccepted(Event):
+class InputAccepted(Reply):
     """The input was accepted; the task will be able to read it, unless it ends first."""
 
-    id: str = field(TEXT, _ID)
     task_id: str = field(TASK_ID, _TASK)
     bytes: int = field(COUNT, "How many bytes were accepted")
 
 
 @_event("resized", Delivery.DIRECT)
-class Resized(Event):
+class Resized(Reply):
     """The size of a task's terminal was changed."""
 
-    id: str = field(TEXT, _ID)
     task_id: str = field(TASK_ID, _TASK)
     rows: int = field(COUNT, "Its height in characters")
     cols: int = field(COUNT, "Its width in characters")
 
 
 @_event("tasks", Delivery.DIRECT)
-class Tasks(Event):
+class Tasks(Reply):
     """The tasks asked for."""
 
-    id: str = field(TEXT, _ID)
     tasks: tuple[TaskInfo, ...] = field(ListOf(Object(TaskInfo)), "Never null")
     next: str = field(TEXT, "There are more: ask again with this value as after", default="", omit=True)
 
 
 @_event("graph", Delivery.DIRECT)
-class Graph(Event):
+class Graph(Reply):
     """The standing tasks, and what they wait for."""
 
-    id: str = field(TEXT, _ID)
     nodes: tuple[GraphNode, ...] = field(ListOf(Object(GraphNode)), "In the order of the configuration")
     edges: tuple[GraphEdge, ...] = field(ListOf(Object(GraphEdge)), "Between those")
 
 
 @_event("cluster", Delivery.DIRECT)
-class ClusterReply(Event):
+class ClusterReply(Reply):
     """The clusters that tasks run on."""
 
-    id: str = field(TEXT, _ID)
     clusters: tuple[ClusterInfo, ...] = field(ListOf(Object(ClusterInfo)), "Each of those configured, once")
 
 
 @_event("runs", Delivery.DIRECT)
-class RunsReply(Event):
+class RunsReply(Reply):
     """The runs asked for."""
 
-    id: str = field(TEXT, _ID)
     runs: tuple[RunInfo, ...] = field(ListOf(Object(RunInfo)), "The newest first; never null")
     next: str = field(TEXT, "There are more: ask again with this value as before", default="", omit=True)
 
 
 @_event("logs", Delivery.DIRECT)
-class LogsReply(Event):
+class LogsReply(Reply):
     """Lines of a task's log. Where few of many are asked for, there may be fewer: go on at next_seq."""
 
-    id: str = field(TEXT, _ID)
     lines: tuple[LogLine, ...] = field(ListOf(Object(LogLine)), "In order; never null")
     first_seq: int = field(COUNT, "The first line that the log has; 0: it has none")
     last_seq: int = field(COUNT, "The last one")
@@ -106,11 +97,10 @@ class LogsReply(Event):
 
 
 @_event("matches", Delivery.DIRECT)
-class Matches(Event):
+class Matches(Reply):
     """The matching lines. When the time for a search is over, there may be few of them,
     or none, and a next."""
 
-    id: str = field(TEXT, _ID)
     matches: tuple[LogMatch, ...] = field(
         ListOf(Object(LogMatch)), "The newest parts of logs first, and of each the last lines; never null"
     )
@@ -118,36 +108,32 @@ class Matches(Event):
 
 
 @_event("actions", Delivery.DIRECT)
-class Actions(Event):
+class Actions(Reply):
     """The actions asked for."""
 
-    id: str = field(TEXT, _ID)
     actions: tuple[ActionInfo, ...] = field(ListOf(Object(ActionInfo)), "Never null")
 
 
 @_event("pool_info", Delivery.DIRECT)
-class PoolInfoReply(Event):
+class PoolInfoReply(Reply):
     """The pool asked for, or just changed."""
 
-    id: str = field(TEXT, _ID)
     action: str = field(TEXT, "Whose pool; absent: the global one", default="", kw_only=True, omit=True)
     pool: PoolInfo = field(Object(PoolInfo), "The pool as it is now")
 
 
 @_event("purged", Delivery.DIRECT)
-class Purged(Event):
+class Purged(Reply):
     """A queue was emptied."""
 
-    id: str = field(TEXT, _ID)
     action: str = field(TEXT, "Whose queue; absent: every queue", default="", kw_only=True, omit=True)
     count: int = field(COUNT, "How many tasks were waiting")
 
 
 @_event("subscribed", Delivery.DIRECT)
-class Subscribed(Event):
+class Subscribed(Reply):
     """The task's events follow. The other fields are there when the request had since_seq."""
 
-    id: str = field(TEXT, _ID)
     task_id: str = field(TASK_ID, _TASK)
     last_seq: int | None = field(COUNT, "The seq of its latest line; 0: none yet", default=None, omit=True)
     oldest_seq: int | None = field(
@@ -165,18 +151,16 @@ class Subscribed(Event):
 
 
 @_event("unsubscribed", Delivery.DIRECT)
-class Unsubscribed(Event):
+class Unsubscribed(Reply):
     """No more of the task's events follow."""
 
-    id: str = field(TEXT, _ID)
     task_id: str = field(TASK_ID, _TASK)
 
 
 @_event("metrics", Delivery.DIRECT)
-class MetricsReply(Event):
+class MetricsReply(Reply):
     """The counters asked for: one of the three, or none if no such action or task exists."""
 
-    id: str = field(TEXT, _ID)
     global_: GlobalMetrics | None = field(
         Object(GlobalMetrics), "Of the whole server", default=None, name="global", omit=True
     )
@@ -185,46 +169,41 @@ class MetricsReply(Event):
 
 
 @_event("manifest", Delivery.DIRECT)
-class ManifestReply(Event):
+class ManifestReply(Reply):
     """The description of this protocol for programs."""
 
-    id: str = field(TEXT, _ID)
     manifest: Mapping[str, Any] = field(DOCUMENT, "The same document as at GET /ws/manifest")
 
 
 @_event("schedules", Delivery.DIRECT)
-class SchedulesReply(Event):
+class SchedulesReply(Reply):
     """The schedules asked for, in the order of their tasks' ids."""
 
-    id: str = field(TEXT, _ID)
     schedules: tuple[ScheduleInfo, ...] = field(ListOf(Object(ScheduleInfo)), "Never null")
     next: str = field(TEXT, "There are more: ask again with this value as after", default="", omit=True)
 
 
 @_event("paused", Delivery.DIRECT)
-class Paused(Event):
+class Paused(Reply):
     """A task's schedules start nothing until a resume."""
 
-    id: str = field(TEXT, _ID)
     task_id: str = field(TASK_ID, _TASK)
 
 
 @_event("resumed", Delivery.DIRECT)
-class Resumed(Event):
+class Resumed(Reply):
     """A task's schedules start it again."""
 
-    id: str = field(TEXT, _ID)
     task_id: str = field(TASK_ID, _TASK)
 
 
 @_event("reloaded", Delivery.DIRECT)
-class Reloaded(Event):
+class Reloaded(Reply):
     """The configuration file's current contents are in effect or, with dry_run, would be.
 
     A task keeps the definition of its action that it was accepted with, until it is reset.
     """
 
-    id: str = field(TEXT, _ID)
     dry_run: bool = field(BOOLEAN, "Whether nothing was changed", default=False, omit=True)
     added: tuple[str, ...] = field(ListOf(TEXT), "Actions that are new", default=(), omit=True)
     changed: tuple[str, ...] = field(
@@ -254,11 +233,25 @@ class Reloaded(Event):
 
 
 @_event("notify_tested", Delivery.DIRECT)
-class NotifyTested(Event):
+class NotifyTested(Reply):
     """The channel has taken the notice."""
 
-    id: str = field(TEXT, _ID)
     channel: str = field(TEXT, "The channel")
+
+
+@_event("upgraded", Delivery.DIRECT)
+class Upgraded(Reply):
+    """The server is the new program now or, with check, could become it."""
+
+    check: bool = field(BOOLEAN, "Whether nothing was changed", default=False, omit=True)
+    from_: str = field(TEXT, "The version that the server was", default="", name="from")
+    to: str = field(TEXT, "The version that it is, or would be", default="")
+    tasks: int = field(COUNT, "The running tasks that went on, or would", default=0)
+    clients: int = field(COUNT, "The connections that went on, or would", default=0)
+    pause_ms: int = field(COUNT, "For how long nothing was read or sent", default=0, omit=True)
+    ended: tuple[str, ...] = field(
+        ListOf(TEXT), "Tasks that could not go over, and were ended, or would be", default=(), omit=True
+    )
 
 
 @_event("error", Delivery.DIRECT)

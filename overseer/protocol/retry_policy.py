@@ -11,8 +11,8 @@ from overseer.schema.quantities import COUNT, DURATION, Factor
 from overseer.schema.types import Choice
 from overseer.util.durations import nanoseconds
 
-Duration: TypeAlias = int | str | timedelta
-"""Whole nanoseconds, Go's text such as ``"5s"``, or a timedelta."""
+Duration: TypeAlias = float | str | timedelta
+"""Whole nanoseconds, a float of seconds, Go's text such as ``"5s"``, or a timedelta."""
 
 _RESTART_ON = Choice("any", "failure")
 

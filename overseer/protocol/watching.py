@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from overseer.protocol.declare import Delivery, Event, event
+from overseer.protocol.declare import Delivery, Event, Reply, event
 from overseer.protocol.events import TaskEvent
 from overseer.protocol.values import TaskInfo
 from overseer.schema.fields import field
@@ -30,10 +30,8 @@ class Watching(Event):
 
 
 @event("unwatched", Delivery.DIRECT)
-class Unwatched(Event):
+class Unwatched(Reply):
     """Your watch has ended."""
-
-    id: str = field(TEXT, "The request's")
 
 
 @event("changed", Delivery.WATCHERS)

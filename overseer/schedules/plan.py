@@ -116,6 +116,11 @@ class Plan:
         return slot if slot in self._decided else self.spans.end_of(slot)
 
     @property
+    def decided(self) -> list[int]:
+        """The decided slots later than ``since``."""
+        return sorted(self._decided)
+
+    @property
     def due(self) -> float | None:
         """When the next of its slots is due; None: never."""
         return min((entry.due for entry in self._entries if entry.slot is not None), default=None)

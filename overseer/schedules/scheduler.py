@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from overseer.config import StandingTask
 from overseer.errors import RequestError
@@ -22,14 +23,15 @@ from overseer.history.slots import FIRED, FIRING, REFUSED, SKIPPED, WAITING, Slo
 from overseer.protocol import Dequeued, Skipped, Start, Started
 from overseer.schedules.batch import Batch, Fire
 from overseer.schedules.memory import Memory
-from overseer.schedules.plan import Skip
-from overseer.schedules.track import Track, rows
+from overseer.schedules.plan import Offer, Skip
+from overseer.schedules.track import Track, rows, tracks_from, tracks_to
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.observers import Change
 from overseer.supervisor.retry import effective_policy
 from overseer.supervisor.table import CLOSING, TAKEN
 from overseer.supervisor.task import Requester
 from overseer.util.locks import Rank, assert_held, lock
+from overseer.util.standstill import standstill
 from overseer.util.threads import VitalThread
 from overseer.util.timestamps import now
 
@@ -80,9 +82,9 @@ class Scheduler:
 
     # -- from start to end
 
-    def load(self, tasks: Mapping[str, StandingTask]) -> None:
-        """Continue where an earlier server left off."""
-        known = dict(self._memory.load())
+    def load(self, tasks: Mapping[str, StandingTask], given: Mapping[str, Any] | None = None) -> None:
+        """Continue where an earlier server left off, or another program of this one (``given``)."""
+        known = dict(self._memory.load() if given is None else tracks_from(given))
         at = self.wall()
         batch = Batch(now())
         with self.lock:
@@ -96,6 +98,9 @@ class Scheduler:
                 if track.plan.waiting:
                     self._waiting.add(track)
                 self._arm_locked(track)
+            for task_id, name, *offer in () if given is None else given["firing"]:
+                if name in self.tracks:
+                    self._firing[task_id] = Fire(self.tracks[name], Offer(*offer), task_id)
         left: list[Slot] = []  # by tasks that the configuration does not have
         for gone in known.values():
             gone.wanted = False
@@ -155,6 +160,12 @@ class Scheduler:
         self._memory.keep([], [track.row(wanted=False) for track in gone], wait=False)
         self._carry_out(batch)
 
+    def export(self) -> dict[str, Any]:
+        """What another program has to know to go on, see :meth:`load`; at a standstill."""
+        with self.lock:
+            firing = [[task_id, fire.track.task_id, *fire.offer] for task_id, fire in self._firing.items()]
+            return {"tracks": tracks_to(self.tracks.values()), "firing": firing}
+
     def close(self) -> None:
         """Stop starting tasks. Idempotent."""
         with self.lock:
@@ -197,7 +208,8 @@ class Scheduler:
 
     def _run(self) -> None:
         while True:
-            self._step()
+            with standstill:
+                self._step()
             with self.lock:
                 if not self._closed and not self._over:
                     self._wake.wait(self._patience_locked())

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from overseer.config import StandingTask
 from overseer.history.slots import FIRED, FIRING, REFUSED, SKIPPED, WAITING, Schedules, Slot
 from overseer.schedules.plan import Offer, Plan
 from overseer.schedules.spans import Spans
+from overseer.util.plain import from_plain, to_plain
+from overseer.util.timestamps import now
 
 _SHOWN = 10
 
@@ -69,3 +72,27 @@ class Track:
 
 def rows(tracks: Iterable[Track]) -> list[Schedules]:
     return [track.row() for track in tracks]
+
+
+def tracks_to(tracks: Iterable[Track]) -> list[Any]:
+    """What another program has to know of them, see :func:`tracks_from`."""
+    return [to_plain(_known(track)) for track in tracks]
+
+
+def tracks_from(data: Mapping[str, Any]) -> dict[str, Schedules]:
+    """What was written down, by task."""
+    known = (from_plain(Schedules, each) for each in data["tracks"])
+    return {each.task_id: each for each in known}
+
+
+def _known(track: Track) -> Schedules:
+    plan, at = track.plan, now()
+    row = track.row()
+    row.slots = list(track.skipped)
+    if track.last is not None:
+        row.slots.append(Slot(track.task_id, track.last, FIRED, at))
+    if track.refused:
+        row.slots.append(Slot(track.task_id, track.last or 0, REFUSED, at, detail=track.refused))
+    row.slots += [Slot(track.task_id, offer.slot, WAITING, at, offer.overlap) for offer in plan.waiting]
+    row.slots += [Slot(track.task_id, slot, "", at) for slot in plan.decided]
+    return row

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from types import MappingProxyType
 from typing import Any
 
 from overseer.schema.fields import Declared, Field, description_of, fields_of
@@ -166,7 +165,7 @@ class Object(FieldType):
             about keys that do not go together.
         advice: ends a warning about an unknown key that resembles no known one; the default lists those.
         strict: whether an unknown key is an error, since a slip there would leave the server open.
-        elsewhere: where keys belong that are easily written here, by name.
+        hint: says what an unknown key, by its name, means or where it belongs; "": nothing is known of it.
         short: the key that a text in place of the mapping stands for.
     """
 
@@ -182,12 +181,12 @@ class Object(FieldType):
         *,
         advice: str = "",
         strict: bool = False,
-        elsewhere: Mapping[str, str] = MappingProxyType({}),
+        hint: Callable[[str], str] = lambda name: "",
         short: str = "",
     ) -> None:
         self.cls = cls
         self.strict = strict
-        self._elsewhere = elsewhere
+        self._hint = hint
         self._finish = finish
         self._short = short
         self._fields = {spec.name: spec for spec in fields_of(cls)}
@@ -230,8 +229,9 @@ class Object(FieldType):
     def _unknown(self, name: str, node: Node, location: Location) -> None:
         if name.startswith(OWN_PREFIX):
             return
-        guess = "" if name in self._elsewhere else nearest(name, self._fields)
-        advice = f"; it belongs {self._elsewhere[name]}" if name in self._elsewhere else self._advice
+        hint = self._hint(name)
+        guess = "" if hint else nearest(name, self._fields)
+        advice = f"; {hint}" if hint else self._advice
         message = f"unknown key; did you mean {guess}?" if guess else f"unknown key{advice}"
         meant = self._fields[guess].type if guess else None
         if self.strict or (isinstance(meant, Object) and meant.strict and isinstance(node, MapNode)):

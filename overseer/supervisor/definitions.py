@@ -23,10 +23,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One action. A task keeps the one it was accepted with, through queueing and restarts, until a reset."""
+    """One action. A task keeps the one it was accepted with, through queueing and restarts, until a reset.
+
+    ``origin``: the configuration that it is from.
+    """
 
     config: ActionConfig
     handler: ActionHandler
+    origin: Config
 
 
 class Accepted(NamedTuple):
@@ -64,7 +68,7 @@ class Definitions:
         except RequestError as error:
             message = f"{error.message}{self._hint(action, principal)}"
             raise type(error)(message, code=error.code) from None
-        return Definition(self.config.actions[action], self.handlers[action])
+        return Definition(self.config.actions[action], self.handlers[action], self.config)
 
     def refuse_unknown(self, action: str, principal: Principal) -> None:
         """Raise what :meth:`of` does, without the hint, which is slow: for use under a lock."""

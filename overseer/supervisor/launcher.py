@@ -17,6 +17,7 @@ from typing import Any
 from overseer.process import has_forked
 from overseer.supervisor.due import Due
 from overseer.util.locks import Rank, assert_held, assert_none_held, lock
+from overseer.util.standstill import standstill
 from overseer.util.timers import Timers
 
 _log = logging.getLogger(__name__)
@@ -132,7 +133,19 @@ class Launcher:
         with self._lock:
             backlog = self._drivers[driver].backlogs.get(asker)
             if backlog is not None:
-                self._room.wait_for(lambda: self._closed or len(backlog.waiting) <= _AHEAD, _PATIENCE_S)
+                self._room.wait_for(
+                    lambda: self._closed or standstill.closed or len(backlog.waiting) <= _AHEAD, _PATIENCE_S
+                )
+
+    def waiting(self) -> list[tuple[str, Hashable, tuple[Any, ...]]]:
+        """What has been submitted and not begun, by driver and asker, in order for each asker."""
+        with self._lock:
+            return [
+                (name, backlog.key, what)
+                for name, driver in self._drivers.items()
+                for backlog in driver.backlogs.values()
+                for what in backlog.waiting
+            ]
 
     def close(self) -> None:
         """Let the threads end once everything is launched; does not wait, since one may hang in a driver."""
@@ -178,23 +191,24 @@ class Launcher:
         """Launch until none of the driver's backlogs may begin anything."""
         backlog: _Backlog | None = None
         while True:
-            with self._lock:
-                if backlog is not None:
-                    backlog.going -= 1
-                    if not backlog.going and not backlog.waiting:
-                        del driver.backlogs[backlog.key]
-                backlog = driver.next_backlog()
-                if backlog is None:
-                    return
-                what = backlog.waiting.popleft()
-                backlog.going += 1
-                backlog.moved = True
-                if len(backlog.waiting) == _AHEAD:
-                    self._room.notify_all()
-            try:
-                self._launch(*what)
-            except BaseException:
-                _log.exception("a launch failed")
+            with standstill:  # what is taken from a backlog is launched
+                with self._lock:
+                    if backlog is not None:
+                        backlog.going -= 1
+                        if not backlog.going and not backlog.waiting:
+                            del driver.backlogs[backlog.key]
+                    backlog = driver.next_backlog()
+                    if backlog is None:
+                        return
+                    what = backlog.waiting.popleft()
+                    backlog.going += 1
+                    backlog.moved = True
+                    if len(backlog.waiting) == _AHEAD:
+                        self._room.notify_all()
+                try:
+                    self._launch(*what)
+                except BaseException:
+                    _log.exception("a launch failed")
 
     def _next_driver(self, served: _Driver) -> _Driver | None:
         """The driver that the thread serves next; None: the thread ends."""

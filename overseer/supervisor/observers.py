@@ -60,6 +60,8 @@ class Observers:
         self._observers: list[Observer] = []
         self._changes: SimpleQueue[Change | None] = SimpleQueue()  # None: the end
         self._thread: threading.Thread | None = None
+        self._noted = 0  # changes so far; hub's lock
+        self._passed = 0  # of these; the thread's own
 
     def add(self, observer: Observer) -> None:
         """Register an observer; call it before tasks are started, on one thread."""
@@ -73,6 +75,7 @@ class Observers:
             params = without_hidden(task.params, task.terms.hidden)
             by_person = outcome == "stopped" and task.stopped_by_person
             ran = not task.start_failed
+            self._noted += 1
             self._changes.put(
                 Change(
                     event,
@@ -95,7 +98,13 @@ class Observers:
         """Note a start that a schedule skipped; the hub's lock is held."""
         if self._observers:
             trigger = Trigger("schedule", f"schedule:{event.task_id}")
+            self._noted += 1
             self._changes.put(Change(event, event.task_id, action, {}, "", trigger))
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are changes that have not been passed on."""
+        return self._noted != self._passed
 
     def close(self) -> None:
         """Pass on what is left, for a second at most, and end."""
@@ -110,3 +119,4 @@ class Observers:
                     observer(change)
                 except Exception:
                     _log.exception("what follows from a change of task %s failed", change.task_id)
+            self._passed += 1

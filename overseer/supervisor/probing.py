@@ -9,6 +9,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from overseer.config import ActionConfig
 from overseer.config.probes import Values, values_of_start
@@ -18,6 +19,7 @@ from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Task
+from overseer.util.handover import Incoming, Outgoing
 from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.masking import Secrets, masked
 from overseer.util.timestamps import now
@@ -25,6 +27,13 @@ from overseer.workers.base import Worker
 from overseer.workers.program import Surroundings
 
 _log = logging.getLogger(__name__)
+
+
+class Earlier(NamedTuple):
+    """What a program before this one has exported of a watch."""
+
+    data: Mapping[str, Any]
+    given: Incoming
 
 
 class RunWatch(ABC):
@@ -50,13 +59,23 @@ class RunWatch(ABC):
     def end(self) -> None:
         """End probing, as the run is over or never began. Idempotent."""
 
+    @abstractmethod
+    def export(self, out: Outgoing) -> Mapping[str, Any]:
+        """What another program has to know to go on; at a standstill."""
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Go on with what another program has exported."""
+
 
 class Prober(ABC):
     """Probes runs."""
 
     @abstractmethod
-    def watch(self, findings: Findings, config: ActionConfig, values: Values) -> RunWatch:
-        """Create the watch of a run that is about to be started.
+    def watch(
+        self, findings: Findings, config: ActionConfig, values: Values, earlier: Earlier | None = None
+    ) -> RunWatch:
+        """Create the watch of a run that is about to be started, or was by an ``earlier`` program.
 
         Raises:
             OverseerError: it cannot be probed.
@@ -123,8 +142,13 @@ class Probing:
         self._closed = False
         self._unhealthy: dict[Task, str] = {}  # those that run, and their actions; hub's lock
 
-    def watch(self, task: Task, run_id: str, secrets: Secrets) -> RunWatch | None:
+    def watch(
+        self, task: Task, run_id: str, secrets: Secrets, earlier: Earlier | None = None
+    ) -> RunWatch | None:
         """Create the watch of a task's latest run, whose action is probed; None without a prober.
+
+        Args:
+            earlier: of a run that goes on from another program.
 
         Raises:
             OverseerError: it cannot be probed.
@@ -135,7 +159,9 @@ class Probing:
         definition = task.terms.definition
         values = values_of_start(said_of_action(task.action, definition.handler).params, task.params)
         findings = Findings(self, task, task.runs, run_id, secrets)
-        return prober.watch(findings, definition.config, values)
+        if task.health == "unhealthy":
+            self._unhealthy[task] = task.action
+        return prober.watch(findings, definition.config, values, earlier)
 
     def _opened(self) -> Prober | None:
         assert_none_held("making a prober")

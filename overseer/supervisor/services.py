@@ -73,6 +73,21 @@ class Services:
             if self._over.is_set():  # stop came too early to include this one
                 service.stop.set()
 
+    @property
+    def running(self) -> list[str]:
+        """The actions whose services run."""
+        with self._changed:
+            return list(self._running)
+
+    def interrupt(self) -> None:
+        """Have all services return, for a second; :meth:`update` starts them again."""
+        with self._changed:
+            services = list(self._running.values())
+            self._running.clear()
+        for service in services:
+            service.stop.set()
+        _join(services, time.monotonic())
+
     def stop(self) -> None:
         """Tell all services to stop, and start no more. Idempotent."""
         with self._changed:

@@ -16,6 +16,7 @@ from overseer.supervisor.intents import Intents
 from overseer.supervisor.table import TAKEN, TaskTable
 from overseer.supervisor.task import Requester, Task
 from overseer.util.locks import assert_held
+from overseer.util.standstill import standstill
 from overseer.util.threads import run_on_thread
 
 _log = logging.getLogger(__name__)
@@ -78,8 +79,9 @@ class Standing:
         order = [name for name in in_order(self._current.value.config.tasks) if name in wanted]
 
         def start() -> None:
-            for name in order:
-                self._start_quietly(name, Requester(cause=BOOT))
+            with standstill:
+                for name in order:
+                    self._start_quietly(name, Requester(cause=BOOT))
 
         run_on_thread(start, "boot")
 
@@ -90,8 +92,9 @@ class Standing:
             return
 
         def start() -> None:
-            for name in needed:
-                self._start_quietly(name, Requester(cause=requester.trigger))
+            with standstill:
+                for name in needed:
+                    self._start_quietly(name, Requester(cause=requester.trigger))
 
         run_on_thread(start, "dependencies")
 

@@ -89,6 +89,17 @@ class StartGate:
         self._settled.set()
         self._lines.open = self._mask is None and not self._read_by_watch
 
+    def restored(self, pid: int, *, reads: bool) -> None:
+        """Open, for a run that an earlier program has announced.
+
+        Args:
+            reads: what looks at the run wants to see lines.
+        """
+        self._pid = pid
+        self._read_by_watch = reads and self.watch is not None
+        self._settled.set()
+        self._lines.open = not self._read_by_watch
+
     def failed(self) -> None:
         """The start failed: callbacks of a worker, if there is one, are dropped."""
         self._failed = True

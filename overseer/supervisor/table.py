@@ -208,6 +208,38 @@ class TaskTable:
         self.journal.touched(task, None)
         self.on_new(task)
 
+    def restore(self, task: Task, finished_at: float | None) -> None:
+        """Add a task as an earlier program had it; ``finished_at``: since when it is over (monotonic)."""
+        assert_held(self.lock)
+        self._tasks[task.id] = task
+        task.moved, task.noted = self.moved, self.journal.touched
+        task.counted = self.phases[task.action]
+        task.counted[task.phase] += 1
+        bisect.insort(self._ids, task.id)
+        if finished_at is None:
+            self.take(task)
+        elif task.phase is Phase.ERRORED:
+            self._errored[task.id] = finished_at
+        else:
+            self._finished[task.id] = finished_at
+
+    def finished_at(self) -> dict[str, float]:
+        """When tasks that are over were so, the longest ago first, errored ones last (monotonic)."""
+        assert_held(self.lock)
+        return {**self._finished, **self._errored}
+
+    def waiting(self) -> Iterator[tuple[str, Subscription]]:
+        """The subscriptions that wait for a task of their id, with it."""
+        assert_held(self.lock)
+        for task_id, waiting in self._unknown.items():
+            for subscription in waiting.values():
+                yield task_id, subscription
+
+    def wait(self, task_id: str, subscription: Subscription) -> None:
+        """Keep a subscription until the id has a task."""
+        assert_held(self.lock)
+        self._wait(task_id, subscription)
+
     def take(self, task: Task) -> None:
         """The task's id is in use (again)."""
         assert_held(self.lock)

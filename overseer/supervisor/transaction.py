@@ -26,6 +26,7 @@ from overseer.supervisor.observers import Observers
 from overseer.supervisor.task import Requester, Task
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
+from overseer.util.standstill import standstill
 from overseer.workers.base import Worker
 
 _log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class Transaction(DeferredFlush):
         self._problems: list[str] = []  # results of stops and launches; "": success
 
     def __enter__(self) -> Transaction:
+        standstill.__enter__()  # a step, until what was decided has been carried out
         self._lock.acquire()
         return self
 
@@ -86,18 +88,23 @@ class Transaction(DeferredFlush):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            # Still under the lock: nothing may come between the finding and the reply that reports it.
-            if self._requester is not None and isinstance(error, RequestError):
-                self._requester.refuse(self, error.message, error.existing_task_id, error.param, error.code)
-                error.answered = self._requester.client is not None
-            self._settle(self)
+            try:
+                # Still under the lock: nothing may come between the finding and the reply that reports it.
+                if self._requester is not None and isinstance(error, RequestError):
+                    self._requester.refuse(
+                        self, error.message, error.existing_task_id, error.param, error.code
+                    )
+                    error.answered = self._requester.client is not None
+                self._settle(self)
+            finally:
+                self._lock.release()
+            super().__exit__(kind, error, trace)
+            for worker, grace in self._stops:
+                self._problems.append(stop_worker(worker, grace))
+            for task, why, client in self._launches:
+                self._problems.append(self._launch(task, why, client))
         finally:
-            self._lock.release()
-        super().__exit__(kind, error, trace)
-        for worker, grace in self._stops:
-            self._problems.append(stop_worker(worker, grace))
-        for task, why, client in self._launches:
-            self._problems.append(self._launch(task, why, client))
+            standstill.__exit__(kind, error, trace)
 
     def check(self) -> None:
         """Raise a RequestError with the first error of the stops and launches, if there is one."""

@@ -18,6 +18,7 @@ Nothing but tests imports this package, which has no ``assert`` to be explained 
 
 from __future__ import annotations
 
+from overseer.testing.checks.asking import AskingChecks
 from overseer.testing.checks.ends import EndChecks
 from overseer.testing.checks.output import OutputChecks
 from overseer.testing.checks.serving import ServerChecks
@@ -26,15 +27,21 @@ from overseer.testing.checks.stopping import StopChecks
 from overseer.testing.contract import Broken
 from overseer.testing.plugin import pytest_runtest_makereport, pytest_terminal_summary
 from overseer.testing.script import Script
+from overseer.testing.shell import ShellScripts
 
 __all__ = [
     "Broken",
     "DriverContract",
     "Script",
+    "ShellContract",
     "pytest_runtest_makereport",
     "pytest_terminal_summary",
 ]
 
 
-class DriverContract(StartChecks, OutputChecks, EndChecks, StopChecks, ServerChecks):
+class DriverContract(StartChecks, OutputChecks, EndChecks, StopChecks, AskingChecks, ServerChecks):
     """Override :class:`~overseer.testing.script.Behaviours`' methods in a subclass named ``Test...``."""
+
+
+class ShellContract(ShellScripts, DriverContract):
+    """For a driver that can run a shell's script: override ``driver``, ``script``, and what else it can."""

@@ -132,6 +132,11 @@ HELD_UP = Clause(
     "If an `on_output` does not return, a stop tells the end without it, at most eleven seconds after the"
     " run has ended; no output follows.",
 )
+INPUT = Clause(
+    "input",
+    "`give_input`, `resize` and `send_signal` return at once, whether the run takes what it is given or not. "
+    "Input is taken whole, in order, and bounded; what is not taken is an `OverseerError`.",
+)
 THREADS = Clause(
     "threads",
     "Callbacks run on the worker's own threads: never on one that calls `stop`, and on the one that calls"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -74,7 +76,7 @@ class RealServer:
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, MARKER: self._marker, "PYTHONPATH": os.pathsep.join(self._place["path"])},
+            env=self._environment(),
             process_group=0,  # a terminal's Ctrl-C is for the tests
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -113,12 +115,22 @@ class RealServer:
             self._process.wait()
         for pid in processes_with(MARKER, self._marker):
             if pid != os.getpid():
-                os.kill(pid, 9)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
                 wait_for_exit(pid, self._patience)
         self._reader.join(self._patience)
         assert self._process.stderr is not None
         self._process.stderr.close()
         self._directory.cleanup()
+
+    def _environment(self) -> dict[str, str]:
+        """Ours, without what is meant for another server."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name == "OVERSEER_CHECK_LOCKS" or not name.startswith("OVERSEER_")
+        }
+        return {**kept, MARKER: self._marker, "PYTHONPATH": os.pathsep.join(self._place["path"])}
 
     def _address(self) -> str:
         """Where it listens; the lock is held."""

@@ -37,7 +37,7 @@ class Behaviours:
         held_up: seconds after which a stop gives up on an ``on_output`` that does not return.
     """
 
-    patience = 10.0
+    patience = 30.0
     held_up = 11.0
 
     def driver(self) -> ActionHandlerFactory:
@@ -77,6 +77,10 @@ class Behaviours:
 
     def ignores_stop(self) -> Script | None:
         """Prints its ``lines``, at least one, and goes on even after it was asked to stop."""
+        return None
+
+    def echoes(self) -> Script | None:
+        """Prints each line of its input, and ends with exit code 0 when that ends."""
         return None
 
     def fails_to_start(self) -> Script | None:

@@ -64,7 +64,7 @@ def handler_of(factory: ActionHandlerFactory, config: Mapping[str, Any]) -> Acti
     with tempfile.TemporaryDirectory(prefix="driver-contract-") as directory:
         file = Path(directory) / "config.yaml"
         file.write_text(json.dumps({"actions": {"contract": action}}))  # JSON is YAML
-        read = load_config(file)
+        read = load_config(file, {})  # whatever the environment says of another server
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConfigWarning)
         return create_handler(factory, read, "contract")

@@ -42,6 +42,12 @@ class Crew:
         run_on_thread(self._work, self._name)
         return True
 
+    @property
+    def busy(self) -> bool:
+        """Whether jobs wait or are being done."""
+        with self._lock:
+            return self._threads > 0
+
     def close(self, timeout: float = 0.0, *, drop: bool = True) -> bool:
         """Accept no more jobs, and wait for running ones; returns whether they are over. Idempotent.
 

@@ -6,6 +6,7 @@ configurations and clients written for a Go program depend on it. Pure; no clock
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import timedelta
 
@@ -64,8 +65,9 @@ def parse_signed_duration(text: str) -> int:
     return -total if sign == "-" else total
 
 
-def nanoseconds(duration: int | str | timedelta) -> int:
-    """The nanoseconds of a duration given as Go's text (``"5s"``), a timedelta, or whole nanoseconds.
+def nanoseconds(duration: float | str | timedelta) -> int:
+    """The nanoseconds of a duration given as Go's text (``"5s"``), a timedelta, a float of seconds, or whole
+    nanoseconds.
 
     Raises:
         ValueError: it is none of these, is negative or is too long; the message is a plain sentence.
@@ -74,6 +76,8 @@ def nanoseconds(duration: int | str | timedelta) -> int:
         return parse_duration(duration)
     if isinstance(duration, timedelta):
         duration = duration // timedelta(microseconds=1) * 1000
+    elif isinstance(duration, float) and math.isfinite(duration):
+        duration = round(duration * 1e9)
     elif isinstance(duration, bool) or not isinstance(duration, int):
         what = f"{duration!r} (a {type(duration).__name__})"
         raise ValueError(f"{what} is not a duration; write one {_EXAMPLE}, or as a timedelta")

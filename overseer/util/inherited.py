@@ -18,11 +18,16 @@ _STACKS = (2**20, 64 * 2**20)
 _M_ARENA_MAX = -8  # of mallopt
 
 
-def settle() -> None:
-    """Normalise what can be changed in a running process. To be called first, on the main thread."""
+def settle(*, unblock: bool = True) -> None:
+    """Normalise what can be changed in a running process. To be called first, on the main thread.
+
+    Args:
+        unblock: False: signals stay blocked until they have handlers.
+    """
     _fill_descriptors()
-    # A blocked SIGTERM would never be delivered, neither here nor in children, which inherit the mask.
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    if unblock:
+        # A blocked SIGTERM would never be delivered, neither here nor in children, which inherit the mask.
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
     _forget_coerced_locale()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # whatever PYTHONIOENCODING says

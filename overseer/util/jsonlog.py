@@ -49,6 +49,7 @@ class EventLog:
         self._queue: deque[Loggable] = deque()
         self._queued = 0  # its size in bytes, roughly
         self._dropped = 0  # events lost since the last successful write
+        self._writing = False  # what was queued is being written
         self._reopen = False
         self._closed = False
         self._thread: threading.Thread | None = None
@@ -90,6 +91,12 @@ class EventLog:
             self._reopen = True
             self._wanted.notify()
 
+    def settle(self, timeout: float) -> None:
+        """Wait until what is queued has been written, for at most so many seconds."""
+        if self._thread is not None:
+            with self._wanted:
+                self._wanted.wait_for(lambda: not (self._queue or self._writing), timeout)
+
     def close(self, timeout: float = 2.0) -> None:
         """Write what is queued, for at most ``timeout`` seconds, and end the thread. Idempotent."""
         with self._wanted:
@@ -117,12 +124,16 @@ class EventLog:
                 self._wanted.wait_for(lambda: self._queue or self._reopen or self._closed)
                 queue, self._queue = self._queue, deque()
                 self._queued = 0
+                self._writing = True
                 reopen, self._reopen = self._reopen, False
                 closed = self._closed
             if reopen:
                 self._close_file()
             if queue:
                 self._write_all(queue)
+            with self._wanted:
+                self._writing = False
+                self._wanted.notify_all()
             if closed:
                 self._close_file()
                 return

@@ -17,6 +17,8 @@ import os
 import random
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any
 
@@ -54,6 +56,14 @@ def _stack() -> list[_CheckedLock]:
     return stack
 
 
+def _seized() -> list[Any]:
+    try:
+        locks: list[Any] = _held.seized
+    except AttributeError:
+        locks = _held.seized = []
+    return locks
+
+
 class _CheckedLock:
     """A Lock that knows its rank; Condition accepts it as its lock."""
 
@@ -84,7 +94,7 @@ class _CheckedLock:
         return self._inner.locked()
 
     def _is_owned(self) -> bool:
-        return self in _stack()
+        return self in _stack() or self in _seized()
 
     def __enter__(self) -> bool:
         return self.acquire()
@@ -107,5 +117,25 @@ def assert_none_held(what: str) -> None:
 def assert_held(*needed: threading.Lock) -> None:
     """First line of a ``_locked`` method; raises LockOrderError in checked runs unless its lock is held, or
     one of them."""
-    if _seed and not any(each in _stack() for each in needed):  # type: ignore[comparison-overlap]
+    if _seed and not any(each in _stack() or each in _seized() for each in needed):  # type: ignore[comparison-overlap]
         raise LockOrderError(f"{' or '.join(map(repr, needed))} is not held")
+
+
+@contextmanager
+def seized(taken: threading.Lock, deadline: float) -> Iterator[None]:
+    """Hold a lock whatever else is held, for a thread that brings all others to rest.
+
+    Raises:
+        TimeoutError: it is not free by ``deadline`` (monotonic).
+    """
+    inner: threading.Lock = getattr(taken, "_inner", taken)
+    while not inner.acquire(blocking=False):
+        if time.monotonic() >= deadline:
+            raise TimeoutError(f"{taken!r} is held")
+        time.sleep(0.0005)
+    _seized().append(taken)
+    try:
+        yield
+    finally:
+        _seized().remove(taken)
+        inner.release()

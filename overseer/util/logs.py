@@ -15,6 +15,7 @@ import select
 import signal
 import sys
 import threading
+from collections import deque
 from typing import BinaryIO, TextIO
 
 from overseer.util.threads import start_thread
@@ -34,6 +35,12 @@ def set_up_logging() -> Stderr:
     handler.setFormatter(_Formatter(journal=_goes_to_the_journal()))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     return stderr
+
+
+def settle_log(seconds: float) -> None:
+    """Wait until what was logged has been written, for at most so many seconds."""
+    if _current is not None:
+        _current.settle(seconds)
 
 
 def lines_dropped() -> int:
@@ -61,6 +68,7 @@ class Stderr(io.TextIOBase):
         self._dropped = 0
         self._unsaid = 0
         self._written = 0  # bytes; the writer's own
+        self._marks: deque[threading.Event] = deque()  # each set when the thread comes to an empty piece
         self._thread: threading.Thread | None = None
         self._closed = False
         self._before: TextIO | None = sys.stderr
@@ -104,6 +112,14 @@ class Stderr(io.TextIOBase):
             with contextlib.suppress(RuntimeError):  # no more threads
                 self._thread = start_thread(self._run, "stderr")
 
+    def settle(self, seconds: float) -> None:
+        """Wait until what was logged has been written, for at most so many seconds."""
+        over = threading.Event()
+        if self._thread is not None and not self._closed:
+            self._marks.append(over)
+            self._pieces.put(b"")
+            over.wait(seconds)
+
     def end(self) -> None:
         """Write what is left, as long as that makes progress, and restore the former stderr. Idempotent."""
         if self._closed:
@@ -130,6 +146,8 @@ class Stderr(io.TextIOBase):
         # A terminal with `stty tostop` would stop a background process that writes to it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
         while (piece := self._pieces.get()) is not None:
+            if not piece and self._marks:
+                self._marks.popleft().set()
             self._write_all(piece)
             if self._pieces.empty() and (unsaid := self._take_unsaid()):
                 self._write_all(unsaid)

@@ -143,7 +143,9 @@ def run_context(context: RunContext) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Exit:
+class Exit:
+    """How a run ended."""
+
     code: int
     signal: str
     at: datetime
@@ -188,7 +190,7 @@ class Worker(ABC):
         # Guards the next three and the subclasses' fields. Of system calls, only kill and waitid go under it.
         self._lock = lock(Rank.WORKER, f"worker {task_id}")
         self._intentional = False
-        self._exit: _Exit | None = None
+        self._exit: Exit | None = None
         self._complained = False  # a callback raised, which is logged once
         self._over = Latch()  # set when on_exited has returned
         if run is not None:
@@ -321,13 +323,13 @@ class Worker(ABC):
         except BaseException:
             _log.exception("task %s: log_event failed", self.task_id)
 
-    def _exited_locked(self, code: int, signal_name: str) -> _Exit:
+    def _exited_locked(self, code: int, signal_name: str) -> Exit:
         """Record the end; :meth:`_announce` must follow, without the lock."""
         assert_held(self._lock)
-        self._exit = _Exit(code, signal_name, now())
+        self._exit = Exit(code, signal_name, now())
         return self._exit
 
-    def _announce(self, end: _Exit, intentional: bool) -> None:
+    def _announce(self, end: Exit, intentional: bool) -> None:
         assert_none_held("on_exited")
         try:
             self._callbacks.on_exited(self, end.code, intentional, end.at)

@@ -17,8 +17,8 @@ from __future__ import annotations
 import logging
 import os
 import select
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from overseer.errors import SpawnError
@@ -26,15 +26,12 @@ from overseer.process import (
     OUTPUT_VARIABLE,
     RUN_VARIABLE,
     SERVER_VARIABLE,
-    Cgroup,
     Child,
     Entry,
-    EnvFile,
     Identity,
     PrivateFiles,
     Setup,
     Stdin,
-    StopPolicy,
     cgroup,
     guardian,
     identity_of,
@@ -52,70 +49,17 @@ from overseer.process.raw import MaskedRaw
 from overseer.util.latch import Latch
 from overseer.util.masking import masked
 from overseer.util.standin import Replaced, replaceable
+from overseer.util.standstill import standstill
 from overseer.util.threads import start_thread
 from overseer.util.timestamps import now
-from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
+from overseer.workers.base import Exit, OutputBatch, RunContext, Worker, WorkerCallbacks
+from overseer.workers.config import WorkerConfig
 from overseer.workers.program import Surroundings
-from overseer.workers.stopping import Processes
+from overseer.workers.stopping import LOST, Outcome, Processes
 
 _log = logging.getLogger(__name__)
 
 _READ_OUT_S = DRAIN_MAX_S + 1.0  # for reading and delivering the rest after a stop has ended everything
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerConfig:
-    """An OS process to run.
-
-    Signals that this program ignores are ignored by the process, too, by the rules of exec. (The daemon has
-    no-op handlers instead, which are not inherited.)
-
-    Attributes:
-        command: found through PATH unless it has a slash; no shell is involved.
-        args: without the command itself.
-        include_stdout, include_stderr: a stream that is not included goes to /dev/null.
-        merge: stderr goes where stdout goes, so that lines keep their order; all count as stdout then.
-        env: added to the inherited variables and those of ``env_file``.
-        env_file: files of variables, read at the start; later files win.
-        inherit_env: what is inherited of the server's environment: "all", "minimal" (PATH, HOME, USER,
-            LOGNAME, SHELL, LANG, LC_*, TZ, TMPDIR, TERM), "none", or the names given.
-        umask: None: the server's.
-        cwd: None: the server's.
-        nice: niceness, from -20 to 19.
-        rlimits: soft and hard limit by resource, named as in RLIMIT_* (``nofile``); -1: unlimited.
-        user: the user it runs as, by name or number, with that user's groups, HOME, USER and LOGNAME.
-        group: its group, by name or number; "": the user's.
-        cgroup: limits for all its processes together, in a cgroup of its own.
-        stdin: "none" (/dev/null), "pipe", or "pty": a terminal, which takes its output as well, all of it
-            as stdout.
-        pty: the terminal's rows and columns.
-        stop: None: the run's own (:class:`RunContext`).
-        secret_env: variables that get a server secret's value, with the secret's name.
-        secret_files: variables that get the path of a file with a secret, with the secret's name; the file is
-            readable by the process's user only, and removed with the run.
-    """
-
-    task_id: str
-    command: str
-    args: Sequence[str] = ()
-    include_stdout: bool = True
-    include_stderr: bool = True
-    env: Mapping[str, str] | None = field(default=None, repr=False)
-    cwd: str | None = None
-    stop: StopPolicy | None = None
-    merge: bool = False
-    env_file: Sequence[EnvFile] = ()
-    inherit_env: str | Sequence[str] = "all"
-    umask: int | None = None
-    nice: int | None = None
-    rlimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    user: str = ""
-    group: str = ""
-    cgroup: Cgroup | None = None
-    stdin: str = "none"
-    pty: tuple[int, int] = (24, 80)
-    secret_env: Mapping[str, str] = field(default_factory=dict)
-    secret_files: Mapping[str, str] = field(default_factory=dict)
 
 
 def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
@@ -234,6 +178,7 @@ class OSWorker(Worker):
         self._read_out = Latch()  # all output is delivered
         self._finishing = False  # by the reader, or by a stop that gave up on it
         self._finished = False
+        self._outcome: Outcome | None = None  # once its process has been reaped
         self._processes = Processes(
             task_id, child.pid, child.pidfd, entry, self._lock, self._event, self._all_ended
         )
@@ -266,7 +211,7 @@ class OSWorker(Worker):
         raw = getattr(seen, "raw", None) if self._on_terminal else None
         if raw is not None and (mask := self._run.secrets.mask) is not None:
             raw = MaskedRaw(mask, raw)
-        return Pipe(fd, self._run.splitter(), partial(self._deliver, stream), show, raw)
+        return Pipe(fd, self._run.splitter(), partial(self._deliver, stream), show, raw, stream)
 
     def _read(self) -> None:
         """Read all there is: from the beginning, or from where a thread stopped that hangs."""
@@ -317,25 +262,33 @@ class OSWorker(Worker):
 
         Whatever fails, the end is announced: nothing else would do so, and the run would never be over.
         """
-        code, name = -1, ""
         try:
-            poll = select.poll()
-            poll.register(self._pidfd, select.POLLIN)
-            poll.poll()
-            self._processes.wait_for_stops()
-            code, name, survivors = self._processes.reap()
-            if survivors:
+            if self._outcome is None:
+                poll = select.poll()
+                poll.register(self._pidfd, select.POLLIN)
+                poll.poll()
+                self._processes.wait_for_stops()
+                with standstill:  # only this process knows how it ended, once it is reaped
+                    self._outcome = self._processes.reap()
+            if self._outcome.survivors:
                 self._processes.end_survivors()
-            if self._processes.rusage is not None:
+            if self.cpu is None and self._processes.rusage is not None:
                 self.cpu, self.max_rss = usage_meter.end(self._entry.run, self._processes.rusage)
         except BaseException:
             _log.exception("task %s: ending what its process left behind failed", self.task_id)
         while True:
             self._processes.wait_for_stops()
-            with self._lock:
-                if not self._processes.stopping_locked:
-                    end, intentional = self._exited_locked(code, name), self._intentional
-                    break
+            with standstill:
+                with self._lock:
+                    if self._processes.stopping_locked:
+                        continue
+                    end = self._exited_locked(*(self._outcome or LOST)[:2])
+                    intentional = self._intentional
+                self._tell_end(end, intentional)
+                return
+
+    def _tell_end(self, end: Exit, intentional: bool) -> None:
+        """Give back what the run had, and announce its end."""
         try:
             with self._lock:
                 self._finished = True
@@ -392,6 +345,19 @@ class OSWorker(Worker):
         if self._input is None or not self._input.terminal:
             return super().resize(rows, cols)
         return self._input.resize(rows, cols)
+
+    def resume(self) -> None:
+        """Go on with a run that another program has handed over.
+
+        Raises:
+            RuntimeError: the system allows no more threads.
+        """
+        if self._reading:
+            start_thread(self._read, f"run-{self.task_id}")
+        else:
+            self._read_out.set()
+            start_thread(self._finish, f"run-{self.task_id}")
+        self._processes.resume()
 
     def _all_ended(self) -> None:
         """Called when a stop has ended everything."""

@@ -7,7 +7,8 @@ import select
 import subprocess
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from overseer.process import (
     RUN_VARIABLE,
@@ -22,6 +23,7 @@ from overseer.process import (
     spawn,
 )
 from overseer.util.locks import Rank, assert_none_held, lock
+from overseer.util.plain import from_plain
 from overseer.util.wakeup import poll_timeout
 from overseer.workers.stopping import Processes
 
@@ -37,6 +39,13 @@ class Surroundings:
     cwd: str | None = None
     umask: int | None = None
     identity: Identity = Identity()  # noqa: RUF009 (frozen)
+
+
+def surroundings_from(data: Mapping[str, Any]) -> Surroundings:
+    """Those that were written down by :func:`to_plain`."""
+    inherit = data["inherit"]
+    read = from_plain(Surroundings, {**data, "inherit": ""})
+    return replace(read, inherit=inherit if isinstance(inherit, str) else tuple(inherit))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import select
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from typing import Any, NamedTuple
 
 from overseer.errors import OverseerError
 from overseer.process import Entry, Process, Termination, Tree, registry, signal_name
 from overseer.process.standalone import cgroups
+from overseer.process.usage import Rusage
 from overseer.util.latch import Latch
 from overseer.util.locks import assert_held
 from overseer.util.threads import run_on_thread
@@ -35,11 +36,24 @@ overdue = Timers("stops")
 _PROMPT_S = 0.5  # after which, or at its deadline, a stop gets a thread
 
 
-class _Stop:
+class Outcome(NamedTuple):
+    """How a leader ended: exit code (-1: by a signal), the signal, and whether its group still has processes
+    to end."""
+
+    code: int
+    signal: str
+    survivors: bool
+
+
+LOST = Outcome(-1, "", False)
+
+
+class Stop:
     """A stop under way; guarded by the worker's lock."""
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
+        self.asked: set[tuple[int, int]] = set()  # see Termination
         self.timer: Timer | None = None  # starts its thread; None once it has one
         self.done = Latch()
         self.wake: Wakeup | None = None  # while a termination waits on it
@@ -73,9 +87,9 @@ class Processes:
         self._lock = lock
         self._tell = tell
         self._ended = ended
-        self.rusage: resource.struct_rusage | None = None  # the leader's, once it is reaped
+        self.rusage: Rusage | None = None  # the leader's, once it is reaped
         self._reaped = False
-        self._stop: _Stop | None = None  # the last one begun
+        self._stop: Stop | None = None  # the last one begun
         # Used by one termination at a time: a stop's, or else that of the reader that finishes.
         self._tree = Tree(entry.run, pid, entry.kill_mode, os.getsid(0))
 
@@ -119,7 +133,7 @@ class Processes:
         stop = self._stop
         signaled = False
         if stop is None or stop.done.is_set():
-            stop = self._stop = _Stop(deadline)
+            stop = self._stop = Stop(deadline)
             if alone and not self._reaped:
                 self._signal_group_locked(None if grace else signal.SIGKILL)
                 stop.timer = overdue.schedule(min(_PROMPT_S, grace or _PROMPT_S), self._begin_stop, stop)
@@ -187,11 +201,12 @@ class Processes:
         else:
             self._end_all(stop, signaled=True)
 
-    def reap(self) -> tuple[int, str, bool]:
-        """Exit code, signal, and whether the group still has processes to end."""
+    def reap(self) -> Outcome:
+        """Reap the leader, which is dead."""
         with self._lock:
             try:
-                _, status, self.rusage = os.wait4(self._pid, 0)
+                _, status, used = os.wait4(self._pid, 0)
+                self.rusage = Rusage(used.ru_utime, used.ru_stime, used.ru_maxrss)
             except ChildProcessError:
                 status = None
             self._reaped = self._tree.group_over = True
@@ -201,9 +216,11 @@ class Processes:
             )
         if status is None:
             self._tell("its exit status is lost: other code in this program waited for it")
-            return -1, "", survivors
+            return LOST._replace(survivors=survivors)
         code = os.waitstatus_to_exitcode(status)
-        return (code, "", survivors) if code >= 0 else (-1, signal_name(-code), survivors)
+        if code >= 0:
+            return Outcome(code, "", survivors)
+        return Outcome(-1, signal_name(-code), survivors)
 
     def end_survivors(self) -> None:
         """End what a leader that exited by itself has left in its group, or its terminal's session."""
@@ -213,7 +230,7 @@ class Processes:
         termination = Termination(partial(self._find, tree), deadline=lambda: deadline)
         self._report(termination.run(look_first=True), termination)
 
-    def _take_over_locked(self, stop: _Stop) -> bool:
+    def _take_over_locked(self, stop: Stop) -> bool:
         """Whether the stop was waiting for its timer; the caller then has to finish it."""
         assert_held(self._lock)
         if stop.timer is None:
@@ -222,21 +239,21 @@ class Processes:
         stop.timer = None
         return True
 
-    def _begin_stop(self, stop: _Stop) -> None:
+    def _begin_stop(self, stop: Stop) -> None:
         """Called by the timer of a stop that takes long."""
         with self._lock:
             taken = self._take_over_locked(stop)
         if taken:
             self._on_thread(stop, signaled=True)
 
-    def _on_thread(self, stop: _Stop, signaled: bool) -> None:
+    def _on_thread(self, stop: Stop, signaled: bool) -> None:
         run_on_thread(partial(self._run_stop, stop, signaled), f"stop-{self._task_id}")
 
-    def _run_stop(self, stop: _Stop, signaled: bool) -> None:
+    def _run_stop(self, stop: Stop, signaled: bool) -> None:
         self._end_all(stop, signaled)
         self._ended()
 
-    def _end_all(self, stop: _Stop, signaled: bool) -> None:
+    def _end_all(self, stop: Stop, signaled: bool) -> None:
         """End the whole tree; ``signaled``: the first signal has been sent."""
         try:
             wake = Wakeup()
@@ -251,6 +268,7 @@ class Processes:
                 leader=self._pidfd,
                 deadline=lambda: stop.deadline,
                 wake=-1 if wake is None else wake.fileno(),
+                asked=stop.asked,
             )
             look_first = self._policy.kill_mode == "tree" and not signaled
             self._report(termination.run(look_first=look_first, signaled=signaled), termination)
@@ -262,6 +280,42 @@ class Processes:
                 stop.done.set()
             if wake is not None:
                 wake.close()
+
+    def export(self) -> dict[str, Any]:
+        """What another program has to know to go on, see :meth:`restore`; at a standstill."""
+        with self._lock:
+            stop = self._stop
+            return {
+                "reaped": self._reaped,
+                "rusage": self.rusage,
+                "known": list(self._tree.known.items()),
+                "stop": stop and {
+                    "deadline": stop.deadline,
+                    "asked": list(stop.asked),
+                    "done": stop.done.is_set(),
+                },
+            }
+
+    def restore(self, data: Mapping[str, Any]) -> None:
+        """Take over what another program has exported; :meth:`resume` must follow."""
+        self._reaped = self._tree.group_over = data["reaped"]
+        self.rusage = data["rusage"] and Rusage(*data["rusage"])
+        self._tree.known.update(data["known"])
+        if said := data["stop"]:
+            self._stop = Stop(said["deadline"])
+            self._stop.asked.update((pid, start) for pid, start in said["asked"])
+            if said["done"]:
+                self._stop.done.set()
+
+    def resume(self) -> None:
+        """Go on with the stop that was under way."""
+        stop = self._stop
+        if stop is None:
+            return
+        if stop.done.is_set():
+            run_on_thread(self._ended, f"stop-{self._task_id}")
+        else:
+            self._on_thread(stop, signaled=True)
 
     def _find(self, tree: Tree) -> list[tuple[Process, int]]:
         if tree.mode == "leader":

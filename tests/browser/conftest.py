@@ -113,9 +113,10 @@ def watched(context: BrowserContext, *expected: str) -> Iterator[Page]:
 
 
 @pytest.fixture
-def page(context: BrowserContext, daemon: Daemon) -> Iterator[Page]:
-    """The page, connected; whatever it complains of in the browser's console fails the test."""
+def page(context: BrowserContext, daemon: Daemon, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The page, connected, at the module's VIEW; whatever it complains of in the browser's console fails the
+    test."""
     with watched(context) as page:
-        page.goto(f"http://{daemon.address}/#tasks")
+        page.goto(f"http://{daemon.address}/#{getattr(request.module, 'VIEW', 'tasks')}")
         expect(page.locator("#connection")).to_have_text("Connected")
         yield page

@@ -29,7 +29,7 @@ class RawPage:
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self._call("Page.enable")
         self._call("Page.navigate", url=url)
-        self._client._take(lambda each: each.get("method") == "Page.loadEventFired", 20.0, "the page")
+        self._client._take(lambda each: each.get("method") == "Page.loadEventFired", 60.0, "the page")
         self._call("Page.disable")
 
     def evaluate(self, expression: str) -> Any:
@@ -59,7 +59,7 @@ class RawPage:
         if self._session:
             message["sessionId"] = self._session
         self._client.send_text(json.dumps(message))
-        answer = self._client._take(lambda each: each.get("id") == number, 20.0, method)
+        answer = self._client._take(lambda each: each.get("id") == number, 60.0, method)
         assert "error" not in answer, (method, answer)
         result: dict[str, Any] = answer["result"]
         return result

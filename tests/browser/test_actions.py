@@ -64,13 +64,13 @@ def test_nothing_that_is_typed_into_a_form_is_stored(page: Page, client: WsClien
     page.reload()
     expect(page.locator("#connection")).to_have_text("Connected")
     choose(page, "greet")
-    page.get_by_label("name").fill("hunter2")
+    page.get_by_label("name").fill("swordfish")
     page.get_by_text("Task id, force, retry policy").click()
     page.get_by_label("Task id").fill("typed-secret")
     page.get_by_label("name").press("Enter")
-    expect(page.locator(".pane .line.out .text").first).to_have_text("hello hunter2")
+    expect(page.locator(".pane .line.out .text").first).to_have_text("hello swordfish")
     stored = page.evaluate("JSON.stringify([{...localStorage}, location.href, document.title])")
-    assert "hunter2" not in stored
+    assert "swordfish" not in stored
     assert "typed-secret" not in stored
     assert "old-secret" not in stored
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import watched
 from tests.harness import Daemon, shell
 
+VIEW = "plan"
 ACTIONS = {"sleep": shell("exec sleep 1000"), "quick": shell("echo ran")}
 TASKS = {
     "yearly": {"action": "sleep", "schedule": {"cron": "@yearly", "timezone": "Europe/Berlin"}},
@@ -19,17 +19,9 @@ TASKS = {
 
 
 @pytest.fixture(scope="module")
-def scheduled() -> Iterator[Daemon]:
+def daemon() -> Iterator[Daemon]:
     with Daemon(actions=ACTIONS, tasks=TASKS) as daemon:
         yield daemon
-
-
-@pytest.fixture
-def page(context: BrowserContext, scheduled: Daemon) -> Iterator[Page]:
-    with watched(context) as page:
-        page.goto(f"http://{scheduled.address}/#plan")
-        expect(page.locator("#connection")).to_have_text("Connected")
-        yield page
 
 
 def row(page: Page, name: str) -> Locator:
@@ -54,12 +46,12 @@ def test_it_shows_what_comes_next_and_what_was_skipped_and_why(page: Page) -> No
     expect(skipped.locator("time").first).not_to_have_attribute("datetime", str(before))
 
 
-def test_a_schedule_is_paused_and_resumed_and_a_task_run_now(page: Page, scheduled: Daemon) -> None:
+def test_a_schedule_is_paused_and_resumed_and_a_task_run_now(page: Page, daemon: Daemon) -> None:
     yearly = row(page, "yearly")
     yearly.get_by_role("button", name="Pause").click()
     expect(yearly).to_contain_text("paused")
     expect(lists(page)[0]).to_have_text("Nothing is to be started.")
-    with scheduled.connect() as client:
+    with daemon.connect() as client:
         assert client.request("schedules", task_id="yearly")["schedules"][0]["paused"]
         client.request("resume", task_id="yearly")
     page.reload()

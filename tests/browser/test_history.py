@@ -176,7 +176,7 @@ def test_on_a_phone_nothing_sticks_out_and_a_finger_hits_it(history: Page, schem
     rights = "[...document.querySelectorAll('#view-history *')].map((e) => e.getBoundingClientRect().right)"
     for look in ("runs", "search", "run"):
         if look == "search":
-            history.get_by_role("button", name="Search what tasks").click()
+            history.get_by_role("button", name="Search logs").click()
             history.get_by_label("Search logs for").fill("one")
             history.keyboard.press("Enter")
             history.locator(".match").first.wait_for()
@@ -195,7 +195,7 @@ def test_on_a_phone_nothing_sticks_out_and_a_finger_hits_it(history: Page, schem
 def test_without_a_history_it_says_so(page: Page, client: WsClient) -> None:
     page.locator("#tab-history").click()
     expect(page.locator(".runs .empty")).to_contain_text("has no data_dir")
-    page.get_by_role("button", name="Search what tasks").click()
+    page.get_by_role("button", name="Search logs").click()
     page.get_by_label("Search logs for").fill("x")
     page.keyboard.press("Enter")
     expect(page.locator(".matches .counts")).to_contain_text("has no data_dir")

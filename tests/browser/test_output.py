@@ -139,12 +139,12 @@ def test_200_000_lines_at_full_speed_arrive_and_the_page_answers_within_100_ms(
         raw.evaluate(f"{count}.click()")
         raw.evaluate(f"document.querySelector('.field input').value = '{LINES}'")
         raw.evaluate(MEASURE)
-        most = allowed(100)  # where others keep the processors busy, a page waits for its turn as well
+        most = max(100.0, allowed(50))  # where others keep the processors busy, it waits for its turn
         figures = []
         for _ in range(3):
             raw.evaluate("gaps.length = clicks.length = 0")
             raw.evaluate("document.querySelector('.go .primary').click()")
-            raw.wait(f"{PANE}?.innerText.includes('exit code 0')", 20)
+            raw.wait(f"{PANE}?.innerText.includes('exit code 0')", 90)
             longest, click = raw.evaluate("[Math.max(...gaps), Math.max(...clicks)]")
             size = raw.evaluate(f"{PANE}.querySelector('.size').textContent")
             heap = raw.evaluate("performance.memory.usedJSHeapSize / 1e6")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import watched
 from tests.harness import Daemon, WsClient, shell
 
+VIEW = "plan"
 ACTIONS = {
     "sleep": shell("exec sleep 1000"),
     "job": shell("while [ ! -e gate ]; do sleep 0.02; done"),
@@ -24,23 +24,15 @@ TASKS = {
 
 
 @pytest.fixture
-def standing() -> Iterator[Daemon]:
+def daemon() -> Iterator[Daemon]:
     with Daemon(actions=ACTIONS, tasks=TASKS) as daemon:
         yield daemon
 
 
 @pytest.fixture
-def client(standing: Daemon) -> Iterator[WsClient]:
-    with standing.connect() as client:
+def client(daemon: Daemon) -> Iterator[WsClient]:
+    with daemon.connect() as client:
         yield client
-
-
-@pytest.fixture
-def page(context: BrowserContext, standing: Daemon) -> Iterator[Page]:
-    with watched(context) as page:
-        page.goto(f"http://{standing.address}/#plan")
-        expect(page.locator("#connection")).to_have_text("Connected")
-        yield page
 
 
 def card(page: Page, name: str) -> Locator:
@@ -58,14 +50,14 @@ def test_tasks_stand_in_the_order_of_what_they_wait_for(page: Page) -> None:
     expect(page.locator(".plan path")).to_have_count(4)
 
 
-def test_a_start_shows_what_waits_and_what_is_missing(page: Page, client: WsClient, standing: Daemon) -> None:
+def test_a_start_shows_what_waits_and_what_is_missing(page: Page, client: WsClient, daemon: Daemon) -> None:
     card(page, "web").get_by_role("button", name="Start", exact=True).click()
     expect(card(page, "db").locator(".state")).to_have_text("Running")
     expect(card(page, "web").locator(".state")).to_have_text("Waiting")
     expect(card(page, "web").locator(".needs li.met")).to_have_text("needs api ready")
     expect(card(page, "web").locator(".needs li.unmet")).to_have_text("needs schema to succeed")
     expect(page.locator(".plan path.unmet")).to_have_count(1)
-    (standing.directory / "gate").touch()
+    (daemon.directory / "gate").touch()
     expect(card(page, "web").locator(".state")).to_have_text("Running")
     expect(card(page, "schema").locator(".state")).to_have_text("Succeeded")
     card(page, "web").get_by_role("button", name="Stop").click()

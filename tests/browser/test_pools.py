@@ -19,9 +19,15 @@ def test_a_pool_is_resized_by_hand_and_its_queue_is_seen_in_order(page: Page, cl
         client.request("start", action="one", task_id=task_id)
     visit(page, "pools")
     card = page.get_by_role("region", name="one", exact=True)
-    expect(card.locator(".queue code")).to_have_text(["p2", "p3", "p4"])
+    expect(card.locator(".holding .id")).to_have_text(["p1"])
+    expect(card.locator(".queue .id")).to_have_text(["p2", "p3", "p4"])
     meter = card.get_by_role("meter")
     expect(meter).to_have_attribute("aria-valuetext", "1 of 1 running, 3 waiting")
+    other = page.get_by_role("region", name="greet", exact=True)
+    other.get_by_role("button", name="Change").click()
+    expect(other.get_by_label("Limit")).to_be_focused()
+    card.get_by_role("button", name="Change").click()
+    expect(other.get_by_label("Limit")).to_be_hidden()  # the inputs of one pool at a time
     card.get_by_label("Limit").fill("3")
     card.get_by_role("button", name="Resize").click()
     expect(meter).to_have_attribute("aria-valuetext", "3 of 3 running, 1 waiting")
@@ -39,7 +45,7 @@ def test_pictures_show_the_last_minutes(page: Page, client: WsClient) -> None:
     expect(page.locator("figure", has=lines).locator(".legend b")).not_to_have_text("0")
     expect(lines).to_have_attribute("aria-label", re.compile(r"over 60 seconds: lines/s [1-9]"))
     assert lines.evaluate("c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((x) => x)")
-    expect(page.get_by_role("img")).to_have_count(4)
+    expect(page.locator("#view-activity").get_by_role("img")).to_have_count(4)
     expect(page.locator(".counters")).to_contain_text("started")
 
 

@@ -219,7 +219,7 @@ def test_lines_that_expired_are_said_to_be(context: BrowserContext) -> None:
 
 
 def test_all_logs_are_searched_and_a_match_leads_to_its_place(history: Page) -> None:
-    history.get_by_role("button", name="Search what tasks").click()
+    history.get_by_role("button", name="Search logs").click()
     query = history.get_by_label("Search logs for")
     expect(query).to_be_focused()
     query.fill("LATE")
@@ -249,7 +249,7 @@ def test_all_logs_are_searched_and_a_match_leads_to_its_place(history: Page) -> 
 
 
 def test_more_matches_come_on_request(history: Page) -> None:
-    history.get_by_role("button", name="Search what tasks").click()
+    history.get_by_role("button", name="Search logs").click()
     history.get_by_label("Search logs for").fill("77")
     history.keyboard.press("Enter")
     expect(history.locator(".match")).to_have_count(200)

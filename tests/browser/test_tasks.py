@@ -180,7 +180,7 @@ def test_everything_works_from_the_keyboard(page: Page, client: WsClient) -> Non
     expect(page.get_by_role("log", name="Lines of keys")).to_be_focused()
     expect(page.locator(".pane .line.out")).not_to_have_count(0)  # else there is none to go to
     page.keyboard.press("p")
-    expect(page.locator(".pane .toggle", has_text="go on")).to_be_visible()
+    expect(page.locator(".pane .follow.is-held")).to_be_visible()
     page.keyboard.press("ArrowUp")
     expect(page.locator(".line.current")).to_have_count(1)
     page.keyboard.press("Escape")

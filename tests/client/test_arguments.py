@@ -121,7 +121,14 @@ def test_moments():
 
 @pytest.mark.parametrize(
     ("given", "nanos"),
-    [("5s", 5 * 10**9), (timedelta(milliseconds=1.5), 1_500_000), (7, 7), ("0", 0), (timedelta(0), 0)],
+    [
+        ("5s", 5 * 10**9),
+        (0.25, 250_000_000),
+        (timedelta(milliseconds=1.5), 1_500_000),
+        (7, 7),
+        ("0", 0),
+        (timedelta(0), 0),
+    ],
 )
 def test_durations_of_a_policy(given: Any, nanos: int):
     assert nanoseconds(given) == nanos
@@ -129,10 +136,21 @@ def test_durations_of_a_policy(given: Any, nanos: int):
     assert (policy.restart_delay, policy.restart_jitter, policy.error_window) == (nanos,) * 3
 
 
-@pytest.mark.parametrize("given", [5.0, "5", "-5s", None, True, -1, MAX_DURATION + 1, timedelta(days=10**6)])
+@pytest.mark.parametrize(
+    "given", [-5.0, math.inf, math.nan, "5", "-5s", None, True, -1, MAX_DURATION + 1, timedelta(days=10**6)]
+)
 def test_what_is_no_duration_is_refused(given: Any):
     with pytest.raises(ValueError, match="restart_delay: "):
         RetryPolicy(restart_delay=given)
+
+
+def test_numbers_in_a_mapping_are_seconds():
+    policy = policy_of(
+        {"restart_delay": 5, "error_window": 0.5, "restart_jitter": "1s", "error_threshold": 3}
+    )
+    assert policy == RetryPolicy("5s", "1s", "500ms", 3)
+    with pytest.raises(ValueError, match="restart_delay: 5000000000 is in seconds here"):
+        policy_of({"restart_delay": 5_000_000_000})
 
 
 def test_five_nanoseconds_are_hardly_meant():

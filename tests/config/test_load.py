@@ -10,30 +10,7 @@ from overseer.config import Config, ConfigErrors, load_config
 from overseer.errors import ConfigError
 from overseer.protocol import ExcessConfig, PoolConfig, QueueConfig, RetryPolicy
 from tests.config.conftest import Fails, Load
-
-RECORDER = """\
-name: "recorder"
-listen: ":8080"
-db: /data/overseer.db
-task_pool:
-  limit: 8
-  queue: {enabled: true, size: 100}
-actions:
-  record:
-    type: exec
-    dedupe_key: ["source"]
-    retry: {restart_delay: "30s", error_threshold: 0, error_window: "0s"}
-    config:
-      entrypoint: recorder
-      command: ["-s", "[[.source]]", "-r", "[[.resolution]]", "-o", "/data/{{.Name}}/{{.Year}}-{{.Month}}"]
-      parameters:
-        source: {}
-        resolution: {default: "1080", validate: 'value in ["480", "720", "1080"]'}
-        cookies: {default: ""}
-      output:
-        stdout: {condition: "has(output.json.event)"}
-        stderr: {condition: "false"}
-"""
+from tests.harness.recorder import RECORDER
 
 
 def test_a_file_as_users_write_it_loads_unchanged(load: Load) -> None:
@@ -56,6 +33,8 @@ def test_a_file_as_users_write_it_loads_unchanged(load: Load) -> None:
             "[[.source]]",
             "-r",
             "[[.resolution]]",
+            "-c",
+            "[[.cookies]]",
             "-o",
             "/data/{{.Name}}/{{.Year}}-{{.Month}}",
         ],
@@ -222,7 +201,7 @@ name: y
         ("actions: {a: {type: exec, retyr: {}}}", "actions.a.retyr: unknown key; did you mean retry?"),
         (
             "actions: {a: {type: exec, entrypoint: x}}",
-            "actions.a.entrypoint: unknown key (what is meant for the driver goes under `config`)",
+            "actions.a.entrypoint: unknown key; it belongs under `config`",
         ),
         ('"a\\nb": x', '"a\\nb": unknown key (keys that begin with x- are yours, for anchors and notes)'),
     ],

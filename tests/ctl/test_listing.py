@@ -11,7 +11,7 @@ import pytest
 from overseer.ctl.columns import fit
 from overseer.ctl.listing import tasks_table
 from overseer.ctl.terminal import Style, _json, plain
-from overseer.ctl.top import Answer, screen_lines
+from overseer.ctl.toptable import Answer, in_order, screen_lines
 from overseer.protocol import GlobalMetrics, PoolInfo, RetryPolicy, TaskInfo
 from overseer.util.timestamps import now
 
@@ -157,12 +157,12 @@ def test_colours_are_for_terminals(monkeypatch, when, stream, environment, on):
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 24])
 def test_the_live_view_fits_into_any_window(columns, rows):
     tasks = tuple(task(task_id=f"task-{number}" * 5) for number in range(30))
-    lines = screen_lines(Answer(tasks, PoolInfo(4, 2, 1), GlobalMetrics(), {}), PLAIN, columns, rows)
+    answer = Answer(tasks, PoolInfo(4, 2, 1), GlobalMetrics(), {})
+    more = {"chosen": "task-7" * 5, "footer": "q quit"}
+    lines = screen_lines(answer, tasks, PLAIN, columns, rows, **more)
     assert len(lines) <= rows
-    assert max(map(len, lines)) <= columns
-    coloured = screen_lines(
-        Answer(tasks, PoolInfo(4, 2, 1), GlobalMetrics(), {}), Style("always", None), columns, rows
-    )
+    assert max(len(re.sub("\x1b\\[\\d*m", "", line)) for line in lines) <= columns
+    coloured = screen_lines(answer, tasks, Style("always", None), columns, rows, **more)
     assert len(coloured) == len(lines)
 
 
@@ -172,9 +172,12 @@ def test_the_live_view_shows_who_runs_first_and_counts_the_rest():
         task(task_id="waits", state="queued"),
         task(task_id="runs", worker_state="running"),
     )
-    lines = screen_lines(Answer(tasks, PoolInfo(0, 1, 1), None, {}), PLAIN, 80, 24)
+    answer = Answer(tasks, PoolInfo(0, 1, 1), None, {})
+    shown = in_order(answer, "time")
+    lines = screen_lines(answer, shown, PLAIN, 80, 24)
     assert [line.split()[0] for line in lines[-3:]] == ["runs", "waits", "old"]
-    assert "(2 more)" in "\n".join(screen_lines(Answer(tasks, PoolInfo(0, 1, 1), None, {}), PLAIN, 80, 4))
+    assert "(2 more)" in "\n".join(screen_lines(answer, shown, PLAIN, 80, 4))
+    assert [task.task_id for task in in_order(answer, "time", "A SUCC")] == ["old"]
 
 
 def test_texts_are_cut_with_a_sign():

@@ -13,10 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from overseer.ctl.top import Screen
+from overseer.ctl.screen import Screen
+from tests.ctl.conftest import ACTIONS as USUAL
 from tests.ctl.test_terminal import LIMIT_S, Terminal, terminal
-from tests.harness import Daemon, allowed
+from tests.harness import Daemon, allowed, shell
 
+ACTIONS = {
+    **USUAL,
+    "echoes": shell("echo what do you say?; read -r it; echo you say $it", config={"stdin": "pipe"}),
+}
 LEFT = b"\x1b[?25h\x1b[?1049l"
 
 
@@ -65,6 +70,67 @@ def test_top_shows_what_becomes_of_tasks_that_others_start(daemon: Daemon):
         shown.wait_for(b"0 running")
         shown.type(b"q")
         assert shown.wait() == 0
+
+
+def test_keys_choose_a_task_and_stop_it(daemon: Daemon):
+    with terminal(daemon, "top", "--interval", "0.1") as shown, daemon.connect() as other:
+        other.request("start", action="sleep", task_id="keyed")
+        shown.wait_for(b"keyed")
+        shown.type(b"s")
+        shown.wait_for(b"choose a task with the arrow keys first")
+        shown.type(b"/keyed\r")
+        shown.wait_for(b"/keyed  ")
+        shown.type(b"\x1b[B")
+        shown.wait_for(b"\x1b[7mkeyed")
+        shown.type(b"s")
+        shown.wait_for(b"Stop keyed? [y/N]")
+        shown.type(b"n")
+        shown.wait_for(b"/keyed  ")
+        shown.type(b"s")
+        shown.wait_for(b"Stop keyed? [y/N]")
+        shown.type(b"y")
+        assert other.expect("exited", LIMIT_S)["intentional"]
+        shown.wait_for(b"stopped")
+        shown.type(b"\x1bq")
+        assert shown.wait() == 0
+
+
+def test_keys_show_a_log_and_attach(daemon: Daemon):
+    top = terminal(daemon, "top", "--interval", "0.1", "--action", "echoes")
+    with top as shown, daemon.connect() as other:
+        other.request("start", action="echoes", task_id="talks")
+        other.expect("output", LIMIT_S)
+        shown.wait_for(b"talks")
+        shown.type(b"jl")
+        shown.wait_for(b"what do you say?")
+        shown.type(b"\x03")  # ends the log alone
+        shown.wait_for(b"\x1b[7mtalks")
+        shown.type(b"a")
+        shown.wait_for(b"what do you say?")
+        shown.type(b"hello\n")
+        shown.wait_for(b"you say hello")
+        shown.wait_for(b"Enter goes back to top")
+        shown.type(b"\n")
+        shown.wait_for(b"succeeded")
+        shown.type(b"q")
+        assert shown.wait() == 0
+
+
+def test_the_order_and_what_is_shown_can_be_chosen(daemon: Daemon):
+    with daemon.connect() as other:
+        for action, task_id in (("sleep", "sorted-1"), ("echoes", "sorted-2")):
+            other.request("start", action=action, task_id=task_id)
+        with terminal(daemon, "top", "--status", "running", "--sort", "memory") as shown:
+            first = shown.wait_for(b"\x1b[J")
+            assert b"sorted-1" in first
+            assert b"succeeded" not in first
+            for key in (b"c", b"t", b"m"):
+                shown.type(key)
+                assert b"sorted-2" in shown.wait_for(b"\x1b[J")
+            shown.type(b"q")
+            assert shown.wait() == 0
+        for task_id in ("sorted-1", "sorted-2"):
+            other.send("stop", task_id=task_id)
 
 
 def test_a_terminal_that_does_not_know_its_size_is_taken_for_a_usual_one(daemon: Daemon):

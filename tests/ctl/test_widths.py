@@ -11,7 +11,7 @@ import pytest
 from overseer.ctl.columns import columns_of, cut_middle, fit
 from overseer.ctl.listing import actions_table, pool_lines, tasks_table
 from overseer.ctl.terminal import Style, say
-from overseer.ctl.top import Answer, screen_lines
+from overseer.ctl.toptable import Answer, screen_lines
 from overseer.protocol import ActionInfo, PoolConfig, PoolInfo, QueueItem
 from tests.ctl.conftest import Ctl
 from tests.ctl.test_listing import NOW, PLAIN, task
@@ -68,12 +68,11 @@ def test_so_do_actions_pools_and_the_live_view(name: str, columns: int):
     params = {f"{name}{number}": None for number in range(9)}
     actions = [ActionInfo(name, "exec", name * 5, params), ActionInfo("a", "exec", "", {}, PoolConfig())]
     item = QueueItem(name, name, NOW, 0, False)
+    tasks = (task(task_id=name, action=name),)
     shown = [
         *actions_table(actions, columns),
         *pool_lines("", PoolInfo(1, 1, 1, (item,)), NOW, columns)[1:],
-        *screen_lines(
-            Answer((task(task_id=name, action=name),), PoolInfo(1, 1, 1), None, {}), PLAIN, columns, 24
-        ),
+        *screen_lines(Answer(tasks, PoolInfo(1, 1, 1), None, {}), tasks, PLAIN, columns, 24),
     ]
     assert max(map(wide, shown)) <= columns
 

@@ -31,7 +31,7 @@ sys.exit(cli.run_cli("", ""))
 """
 # What a server loads for its configuration, or for who asks for it, alone.
 OPTIONAL = re.compile(
-    r"overseer\.(api|chains|notices|probes|schedules|history\.store|logs|net\.tls|cel\.program"
+    r"overseer\.(api|daemon\.(state|takeover)|upgrade\.(rehearsal|succession)|supervisor\.handover|chains|notices|probes|schedules|history\.store|logs|net\.tls|cel\.program"
     r"|templates\.(compiled|jinja|sandbox)|daemon\.boot|protocol\.specs\.asyncapi|supervisor\.output\.laggards)"
     r"(\.|$)|(_hashlib|_ssl|asyncio|cronsim|email|jinja2|lark|prometheus_client|re2|sqlite3|ssl|zipfile|zoneinfo)$"
 )
@@ -95,7 +95,7 @@ def test_a_server_that_serves_loads_and_starts_nothing_that_nobody_has_configure
         told = json.loads(telling.read_text())
     assert "overseer.supervisor.hub" in told["modules"]
     assert [name for name in told["modules"] if OPTIONAL.match(name)] == []
-    passing = re.compile(r"client-1|launch-\d+|usage")  # they end when they have nothing to do
+    passing = re.compile(r"client-1|launch-\d+|usage|package")  # they end when they have nothing to do
     assert {name for name in told["threads"] if not passing.fullmatch(name)} <= THREADS
 
 

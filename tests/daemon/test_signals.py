@@ -34,6 +34,7 @@ actions = dict(
     end_now=end_now,
     reopen=lambda: say("reopen"),
     reload=lambda: say("reload"),
+    upgrade=lambda: say("upgrade"),
     reap=lambda: None,
 )
 
@@ -57,8 +58,8 @@ def outcome(script: str) -> tuple[list[str], str]:
 
 @pytest.mark.parametrize("last", ["INT", "TERM"])
 def test_each_signal_has_its_action(last: str) -> None:
-    said, logged = outcome(f"run('HUP', 'USR1', '{last}')")
-    assert (sorted(said), logged) == (["end", "reload", "reopen"], "")
+    said, logged = outcome(f"run('HUP', 'USR1', 'USR2', '{last}')")
+    assert (sorted(said), logged) == (["end", "reload", "reopen", "upgrade"], "")
 
 
 def test_the_second_one_hurries_the_end() -> None:
@@ -121,13 +122,13 @@ run("TERM", "INT")
 def test_what_was_ignored_still_does_nothing_but_is_not_ignored_by_children() -> None:
     script = """
 import subprocess
-for name in ("INT", "QUIT", "HUP", "USR2", "TTOU"):
+for name in ("INT", "QUIT", "HUP", "ALRM", "TTOU"):
     signal.signal(getattr(signal, "SIG" + name), signal.SIG_IGN)
 
 def ask(loop):
     say(subprocess.check_output(["grep", "SigIgn", "/proc/self/status"], text=True).split()[1])
 
-run("QUIT", "USR2", "TERM", before=ask)
+run("QUIT", "ALRM", "TERM", before=ask)
 say(signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN)
 """
     said, logged = outcome(script)

@@ -7,10 +7,10 @@ from acme.archive import ArchiveFactory
 from acme.inbox import InboxFactory
 from acme.tidy import TidyFactory
 
-from overseer.testing import DriverContract, Script
+from overseer.testing import DriverContract, Script, ShellContract
 
 
-class TestTidy(DriverContract):
+class TestTidy(ShellContract):
     held_up = 0.5
 
     @pytest.fixture(autouse=True)
@@ -20,29 +20,15 @@ class TestTidy(DriverContract):
     def driver(self):
         return TidyFactory()
 
-    def prints(self, lines):
-        shown = [line for line in lines if line]  # it drops empty ones
-        printed = "\n".join(shown)
-        return Script(config={"script": f"printf '{printed}\n'"}, lines=shown)
+    def script(self, text):
+        return Script(config={"script": text})
 
-    def prints_bytes(self, data):
-        return Script(config={"script": "printf '" + "".join(f"\\{byte:03o}" for byte in data) + "'"})
+    def prints(self, lines):  # it drops empty ones
+        shown = [line for line in lines if line]
+        return Script(config=super().prints(lines).config, lines=shown)
 
-    def counts(self, last, width):
-        count = f"BEGIN {{ for (n = 1; n <= {last}; n++) printf \"%0{width}d\\n\", n }}"
-        return Script(config={"script": f"exec awk '{count}'"})
-
-    def exits(self, code):
-        return Script(config={"script": f"exit {code}"}, code=0 if code == 3 else code)
-
-    def dies(self):
-        return Script(config={"script": "kill -9 $$"})
-
-    def runs_until_stopped(self):
-        return Script(config={"script": "echo up; exec sleep 60"}, lines=["up"])
-
-    def ignores_stop(self):
-        return Script(config={"script": "trap '' TERM; echo up; while :; do sleep 60; done"}, lines=["up"])
+    def exits(self, code):  # 3 is a success
+        return Script(config=super().exits(code).config, code=0 if code == 3 else code)
 
     def unusable(self):
         return [({"script": ["a", "list"]}, ())]

@@ -13,6 +13,7 @@ import pytest
 
 from tests.e2e.conftest import end_all
 from tests.harness import Daemon, WsClient
+from tests.harness.recorder import RECORDER
 
 # YAML as people write it: what PyYAML would make of these scalars must not matter.
 _CONFIG = r"""
@@ -305,30 +306,6 @@ def test_the_exit_code_is_the_childs(client: WsClient, code: int) -> None:
 
 # -- the config of WIRE's users ------------------------------------------------------------------------
 
-_RECORDER = """\
-name: "recorder"
-listen: ":8080"
-db: /data/overseer.db
-task_pool:
-  limit: 8
-  queue: {enabled: true, size: 100}
-actions:
-  record:
-    type: exec
-    dedupe_key: ["source"]
-    retry: {restart_delay: "30s", error_threshold: 0, error_window: "0s"}
-    config:
-      entrypoint: recorder
-      command: ["-s", "[[.source]]", "-r", "[[.resolution]]", "-c", "[[.cookies]]", "-o", "/data/{{.Name}}/\
-{{.Year}}-{{.Month}}"]
-      parameters:
-        source: {}
-        resolution: {default: "1080", validate: 'value in ["480", "720", "1080"]'}
-        cookies: {default: ""}
-      output:
-        stdout: {condition: "has(output.json.event)"}
-        stderr: {condition: "false"}
-"""
 _PROGRAM = f"""\
 #!{sys.executable} -SE
 import json, sys, time
@@ -349,7 +326,7 @@ def test_a_config_as_its_users_write_it_runs_unchanged(tmp_path: Path) -> None:
         "OVERSEER_LISTEN": "127.0.0.1:0",
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
     }
-    with Daemon(_RECORDER, environment=environment) as daemon, daemon.connect() as client:
+    with Daemon(RECORDER, environment=environment) as daemon, daemon.connect() as client:
         assert "warning" not in daemon.stderr
         # What a real client sends: parameters of other programs, too.
         params = {"source": "room", "resolution": "720", "driver": "x"}

@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +45,6 @@ ACTIONS: dict[str, Any] = {
     "flood": shell("exec seq 300000", config=_PTY),
     "quiet": shell("echo no; echo yes", config={**_PTY, "output": {"stdout": {"condition": _YES}}}),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=ACTIONS) as daemon:
-        yield daemon
 
 
 def begin(client: WsClient, action: str, task_id: str, line: str = "up", **fields: Any) -> None:

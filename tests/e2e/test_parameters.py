@@ -31,21 +31,11 @@ def shows(arguments: list[str], parameters: dict[str, Any]) -> dict[str, Any]:
     return {"type": "exec", "config": config}
 
 
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Daemon]:
-    actions = {
-        "show": shows(GO, PARAMETERS),
-        "must": shows(["[[.n]]"], {"n": {"type": "integer", "min": 0}}),
-        "strict": {**shows([], {"n": "1"}), "strict_params": True},
-    }
-    with Daemon(actions=actions) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def client(daemon: Daemon) -> Iterator[WsClient]:
-    with daemon.connect() as client:
-        yield client
+ACTIONS = {
+    "show": shows(GO, PARAMETERS),
+    "must": shows(["[[.n]]"], {"n": {"type": "integer", "min": 0}}),
+    "strict": {**shows([], {"n": "1"}), "strict_params": True},
+}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,6 @@ ACTIONS = {
     "gentle": shell("trap 'exit 0' TERM; echo up; while :; do sleep 0.01; done"),
     "pooled": {**shell("echo up; exec sleep 60"), "task_pool": {"limit": 1, "queue": {"enabled": True}}},
 }
-
-
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=ACTIONS) as daemon:
-        yield daemon
 
 
 def stop(client: WsClient, task_id: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,6 @@ ACTIONS = {
     "ends": shell("echo up; exit 3"),
     "once": shell("", config={"entrypoint": "./program", "command": []}),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=ACTIONS) as daemon:
-        yield daemon
 
 
 def begin(client: WsClient, action: str, **fields: Any) -> dict[str, Any]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.harness import Daemon, WsClient, shell
+from tests.harness import WsClient, shell
 
 _TRAPS = (
     "trap 'echo hup' HUP; trap 'echo usr1' USR1; trap 'echo rt' 40; echo up; while :; do sleep 0.01; done"
@@ -23,12 +22,6 @@ ACTIONS = {
     "pooled": {**shell("exec sleep 60"), "task_pool": {"limit": 1, "queue": {"enabled": True}}},
     "fails": shell("exit 1", retry={"restart_delay": "1h"}),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=ACTIONS) as daemon:
-        yield daemon
 
 
 def ask(client: WsClient, task_id: str, which: Any) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +31,6 @@ ACTIONS: dict[str, Any] = {
     "plain": shell("exit 0", timeout=0, success_codes=[0]),
     "only three": shell("exit [[.code]]", config={"parameters": {"code": "0"}}, success_codes=3),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=ACTIONS) as daemon:
-        yield daemon
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from tests.faults.support import wait_until
 from tests.harness import Daemon, WsClient, shell
@@ -16,22 +13,6 @@ ACTIONS = {
     "tree": shell("sleep 60 & sleep 60 & echo up; wait"),
     "burn": {"type": "exec", "config": {"entrypoint": sys.executable, "command": ["-SEc", BURN]}},
 }
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Daemon]:
-    with Daemon(actions=ACTIONS) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def client(server: Daemon) -> Iterator[WsClient]:
-    with server.connect() as client:
-        yield client
-        for task in client.request("list")["tasks"]:
-            if task.get("worker_state") == "running":
-                client.send("stop", task_id=task["task_id"])
-        client.settle()
 
 
 def used(client: WsClient, **fields: str) -> dict[str, dict[str, Any]]:
@@ -52,10 +33,10 @@ def test_it_is_told_of_each_running_task(client: WsClient) -> None:
     assert client.request("usage", task_id="nobody")["message"] == "task not found"
 
 
-def test_it_is_pushed_to_who_asked_and_to_nobody_else(server: Daemon, client: WsClient) -> None:
+def test_it_is_pushed_to_who_asked_and_to_nobody_else(daemon: Daemon, client: WsClient) -> None:
     client.request("start", action="tree", task_id="watched", usage=True)
     client.request("start", action="tree", task_id="unwatched")
-    with server.connect() as other:
+    with daemon.connect() as other:
         other.request("subscribe", task_id="watched")
         pushes = [client.expect("usage", timeout=30) for _ in range(3)]
         assert all([row["task_id"] for row in push["tasks"]] == ["watched"] for push in pushes)

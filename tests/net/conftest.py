@@ -13,7 +13,7 @@ import pytest
 
 from overseer.auth.peer import Peer
 from overseer.config.listen import Listen
-from overseer.net.connection import Endpoint, Policy
+from overseer.net.endpoint import Endpoint, Policy
 from overseer.net.frames import Encoded
 from overseer.net.handler import ConnectionLimits
 from overseer.net.http import Response, Route, json_response

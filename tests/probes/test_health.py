@@ -42,12 +42,6 @@ ACTIONS: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=ACTIONS) as daemon:
-        yield daemon
-
-
 @pytest.fixture
 def target() -> Iterator[Target]:
     with Target() as target:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +69,6 @@ ACTIONS: dict[str, Any] = {
     "crashes": shell("echo serving; exit 1", ready={"log": "serving"}, retry={"error_threshold": 3}),
     "ends": shell("exit 0", ready={"exec": ["sleep", "30"]}),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=ACTIONS) as daemon:
-        yield daemon
 
 
 def go(client: WsClient, task_id: str) -> None:

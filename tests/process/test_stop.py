@@ -18,7 +18,8 @@ from overseer.process import StopPolicy, registry
 from overseer.process import pipe as reader
 from overseer.process.standalone.tree import Scanner
 from overseer.workers.base import OutputBatch, WorkerCallbacks
-from overseer.workers.os_process import WorkerConfig, start_worker
+from overseer.workers.config import WorkerConfig
+from overseer.workers.os_process import start_worker
 from tests.harness import allowed
 from tests.workers.support import Recorder, alive, gone, in_process, run
 

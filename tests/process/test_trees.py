@@ -17,7 +17,8 @@ from overseer.errors import SpawnError
 from overseer.process import StopPolicy, registry
 from overseer.process.standalone.tree import Process, Scanner, Snapshot, Tree, read_process
 from overseer.workers import os_process as worker
-from overseer.workers.os_process import WorkerConfig, start_worker
+from overseer.workers.config import WorkerConfig
+from overseer.workers.os_process import start_worker
 from tests.workers.support import Recorder, in_process, run
 
 

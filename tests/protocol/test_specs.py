@@ -213,6 +213,7 @@ def test_there_is_an_operation_for_every_request(manifest: dict[str, Any]) -> No
         "get_manifest",
         "reload_config",
         "test_channel",
+        "upgrade_server",
     ]
     assert {operation["send"] for operation in operations.values()} == set(REQUESTS)
     for operation in operations.values():
@@ -238,7 +239,7 @@ def test_openapi_has_its_frame() -> None:
     assert built["swagger"] == "2.0"
     assert built["info"] == {"title": "recorder", "description": "Records", "version": "1.2.3"}
     assert list(built["paths"]) == ["/ws"]
-    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 30
+    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 31
 
 
 def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[str, dict[str, Any]]) -> None:
@@ -273,6 +274,7 @@ def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[s
         "ws-unwatch",
         "ws-notify-test",
         "ws-cluster",
+        "ws-upgrade",
         "start-echo",
         "start-greet",
     ]

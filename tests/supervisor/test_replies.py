@@ -19,6 +19,8 @@ from overseer.daemon.logs import TaskLogs
 from overseer.daemon.notices import TaskNotices
 from overseer.daemon.runs import RunHistory
 from overseer.daemon.schedules import TaskSchedules
+from overseer.daemon.systemd import Notifier
+from overseer.daemon.upgrade import Upgrades
 from overseer.protocol import MessageLimits
 from overseer.secrets.vault import Vault
 from overseer.supervisor.metrics import Metrics
@@ -117,6 +119,7 @@ class Stage:
             history=history,
             logs=TaskLogs(config),
             schedules=TaskSchedules(self.hub, history, Audit()),
+            upgrades=Upgrades(lambda: None, Notifier(), (), quiet=lambda: True),
             notices=TaskNotices(self.hub, history, Vault()),
         )
 

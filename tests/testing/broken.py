@@ -797,6 +797,49 @@ class OutlivesItself(OwnWorker):
         return super().waits(text)
 
 
+# Input
+
+
+@breaks(contract.INPUT, "what_a_run_does_not_take_is_refused")
+class SwallowsInput(OwnWorker):
+    def give_input(self, data: bytes, *, eof: bool = False) -> None:
+        pass
+
+
+@breaks(contract.INPUT, "what_a_run_does_not_take_is_refused")
+class CannotBeSentSignals(OwnWorker):
+    def send_signal(self, number: int) -> bool:
+        raise NotImplementedError
+
+
+@breaks(contract.INPUT, "what_a_run_does_not_take_is_refused")
+class TakesSignalsToTheGrave(OwnWorker):
+    def send_signal(self, number: int) -> bool:
+        return True
+
+
+@breaks(contract.INPUT, "input_arrives_in_order_until_its_end")
+class SwapsInput(OwnWorker):
+    def give_input(self, data: bytes, *, eof: bool = False) -> None:
+        super().give_input(data.swapcase(), eof=eof)
+
+
+@breaks(contract.INPUT, "input_that_is_not_read_keeps_nobody_waiting")
+class KeepsAnyInput(OwnWorker):
+    most = 1 << 30
+
+
+@breaks(contract.INPUT, "input_that_is_not_read_keeps_nobody_waiting", waits=True)
+class WaitsForRoom(OwnWorker):
+    def give_input(self, data: bytes, *, eof: bool = False) -> None:
+        taken = False
+        while not taken and not self.over:
+            with suppress(overseer.OverseerError):
+                super().give_input(data, eof=eof)
+                taken = True
+            time.sleep(0.001)
+
+
 # Services
 
 

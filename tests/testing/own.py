@@ -18,6 +18,7 @@ class OwnWorker(overseer.Worker):
     """Does what its parameters say on a thread, which it asks to return and then gives up on."""
 
     held_up = 0.3
+    most = 1 << 20  # bytes of input that wait
 
     def __init__(self, task_id: str, params: Mapping[str, str], callbacks: overseer.WorkerCallbacks) -> None:
         super().__init__(task_id, 0, callbacks)
@@ -29,6 +30,10 @@ class OwnWorker(overseer.Worker):
         self.give_up_at: float | None = None
         self.over = False  # its end is decided
         self.passing_on = False
+        self.input = b""
+        self.input_ended = False
+        if params["do"] == "echoes":
+            self.stdin = "pipe"
         self.work: Callable[[str], int] = getattr(self, params["do"])
         self.text = params.get("text", "")
 
@@ -55,8 +60,8 @@ class OwnWorker(overseer.Worker):
         with self.changed:
             first = self.give_up_at is None
             self.give_up_at = until if self.give_up_at is None else min(self.give_up_at, until)
+            self.stopped.set()
             self.changed.notify_all()
-        self.stopped.set()
         if first:
             threading.Thread(target=self.give_up, daemon=True).start()
 
@@ -87,7 +92,27 @@ class OwnWorker(overseer.Worker):
     def deliver(self, batch: overseer.OutputBatch) -> None:
         self.pass_on(batch)
 
+    def give_input(self, data: bytes, *, eof: bool = False) -> None:
+        if self.stdin == "none":
+            super().give_input(data, eof=eof)
+        with self.changed:
+            if self.over or len(self.input) + len(data) > self.most:
+                raise overseer.OverseerError("not now")
+            self.input += data
+            self.input_ended = eof
+            self.changed.notify_all()
+
     # What it can do
+
+    def echoes(self, text: str) -> int:
+        while True:
+            with self.changed:
+                self.changed.wait_for(lambda: self.input or self.input_ended or self.stopped.is_set())
+                lines, self.input = self.input.decode().splitlines(), b""
+                ends = self.input_ended or self.stopped.is_set()
+            self.write(*lines)
+            if ends:
+                return 0
 
     def prints(self, text: str) -> int:
         for line in text.splitlines():
@@ -195,6 +220,9 @@ class OwnContract(DriverContract):
 
     def ignores_stop(self) -> Script | None:
         return Script({"do": "ignores"}, lines=["up"])
+
+    def echoes(self) -> Script | None:
+        return Script({"do": "echoes"})
 
     def fails_to_start(self) -> Script | None:
         return Script({"do": "fails"})

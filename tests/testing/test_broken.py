@@ -62,7 +62,7 @@ def _alone(kind: type, waits: bool) -> bool:
     ],
 )
 def test_a_broken_driver_is_found_out(clause: Clause, check: str, kind: type, waits: bool) -> None:
-    _find_out(clause, check, kind, 1.0 if waits else 10.0)
+    _find_out(clause, check, kind, 1.0 if waits else 30.0)
 
 
 def test_drivers_that_keep_others_waiting_are_found_out() -> None:

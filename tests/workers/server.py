@@ -14,7 +14,8 @@ import time
 from overseer import process
 from overseer.process.policy import StopPolicy
 from overseer.workers.base import RunContext, WorkerCallbacks, run_context
-from overseer.workers.os_process import WorkerConfig, start_worker
+from overseer.workers.config import WorkerConfig
+from overseer.workers.os_process import start_worker
 
 
 def say(**words: object) -> None:

@@ -14,7 +14,8 @@ from datetime import datetime
 from overseer.process.policy import StopPolicy
 from overseer.process.standalone.tree import read_process
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
-from overseer.workers.os_process import WorkerConfig, start_worker
+from overseer.workers.config import WorkerConfig
+from overseer.workers.os_process import start_worker
 
 __all__ = ["Recorder", "alive", "gone", "in_process", "run"]
 

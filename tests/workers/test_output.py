@@ -20,7 +20,8 @@ from overseer.process.lines import Lines, LineSplitter
 from overseer.process.policy import StopPolicy
 from overseer.util.standin import Replaced
 from overseer.workers.base import OutputBatch, WorkerCallbacks
-from overseer.workers.os_process import WorkerConfig, start_worker
+from overseer.workers.config import WorkerConfig
+from overseer.workers.os_process import start_worker
 from tests.harness import allowed
 from tests.workers.support import Recorder, alive, gone, run
 

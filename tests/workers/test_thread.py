@@ -217,6 +217,41 @@ def test_a_listener_that_blocks_is_waited_for_before_the_exit_even_after_the_gra
     assert events[-2:] == ["output returned", "exited"]
 
 
+@pytest.mark.parametrize("stopped_first", [True, False])
+def test_a_stop_gives_up_on_a_listener_of_a_function_that_has_returned(
+    monkeypatch: pytest.MonkeyPatch, stopped_first: bool
+) -> None:
+    monkeypatch.setattr("overseer.workers.thread._TAKEN_IN_S", 0.2)
+    heard, go_on, returns = threading.Event(), threading.Event(), threading.Event()
+    recorder = Recorder()
+
+    def listen(batch: OutputBatch) -> None:
+        heard.set()
+        go_on.wait(PATIENCE)
+
+    def work(context: VirtualContext, send: Send) -> int:
+        threading.Thread(target=send, args=("stdout", "first\nsecond"), daemon=True).start()
+        returns.wait(PATIENCE)
+        return 4
+
+    run = RunContext("v", stop=StopPolicy(grace=PATIENCE))
+    worker = start_virtual_worker("v", work, replace(recorder.callbacks, on_output=listen, run=run))
+    assert heard.wait(PATIENCE)
+    if stopped_first:
+        worker.stop()
+        returns.set()
+    else:
+        returns.set()
+        assert not worker.wait(0.3), "nobody has asked for its end: it waits"
+        worker.stop()
+    try:
+        assert worker.wait(PATIENCE)
+        assert end(recorder) == (4, stopped_first)
+        assert "it was not taken in time" in recorder.log[0]
+    finally:
+        go_on.set()
+
+
 def test_sending_from_within_on_output_is_refused_not_a_deadlock() -> None:
     sends: list[Send] = []
     problems: list[str] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from textwrap import fill
 from typing import Any
 
 from overseer.ctl.moments import FORMS
@@ -11,6 +12,7 @@ from overseer.ctl.status import EXITS
 from overseer.ctl.values import count, nonempty, statuses
 
 TASK = "TASK"
+_WIDTH = 79
 _EXITING = ("run", "wait", "attach")  # commands with the exit status of a task
 
 
@@ -45,7 +47,7 @@ class Commands:
             ends.append(f"also: {', '.join(aliases)}")
         made: argparse.ArgumentParser = self._subparsers.add_parser(
             name,
-            description=f"{help[0].upper()}{help[1:]}. {more}".strip(),
+            description=fill(f"{help[0].upper()}{help[1:]}. {more}".strip(), _WIDTH),
             epilog="\n".join(ends) or None,
             parents=[self._common],
         )

@@ -160,8 +160,12 @@ def add_showing(commands: Commands) -> None:
     )
     command.add_argument("task", type=nonempty, metavar=TASK, nargs="?", help="only this task's")
     command.add_argument("--action", type=nonempty, metavar="ACTION", help="only this action's")
-    command.add_argument("--state", "--status", choices=RUN_STATUS.words, help="only those with this status")
-    command.add_argument("--reason", choices=EXIT_REASON.words, help="only those that ended for this reason")
+    for names, metavar, words in (
+        (("--state", "--status"), "STATUS", RUN_STATUS.words),
+        (("--reason",), "REASON", EXIT_REASON.words),
+    ):
+        help = f"only those with this {metavar.lower()}: {', '.join(words)}"
+        command.add_argument(*names, choices=words, metavar=metavar, help=help)
     times(command, since="only those started since then", until="only those started before then")
     limit(command, 20, most)
     command = commands.add("events", "show everything that happens as JSON lines", "", "events", "events web")

@@ -21,7 +21,7 @@ from overseer.errors import ConfigError, SpawnError
 from overseer.protocol import ActionInfo, PoolConfig, RetryPolicy
 from overseer.templates import Dialect
 from overseer.workers.base import RunContext, Worker, WorkerCallbacks
-from overseer.workers.os_process import WorkerConfig
+from overseer.workers.config import WorkerConfig
 
 if TYPE_CHECKING:
     from overseer.drivers.dask.cluster import Cluster

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, BinaryIO
 
 from overseer.process import Cgroup, EnvFile, StopPolicy
-from overseer.workers.os_process import WorkerConfig
+from overseer.workers.config import WorkerConfig
 
 FORMAT = 1
 """Of these frames; an overseer and a worker must agree on it."""

@@ -40,6 +40,7 @@ class Termination:
         deadline: Callable[[], float],
         wake: int = -1,
         killing: float = _KILL_S,
+        asked: set[tuple[int, int]] | None = None,
     ) -> None:
         """
         Args:
@@ -50,6 +51,7 @@ class Termination:
             deadline: when the grace is over (:func:`time.monotonic`); called again after each ``wake``.
             wake: an fd that becomes readable when the deadline has changed; not closed here.
             killing: seconds for which SIGKILL is repeated before it gives up.
+            asked: pid and start of those that have been sent their first signal; grows.
         """
         self._find = find
         self._signal_group = signal_group
@@ -57,7 +59,7 @@ class Termination:
         self._deadline = deadline
         self._wake = wake
         self._killing = killing
-        self._asked: set[tuple[int, int]] = set()  # pid and start of those that were sent their first signal
+        self._asked: set[tuple[int, int]] = set() if asked is None else asked
         self._held: dict[int, tuple[int, int]] = {}  # pidfd to pid and start
         self._poll = select.poll()
         self.left: list[int] = []  # pids that could not be ended

@@ -91,7 +91,7 @@ class Tree:
         self.mode = mode
         self.home = home
         self.group_over = False  # the leader was reaped, so its number may be reused
-        self._known: dict[int, int] = {}  # pid to start of those found before
+        self.known: dict[int, int] = {}  # pid to start of those found before
 
     def find(
         self,
@@ -117,12 +117,12 @@ class Tree:
         elif self.mode == "tree":
             seeds += snapshot.runs.get(self.run, ())
             seeds += adopted
-            for pid, start in self._known.items():
+            for pid, start in self.known.items():
                 process = snapshot.processes.get(pid)
                 if process is not None and process.start == start:
                     seeds.append(process)
             seeds = self._spread(snapshot, seeds, spared)
-            self._known = {process.pid: process.start for process in seeds}
+            self.known = {process.pid: process.start for process in seeds}
         return [process for process in seeds if not process.zombie and process.pid not in spared]
 
     def _spread(self, snapshot: Snapshot, seeds: list[Process], spared: Container[int]) -> list[Process]:

@@ -42,6 +42,7 @@ _ORDER = (
     "unwatch",
     "notify_test",
     "cluster",
+    "upgrade",
 )
 
 

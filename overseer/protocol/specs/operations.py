@@ -276,5 +276,14 @@ OPERATIONS = (
         notes="Answered once the channel has accepted it; an error says why it has not. It is not tried "
         "again. A disabled channel that accepts one is enabled again.",
     ),
+    Operation(
+        "upgrade_server",
+        protocol.Upgrade,
+        "Upgrade the server",
+        success=(protocol.Upgraded,),
+        notes="Answered by the new program. Connections stay open, but for encrypted ones, which are closed "
+        "with code 1012; no line is lost or repeated. An error says why the new program cannot take over; "
+        "then nothing has changed. Requests that come while one is carried out are answered with it.",
+    ),
 )
 """One for each request. Every one of them may also be answered by an error."""

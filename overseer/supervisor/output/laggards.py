@@ -33,6 +33,7 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _STEP = 64 * 1024  # characters that a client is sent at a time, and that may be encoded under the lock
+_FIRST_STEP = 4 * 1024  # so that who asks for what is past soon sees the first of it
 _AT_ONCE = 2  # streams of a client that may be read for at the same time
 _LINES = 100  # that a replay sends at a time
 _AROUND = 160  # bytes, about, of a message without its line
@@ -148,7 +149,8 @@ class Laggards:
     ) -> None:
         """Send as much of these as a step may, up to that line; ``gone``: why there are none before them."""
         outbox = subscription.client.outbox
-        most = min(_STEP, outbox.place // _AT_ONCE)
+        most = min(_STEP if behind.begun else _FIRST_STEP, outbox.place // _AT_ONCE)
+        behind.begun = True
         parts = list(_some(outputs, behind.next_seq, last_seq, most, cuts))
         messages = [_encoded(self._task_id, part, outbox) for part in parts]
         with DeferredFlush() as out, self._lock:

@@ -33,6 +33,7 @@ from overseer.supervisor.output.subscription import Behind, Subscription, Wishes
 from overseer.supervisor.output.unfinished import UnfinishedLines
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
+from overseer.util.standstill import standstill
 from overseer.util.timestamps import format_timestamp, now
 from overseer.util.waiters import Waiters
 from overseer.workers.base import OutputBatch
@@ -76,6 +77,7 @@ class Stream:
         self._heads: dict[str, tuple[int, str]] = {}  # by stream: pid, start of its messages
         self.run: int | None = 0  # the current run, whose output is accepted, or None
         self.disk: TaskLog | None = None  # where lines are written before they are sent
+        self.logs = logs
         self._laggards: Laggards | None = None  # clients served from the log
         if logs is not None:
             from overseer.supervisor.output.laggards import Laggards  # only where there are logs
@@ -133,6 +135,8 @@ class Stream:
                 subscribers = list(self.subscribers.values())
                 for subscription in subscribers:
                     if subscription.lossless and not subscription.client.outbox.has_room(size):
+                        if standstill.closed:  # what was read must not be lost with this thread
+                            continue
                         full = subscription
                         break
                 else:
@@ -243,7 +247,7 @@ class Stream:
                     return
                 self._raw = self._raw or RawOutput(self._task_id, self._lock, self._memory)
                 full = self._raw.lagging_locked(self.subscribers.values(), len(data))
-                if full is None:
+                if full is None or standstill.closed:
                     self._raw.add_locked(data, pid)
                     for subscription in self.subscribers.values():
                         self._raw.offer_locked(out, subscription)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from overseer.net.frames import Message
 from overseer.supervisor.clients import Client
+from overseer.util.standstill import standstill
 
 if TYPE_CHECKING:
     from overseer.logs.standalone.segments import Text
@@ -23,15 +24,17 @@ class Behind:
         events: those that it has not been sent, each with the seq that it follows.
         text: what has been read for it, a block at most; the reader's own.
         failing_since: when it could no longer be read for it (monotonic), 0 if it can; the reader's own.
+        begun: whether it has been sent some; the reader's own.
     """
 
-    __slots__ = ("events", "failing_since", "next_seq", "text")
+    __slots__ = ("begun", "events", "failing_since", "next_seq", "text")
 
     def __init__(self, next_seq: int) -> None:
         self.next_seq = next_seq
         self.events: deque[tuple[int, Message]] = deque(maxlen=_EVENTS)
         self.text: Text | None = None
         self.failing_since = 0.0
+        self.begun = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,4 +136,4 @@ class Subscription:
 
     def waits_no_more(self) -> bool:
         """Whether the stream no longer has to wait for this client."""
-        return self.ended or not self.lossless
+        return self.ended or not self.lossless or standstill.closed

@@ -22,7 +22,8 @@ _MANY = 50_000
 _LONG = 1 << 20  # bytes of a line
 _FLOOD = 64 << 20  # bytes printed to a consumer that takes none
 _ROOM = 24 << 20  # bytes of these that may be under way: pipes, sockets, buffers, the allocator
-_WATCHED_S = 1.5  # seconds for which memory is watched while on_output blocks
+_WATCHED_S = 1.0  # seconds in which memory does not grow, while on_output blocks, until it counts as bounded
+_STEP = 1 << 18  # bytes more that count as growth
 _SECRET = "k1t-s3cret-value"
 
 
@@ -114,14 +115,17 @@ class OutputChecks(Checks):
             self._counted(run, numbers, _FLOOD // width)
 
     def _watch_memory(self, server: Server, before: int) -> int:
-        """The most by which memory, that of the processes of the run included, grows in a while.
+        """The most by which memory, that of the processes of the run included, grows until it grows no more.
 
         A program's own memory at its start does not count: it is measured from its first look.
         """
-        until, most = time.monotonic() + _WATCHED_S, 0
         own = memory(*server.processes()) - memory()
-        while time.monotonic() < until and most <= _ROOM:
-            most = max(most, memory(*server.processes()) - own - before)
+        latest, most = time.monotonic() + self.patience, 0
+        until = time.monotonic() + _WATCHED_S
+        while time.monotonic() < min(until, latest) and most <= _ROOM:
+            grown = memory(*server.processes()) - own - before
+            if grown > most + _STEP:
+                most, until = grown, time.monotonic() + _WATCHED_S
             time.sleep(0.02)
         return most
 

@@ -167,7 +167,7 @@ class StopChecks(Checks):
                 run.wait_for_lines(1)
                 run.may_be_held_up = True
                 run.stop()
-                until = time.monotonic() + self.held_up + self._at_once + _SHORT_S
+                until = time.monotonic() + _SHORT_S + self.held_up + self.patience / 3
                 while not run.exits and time.monotonic() < until:
                     time.sleep(0.02)
                 if not run.exits:

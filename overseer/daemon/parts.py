@@ -1,0 +1,37 @@
+"""The parts of a server that its upgrade needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from overseer.auth.digest import Digest
+    from overseer.config import Config
+    from overseer.daemon.gate import Gate
+    from overseer.daemon.notices import TaskNotices
+    from overseer.daemon.runs import RunHistory
+    from overseer.daemon.schedules import TaskSchedules
+    from overseer.daemon.signals import SignalLoop
+    from overseer.net.server import Server
+    from overseer.supervisor.hub import Hub
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a server whose state is handed over."""
+
+    hub: Hub
+    server: Server
+    gate: Gate
+    history: RunHistory
+    schedules: TaskSchedules
+    notices: TaskNotices
+    signals: SignalLoop
+    version: str
+    started_at: float
+    started: Config  # the configuration that the server was started with
+    variables: Mapping[str, Digest]
+    secrets: Mapping[str, str]
+    upgrades: tuple[int, int]  # carried out, and failed

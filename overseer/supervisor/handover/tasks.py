@@ -1,0 +1,244 @@
+"""Handing over tasks: what is known of each, and its run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from overseer.config import Config
+from overseer.history.records import Run, Trigger
+from overseer.protocol import RetryPolicy
+from overseer.supervisor.clients import Client
+from overseer.supervisor.definitions import Definition
+from overseer.supervisor.due import Due
+from overseer.supervisor.handover.clients import (
+    Numbers,
+    export_requester,
+    export_trigger,
+    restore_requester,
+    restore_trigger,
+)
+from overseer.supervisor.handover.streams import export_stream, restore_stream
+from overseer.supervisor.phases import Phase, StopRequest
+from overseer.supervisor.probing import Earlier
+from overseer.supervisor.retry import History
+from overseer.supervisor.start_gate import StartGate
+from overseer.supervisor.task import Task, Terms
+from overseer.util.handover import Incoming, Outgoing
+from overseer.util.plain import from_plain, to_plain
+from overseer.workers.base import Worker
+from overseer.workers.handover import context_of, export_worker, restore_worker
+from overseer.workers.os_process import OSWorker
+
+if TYPE_CHECKING:
+    from overseer.supervisor.hub import Hub
+
+# Fields as they are, and those that are moments.
+_PLAIN = (
+    *("queued_since", "stdin", "last_pid", "ready", "health", "stopped_by_person", "graces", "end_reason"),
+    *("exit_count", "runs", "run_id", "restart_count", "last_exit_code", "last_signal", "last_reason"),
+    *("last_duration_ms", "last_cpu_ms", "last_max_rss", "start_failed", "error_message", "output_evicted"),
+    *("began", "ran_for", "host"),
+)
+_MOMENTS = ("created_at", "queued_at", "found_at", "last_started_at", "last_exited_at")
+
+DefinitionOf = Callable[[int, str], Definition]
+"""An action as one of the configurations handed over has it."""
+
+
+class Origins:
+    """The configurations that tasks' definitions are from, by number; the first is in force."""
+
+    def __init__(self, current: Config) -> None:
+        self.configs = [current]
+
+    def number(self, config: Config) -> int:
+        for number, known in enumerate(self.configs):
+            if known is config:
+                return number
+        self.configs.append(config)
+        return len(self.configs) - 1
+
+
+def bound_to_this_program(task: Task) -> bool:
+    """Whether the run of a task cannot go on in another program: it is no process of this server's, or its
+    driver has wrapped its callbacks and cannot do so again."""
+    worker = task.worker
+    if task.pending is not None:
+        return True
+    if task.phase is not Phase.RUNNING or worker is None:
+        return False
+    gate = _gate_of(worker)
+    if not isinstance(worker, OSWorker) or gate is None or worker._callbacks.run is None:
+        return True
+    callbacks, own = worker._callbacks, gate.for_driver(worker._callbacks.run)
+    if (callbacks.on_output, callbacks.log_event, callbacks.on_exited) == (
+        own.on_output,
+        own.log_event,
+        own.on_exited,
+    ):
+        return False
+    return task.terms.definition.handler.resume(task.id, own) is None
+
+
+def _gate_of(worker: Worker) -> StartGate | None:
+    run = worker._callbacks.run
+    gate = getattr(None if run is None else run.exited, "__self__", None)
+    return gate if isinstance(gate, StartGate) else None
+
+
+def export_task(task: Task, numbers: Numbers, origins: Origins, out: Outgoing) -> dict[str, Any]:
+    """All that is known of it; the hub's lock and its own are held."""
+    worker = task.worker if task.phase is Phase.RUNNING else None
+    said = {
+        **{name: getattr(task, name) for name in _PLAIN},
+        **{name: to_plain(getattr(task, name)) for name in _MOMENTS},
+        "id": task.id,
+        "action": task.action,
+        "phase": task.phase.name,
+        "stop_request": task.stop_request.name,
+        "terms": _export_terms(task.terms, origins),
+        "requester": export_requester(task.requester, numbers),
+        "asked_policy": to_plain(task.asked_policy),
+        "trigger": export_trigger(task.trigger),
+        "record": _export_record(task.record),
+        "waiting_on": list(task.waiting_on),
+        "before_reset": task.before_reset
+        and [_export_terms(task.before_reset[0], origins), task.before_reset[1].name],
+        "onlookers": [numbers[client] for client in task.onlookers if client in numbers],
+        "history": to_plain(task.history),
+        "last_values": dict(task.last_values),
+        "restart": task.restart and task.restart.when,
+        "timeout": task.timeout and task.timeout.when,
+        "stream": export_stream(task.stream, numbers, out),
+        "run": None,
+    }
+    if isinstance(worker, OSWorker) and (gate := _gate_of(worker)) is not None:
+        watch = gate.watch
+        said["run"] = {
+            "worker": export_worker(worker, out),
+            "reads": gate._read_by_watch,
+            "watch": None if watch is None else watch.export(out),
+        }
+    return said
+
+
+def _export_terms(terms: Terms, origins: Origins) -> dict[str, Any]:
+    return {
+        "origin": origins.number(terms.definition.origin),
+        "action": terms.definition.config.name,
+        "dedupe": terms.dedupe and list(terms.dedupe),
+        "policy": to_plain(terms.policy),
+        "hidden": sorted(terms.hidden),
+        "standing": terms.standing and terms.standing.name,
+        "params": dict(terms.params),
+    }
+
+
+def _restore_terms(data: Mapping[str, Any], definition_of: DefinitionOf) -> Terms:
+    definition = definition_of(data["origin"], data["action"])
+    standing = data["standing"] and definition.origin.tasks[data["standing"]]
+    return Terms(
+        definition,
+        None if data["dedupe"] is None else tuple(data["dedupe"]),
+        data["policy"] and from_plain(RetryPolicy, data["policy"]),
+        frozenset(data["hidden"]),
+        standing,
+        data["params"],
+    )
+
+
+def _export_record(record: Run | None) -> Any:
+    return record and {**to_plain(record), "trigger": export_trigger(record.trigger)}
+
+
+def _restore_record(data: Mapping[str, Any] | None) -> Run | None:
+    if data is None:
+        return None
+    record = from_plain(Run, {**data, "trigger": {"type": ""}})
+    record.trigger = restore_trigger(data["trigger"]) or Trigger("")
+    return record
+
+
+class TaskRestorer:
+    """Makes tasks again; nothing of them goes on before :meth:`resume`."""
+
+    def __init__(
+        self, hub: Hub, clients: Mapping[int, Client], definition_of: DefinitionOf, given: Incoming
+    ) -> None:
+        self._hub = hub
+        self._clients = clients
+        self._definition_of = definition_of
+        self._given = given
+        self._begin: list[Callable[[], None]] = []
+
+    def restore(self, data: Mapping[str, Any]) -> Task:
+        """The task, which the table does not have yet."""
+        hub = self._hub
+        task = Task(
+            data["id"],
+            data["action"],
+            _restore_terms(data["terms"], self._definition_of),
+            hub._metrics,
+            hub._log,
+            hub._table.lock,
+            restore_requester(data["requester"], self._clients),
+            data["asked_policy"] and from_plain(RetryPolicy, data["asked_policy"]),
+            hub._memory_use,
+            hub._logs,
+        )
+        for name in _PLAIN:
+            setattr(task, name, data[name])
+        for name in _MOMENTS:
+            setattr(task, name, data[name] and datetime.fromisoformat(data[name]))
+        task.phase = Phase[data["phase"]]
+        task.stop_request = StopRequest[data["stop_request"]]
+        task.trigger = restore_trigger(data["trigger"]) or task.trigger
+        task.record = _restore_record(data["record"])
+        task.waiting_on = tuple(data["waiting_on"])
+        if (before := data["before_reset"]) is not None:
+            task.before_reset = _restore_terms(before[0], self._definition_of), Phase[before[1]]
+        task.onlookers = {self._clients[number] for number in data["onlookers"] if number in self._clients}
+        task.history = replace(from_plain(History, data["history"]))
+        task.last_values = data["last_values"]
+        with task.lock:
+            restore_stream(task.stream, data["stream"], self._clients, self._given)
+            reserve_at = data["stream"]["reserve_at"]
+            if reserve_at is not None and task.record is not None:
+                task.stream.reserve_locked(partial(hub._starts._recorder.reserve, task.record))
+                task.stream._reserve_at = reserve_at
+        if data["restart"] is not None:
+            task.restart = hub._timers.schedule_at(data["restart"], Due.RESTART, task.id)
+        if data["timeout"] is not None:
+            task.timeout = hub._timers.schedule_at(data["timeout"], Due.TIMEOUT, task.id)
+        if task.phase is Phase.QUEUED:
+            size = sum(len(name) + len(value) for name, value in task.params.items())
+            task.memory.params_changed(size)
+        if data["run"] is not None:
+            self._restore_run(task, data["run"])
+        return task
+
+    def _restore_run(self, task: Task, data: Mapping[str, Any]) -> None:
+        hub = self._hub
+        context = context_of(task.id, data["worker"])
+        gate = StartGate(task, task.runs, context.secrets, hub._exits.exited, hub._starts._orphans.heard_of)
+        if data["watch"] is not None:
+            earlier = Earlier(data["watch"], self._given)
+            gate.watch = hub.probing.watch(task, context.run_id, context.secrets, earlier)
+        context = replace(context, exited=gate.on_exited, begun=gate.begun)
+        own = gate.for_driver(context)
+        callbacks = task.terms.definition.handler.resume(task.id, own) or own
+        worker = restore_worker(task.id, data["worker"], callbacks, self._given)
+        task.worker = worker
+        gate.restored(task.last_pid, reads=data["reads"])
+        self._begin.append(worker.resume)
+        if gate.watch is not None:
+            self._begin.append(gate.watch.resume)
+
+    def resume(self) -> None:
+        """Have all runs go on. Raises RuntimeError: the system allows no more threads."""
+        for begin in self._begin:
+            begin()

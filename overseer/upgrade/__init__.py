@@ -1,0 +1,1 @@
+"""Becoming another program: trying it out on the state in a child, and executing it."""

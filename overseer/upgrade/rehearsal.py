@@ -1,0 +1,61 @@
+"""Trying out, in a child, whether a program can take over a state."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+from overseer.errors import OverseerError
+from overseer.upgrade.succession import command_of
+from overseer.util.handover import to_memory
+
+_PATIENCE_S = 60.0
+_SHOWN = 2000  # characters of what it says
+
+
+def rehearse(state: bytes) -> str:
+    """Have the program that is installed now read the state; returns its version.
+
+    Raises:
+        OverseerError: it cannot, and why.
+        OSError: it cannot be started.
+    """
+    fd = to_memory(state)
+    try:
+        run = subprocess.run(
+            [*command_of(), "--check-handover", str(fd)],
+            pass_fds=[fd],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PATIENCE_S,
+            errors="replace",
+        )
+    except subprocess.TimeoutExpired:
+        raise OverseerError(f"the new program has not read the state within {_PATIENCE_S:g} s") from None
+    finally:
+        os.close(fd)
+    if run.returncode:
+        raise OverseerError(f"the new program cannot take over: {_problem(run.stderr, run.returncode)}")
+    return run.stdout.strip() or "unknown"
+
+
+def _problem(said: str, status: int) -> str:
+    """What is wrong, from what it wrote to stderr: of a traceback, the exception and its place."""
+    said = said.strip()
+    if not said:
+        return f"it ended with status {status}"
+    _, traceback, frames = said.rpartition("Traceback (most recent call last):\n")
+    if not traceback:
+        return said[-_SHOWN:]
+    exception = next((line for line in reversed(frames.splitlines()) if line[:1].strip()), "")
+    places = re.findall(r'^  File "(.*)", line (\d+)', frames, re.MULTILINE)
+    return f"{exception} ({places[-1][0]}, line {places[-1][1]})" if places else exception
+
+
+def say(version: str) -> None:
+    """The answer of the child, which ends here."""
+    sys.stdout.write(f"{version}\n")
+    sys.stdout.flush()
+    os._exit(0)

@@ -1,0 +1,155 @@
+"""Executing the program that follows, and what it is given."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, NoReturn
+
+from overseer.errors import OverseerError
+from overseer.upgrade.package import Package
+from overseer.upgrade.standalone.stage import NAME
+from overseer.util.handover import VARIABLE, from_memory
+
+_DEADLINE_S = 60.0  # for the new program to take over, after which the old one is executed again
+_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
+
+
+class Invocation(NamedTuple):
+    """How Python was started.
+
+    Attributes:
+        options: of Python itself.
+        kind: ``script``, ``module`` or ``code``.
+        target: its path, name or text.
+        arguments: the program's.
+        rest: what followed the options.
+    """
+
+    options: list[str]
+    kind: str
+    target: str
+    arguments: list[str]
+    rest: list[str]
+
+
+def invocation(argv: Sequence[str]) -> Invocation:
+    """Take apart the arguments of Python, without its own name."""
+    at = 0
+    while at < len(argv) and argv[at].startswith("-") and argv[at] != "-":
+        word = argv[at]
+        if word in _WITH_VALUE:
+            at += 2
+            continue
+        for kind, letter in (("module", "m"), ("code", "c")):
+            found = word.find(letter, 1)
+            if found > 0 and word[1] not in "-WX" and word[1:found].isalpha():
+                return _split(argv, at, word, found, kind)
+        at += 1
+    rest = list(argv[at:])
+    return Invocation(list(argv[:at]), "script", rest[0] if rest else "", rest[1:], rest)
+
+
+def _split(argv: Sequence[str], at: int, word: str, found: int, kind: str) -> Invocation:
+    """``-m NAME``, ``-mNAME``, ``-Im NAME`` and the like."""
+    options = [*argv[:at], *([word[:found]] if found > 1 else [])]
+    rest = [f"-{word[found:]}", *argv[at + 1 :]]
+    if word[found + 1 :]:
+        return Invocation(options, kind, word[found + 1 :], rest[1:], rest)
+    return Invocation(options, kind, rest[1], rest[2:], rest)
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """What the program before has passed on.
+
+    Attributes:
+        state: as bytes.
+        began: since when nothing is read or sent (monotonic).
+        ended: tasks that it has ended for this.
+        failure: why the program that was to follow did not; ``""``: this is that one.
+        file: the descriptor of the state, or -1.
+    """
+
+    state: bytes = field(repr=False)
+    began: float = 0.0
+    ended: tuple[str, ...] = ()
+    failure: str = ""
+    file: int = -1
+
+    def commit(self) -> None:
+        """This program has taken over, and does not go back any more."""
+        stage = sys.modules.get(NAME)
+        if stage is not None and not self.failure:
+            stage.STAGE.commit()
+        os.close(self.file)
+
+
+def command_of() -> list[str]:
+    """The command line by which this program was started."""
+    return [sys.executable, *sys.orig_argv[1:]]
+
+
+def replace_by(
+    state: int,
+    package: Package,
+    descriptors: Collection[int],
+    more: Mapping[str, Any],
+    variables: Mapping[str, str],
+) -> NoReturn:
+    """Execute the program that is installed now with this state, a file in memory; on the main thread.
+
+    Args:
+        package: what is gone back to if it fails.
+        descriptors: what it is given.
+        more: what else a :class:`Succession` has.
+        variables: for its environment, beside this one's.
+
+    Raises:
+        OSError: that is impossible; nothing has changed.
+    """
+    how = invocation(sys.orig_argv[1:])
+    said = {
+        **how._asdict(),
+        **more,
+        "pid": os.getpid(),
+        "state": state,
+        "archive": package.archive,
+        "stage": package.stage,
+        "descriptors": list(descriptors),
+        "deadline": _DEADLINE_S,
+    }
+    passed = [state, package.archive, package.stage, *descriptors]
+    command = [sys.executable, *how.options, f"/proc/self/fd/{package.stage}", *how.rest]
+    try:
+        for fd in passed:
+            os.set_inheritable(fd, True)
+        os.execve(command[0], command, {**os.environ, **variables, VARIABLE: json.dumps(said)})
+    except BaseException:
+        for fd in passed:
+            os.set_inheritable(fd, False)
+        raise
+
+
+def succession() -> Succession | None:
+    """What the program before this one has passed on; None: there was none.
+
+    Raises:
+        OverseerError: it cannot be read; going on might mean serving without tokens.
+    """
+    text = os.environ.pop(VARIABLE, "")
+    if not text:
+        return None
+    try:
+        said = json.loads(text)
+        if said["pid"] != os.getpid():
+            return None  # inherited from another server
+        file = said["state"]
+        state = from_memory(file)
+        os.set_inheritable(file, False)
+        return Succession(state, said["began"], tuple(said["ended"]), said.get("failure", ""), file)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise OverseerError(f"the state that was handed over cannot be read: {error}") from None

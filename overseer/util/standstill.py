@@ -1,0 +1,80 @@
+"""Bringing a process to a standstill: every thread rests where nothing is half done.
+
+What must not be torn apart is a *step*: a change and what follows from it, or what was read until it has been
+passed on. A thread within a step may begin further ones. While it is closed, no other thread begins one, and
+once those under way are over, all that the process knows is in its objects.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+
+class Standstill:
+    """A context manager: its block is a step. Thread-safe; no lock may be held where a thread's first begins.
+
+    Attributes:
+        closed: no step begins; those under way should not wait for clients.
+    """
+
+    def __init__(self) -> None:
+        self.closed = False
+        # Unranked: nothing is taken under it.
+        self._changed = threading.Condition(threading.Lock())
+        self._steps = 0  # under way
+        self._mine = threading.local()
+
+    def __enter__(self) -> None:
+        mine = self._mine
+        depth: int = getattr(mine, "depth", 0)
+        if not depth:
+            with self._changed:
+                while self.closed:
+                    self._changed.wait()
+                self._steps += 1
+        mine.depth = depth + 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        mine = self._mine
+        mine.depth -= 1
+        if not mine.depth:
+            with self._changed:
+                self._steps -= 1
+                if self.closed and not self._steps:
+                    self._changed.notify_all()
+
+    @contextmanager
+    def rest(self) -> Iterator[None]:
+        """A block that is no part of the step that the thread is within: it waits for something."""
+        self.__exit__(None, None, None)
+        try:
+            yield
+        finally:
+            self.__enter__()
+
+    def close(self) -> None:
+        """Let no step begin; :meth:`wait` must follow."""
+        with self._changed:
+            self.closed = True
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until no step is under way; False after so many seconds."""
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._steps, max(0.0, deadline - time.monotonic()))
+
+    def open(self) -> None:
+        """Let steps begin again. Idempotent."""
+        with self._changed:
+            self.closed = False
+            self._changed.notify_all()
+
+
+standstill = Standstill()
+"""This process's."""

@@ -1,0 +1,175 @@
+"""Home: what can be started, what failed and why, what runs, what comes next."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+pytest.importorskip("playwright")
+
+from playwright.sync_api import BrowserContext, Locator, Page, expect
+
+from tests.browser.conftest import watched
+from tests.browser.views import visit
+from tests.harness import Daemon, WsClient, shell
+
+ACTIONS = {
+    "build": shell(
+        'echo "building $1"; test "$1" != broken || { echo "no such branch" >&2; exit 3; }',
+        title="Build",
+        icon="build",
+        group="Delivery",
+        config={
+            "command": [
+                "-c",
+                'echo "building $1"; test "$1" != broken || { echo "no such branch" >&2; exit 3; }',
+                "sh",
+                "[[.branch]]",
+            ],
+            "parameters": {"branch": {"default": "main"}},
+        },
+    ),
+    "deploy": shell(
+        "exec sleep 600",
+        title="Deploy the shop",
+        icon="🚀",
+        group="Delivery",
+        confirm="Deploy to production?",
+    ),
+    "rename": shell(
+        "true",
+        config={"command": ["-c", "true", "[[.name]]"], "parameters": {"name": {}, "size": {"default": "1"}}},
+    ),
+    "internals": shell("true", hidden=True),
+}
+
+
+@pytest.fixture(scope="module")
+def busy() -> Iterator[Daemon]:
+    tasks = {"nightly": {"action": "build", "schedule": {"cron": "30 2 * * *"}}}
+    with Daemon(data_dir="data", actions=ACTIONS, tasks=tasks) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def client(busy: Daemon) -> Iterator[WsClient]:
+    with busy.connect() as client:
+        yield client
+        for task in client.request("list")["tasks"]:
+            if task.get("worker_state") == "running":
+                client.send("stop", task_id=task["task_id"])
+        client.settle()
+
+
+@pytest.fixture
+def home(context: BrowserContext, busy: Daemon) -> Iterator[Page]:
+    with watched(context) as page:
+        page.goto(f"http://{busy.address}/")
+        expect(page.locator("#connection")).to_have_text("Connected")
+        yield page
+
+
+def tile(page: Page, action: str) -> Locator:
+    return page.locator(f'.tile[data-action="{action}"]')
+
+
+def test_actions_are_tiles_under_their_groups_and_hidden_ones_are_not_offered(home: Page) -> None:
+    expect(home.locator(".tiles h3")).to_have_text(["Delivery", "Other actions"])
+    expect(home.locator(".tile-title")).to_have_text(["Build", "Deploy the shop", "rename"])
+    expect(tile(home, "build").locator("use").first).to_have_attribute("href", "#i-a-build")
+    expect(tile(home, "deploy").locator(".sign")).to_have_text("🚀")
+    visit(home, "actions")
+    expect(home.get_by_role("option", name="internals")).to_have_count(0)
+    home.get_by_role("button", name="Show 1 hidden action").click()
+    expect(home.get_by_role("option", name="internals")).to_be_visible()
+
+
+def test_one_press_starts_what_needs_nothing_and_the_tile_shows_how_it_went(
+    home: Page, client: WsClient
+) -> None:
+    tile(home, "build").get_by_role("button", name="Start Build").click()
+    expect(home.get_by_text("Started Build")).to_be_visible()
+    expect(tile(home, "build").locator(".tile-last")).to_have_text(re.compile("Succeeded.*(just now|s ago)"))
+    expect(tile(home, "build").locator(".strip .s-succeeded").last).to_be_visible()
+    home.get_by_role("button", name="Show output").click()
+    expect(home.locator(".pane .line.out .text")).to_have_text("building main")
+    assert re.search("#tasks/[0-9a-f-]{36}$", home.url)
+
+
+def test_what_needs_something_opens_its_form(home: Page) -> None:
+    tile(home, "rename").get_by_role("button", name="Start rename").click()
+    expect(home.get_by_role("textbox", name="name")).to_be_focused()
+    home.go_back()
+    expect(tile(home, "rename")).to_be_visible()
+
+
+def test_what_is_to_be_confirmed_is_asked_first_and_what_runs_is_seen_and_stopped(
+    home: Page, client: WsClient
+) -> None:
+    start = tile(home, "deploy").get_by_role("button", name="Start Deploy the shop")
+    start.click()
+    question = home.get_by_role("dialog", name="Start Deploy the shop?")
+    expect(question).to_contain_text("Deploy to production?")
+    question.get_by_role("button", name="Cancel").click()
+    expect(tile(home, "deploy").locator(".tile-note")).to_have_text("")
+    start.click()
+    question.get_by_role("button", name="Start").click()
+    running = home.get_by_role("region", name="Running now")
+    row = running.locator("li", has_text="Deploy the shop")
+    expect(row.locator(".lasted")).to_have_text(re.compile(r"^\d+s$"))
+    expect(row.locator(".uses")).to_contain_text("iB")
+    expect(tile(home, "deploy").locator(".tile-note")).to_have_text("1 running")
+    expect(home.locator(".hello h2")).to_contain_text("1 task running")
+    row.get_by_role("button", name="Stop").click()
+    home.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(row).to_have_count(0)
+
+
+def test_what_failed_is_told_with_the_last_line_it_wrote(home: Page, client: WsClient) -> None:
+    client.run("build", params={"branch": "broken"})
+    failed = home.get_by_role("region", name="Failed lately").locator("li").first
+    expect(failed.locator(".name")).to_have_text("Build broken")
+    expect(failed).to_contain_text("exit 3")
+    expect(failed).to_contain_text("no such branch")
+    expect(failed.locator("time")).to_have_attribute("title", re.compile(r"\d{4}"))  # exactly
+    client.run("build", params={"branch": "broken"}, task_id="again")
+    client.run("build", params={"branch": "fine"})
+    expect(home.locator(".troubles .fine")).to_have_count(0)
+    failed.locator(".name").click()
+    expect(home.locator("#view-history")).to_be_visible()
+    expect(home.locator("#view-history .run-lines")).to_contain_text("no such branch")
+
+
+def test_what_comes_next_is_said(home: Page) -> None:
+    coming = home.get_by_role("region", name="Coming up")
+    expect(coming.locator("li").first).to_contain_text(re.compile("Build ?nightly.*in "))
+    expect(home.locator(".hello p")).to_have_text(re.compile("Next: Build, in "))
+
+
+def test_an_empty_server_says_what_to_do_and_shows_what_was_added(context: BrowserContext) -> None:
+    with Daemon(actions={}) as daemon, watched(context) as page:
+        page.goto(f"http://{daemon.address}/")
+        steps = page.get_by_role("region", name="First steps")
+        expect(steps).to_contain_text("There is nothing to run yet")
+        expect(steps.get_by_role("button", name="Copy the example")).to_be_visible()
+        file = daemon.directory / "config.yaml"
+        config = json.loads(file.read_text())
+        file.write_text(json.dumps(config | {"actions": {"hello": shell("echo hi", title="Say hello")}}))
+        steps.get_by_role("button", name="Reload the configuration").click()
+        page.get_by_role("button", name="Start Say hello").click()
+        expect(tile(page, "hello").locator(".tile-last")).to_contain_text("Succeeded")
+        expect(steps).to_be_hidden()
+
+
+def test_who_may_not_change_it_is_told_who_does(context: BrowserContext) -> None:
+    tokens = [{"name": "onlooker", "token": "a-token-for-looking", "role": "viewer"}]
+    with Daemon(actions={}, auth={"tokens": tokens}) as daemon, watched(context, "401") as page:
+        page.goto(f"http://{daemon.address}/")
+        page.get_by_label("Token").fill("a-token-for-looking")
+        page.keyboard.press("Enter")
+        steps = page.get_by_role("region", name="First steps")
+        expect(steps).to_contain_text("Whoever looks after this server")
+        expect(steps.get_by_role("button", name="Reload")).to_have_count(0)

@@ -1,0 +1,121 @@
+"""Which tasks a command is about: by short ids, by what they have in common, and after a question."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.ctl.conftest import Ctl
+from tests.ctl.test_terminal import terminal
+from tests.harness import Daemon, shell
+
+ACTIONS = {
+    "sleep": shell("echo ready; exec sleep 60"),
+    "nap": shell("exec sleep 60"),
+    "fail": shell("exit 3"),
+    "echo": shell("echo hello"),
+}
+
+
+def ids(ctl: Ctl, *arguments: str) -> set[str]:
+    return set(ctl("list", "-q", *arguments).out.split())
+
+
+def test_a_unique_beginning_of_an_id_will_do(ctl: Ctl) -> None:
+    full = ctl("start", "sleep").out.strip()
+    (line,) = [line for line in ctl("list").out.splitlines() if line.startswith(full[:8])]
+    assert line.split()[:3] == [full[:8], "sleep", "running"]
+    for name in ("web-1", "web-2"):
+        ctl("start", "sleep", "--id", name)
+    assert ctl("signal", "CONT", full[:8]).status == 0
+    done = ctl("stop", "web", "--wait")
+    assert (done.status, done.err) == (1, "overseerctl: web: several tasks begin so: web-1, web-2\n")
+    done = ctl("stop", "web-1", full[:6], "--wait", "--json")
+    assert done.json == {"stopped": ["web-1", full]}
+    assert ctl("stop", "web", "--wait").status == 1
+    assert ctl("replay", "web-2").out == "ready\n"
+    assert ctl("stop", "web-2", "--wait").status == 0
+    done = ctl("stop", "wbe-2")
+    assert done.err == "overseerctl: wbe-2: task not found; did you mean web-2?\n"
+    assert "nap is an action; overseerctl list --action nap shows its tasks" in ctl("stop", "nap").err
+    assert ctl("wait", full[:8]).status == 143
+    assert ctl("rm", full[:8], "web-1", "web-2").status == 0
+
+
+def test_a_name_wins_over_what_begins_so(ctl: Ctl) -> None:
+    for name in ("db", "db-2"):
+        ctl("start", "sleep", "--id", name)
+    assert ctl("stop", "db", "--wait", "--json").json == {"stopped": ["db"]}
+    assert ctl("rm", "-f", "db", "db-2", "--json").json == {"forgotten": ["db", "db-2"]}
+    assert not ids(ctl) & {"db", "db-2"}
+
+
+def test_the_list_is_filtered(ctl: Ctl) -> None:
+    ctl("run", "fail", "--id", "failed-1")
+    ctl("run", "echo", "--id", "good-1")
+    ctl("start", "nap", "--id", "nap-1")
+    assert ids(ctl, "--status", "failed") == {"failed-1"}
+    assert ids(ctl, "--status", "failed,succeeded") == {"failed-1", "good-1"}
+    assert ids(ctl, "--action", "nap") == {"nap-1"}
+    assert ids(ctl, "--action", "nap", "--status", "failed") == set()
+    assert ids(ctl, "--since", "1h") >= {"failed-1", "good-1", "nap-1"}
+    assert ctl("list", "--status", "failed", "--json").json[0]["status"] == "failed"
+    assert ctl("list", "-q", "--status", "failed", "--json").json == ["failed-1"]
+    assert ctl("ps", "--action", "nap", "-q").out == ctl("ls", "--action", "nap", "-q").out == "nap-1\n"
+    ctl("stop", "nap-1", "--wait")
+
+
+def test_several_are_chosen_by_what_they_have_in_common(ctl: Ctl) -> None:
+    for name in ("many-1", "many-2"):
+        ctl("start", "sleep", "--id", name)
+    ctl("start", "nap", "--id", "other-1")
+    done = ctl("stop", "--action", "sleep")
+    assert (done.status, done.err) == (
+        2,
+        "overseerctl: this would stop 2 tasks (many-1, many-2): say --yes, since there is no terminal to "
+        "ask on\n",
+    )
+    done = ctl("restart", "--action", "sleep", "--yes", "--json")
+    assert [each["task_id"] for each in done.json] == ["many-1", "many-2"]
+    assert ctl("stop", "--action", "sleep", "--wait", "--yes", "--json").json == {
+        "stopped": ["many-1", "many-2"]
+    }
+    assert ids(ctl, "--status", "running") == {"other-1"}
+    assert ctl("rm", "--status", "stopped", "--action", "sleep", "-y", "--json").json == {
+        "forgotten": ["many-1", "many-2"]
+    }
+    assert ctl("rm", "other-1").err == "overseerctl: other-1: task is not over: stop it first\n"
+    assert ctl("stop", "--all", "--wait", "-y", "--json").json == {"stopped": ["other-1"]}
+    assert ctl("stop", "--all", "-y").err == "overseerctl: there are no such tasks\n"
+    assert ctl("rm", "--all", "-y").status == 0
+    assert ids(ctl) == set()
+
+
+@pytest.mark.parametrize(("command", "words"), [("stop", "name tasks"), ("stop x --all", "not both")])
+def test_what_is_meant_must_be_said(ctl: Ctl, command: str, words: str) -> None:
+    done = ctl(*command.split())
+    assert (done.status, words in done.err) == (2, True)
+
+
+def test_on_a_terminal_it_is_asked(ctl: Ctl, daemon: Daemon) -> None:
+    ctl("start", "nap", "--id", "asked")
+    for answer, status in ((b"n\n", 1), (b"\n", 1), (b"y\n", 0)):
+        with terminal(daemon, "stop", "--all", "--wait") as shown:
+            shown.wait_for(b"Stop 1 task (asked)? [y/N] ")
+            shown.type(answer)
+            assert shown.wait() == status
+    assert ids(ctl, "--status", "stopped") == {"asked"}
+    with terminal(daemon, "purge", "--all") as shown:
+        shown.wait_for(b"Empty all queues? [y/N] ")
+        shown.type(b"n\n")
+        assert shown.wait() == 1
+
+
+def test_on_a_terminal_a_status_has_its_sign_and_colour(ctl: Ctl, daemon: Daemon) -> None:
+    ctl("run", "fail", "--id", "signed")
+    wanted = {"": "\x1b[31m✗ failed", "NO_COLOR": "✗ failed", "TERM": "fail    failed "}
+    for name, sign in wanted.items():
+        with terminal(daemon, "list", **({name: "dumb"} if name else {})) as shown:
+            assert shown.wait() == 0
+            assert sign in shown.shown.decode()
+            assert ("\x1b" in shown.shown.decode()) is (not name)
+    assert "fail    failed " in ctl("list").out

@@ -1,0 +1,72 @@
+"""A server that runs from a copy of the sources, which a test changes as an installation would."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tests.faults.support import wait_until
+from tests.harness import ROOT, Daemon
+
+
+class Installed:
+    """A copy of the program in a directory of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        shutil.copytree(
+            ROOT / "overseer",
+            directory / "overseer",
+            ignore=shutil.ignore_patterns("__pycache__", "playground"),
+        )
+        shutil.copytree(ROOT / "playground", directory / "overseer/playground")
+        shutil.copy(ROOT / "sticky_overseer.py", directory)
+        self.program = directory / "sticky_overseer.py"
+        self.change("overseer/upgrade/succession.py", "_DEADLINE_S = 60.0", "_DEADLINE_S = 25.0")
+
+    def change(self, path: str, before: str, after: str) -> None:
+        """Replace a text in one of its files, as an installation does: the file is another one then."""
+        file = self.directory / path
+        text = file.read_text()
+        assert before in text, f"{path} has no {before!r}"
+        file.unlink()
+        file.write_text(text.replace(before, after))
+
+    def daemon(self, **settings: Any) -> Daemon:
+        return Daemon(program=self.program, **settings)
+
+
+def wait_for_copy(daemon: Daemon) -> None:
+    """Wait until the server has kept a copy of its program."""
+
+    def kept() -> bool:
+        found = False
+        for fd in Path(f"/proc/{daemon.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                found = found or "overseer-stage" in str(fd.readlink())
+        return found
+
+    wait_until(kept, 60.0, "the copy")
+
+
+def lines_of(messages: list[dict[str, Any]], task_id: str) -> list[tuple[int, str]]:
+    """The seq and text of a task's lines, as they came."""
+    return [
+        (message["seq"], message["data"])
+        for message in messages
+        if message["type"] == "output" and message["task_id"] == task_id
+    ]
+
+
+def assert_in_order(messages: list[dict[str, Any]], task_id: str, first: int = 1) -> int:
+    """Check that a task's lines, which say their number, came each once and in order from the ``first`` on;
+    returns the last one's number."""
+    lines = lines_of(messages, task_id)
+    expected = [(number, str(number)) for number in range(first, first + len(lines))]
+    if lines != expected:
+        pairs = zip(lines, expected, strict=True)
+        at = next(index for index, (came, meant) in enumerate(pairs) if came != meant)
+        raise AssertionError(f"task {task_id}: after {lines[max(0, at - 2) : at]} came {lines[at : at + 3]}")
+    return lines[-1][0] if lines else 0

@@ -1,0 +1,115 @@
+"""A new program that is broken leaves the old one running, or comes back to it, with everything alive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Daemon, shell
+from tests.harness.client import WsClient
+from tests.upgrade.support import Installed, assert_in_order, wait_for_copy
+
+_WAIT = 90.0
+_ACTIONS = {
+    "lone": shell("i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done"),
+    "cat": shell("cat", config={"stdin": "pipe"}),
+}
+_GOES_ON = "        assert self._given is not None\n"
+_TAKEOVER = "overseer/daemon/takeover.py"
+_TAKES_OVER = "    standstill.close()\n    stderr.start()\n"
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Installed:
+    return Installed(tmp_path / "program")
+
+
+@pytest.fixture
+def daemon(installed: Installed) -> Iterator[Daemon]:
+    with installed.daemon(actions=_ACTIONS) as daemon:
+        wait_for_copy(daemon)
+        yield daemon
+
+
+@pytest.fixture
+def client(daemon: Daemon) -> Iterator[WsClient]:
+    with daemon.connect() as client:
+        client.request("start", action="lone", task_id="lone")
+        client.request("start", action="cat", task_id="cat")
+        yield client
+        # Whatever became of the upgrade: nothing is lost, and all of it still works.
+        client.request("input", _WAIT, task_id="cat", data="still there\n", eof=True)
+        client.expect("output", _WAIT, task_id="cat", data="still there")
+        assert client.expect("exited", _WAIT, task_id="cat")["exit_code"] == 0
+        last = client.settle(_WAIT)
+        assert last is not None
+        assert assert_in_order(client.messages, "lone") > 0
+        client.expect("output", _WAIT, task_id="lone")
+        assert client.request("start", _WAIT, action="cat", task_id="new")["type"] == "started"
+
+
+def _refused(client: WsClient) -> str:
+    answer = client.request("upgrade", _WAIT)
+    assert answer["type"] == "error", answer
+    return str(answer["message"])
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after", "said"),
+    [
+        ("overseer/daemon/cli.py", "def _run(", "def _run((", "SyntaxError"),
+        ("sticky_overseer.py", "import sys\n", "import sys\nimport of_no_such_name\n", "of_no_such_name"),
+        ("overseer/daemon/cli.py", "def run_cli(", "raise SystemExit(7)\ndef run_cli(", "status 7"),
+        ("overseer/util/handover.py", "FORMAT = 1\n", "FORMAT = 0\n", "format 1"),
+    ],
+)
+def test_a_program_that_cannot_take_over_is_not_executed(
+    installed: Installed, daemon: Daemon, client: WsClient, path: str, before: str, after: str, said: str
+):
+    installed.change(path, before, after)
+    message = _refused(client)
+    assert message.startswith("the new program cannot take over: ")
+    assert said in message
+
+
+def test_a_configuration_with_errors_is_a_reason_not_to_upgrade(daemon: Daemon, client: WsClient):
+    (daemon.directory / "config.yaml").write_text("actions: {broken: {type: nonesuch}}\n")
+    assert "nonesuch" in _refused(client)
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after", "said"),
+    [
+        (_TAKEOVER, _TAKES_OVER, _TAKES_OVER + "    raise ValueError('too bad')\n", "too bad"),
+        (_TAKEOVER, _TAKES_OVER, _TAKES_OVER + "    raise SystemExit(5)\n", "status 5"),
+        ("overseer/daemon/daemon.py", _GOES_ON, _GOES_ON + "        raise OSError('no luck')\n", "no luck"),
+        (
+            "overseer/daemon/daemon.py",
+            _GOES_ON,
+            _GOES_ON + "        threading.Event().wait()\n",
+            "not taken over within",
+        ),
+    ],
+)
+def test_a_program_that_fails_after_all_is_gone_back_from(
+    installed: Installed, daemon: Daemon, client: WsClient, path: str, before: str, after: str, said: str
+):
+    installed.change(path, before, after)
+    message = _refused(client)
+    assert message.startswith("the new program has failed: ")
+    assert said in message
+    # It is whole again: what is mended can follow.
+    installed.change(path, after, before)
+    assert client.request("upgrade", _WAIT)["type"] == "upgraded"
+
+
+def test_the_old_program_comes_back_although_all_its_files_are_gone(
+    installed: Installed, daemon: Daemon, client: WsClient
+):
+    installed.change(_TAKEOVER, _TAKES_OVER, _TAKES_OVER + "    raise ValueError('worse')\n")
+    for file in ("overseer/supervisor/standing.py", "overseer/net/tls.py", "overseer/logs/search.py"):
+        (installed.directory / file).write_text("# emptied\n" + (installed.directory / file).read_text())
+    assert "worse" in _refused(client)
+    assert client.request("pool_info")["type"] == "pool_info"
