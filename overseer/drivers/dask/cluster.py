@@ -7,7 +7,6 @@ back, and submits anew what the scheduler has forgotten.
 
 from __future__ import annotations
 
-import fnmatch
 import itertools
 import logging
 import threading
@@ -15,17 +14,18 @@ import time
 import warnings
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from distributed import Client, Future
+from distributed import Client
 from distributed.security import Security
 
 from overseer.config.cluster import ClusterSection
 from overseer.drivers.dask import far
 from overseer.drivers.dask.frames import FORMAT
 from overseer.drivers.dask.link import Link
+from overseer.drivers.dask.places import Entry, fault_of, matching_workers, release
 from overseer.drivers.dask.reach import CONNECT_S, Reach, said_of
 from overseer.drivers.dask.run import FarWorker
 from overseer.errors import SpawnError
@@ -43,21 +43,6 @@ _MATCH_S = 2.0  # between looks for workers that match a pattern
 _SLOW_S = 1.0  # without a place, after which a run waits for one that others have
 _BUSY = ("executing", "long-running")
 _NOT_YET = "not connected yet"
-
-
-@dataclass(eq=False)
-class _Entry:
-    """A run, and the engine's task that holds a place for it, or will."""
-
-    run: FarWorker
-    section: ClusterSection
-    future: Future | None = None
-    matching: frozenset[str] | None = None  # the workers that it was submitted for; None: any
-    since: float = field(default_factory=time.monotonic)
-
-    @property
-    def waits(self) -> bool:
-        return not self.run.placed
 
 
 class Cluster:
@@ -79,7 +64,7 @@ class Cluster:
             self._lock
         )  # notified when the connection has changed, or the use
         self._users = 0
-        self._runs: dict[str, _Entry] = {}
+        self._runs: dict[str, Entry] = {}
         self._new = False  # one has come since the last look
         self._links: dict[str, Link] = {}  # by relay
         self._client: Client | None = None
@@ -121,7 +106,7 @@ class Cluster:
         Raises:
             SpawnError: so it is.
         """
-        entry = _Entry(run, section)
+        entry = Entry(run, section)
         with self._lock:
             self._runs[run.order.run] = entry
             self._new = True
@@ -156,7 +141,7 @@ class Cluster:
         for link in links:
             link.remove(run)
         if entry is not None and entry.future is not None:
-            _release(entry.future)
+            release(entry.future)
 
     def _ours(self, actions: Collection[str]) -> tuple[list[str], dict[str, list[FarWorker]]]:
         """The tasks of these actions that wait, and their runs, by worker."""
@@ -302,17 +287,17 @@ class Cluster:
                 _log.exception("a task cannot be submitted to %s", self.address)
                 entry.run.fail(SpawnError(f"the cluster {self.address} does not take it: {said_of(error)}"))
 
-    def _find_place(self, client: Client, entry: _Entry) -> None:
+    def _find_place(self, client: Client, entry: Entry) -> None:
         run, future, section = entry.run, entry.future, entry.section
-        matching = self._matching(section.workers)
+        matching = matching_workers(section.workers, self._names)
         if future is not None:
             if future.status == "error":
-                run.fail(SpawnError(f"a worker of {self.address} cannot run it: {_fault(future)}"))
+                run.fail(SpawnError(f"a worker of {self.address} cannot run it: {fault_of(future)}"))
                 return
             if future.status == "pending" and matching == entry.matching:
                 return
             entry.future = None  # called off, or nobody has heard of its place
-            _release(future)
+            release(future)
         if matching is not None and not matching:
             return
         entry.matching = matching
@@ -330,7 +315,7 @@ class Cluster:
             if self._runs.get(run.order.run) is entry:
                 entry.future = future
                 return
-        _release(future)  # it was called off meanwhile
+        release(future)  # it was called off meanwhile
 
     def _look(self, client: Client) -> dict[str, Any]:
         """What the scheduler says of its workers, by address. Raises OSError."""
@@ -339,17 +324,6 @@ class Cluster:
         self._names = {address: str(each["name"]) for address, each in workers.items()}
         self._looked = time.monotonic()
         return workers
-
-    def _matching(self, patterns: tuple[str, ...]) -> frozenset[str] | None:
-        """The addresses of the workers that match any pattern; None: no pattern."""
-        if not patterns:
-            return None
-        return frozenset(
-            address
-            for address, name in self._names.items()
-            for each in (name, address, _host(address))
-            if any(fnmatch.fnmatchcase(each, pattern) for pattern in patterns)
-        )
 
     # Places
 
@@ -403,21 +377,3 @@ class Cluster:
             return address not in self._look(client)
         except Exception:
             return False
-
-
-def _fault(future: Future) -> str:
-    try:
-        error = future.exception(timeout=1)
-    except Exception as failure:
-        error = failure
-    return f"{type(error).__name__}: {said_of(error)}"
-
-
-def _release(future: Future) -> None:
-    """Let go of a task of the engine, which calls it off if it has not begun. Does not block."""
-    with suppress(Exception):
-        future.release()
-
-
-def _host(address: str) -> str:
-    return address.partition("://")[2].rpartition(":")[0]
