@@ -7,6 +7,7 @@ export class LineHands {
     this.#list = list;
     this.#options = options;
     box.scroller.addEventListener("click", (event) => this.#clicked(event));
+    for (const event of ["pointerover", "pointerdown"]) box.scroller.addEventListener(event, ({ target }) => this.#address(target));
     box.scroller.addEventListener("keydown", (event) => this.#key(event));
   }
 
@@ -36,6 +37,17 @@ export class LineHands {
   #go(number, how) {
     this.#box.goTo(number, how);
     this.#options.chosen?.(this.#box.view.source.line(number), number);
+  }
+
+  // A line's number leads to it, like any link: to be copied, or opened elsewhere.
+  #address(target) {
+    const link = target.closest?.(".number");
+    const index = link?.dataset.number ? this.#list.indexOf(link.closest(".line")) : -1;
+    if (index < 0) return;
+    const { view } = this.#box;
+    const { number, line } = view.row(index);
+    link.href = this.#options.link(line, number);
+    link.title = `Line ${line.seq}: its address`;
   }
 
   #clicked(event) {

@@ -47,7 +47,7 @@ export function makeRow() {
 /**
  * Fill a row with a line, or with a part of it: `sub` of its JSON, or the row `part` of those it takes in `columns`
  * cells (0: all of it in one). `how`: pattern; times and numbers, whether they are shown; fold ("", "closed" or
- * "open"); link (line, number), the address of a line; who (number): {name, hue}, whose line it is.
+ * "open"); who (number): {name, hue}, whose line it is.
  */
 export function showRow(row, { number, line, sub, part = 0 }, how) {
   const { parts } = row;
@@ -57,25 +57,14 @@ export function showRow(row, { number, line, sub, part = 0 }, how) {
   parts.fold.className = first ? `fold ${how.fold}` : "fold";
   parts.mark.textContent = first && line.kind === KIND.err ? "err" : "";
   parts.time.textContent = first && how.times ? clock(line.ts) : "";
-  showNumber(parts.number, first && how.numbers ? line : null, number, how.link);
+  // Drawn by the style sheet: it is no part of the text. It becomes a link where somebody reaches for it: see LineHands.
+  parts.number.dataset.number = first && how.numbers && line.kind <= KIND.err && Number.isFinite(line.seq) ? line.seq : "";
+  parts.number.removeAttribute("href");
   const who = first ? how.who?.(number) : null;
   parts.who.className = who ? `who hue-${who.hue}` : "who";
   parts.who.textContent = who?.name ?? "";
   if (sub) showSub(parts.text, sub);
   else parts.text.replaceChildren(...textOf(line, part, how));
-}
-
-// Its line's own address, to be copied and opened like any other.
-function showNumber(element, line, number, link) {
-  const shown = line && line.kind <= KIND.err && Number.isFinite(line.seq) ? String(line.seq) : "";
-  element.dataset.number = shown; // drawn by the style sheet: it is no part of the text
-  if (!shown || !link) {
-    element.removeAttribute("href");
-    element.removeAttribute("aria-label");
-    return;
-  }
-  element.href = link(line, number);
-  element.setAttribute("aria-label", `Line ${shown}`);
 }
 
 function textOf(line, part, { pattern, columns }) {

@@ -276,8 +276,7 @@ export class LinesBox {
       row.shown = key;
       const { number, line } = what;
       const fold = !this.view.canUnfold(line) ? "" : this.view.isUnfolded(number) ? "open" : "closed";
-      const { link, who } = this.#options;
-      showRow(row, what, { pattern: this.view.pattern, columns: this.view.columns, ...this.#look, fold, link, who });
+      showRow(row, what, { pattern: this.view.pattern, columns: this.view.columns, ...this.#look, fold, who: this.#options.who });
       row.classList.toggle("hit", !what.sub && this.#isHit(number, line));
     }
     const picked = what.sub ? "" : this.pick.has(what.number);

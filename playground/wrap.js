@@ -9,6 +9,7 @@ const SIMPLE = /^[\x20-\x7e]*$/; // a cell for each character
 const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u;
 const NO_WIDTH = /[\p{M}\u200b-\u200d\ufe0f]/u;
 const TAB = 8;
+const LONG = 1000; // characters
 const UNFOLDED = 2000; // rows of one unfolded line
 const ALL = 1_000_000; // characters of one line that are looked at
 
@@ -18,15 +19,22 @@ export function whole(line) {
   return line.whole;
 }
 
+// Whether each character takes one cell; known of a long line once it was asked.
+function isSimple(line) {
+  if (line.text.length < LONG) return SIMPLE.test(line.text);
+  line.simple ??= SIMPLE.test(line.text);
+  return line.simple;
+}
+
 /** How many rows a line takes. */
 export function rowsOf(line, columns) {
-  if (SIMPLE.test(line.text)) return Math.max(1, Math.ceil(line.text.length / columns));
+  if (isSimple(line)) return Math.max(1, Math.ceil(line.text.length / columns));
   return breaksOf(line, columns).length;
 }
 
 /** Where a row of a line is in its text as it is shown: [from, to]. */
 export function rangeOf(line, columns, part) {
-  if (SIMPLE.test(line.text)) return [part * columns, Math.min(line.text.length, (part + 1) * columns)];
+  if (isSimple(line)) return [part * columns, Math.min(line.text.length, (part + 1) * columns)];
   const at = breaksOf(line, columns);
   return [at[part], at[part + 1] ?? whole(line).pieces.reduce((sum, { text }) => sum + text.length, 0)];
 }

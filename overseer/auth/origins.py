@@ -54,16 +54,16 @@ class BrowserRules:
         self._check_host = check_host
         self._encrypted = encrypted
 
-    def refusal(self, origin: str | None, host: str | None) -> Refusal | None:
+    def refusal(self, origin: str | None, host: str | None, *, by_any_name: bool = True) -> Refusal | None:
         """Why a request with these headers (None: absent) is refused; None when it is not.
 
-        A request without Origin does not come from a page, or its response is hidden from the page.
+        A request without Origin does not come from a page, or its response is hidden from the page, unless
+        that has made its name resolve to this machine: such requests are admitted ``by_any_name``, or not.
         """
         if origin is None:
-            return None
+            return None if by_any_name or host is None else self._of_host(host)
         if len(origin) > _LONGEST:
             return Refusal(f"a page whose origin has {len(origin)} characters tried to connect", "")
-        place = _place(host or "")
         try:
             parsed = check_origin(origin)
         except ValueError:
@@ -72,6 +72,10 @@ class BrowserRules:
             )
         if parsed not in self._origins and not self._same(parsed, host or ""):
             return Refusal(f"a page from {parsed} tried to connect", f'allowed_origins: ["{parsed}"]')
+        return self._of_host(host or "")
+
+    def _of_host(self, host: str) -> Refusal | None:
+        place = _place(host)
         if self._check_host and (place is None or not self._ours(place[0])):
             if place is None:
                 return Refusal("a page tried to connect with a Host that is not a name", "")

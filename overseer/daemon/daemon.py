@@ -417,4 +417,3 @@ class Daemon:
         mine = self._webhooks, self._api, self._upgrades
         parts = (self._history, self._logs, self._chains, self._notices, *mine)
         return {name: counter for part in parts for name, counter in part.counters().items()}
-

@@ -11,6 +11,7 @@ from overseer.auth.principal import Principal
 from overseer.auth.sign_ins import SignIn, SignIns
 from overseer.auth.throttle import Failures, Warnings
 from overseer.daemon.access import Access
+from overseer.daemon.webapi import API_PATH
 from overseer.net.bytestream import ByteStream
 from overseer.net.endpoint import Policy
 from overseer.net.http import Request, Response, Route, error_response
@@ -75,10 +76,17 @@ class Gate(Policy):
     def authorize(self, request: Request) -> Response | Peer:
         if request.peer.kind == "tcp" and request.peer.transport != self._access.transport:
             return error_response(403, "the server's TLS settings have changed: connect again")
-        refusal = self._access.browsers.refusal(request.headers.get("origin"), request.headers.get("host"))
+        refusal = self._access.browsers.refusal(
+            request.headers.get("origin"),
+            request.headers.get("host"),
+            # A page that made its own name resolve to this machine could read all of the API.
+            by_any_name=request.peer.kind != "tcp" or not request.path.startswith(API_PATH),
+        )
         if refusal is not None:
             remedy = f"; to let it in: {refusal.remedy}" if refusal.remedy else ""
             self.refused(request.peer, refusal.reason, remedy)
+            if "origin" not in request.headers:
+                return error_response(403, "no such host here: use an IP address, or add it to allowed_hosts")
             return error_response(403, "web pages of this origin, or by this name, are not let in")
         if not request.is_upgrade and request.path in self._open_paths:
             return request.peer

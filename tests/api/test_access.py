@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -153,3 +154,25 @@ def test_requests_per_second_are_those_of_a_client_over_all_its_connections() ->
         assert (refused.status, refused.json["code"]) == (429, "too_many")
         assert refused.headers["retry-after"] == "1"
         assert answers[0].status == http("GET", "/tasks/t", **bearer("viewer-all")).status == 200
+
+
+def test_without_tokens_nothing_is_read_by_a_name_that_a_stranger_s_page_may_have(tmp_path: Path) -> None:
+    socket_path = tmp_path / "s"
+    with Daemon(actions={"true": shell("true")}, allowed_hosts=["build.example"]) as daemon:
+        http = Http(daemon.address)
+        for path in ("/tasks", "/events", "/search?query=x", "/openapi.json"):
+            refused = http("GET", path, Host="evil.example")
+            assert (refused.status, refused.headers["content-type"]) == (403, "application/problem+json")
+            assert "allowed_hosts" in refused.json["detail"]
+        assert 'allowed_hosts: ["evil.example"]' in daemon.stderr
+        for host in ("build.example", "build.example:80", "127.0.0.1", "localhost:1"):
+            assert http("GET", "/tasks", Host=host).status == 200
+    # No page gets at a Unix socket, whatever is in Host.
+    with (
+        Daemon(listen=f"unix:{socket_path}", actions={"true": shell("true")}),
+        socket.socket(socket.AF_UNIX) as connection,
+    ):
+        connection.settimeout(20)
+        connection.connect(str(socket_path))
+        connection.sendall(b"GET /api/v1/tasks HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 200"

@@ -132,6 +132,9 @@ _OPENS = """() => new Promise((resolve) => {
 })"""
 
 
+_READS = "() => fetch('/api/v1/tasks').then((response) => response.status)"
+
+
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no browser")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.allow_leaks("the browser's driver ends in its own time")
@@ -167,9 +170,11 @@ def test_a_page_of_another_origin_fails_in_a_real_browser() -> None:
             # Rebound: the page is of the very origin that it attacks, and still is kept out.
             page.goto(f"http://evil.example:{open_one.address.rpartition(':')[2]}/")
             assert page.evaluate(_OPENS) is False
+            assert page.evaluate(_READS) == 403
             # The same page by a name of ours is let in.
             page.goto(f"http://{open_one.address}/")
             assert page.evaluate(_OPENS) is True
+            assert page.evaluate(_READS) == 200
         finally:
             browser.close()
             elsewhere.shutdown()

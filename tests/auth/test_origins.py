@@ -75,6 +75,14 @@ def test_kept_out(origin: str, host: str | None, remedy: str) -> None:
     assert refusal.reason.isprintable()
 
 
+def test_where_the_name_counts_it_does_without_an_origin_too() -> None:
+    for host in ("localhost:8080", "127.0.0.1", "[::1]:8080", "box", "build.example:80", None):
+        assert RULES.refusal(None, host, by_any_name=False) is None
+    for host in ("evil.example", "evil.example:8080", "localhost.evil.example", "", "a b"):
+        assert RULES.refusal(None, host, by_any_name=False) is not None
+    assert BrowserRules(check_host=False).refusal(None, "any.example", by_any_name=False) is None
+
+
 def test_with_tokens_the_name_does_not_matter_but_the_origin_does() -> None:
     rules = BrowserRules(check_host=False)
     assert rules.refusal("http://any.example:8080", "any.example:8080") is None

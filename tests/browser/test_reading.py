@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -119,6 +120,7 @@ def test_a_line_has_an_address_that_opens_at_it(page: Page, server: Daemon) -> N
     pane = show(page, server, "numbers")
     expect(pane.locator(".line .text", has_text="done")).to_be_visible()
     number = pane.locator(".line", has=page.get_by_text("2995", exact=True)).locator(".number")
+    number.hover()
     expect(number).to_have_attribute("href", "#tasks/numbers?line=2995")
     number.click()
     assert page.url.endswith("#tasks/numbers?line=2995")
@@ -426,3 +428,104 @@ def test_on_a_phone_an_output_is_read_with_one_thumb(page: Page, server: Daemon,
     assert page.evaluate(CONTRAST) == []
     assert page.evaluate(NAMELESS) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+_MODULE = """const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
+  const of = (file) => import(loaded.find((name) => name.endsWith(file)));
+"""
+_MERGED = (
+    "async () => {"
+    + _MODULE
+    + """
+  const { TaskLog } = await of("/tasklog.js");
+  const { MergedLog } = await of("/mergedlog.js");
+  const logs = [new TaskLog("a"), new TaskLog("b")];
+  const ts = (second) => `2030-01-01T00:00:${String(second).padStart(2, "0")}.000000Z`;
+  const seqs = [0, 0];
+  const write = (which, second) => {
+    seqs[which] += 1;
+    const lines = [`${"ab"[which]}${second}`];
+    logs[which].addChunk({ stream: "stdout", ts: ts(second), seq: seqs[which], lines }, 0);
+  };
+  write(0, 1); write(0, 5); write(1, 2);
+  const merged = new MergedLog(logs.map((log, hue) => ({ log, who: { name: log.taskId, hue } })));
+  const numbers = () => Array.from({ length: merged.length }, (_, at) => merged.first + at);
+  const all = () => numbers().map((number) => merged.line(number).text).join(" ");
+  const whose = () => numbers().map((number) => merged.sourceOf(number).who.name).join("");
+  const said = [all()];
+  write(0, 9); merged.take(); said.push(all());
+  const frozen = merged.freeze();
+  write(1, 7); // was on its way for longer
+  const moved = merged.take() - merged.first;
+  said.push(all(), whose(), frozen.length, moved);
+  logs[0].addEarlier([{ seq: 0, ts: ts(0), stream: "stdout", data: "a0" }], () => []);
+  merged.take(); said.push(all());
+  return said;
+}"""
+)
+_WRAPPED = (
+    "async () => {"
+    + _MODULE
+    + r"""
+  const { rowsOf, rangeOf, whole } = await of("/wrap.js");
+  const texts = ["", "x".repeat(40), "x".repeat(41), "日本".repeat(30), "a\tb\t".repeat(12),
+    "e\u0301".repeat(50), "👍🏽 ok ".repeat(20), "\x1b[31mred\x1b[0m ".repeat(30),
+    "10%\r20%\r" + "z".repeat(90), "y".repeat(1_000_000), "é".repeat(300_000)];
+  return texts.map((text) => {
+    const line = { text, style: null };
+    const rows = rowsOf(line, 20);
+    const plain = whole(line).pieces.map((piece) => piece.text).join("");
+    let joined = "";
+    for (let part = 0; part < rows; part += 1) joined += plain.slice(...rangeOf(line, 20, part));
+    const middle = rangeOf(line, 20, rows >> 1);
+    return [rows, joined === plain, middle[1] - middle[0] <= 40];
+  });
+}"""
+)
+
+
+def test_lines_of_several_tasks_are_in_the_order_of_their_times(page: Page, server: Daemon) -> None:
+    show(page, server, "mixed")
+    assert page.evaluate(_MERGED) == [
+        "a1 b2 a5",
+        "a1 b2 a5 a9",
+        "a1 b2 a5 b7 a9",
+        "ababa",
+        4,
+        3,
+        "a0 a1 b2 a5 b7 a9",
+    ]
+
+
+def test_rows_have_each_character_once_however_wide_it_is(page: Page, server: Daemon) -> None:
+    show(page, server, "mixed")
+    found = page.evaluate(_WRAPPED)
+    assert all(whole and short for _, whole, short in found), found
+    rows = [count for count, *_ in found]
+    assert rows[:4] == [1, 2, 3, 6]
+    assert rows[5] == 3
+    assert rows[8] == 5
+    assert rows[9:] == [50_000, 15_000]
+
+
+def test_a_time_has_an_address_that_opens_at_it(page: Page, server: Daemon) -> None:
+    with server.connect() as client:
+        tail = client.request("logs", task_id="numbers", from_seq=1500, limit=1)["lines"][0]
+        first = client.request("logs", task_id="numbers", since=tail["ts"], limit=1)["lines"][0]
+        run = client.request("runs", task_id="numbers")["runs"][-1]
+    at = quote(tail["ts"])
+    page.goto(f"http://{server.address}/#tasks/numbers?at={at}")
+    current = page.locator(".line.current .text")
+    expect(current).to_have_text(first["data"])
+    expect(current).to_be_in_viewport()
+    page.goto(f"http://{server.address}/#history/numbers/{run['run_id']}?at={at}")
+    expect(page.locator(".run-page .line.current .text")).to_have_text(first["data"])
+    page.goto(f"http://{server.address}/#tasks/numbers")
+    pane = page.locator(".pane").last
+    pane.locator(".lines").press("g")
+    at_field = pane.get_by_label("Go to a time")
+    expect(at_field).to_be_focused()
+    at_field.fill("2001-01-01T00:00:00")
+    at_field.press("Enter")
+    expect(pane.locator(".line.current .text")).to_have_text("1")
+    assert "?at=2001" in page.url or "?line=" in page.url

@@ -22,6 +22,7 @@ SHIPPED = {
     "report": ACTIONS["echo"],
     "job": ACTIONS["count"],
     "watch-load": ACTIONS["count"],
+    "checksum": ACTIONS["echo"],
     "guess": _GUESS,
 }
 

@@ -298,6 +298,12 @@ class TestSettings:
         assert ctl("check").status == 125
         assert ctl("check", "--url", daemon.url).status == 0
 
+    def test_its_lines_are_yaml_of_the_simplest_kind(self, ctl: Ctl, daemon, tmp_path, monkeypatch):
+        monkeypatch.delenv("OVERSEER_URL")
+        for url in (f'"{daemon.url}"', f"'{daemon.url}'  # a note", f" {daemon.url} # a note"):
+            self.write(tmp_path, f"---\n# whose\n\nurl: {url}\n")
+            assert ctl("check").status == 0
+
     def test_a_token_that_others_may_read_is_warned_of(self, ctl: Ctl, tmp_path):
         self.write(tmp_path, "token: abc\n", 0o644)
         assert "chmod 600" in ctl("check").err
@@ -305,7 +311,14 @@ class TestSettings:
         assert ctl("check").err == ""
 
     @pytest.mark.parametrize(
-        ("text", "words"), [("urk: x", "urk is not known"), ("[", "not YAML"), ("- x", "must be a mapping")]
+        ("text", "words"),
+        [
+            ("urk: x", "urk is not known"),
+            ("[", ":1: a line is written NAME: VALUE"),
+            ("# mine\n- x", ":2: a line is written NAME: VALUE"),
+            ("url: [x]", ":1: url must be a string"),
+            ("url: ws://a/ws\nurl: ws://b/ws", ":2: url is there twice"),
+        ],
     )
     def test_a_file_that_cannot_be_used(self, ctl: Ctl, tmp_path, text, words):
         self.write(tmp_path, text)

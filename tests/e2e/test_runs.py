@@ -168,7 +168,7 @@ def test_a_task_that_ended_by_itself_stays_active_and_exited(client: WsClient) -
         ({"action": "echo", "params": {"text": "a\0b"}}, "NUL"),
         ({"action": "echo", "params": {"text": 1}}, "text"),
         ({"action": "echo", "retry_policy": {"restart_delay": "soon"}}, "restart_delay"),
-        ({}, "action"),
+        ({}, "no such task in the configuration"),
     ],
 )
 def test_a_start_that_cannot_be_is_refused_clearly_and_leaves_no_task(

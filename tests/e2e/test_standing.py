@@ -356,6 +356,7 @@ def test_a_restart_takes_the_parameters_that_the_file_has_now() -> None:
             redefine('"dir": "/"', '"dir": "/tmp"')
             assert client.info("web")["params"] == {"dir": "/"}
             assert client.request("restart", task_id="web")["type"] == "started"
+            client.expect("exited", task_id="web")
             assert client.expect("output")["data"] == "in /tmp"
             assert client.info("web")["params"] == {"dir": "/tmp"}
             # What it had is free again, and what it has is not.

@@ -7,7 +7,6 @@ back, and submits anew what the scheduler has forgotten.
 
 from __future__ import annotations
 
-import fnmatch
 import itertools
 import logging
 import threading
@@ -15,18 +14,19 @@ import time
 import warnings
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from distributed import Client, Future
+from distributed import Client
 from distributed.security import Security
 
 from overseer.config.cluster import ClusterSection
 from overseer.drivers.dask import far
 from overseer.drivers.dask.frames import FORMAT
 from overseer.drivers.dask.link import Link
-from overseer.drivers.dask.reach import CONNECT_S, Reach
+from overseer.drivers.dask.places import Entry, fault_of, matching_workers, release
+from overseer.drivers.dask.reach import CONNECT_S, Reach, said_of
 from overseer.drivers.dask.run import FarWorker
 from overseer.errors import SpawnError
 from overseer.process import registry
@@ -43,21 +43,6 @@ _MATCH_S = 2.0  # between looks for workers that match a pattern
 _SLOW_S = 1.0  # without a place, after which a run waits for one that others have
 _BUSY = ("executing", "long-running")
 _NOT_YET = "not connected yet"
-
-
-@dataclass(eq=False)
-class _Entry:
-    """A run, and the engine's task that holds a place for it, or will."""
-
-    run: FarWorker
-    section: ClusterSection
-    future: Future | None = None
-    matching: frozenset[str] | None = None  # the workers that it was submitted for; None: any
-    since: float = field(default_factory=time.monotonic)
-
-    @property
-    def waits(self) -> bool:
-        return not self.run.placed
 
 
 class Cluster:
@@ -79,13 +64,14 @@ class Cluster:
             self._lock
         )  # notified when the connection has changed, or the use
         self._users = 0
-        self._runs: dict[str, _Entry] = {}
+        self._runs: dict[str, Entry] = {}
         self._new = False  # one has come since the last look
         self._links: dict[str, Link] = {}  # by relay
         self._client: Client | None = None
         self._why = _NOT_YET  # why there is none
         self._tried = 0  # attempts to connect
         self._thread: threading.Thread | None = None
+        self._closing = False  # no new link is wanted
         self._numbers = itertools.count(1)  # of submissions
         self._places = Crew("cluster-places", 4)
         self._reach: Reach  # set by the thread that watches, before anything needs it
@@ -120,7 +106,7 @@ class Cluster:
         Raises:
             SpawnError: so it is.
         """
-        entry = _Entry(run, section)
+        entry = Entry(run, section)
         with self._lock:
             self._runs[run.order.run] = entry
             self._new = True
@@ -155,7 +141,7 @@ class Cluster:
         for link in links:
             link.remove(run)
         if entry is not None and entry.future is not None:
-            _release(entry.future)
+            release(entry.future)
 
     def _ours(self, actions: Collection[str]) -> tuple[list[str], dict[str, list[FarWorker]]]:
         """The tasks of these actions that wait, and their runs, by worker."""
@@ -185,7 +171,7 @@ class Cluster:
         try:
             told = self._look(client)
         except Exception as error:
-            return replace(info, error=_said(error))
+            return replace(info, error=said_of(error))
         workers = [
             ClusterWorker(
                 str(each["name"]),
@@ -203,23 +189,39 @@ class Cluster:
     # The connection
 
     def _watch(self) -> None:
-        reach = self._reach = Reach(self._security, lambda: self._client)
+        """Be connected while there is any use for it."""
+        reach: Reach | None = None
         try:
+            while reach is None and self._in_use():
+                try:
+                    reach = self._reach = Reach(self._security, lambda: self._client)
+                except (OSError, RuntimeError) as error:
+                    self._has_failed(error)
             while self._in_use():
                 self._stay_connected()
         except BaseException:
             _log.exception("the connection to %s failed", self.address)
         finally:
             with self._lock:
+                self._closing = True
                 links = list(self._links.values())
             for link in links:
                 link.close()
-            reach.close()
+            if reach is not None:
+                reach.close()
             with self._lock:
-                self._thread = None
+                self._thread, self._closing = None, False
                 self._why = _NOT_YET
                 if self._users or self._runs:
                     self._begin_locked()
+
+    def _has_failed(self, error: BaseException) -> None:
+        """There is no connection: tell who waits, and pause."""
+        with self._lock:
+            self._why = said_of(error)
+            self._tried += 1
+            self._changed.notify_all()
+            self._changed.wait(_PAUSE_S)
 
     def _in_use(self) -> bool:
         with self._lock:
@@ -239,11 +241,7 @@ class Cluster:
                     name="sticky-overseer",
                 )
         except Exception as error:
-            with self._lock:
-                self._why = _said(error)
-                self._tried += 1
-                self._changed.notify_all()
-                self._changed.wait(_PAUSE_S)
+            self._has_failed(error)
             return
         stream = client.scheduler_comm
         client.subscribe_topic(far.topic(registry.server_id), self._announced)
@@ -287,19 +285,19 @@ class Cluster:
                 self._find_place(client, entry)
             except Exception as error:
                 _log.exception("a task cannot be submitted to %s", self.address)
-                entry.run.fail(SpawnError(f"the cluster {self.address} does not take it: {_said(error)}"))
+                entry.run.fail(SpawnError(f"the cluster {self.address} does not take it: {said_of(error)}"))
 
-    def _find_place(self, client: Client, entry: _Entry) -> None:
+    def _find_place(self, client: Client, entry: Entry) -> None:
         run, future, section = entry.run, entry.future, entry.section
-        matching = self._matching(section.workers)
+        matching = matching_workers(section.workers, self._names)
         if future is not None:
             if future.status == "error":
-                run.fail(SpawnError(f"a worker of {self.address} cannot run it: {_fault(future)}"))
+                run.fail(SpawnError(f"a worker of {self.address} cannot run it: {fault_of(future)}"))
                 return
             if future.status == "pending" and matching == entry.matching:
                 return
             entry.future = None  # called off, or nobody has heard of its place
-            _release(future)
+            release(future)
         if matching is not None and not matching:
             return
         entry.matching = matching
@@ -317,7 +315,7 @@ class Cluster:
             if self._runs.get(run.order.run) is entry:
                 entry.future = future
                 return
-        _release(future)  # it was called off meanwhile
+        release(future)  # it was called off meanwhile
 
     def _look(self, client: Client) -> dict[str, Any]:
         """What the scheduler says of its workers, by address. Raises OSError."""
@@ -326,17 +324,6 @@ class Cluster:
         self._names = {address: str(each["name"]) for address, each in workers.items()}
         self._looked = time.monotonic()
         return workers
-
-    def _matching(self, patterns: tuple[str, ...]) -> frozenset[str] | None:
-        """The addresses of the workers that match any pattern; None: no pattern."""
-        if not patterns:
-            return None
-        return frozenset(
-            address
-            for address, name in self._names.items()
-            for each in (name, address, _host(address))
-            if any(fnmatch.fnmatchcase(each, pattern) for pattern in patterns)
-        )
 
     # Places
 
@@ -354,6 +341,8 @@ class Cluster:
             entry = None
         for _ in range(2):  # a link may close just now
             link = self._link(said)
+            if link is None:
+                return
             if entry is None:
                 link.say({"op": "refuse", "run": said["run"]})
                 return
@@ -363,12 +352,12 @@ class Cluster:
                     link.say({"op": "refuse", "run": said["run"]})
                 return
 
-    def _link(self, said: dict[str, Any]) -> Link:
-        """The link to the relay that has announced something."""
+    def _link(self, said: dict[str, Any]) -> Link | None:
+        """The link to the relay that has announced something; None while the connection is being closed."""
         address = said["address"]
         with self._lock:
             link = self._links.get(said["relay"])
-            if link is None:
+            if link is None and not self._closing:
                 ask = partial(self._reach.ask, address, relay=said["relay"])
                 link = Link(said["name"], address, said["lease"], ask, self._is_gone, self._closed)
                 self._links[said["relay"]] = link
@@ -388,27 +377,3 @@ class Cluster:
             return address not in self._look(client)
         except Exception:
             return False
-
-
-def _said(error: BaseException) -> str:
-    """A failure of the engine in one line."""
-    text = " ".join(str(error).split())
-    return text[:200] or type(error).__name__
-
-
-def _fault(future: Future) -> str:
-    try:
-        error = future.exception(timeout=1)
-    except Exception as failure:
-        error = failure
-    return f"{type(error).__name__}: {_said(error)}"
-
-
-def _release(future: Future) -> None:
-    """Let go of a task of the engine, which calls it off if it has not begun. Does not block."""
-    with suppress(Exception):
-        future.release()
-
-
-def _host(address: str) -> str:
-    return address.partition("://")[2].rpartition(":")[0]

@@ -112,8 +112,11 @@ class Relay:
         self._words: deque[bytes] = deque()  # for the runner
         self._places: dict[str, _Place] = {}
         self._come = asyncio.Event()  # there are frames; the loop's
+        self._start_runner()
+
+    def _start_runner(self) -> None:
         self._runner = subprocess.Popen(
-            [sys.executable, "-m", "overseer.drivers.dask.runner", str(lease)],
+            [sys.executable, "-m", "overseer.drivers.dask.runner", str(self._lease)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # what ends this worker's group must leave it the time to end its tasks
@@ -204,10 +207,19 @@ class Relay:
                 place.over.set()
             return
         if word["op"] == "run":
-            if place is None or place.ordered:
+            if place is None:  # given up meanwhile, since nobody asked for it
+                self._add_locked(json.dumps({"op": "gone", "run": word["run"]}).encode(), b"")
+                return
+            if place.ordered:
                 return
             place.ordered = True
         self._words.append(pack(word, body))
+
+    def _add_locked(self, head: bytes, body: bytes) -> None:
+        assert_held(self._lock)
+        self._number += 1
+        self._frames.append((self._number, head, body))
+        self._kept += len(head) + len(body)
 
     def _write(self) -> None:
         """Pass words on to the runner."""
@@ -243,9 +255,7 @@ class Relay:
                 self._room.wait_for(lambda: self._kept < _KEPT or self.closed)
                 if self.closed:
                     break
-                self._number += 1
-                self._frames.append((self._number, head, body))
-                self._kept += len(head) + len(body)
+                self._add_locked(head, body)
                 place = self._places.pop(over, None) if over is not None else None
             if place is not None:
                 place.over.set()

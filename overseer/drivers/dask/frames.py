@@ -3,7 +3,8 @@
 To a runner: ``run`` with a whole :class:`Order`, ``stop``, ``signal``, ``input``, ``resize``, ``took`` (so
 many bytes of its output have been handed on), ``renew``. From it: ``started`` or ``failed``, then ``out``
 (lines), ``part`` (an unfinished line), ``raw`` (a terminal's output), ``event``, ``took`` (so many bytes of
-input), and at last ``exit``. All but ``renew`` name their ``run``.
+input), and at last ``exit``. Its relay says ``gone`` of a run whose place was given up. All but ``renew``
+name their ``run``.
 """
 
 from __future__ import annotations

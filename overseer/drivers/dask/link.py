@@ -202,6 +202,8 @@ class Link:
         with self._lock:
             run = self._runs.get(head.get("run", ""))
         if run is not None:
+            if head["op"] == "gone":
+                self.remove(run)
             run.arrive(head, body)
         elif head["op"] == "started":  # of one that is given up here
             self.say({"op": "stop", "run": head["run"], "grace": 0.0})

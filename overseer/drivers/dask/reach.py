@@ -5,27 +5,34 @@ Output takes the direct one where there is one, since what the scheduler passes 
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
 from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import Any
 
 from distributed import Client
 from distributed.core import ConnectionPool
-from distributed.utils import LoopRunner, sync
+from tornado.ioloop import IOLoop
 
 from overseer.drivers.dask import far
+from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
-logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters of it is said here
+for _name in ("distributed", *logging.root.manager.loggerDict):  # what matters of it is said here
+    if _name.partition(".")[0] == "distributed":
+        logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 CONNECT_S = 4.0
 """Seconds that a connection to the scheduler, or an answer of it, may take."""
+_CLOSED = "the connection was closed"
 _DIRECT_S = 2.0  # that one to a worker may take, before its scheduler is asked to pass everything on
 
 
 class Reach:
-    """See the module. Started when created; :meth:`close` ends it.
+    """See the module. Started when created; :meth:`close` ends it. Raises OSError, for lack of descriptors.
 
     Args:
         security: the engine's settings of TLS; None: there is none.
@@ -34,10 +41,17 @@ class Reach:
 
     def __init__(self, security: Any, client: Callable[[], Client | None]) -> None:
         self._client = client
-        self._runner = LoopRunner()
-        self._runner.start()
-        self.loop = self._runner.loop
+        self.loop: Any  # set by its thread
+        self._pool: Any
+        self._ready = threading.Event()  # the loop runs, or never will
+        self._end: asyncio.Event  # the loop's
+        self._thread = start_thread(self._run_loop, "cluster-loop")
+        self._ready.wait()
+        if not hasattr(self, "loop"):
+            raise OSError("the engine's event loop does not start")
         # Only ever added to, by atomic operations.
+        self._asked: set[Future[Any]] = set()  # what threads wait for
+        self._closed = False
         self._reached: set[str] = set()  # workers that have been reached directly
         self._passed_on: set[str] = set()  # workers that only their scheduler reaches
         arguments = {} if security is None else security.get_connection_args("client")
@@ -47,16 +61,61 @@ class Reach:
             await pool.start()
             return pool
 
-        self._pool = self.sync(open_pool, timeout=CONNECT_S)
+        try:
+            self._pool = self.sync(open_pool, timeout=CONNECT_S)
+        except BaseException:
+            self._stop()
+            raise
+
+    def _run_loop(self) -> None:
+        try:
+            asyncio.run(self._run())
+        except OSError as error:
+            _log.warning("the event loop of a cluster has ended: %s", error)
+        finally:
+            self._ready.set()
+
+    async def _run(self) -> None:
+        self._end = asyncio.Event()
+        self.loop = IOLoop.current()
+        self._ready.set()
+        await self._end.wait()
+
+    def _stop(self) -> None:
+        with suppress(RuntimeError):  # it has ended by itself
+            self.loop.asyncio_loop.call_soon_threadsafe(self._end.set)
+        self._thread.join(CONNECT_S)
+        self._closed = True
+        for asked in list(self._asked):  # what came too late for the loop
+            asked.cancel()
 
     def close(self) -> None:
         with suppress(Exception):
-            self.sync(self._pool.close, timeout=CONNECT_S)
-        self._runner.stop()
+            self.sync(self._pool.close, timeout=1.0)
+        self._stop()
 
     def sync(self, function: Callable[..., Any], *args: Any, timeout: float, **more: Any) -> Any:
-        """Run a coroutine on the loop. Raises whatever it does, TimeoutError too (an OSError)."""
-        return sync(self.loop, function, *args, callback_timeout=timeout, **more)
+        """Run a coroutine on the loop. Raises whatever it does, TimeoutError (an OSError) when it takes
+        longer, and OSError when the loop ends."""
+
+        async def bounded() -> Any:
+            return await asyncio.wait_for(function(*args, **more), timeout)
+
+        coroutine = bounded()
+        try:
+            asked = asyncio.run_coroutine_threadsafe(coroutine, self.loop.asyncio_loop)
+        except RuntimeError:
+            coroutine.close()
+            raise OSError(_CLOSED) from None
+        self._asked.add(asked)
+        try:
+            if self._closed:
+                asked.cancel()
+            return asked.result()
+        except CancelledError:
+            raise OSError(_CLOSED) from None
+        finally:
+            self._asked.discard(asked)
 
     def ask(self, address: str, *, timeout: float, **words: Any) -> Any:
         """Ask a worker's relay something. Raises OSError."""
@@ -80,3 +139,9 @@ class Reach:
         answer = await getattr(self._pool(address), far.OPERATION)(**words)
         self._reached.add(address)
         return answer
+
+
+def said_of(error: BaseException) -> str:
+    """A failure of the engine in one line."""
+    text = " ".join(str(error).split())
+    return text[:200] or type(error).__name__

@@ -77,8 +77,11 @@ class FarWorker(Worker):
 
     # Its start
 
-    def await_place(self, patience: float | None) -> None:
+    def await_place(self, patience: float) -> bool:
         """Wait until it runs, or for so many seconds, after which it is returned waiting.
+
+        Returns:
+            Whether it runs.
 
         Raises:
             SpawnError: it cannot be started.
@@ -88,6 +91,7 @@ class FarWorker(Worker):
             if self._failure is not None:
                 raise self._failure
             self._returned = self._begun_at is None
+            return not self._returned
 
     def place(self, line: Line) -> bool:
         """Have it run at the end of this line; False if it has another place already, or wants none."""
@@ -140,6 +144,13 @@ class FarWorker(Worker):
             return
         if head["op"] == "failed":
             self.fail(SpawnError(head["error"]))
+            return
+        if head["op"] == "gone":
+            with self._lock:
+                self._line = None  # its place: the engine finds another
+                stopped = self._intentional
+            if stopped:
+                self.fail(OverseerError(""))
             return
         with self._lock:
             if head["op"] == "took":

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import urllib.request
 from typing import Any
 
 import pytest
 
 from tests.drivers.dask.conftest import far, run, start
-from tests.harness import WsClient, wait_for_exit
-from tests.harness.cluster import wait_until
+from tests.harness import Daemon, WsClient, wait_for_exit
+from tests.harness.cluster import Cluster, wait_until
 
 HOST = re.compile(r"w[01] \(tcp://127\.0\.0\.1:\d+\)")
 
@@ -181,3 +184,31 @@ def test_a_restart_finds_a_place_again(client: WsClient) -> None:
     assert wait_for_exit(pid, 5)
     client.send("stop", task_id="again")
     wait_until("it is stopped", lambda: client.info("again")["status"] == "stopped")
+
+
+def test_the_cluster_can_be_seen(client: WsClient, daemon: Daemon, cluster: Cluster) -> None:
+    started = start(client, "sleep", task_id="seen")
+    (info,) = client.request("cluster")["clusters"]
+    assert (info["address"], info["connected"], info["waiting"]) == (cluster.address, True, [])
+    assert "sleep" in info["actions"]
+    assert [(worker["name"], worker["state"], worker["threads"]) for worker in info["workers"]] == [
+        ("w0", "running", 8),
+        ("w1", "running", 8),
+    ]
+    where = next(worker for worker in info["workers"] if worker["tasks"])
+    assert (where["tasks"], f"{where['name']} ({where['address']})") == (["seen"], started["host"])
+    with urllib.request.urlopen(f"http://{daemon.address}/metrics", timeout=20) as answer:
+        metrics = answer.read().decode()
+    assert f'overseer_cluster_up{{cluster="{cluster.address}"}} 1.0' in metrics
+    assert f'overseer_host_tasks{{cluster="{cluster.address}",host="{started["host"]}"}} 1.0' in metrics
+    shown = subprocess.run(
+        [sys.executable, "-m", "overseer.ctl", "--url", daemon.url, "cluster"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "w0" in shown.stdout
+    assert "seen" in shown.stdout
+    client.send("stop", task_id="seen")
+    client.expect("exited", timeout=30, task_id="seen")

@@ -1,0 +1,167 @@
+"""A cluster of very many workers that run nothing: what it costs the server and the scheduler.
+
+    python -m bench.simulated WORKERS TASKS
+
+The scheduler is a real one, and so are the workers, though they are all in one process. Their relays say that
+each run has begun, have it print a line every ten seconds, and end it when it is stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.servers import HERE, Server, free_port
+
+_EVERY_S = 10.0  # between the lines of a run
+_WATCHED_S = 30.0
+
+
+def workers(address: str, count: int, threads: int) -> None:
+    """Be so many workers, until killed."""
+    from distributed import Worker
+
+    from overseer.drivers.dask import far
+    from overseer.util.timestamps import now
+
+    threading.stack_size(256 << 10)
+
+    class Relay(far.Relay):
+        """Pretends to have a runner."""
+
+        def _start_runner(self) -> None:
+            self._printing: dict[str, float] = {}
+
+        def _hear_locked(self, head: bytes, body: bytes) -> None:
+            word = json.loads(head)
+            run = word.get("run", "")
+            if word["op"] == "run" and run in self._places:
+                self._places[run].ordered = True
+                self._say(op="started", run=run, pid=1, at=now().isoformat(), stdin="none")
+                self._loop.call_later(_EVERY_S * (hash(run) % 100) / 100, self._print, run)
+            elif word["op"] == "stop" and (place := self._places.pop(run, None)) is not None:
+                usage: dict[str, Any] = {"oom": False, "cpu": None, "max_rss": None, "values": {}}
+                self._say(op="exit", run=run, code=0, signal="", at=now().isoformat(), **usage)
+                place.over.set()
+
+        def _print(self, run: str) -> None:
+            with self._lock:
+                if run in self._places:
+                    more = {"stream": "stdout", "ts": now().isoformat(), "mark": ""}
+                    self._say(b"a line of output", op="out", run=run, **more)
+                    self._loop.call_later(_EVERY_S, self._print, run)
+
+        def _say(self, body: bytes = b"", **head: Any) -> None:
+            self._add_locked(json.dumps(head, separators=(",", ":")).encode(), body)
+            self._ring()
+
+    relays: dict[str, Relay] = {}
+    making = threading.Lock()
+
+    def relay_for(worker: Any, server: str, lease: float) -> Relay:
+        with making:
+            if worker.address not in relays:
+                worker.handlers[far.OPERATION] = far._exchange
+                relays[worker.address] = Relay(worker, server, lease)
+                far._relays[worker.address, lease] = relays[worker.address]
+            return relays[worker.address]
+
+    far._relay_for = relay_for
+
+    async def serve() -> None:
+        made = [
+            Worker(address, name=f"w{number}", nthreads=threads, memory_limit=0, dashboard=False)
+            for number in range(count)
+        ]
+        for some in range(0, count, 50):
+            await asyncio.gather(*made[some : some + 50])
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+
+    asyncio.run(serve())
+
+
+def main() -> None:
+    count, tasks = int(sys.argv[1]), int(sys.argv[2])
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    cluster = {"entrypoint": "true", "cluster": {"address": address}}
+    with tempfile.TemporaryDirectory() as directory:
+        where = ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+        programs = [_program([sys.executable, "-m", "distributed.cli.dask_scheduler", *where], directory)]
+        try:
+            threads = str(-(-tasks // count))
+            far_side = [sys.executable, "-m", "bench.simulated", "workers", address, str(count), threads]
+            programs.append(_program(far_side, directory, stdout=subprocess.PIPE))
+            assert programs[1].stdout is not None
+            programs[1].stdout.readline()
+            top_level = {"actions": {"far": {"type": "dask", "config": cluster}}}
+            with Server(HERE, top_level) as server:
+                _measure(server, programs[0].pid, count, tasks)
+        finally:
+            for program in programs:
+                program.kill()
+                program.wait()
+                if program.stdout is not None:
+                    program.stdout.close()
+
+
+def _program(command: list[str], directory: str, **more: Any) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    more.setdefault("stdout", subprocess.DEVNULL)
+    return subprocess.Popen(command, cwd=directory, env=environment, stderr=subprocess.DEVNULL, **more)
+
+
+def _measure(server: Server, scheduler: int, count: int, tasks: int) -> None:
+    connection = server.connect()
+    pids = {"server": server.process.pid, "scheduler": scheduler}
+    time.sleep(5.0)  # until the server is connected; a start before that would be refused
+    idle = {name: _resident(pid) for name, pid in pids.items()}
+    cpu, begun = {name: _cpu(pid) for name, pid in pids.items()}, time.monotonic()
+    for number in range(tasks):
+        connection.send(type="start", id=str(number), action="far", task_id=f"t{number}")
+    started = 0
+    while started < tasks:
+        message = connection.receive()
+        started += message.startswith(b'{"type":"started"')
+        if message.startswith(b'{"type":"error"'):
+            raise AssertionError(message)
+    seconds = time.monotonic() - begun
+    spent = {name: 1000 * (_cpu(pid) - cpu[name]) / tasks for name, pid in pids.items()}
+    print(f"{count} workers, {tasks} tasks: begun in {seconds:.1f} s; ms of CPU for each: {spent}")
+    cpu, begun = {name: _cpu(pid) for name, pid in pids.items()}, time.monotonic()
+    lines = 0
+    while (watched := time.monotonic() - begun) < _WATCHED_S:
+        lines += connection.receive().startswith(b'{"type":"output"')
+    spent = {name: 100 * (_cpu(pid) - cpu[name]) / watched for name, pid in pids.items()}
+    grown = {name: (_resident(pid) - idle[name]) / 2**20 for name, pid in pids.items()}
+    threads = len(os.listdir(f"/proc/{server.process.pid}/task"))  # noqa: PTH208
+    print(f"  while they run, {lines / watched:.0f} lines/s: % of a core {spent}; MiB more {grown};")
+    print(f"  {threads} threads of the server")
+    connection.close()
+
+
+def _cpu(pid: int) -> float:
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def _resident(pid: int) -> int:
+    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "workers":
+        workers(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    else:
+        main()
