@@ -59,7 +59,7 @@ export class History {
   shown({ path: [taskId = "", runId = "", seq = ""], fields }) {
     const was = this.#run.shown;
     this.#list.hidden = Boolean(runId);
-    if (runId) this.#run.open(taskId, runId, Number(seq) || 0);
+    if (runId) this.#run.open(taskId, runId, { seq: Number(seq) || 0, at: fields.at });
     else {
       this.#run.close();
       this.#take(fields);

@@ -26,6 +26,7 @@ export class LineSeeker {
   #box;
   #wanted = 0;
   #until = 0;
+  #time = ""; // the one that is wanted
   #fresh = -Infinity; // when the line was found
 
   /** Go to a line, once it is there. */
@@ -35,10 +36,15 @@ export class LineSeeker {
     this.look();
   }
 
-  /** Go to the first line from a time on. */
+  /** Go to the first line from a time on, once there are lines. */
   async goToTime(time) {
     const log = this.#log;
-    if (this.#app.watch.logged && log.firstSeq > 1 && !(log.firstTime <= time)) {
+    if (Number.isNaN(Date.parse(time))) return say(`${time} is not a time`);
+    if (!log.firstSeq) {
+      this.#time = time;
+      return undefined;
+    }
+    if (this.#app.watch.logged && log.firstSeq > 1 && !(Date.parse(log.firstTime) < Date.parse(time))) {
       const { lines } = await this.#app.link.request({ type: "logs", task_id: this.#taskId, since: time, limit: 1 }, { own: true });
       if (lines.length) return this.goTo(lines[0].seq);
     }
@@ -53,6 +59,11 @@ export class LineSeeker {
 
   /** Lines have come: the one that is wanted may be there. */
   look() {
+    if (this.#time && this.#log.firstSeq) {
+      const time = this.#time;
+      this.#time = "";
+      setTimeout(() => this.goToTime(time), SETTLED); // all that was there before
+    }
     const seq = this.#wanted;
     if (!seq) {
       if (performance.now() < this.#fresh + SETTLED) this.#box.reload();

@@ -1,7 +1,7 @@
 // The outputs that are open, below the table: side by side, one below the other, or all in one; any of them alone.
 
 import { fill, h, iconButton, named } from "./dom.js";
-import { addressedLine } from "./lineaddress.js";
+import { addressedPlace } from "./lineaddress.js";
 import { Merged } from "./merged.js";
 import { calledOf, shortId } from "./names.js";
 import { say } from "./notices.js";
@@ -53,8 +53,8 @@ export class Panes {
     return this.#viewers.has(taskId);
   }
 
-  /** Show a task's output, at this line of it if one is given; the oldest one goes when there would be too many. */
-  open(taskId, { focus = false, line = 0 } = {}) {
+  /** Show a task's output, at a line of it or at a time if one is given; the oldest goes when there would be too many. */
+  open(taskId, { focus = false, line = 0, at = "" } = {}) {
     if (!this.#viewers.has(taskId)) {
       if (this.#viewers.size >= MOST) {
         this.close(this.#viewers.keys().next().value);
@@ -69,6 +69,7 @@ export class Panes {
     const viewer = this.#viewers.get(taskId);
     viewer.element.scrollIntoView({ inline: "nearest", block: "nearest" });
     if (line) viewer.goToLine(line);
+    else if (at) viewer.goToTime(at);
     if (focus) viewer.focus();
   }
 
@@ -115,10 +116,10 @@ export class Panes {
     this.#openAddressed();
   }
 
-  // Open the output that the page's address has a line of, at that line.
+  // Open the output that the page's address has a place in, at that place.
   #openAddressed(to) {
-    const line = addressedLine(to);
-    if (line) this.open(line.taskId, { focus: true, line: line.seq });
+    const place = addressedPlace(to);
+    if (place) this.open(place.taskId, { ...place, focus: true });
   }
 
   showTasks() {

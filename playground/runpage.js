@@ -67,7 +67,8 @@ export class RunPage {
   #runId = "";
   #previous = null; // the run that was followed to its end before this one
   #finder = null;
-  #seq = 0; // the line that is wanted; 0: the end
+  #seq = 0; // the line that is wanted
+  #at = ""; // or the time; without either the end is
   #locate = inFrame(() => this.#showPlace());
 
   get shown() {
@@ -83,15 +84,16 @@ export class RunPage {
     return this.box?.scroller;
   }
 
-  /** Show a run's output: at this line, else at its end. `previous`: the run that was followed to here. */
-  async open(taskId, runId, seq, previous = null) {
+  /** Show a run's output: at a line or a time, else at its end. `previous`: the run that was followed to here. */
+  async open(taskId, runId, { seq = 0, at = "", previous = null }) {
     if (this.shown && this.#runId === runId && this.lines) {
       if (seq) await this.goTo(seq);
+      else if (at) await this.#jump(at);
       return;
     }
     this.close();
     this.element.hidden = false;
-    [this.#taskId, this.#runId, this.#seq, this.#previous] = [taskId, runId, seq, previous];
+    [this.#taskId, this.#runId, this.#seq, this.#at, this.#previous] = [taskId, runId, seq, at, previous];
     if (this.wanted || !previous) this.search.wanted = this.wanted ?? undefined;
     if (!previous) this.#tools.menu.clear();
     this.wanted = null;
@@ -110,7 +112,7 @@ export class RunPage {
   }
 
   async #begin() {
-    const [mine, seq] = [this.#runId, this.#seq];
+    const [mine, seq, at] = [this.#runId, this.#seq, this.#at];
     this.element.classList.add("is-empty"); // as long as there is nothing to be read
     this.#say("");
     if (!this.#app.link.connected) return; // yet
@@ -130,7 +132,7 @@ export class RunPage {
       await this.read(() => this.lines.look());
       if (mine !== this.#runId) return;
       this.#makeBox();
-      await (seq ? this.goTo(seq) : this.#toEnd());
+      await (seq ? this.goTo(seq) : at ? this.#jump(at) : this.#toEnd());
       this.box?.focus();
       if (this.search.wanted.text) this.#find();
       this.#follower.begin();
@@ -270,7 +272,7 @@ export class RunPage {
   goOn(next) {
     const before = this.run;
     settle(runAddress(next));
-    this.open(next.task_id, next.run_id, 0, before);
+    this.open(next.task_id, next.run_id, { previous: before });
   }
 
   async #step(by) {

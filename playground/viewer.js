@@ -5,7 +5,7 @@ import { count } from "./format.js";
 import { Earlier } from "./earlier.js";
 import { LinesPane } from "./linespane.js";
 import { LineSeeker } from "./lineseeker.js";
-import { lineAddress } from "./lineaddress.js";
+import { lineAddress, timeAddress } from "./lineaddress.js";
 import { besidesOf, calledOf, shortId } from "./names.js";
 import { buildPane } from "./pane.js";
 import { settle } from "./router.js";
@@ -34,7 +34,7 @@ export class Viewer {
       link: ({ seq }) => lineAddress(taskId, seq),
       chosen: ({ seq }) => seq > 0 && settle(lineAddress(taskId, seq)),
       near: () => this.#earlier.load(),
-      jump: (time) => this.#seeker.goToTime(time),
+      jump: (time) => (settle(timeAddress(taskId, time)), this.goToTime(time)),
       state: () => this.#state,
       size: () => (this.#log.missed ? `, ${count(this.#log.missed)} not shown` : ""),
       drawn: () => this.#drawn(),
@@ -78,6 +78,11 @@ export class Viewer {
   /** Show a line, wherever it is: here, in the log, or in its run. */
   goToLine(seq) {
     this.#seeker.goTo(seq);
+  }
+
+  /** Show the first line from a time on, once lines are there. */
+  goToTime(time) {
+    this.#seeker.goToTime(time);
   }
 
   /** It has all the room there is, or not. */

@@ -10,6 +10,7 @@ from overseer.client import Client
 from overseer.ctl.context import around, looked_for, marked, with_context
 from overseer.ctl.finding import task_like
 from overseer.ctl.moments import local
+from overseer.ctl.naming import shortened
 from overseer.ctl.terminal import on_terminal, plain, print_json, print_text, say, style_of
 from overseer.protocol import LogMatch
 from overseer.util.timestamps import format_timestamp
@@ -34,10 +35,11 @@ def search(client: Client, options: Namespace) -> int:
         print_json(matches)
         return 0 if matches else 1
     style, on_screen = style_of(options), on_terminal()
+    shown = shortened(match.task_id for match in matches)
 
     def line(match: LogMatch, hit: bool) -> str:
         when = local(match.ts) if on_screen else format_timestamp(match.ts)
-        where = style.paint(f"{plain(match.task_id)}{':' if hit else '-'}{match.seq}", "36")
+        where = style.paint(f"{plain(shown(match.task_id))}{':' if hit else '-'}{match.seq}", "36")
         text = plain(match.data)
         return f"{when} {where} {marked(text, looked, style) if hit else text}\n"
 

@@ -280,6 +280,7 @@ class _Live:
 
 
 def _program() -> list[str]:
-    """What this program was started as."""
+    """What this program was started as: a module, a script, or one file with all modules in it."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return [sys.executable, *(["-m", "overseer.ctl"] if spec is not None else [sys.argv[0]])]
+    by_name = spec is not None and spec.name == f"{__package__}.__main__"
+    return [sys.executable, *(["-m", __package__] if by_name else [sys.argv[0]])]

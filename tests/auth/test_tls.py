@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import shutil
 import signal
@@ -319,3 +320,18 @@ def test_what_was_encrypted_and_did_not_go_is_kept(certificates: Certificates) -
         thread.join(30)
         stream.close()
     assert b"".join(received) == payload + b"more"
+
+
+def test_output_is_followed_by_tls_to_its_last_line(certificates: Certificates) -> None:
+    with Daemon(actions={"many": shell("seq 50000; exec cat")}, tls=_tls(certificates)) as daemon:
+
+        def ask(method: str, path: str) -> bytes:
+            context = _context(certificates)
+            connection = http.client.HTTPSConnection(daemon.address, timeout=30, context=context)
+            connection.request(method, f"/api/v1{path}")
+            with connection.getresponse() as response:
+                return response.read()
+
+        task_id = json.loads(ask("POST", "/actions/many/start"))["task_id"]
+        lines = [*map(int, ask("GET", f"/tasks/{task_id}/output?follow").split())]
+        assert lines == list(range(lines[0], 50_001))

@@ -149,6 +149,28 @@ def test_what_comes_next_is_said(home: Page) -> None:
     expect(home.locator(".hello p")).to_have_text(re.compile("Next: Build, in "))
 
 
+def test_activity_counts_the_runs_of_hours_for_each_action_with_one_crosshair(
+    home: Page, client: WsClient
+) -> None:
+    client.run("build", params={"branch": "main"})
+    client.run("build", params={"branch": "broken"})
+    visit(home, "activity")
+    home.get_by_role("button", name="The last 6 hours").click()
+    row = home.locator(".by-action tr", has_text="Build")
+    expect(row.locator(".bad")).to_have_text(re.compile(r"^[1-9]\d* \(\d+ %\)$"))
+    runs, took = (home.locator(".past .chart canvas").nth(at) for at in (0, 1))
+    expect(runs).to_have_attribute("aria-label", re.compile("Runs, in all: succeeded [1-9].*failed [1-9]"))
+    runs.focus()
+    home.keyboard.press("ArrowLeft")  # the last part of the time, in both pictures
+    expect(runs).to_have_attribute("aria-label", re.compile(r"Runs, \d+:\d+.* . .*failed [1-9]"))
+    expect(took).to_have_attribute("aria-label", re.compile(r"took, \d+:\d+.* . .*half of them up to \d"))
+    assert runs.evaluate("c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((x) => x)")
+    row.get_by_role("button", name="Build").click()
+    expect(home.get_by_label("Of which action")).to_have_value("build")
+    home.locator(".past .chart canvas").first.press("Enter")  # nothing is pointed at
+    expect(home.locator("#view-activity")).to_be_visible()
+
+
 def test_an_empty_server_says_what_to_do_and_shows_what_was_added(context: BrowserContext) -> None:
     with Daemon(actions={}) as daemon, watched(context) as page:
         page.goto(f"http://{daemon.address}/")

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -505,3 +506,26 @@ def test_rows_have_each_character_once_however_wide_it_is(page: Page, server: Da
     assert rows[5] == 3
     assert rows[8] == 5
     assert rows[9:] == [50_000, 15_000]
+
+
+def test_a_time_has_an_address_that_opens_at_it(page: Page, server: Daemon) -> None:
+    with server.connect() as client:
+        tail = client.request("logs", task_id="numbers", from_seq=1500, limit=1)["lines"][0]
+        first = client.request("logs", task_id="numbers", since=tail["ts"], limit=1)["lines"][0]
+        run = client.request("runs", task_id="numbers")["runs"][-1]
+    at = quote(tail["ts"])
+    page.goto(f"http://{server.address}/#tasks/numbers?at={at}")
+    current = page.locator(".line.current .text")
+    expect(current).to_have_text(first["data"])
+    expect(current).to_be_in_viewport()
+    page.goto(f"http://{server.address}/#history/numbers/{run['run_id']}?at={at}")
+    expect(page.locator(".run-page .line.current .text")).to_have_text(first["data"])
+    page.goto(f"http://{server.address}/#tasks/numbers")
+    pane = page.locator(".pane").last
+    pane.locator(".lines").press("g")
+    at_field = pane.get_by_label("Go to a time")
+    expect(at_field).to_be_focused()
+    at_field.fill("2001-01-01T00:00:00")
+    at_field.press("Enter")
+    expect(pane.locator(".line.current .text")).to_have_text("1")
+    assert "?at=2001" in page.url or "?line=" in page.url
