@@ -179,7 +179,7 @@ class Upgrades:
             raise OverseerError("the server is still starting tasks of the one before it: try again")
         ended = self._make_ready(parts, force=force and not check, check=check)
         state, tasks, clients = self._state(parts)
-        to = rehearse(state)
+        to = rehearse(state, self._package().stage)
         if check:
             return Upgraded("", True, parts.version, to, tasks, clients, ended=tuple(ended))
         self._manager.reloading()

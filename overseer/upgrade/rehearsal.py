@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 
 from overseer.errors import OverseerError
-from overseer.upgrade.succession import command_of
-from overseer.util.handover import to_memory
+from overseer.upgrade.succession import invocation
+from overseer.util.handover import VARIABLE, to_memory
 
 _PATIENCE_S = 60.0
 _SHOWN = 2000  # characters of what it says
 
 
-def rehearse(state: bytes) -> str:
+def rehearse(state: bytes, stage: int) -> str:
     """Have the program that is installed now read the state; returns its version.
+
+    Args:
+        stage: descriptor of the first stage, by which it is run as it would be in the server's place.
 
     Raises:
         OverseerError: it cannot, and why.
@@ -24,9 +28,17 @@ def rehearse(state: bytes) -> str:
     """
     fd = to_memory(state)
     try:
+        how, option = invocation(sys.orig_argv[1:]), ["--check-handover", str(fd)]
+        said = {
+            **how._asdict(),
+            "arguments": [*how.arguments, *option],
+            "rest": [*how.rest, *option],
+            "rehearsal": True,
+        }
         run = subprocess.run(
-            [*command_of(), "--check-handover", str(fd)],
-            pass_fds=[fd],
+            [sys.executable, *how.options, f"/proc/self/fd/{stage}", *how.rest, *option],
+            pass_fds=[fd, stage],
+            env={**os.environ, VARIABLE: json.dumps(said)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE_S,

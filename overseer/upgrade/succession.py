@@ -46,7 +46,7 @@ def invocation(argv: Sequence[str]) -> Invocation:
             continue
         for kind, letter in (("module", "m"), ("code", "c")):
             found = word.find(letter, 1)
-            if found > 0 and word[1] not in "-WX" and word[1:found].isalpha():
+            if found > 0 and word[1] not in "-WX" and (word[1:found] or "x").isalpha():
                 return _split(argv, at, word, found, kind)
         at += 1
     rest = list(argv[at:])
@@ -86,11 +86,6 @@ class Succession:
         if stage is not None and not self.failure:
             stage.STAGE.commit()
         os.close(self.file)
-
-
-def command_of() -> list[str]:
-    """The command line by which this program was started."""
-    return [sys.executable, *sys.orig_argv[1:]]
 
 
 def replace_by(

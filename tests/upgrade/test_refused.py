@@ -1,0 +1,86 @@
+"""What cannot go over is named; and a server killed in the middle leaves its tasks to the guardian."""
+
+from __future__ import annotations
+
+import signal
+import textwrap
+from pathlib import Path
+
+from tests.faults.support import wait_until
+from tests.harness import ROOT, Daemon, shell, wait_for_exit
+from tests.upgrade.support import Installed, wait_for_copy
+
+_WAIT = 90.0
+_PROGRAM = """
+import sys, threading
+import overseer
+from overseer import ActionHandler, ActionInfo, ServiceHandler, start_virtual_worker
+
+class Handler(ServiceHandler):
+    def describe(self):
+        return ActionInfo("virtual", "virtual")
+    def validate(self, params):
+        pass
+    def start(self, task_id, params, callbacks):
+        return start_virtual_worker(task_id, lambda context, send: context.wait(), callbacks)
+    def run_service(self, stop, submitter):
+        stop.wait()
+
+class Factory:
+    type = "virtual"
+    def create(self, config, action_name, retry, pool, dedupe_key):
+        return Handler()
+
+overseer.register_factory(Factory())
+if __name__ == "__main__":
+    sys.exit(overseer.run_cli("1.0", ""))
+"""
+
+
+def test_functions_and_services_are_named_and_ended_only_by_force(tmp_path: Path):
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent(_PROGRAM))
+    with (
+        Daemon(
+            program=program,
+            environment={"PYTHONPATH": str(ROOT)},
+            actions={"virtual": {"type": "virtual"}, "real": shell("sleep 60")},
+        ) as daemon,
+        daemon.connect() as client,
+    ):
+        client.request("start", _WAIT, action="virtual", task_id="function")
+        client.request("start", _WAIT, action="real", task_id="process")
+        answer = client.request("upgrade", _WAIT)
+        assert answer["type"] == "error"
+        assert "the task function, the service of virtual" in answer["message"]
+        assert client.info("function")["status"] == "running"
+        assert client.request("upgrade", _WAIT, check=True)["ended"] == ["function"]
+        answer = client.request("upgrade", _WAIT, force=True)
+        assert (answer["type"], answer["ended"], answer["tasks"]) == ("upgraded", ["function"], 1)
+        assert client.expect("exited", _WAIT, task_id="function")["reason"] == "stopped"
+        assert client.info("process")["status"] == "running"
+
+
+def test_a_server_on_stdio_cannot_be_upgraded():
+    with Daemon(actions={}, listen="stdio") as daemon:
+        answer = daemon.stdio().request("upgrade", _WAIT)
+        assert "stdio" in answer["message"]
+        daemon.process.stdin.close()
+        daemon.wait()
+
+
+def test_a_server_that_is_killed_while_it_takes_over_leaves_its_tasks_to_the_guardian(tmp_path: Path):
+    installed = Installed(tmp_path / "program")
+    before = "        assert self._given is not None\n"
+    kill = f"        import os\n        os.kill(os.getpid(), {signal.SIGKILL:d})\n"
+    with installed.daemon(actions={"real": shell("sleep 600")}) as daemon:
+        wait_for_copy(daemon)
+        with daemon.connect() as client:
+            pid = client.request("start", _WAIT, action="real", task_id="real")["pid"]
+            installed.change("overseer/daemon/daemon.py", before, before + kill)
+            client.send("upgrade")
+            client.wait_closed(_WAIT)
+        assert daemon.process.wait(_WAIT) == -signal.SIGKILL
+        assert wait_for_exit(pid, 30.0)
+        wait_until(lambda: not daemon.processes(), 30.0, "the end of all processes")
+        daemon.kill()
