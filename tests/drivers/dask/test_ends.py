@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,10 +88,19 @@ def actions(address: str) -> dict[str, Any]:
     section = {"lease": LEASE}
     return {
         "counts": far(
-            address, "echo $$; i=0; while :; do i=$((i+1)); echo $i; sleep 0.01; done", cluster=section
+            address,
+            "echo $$; i=0; while :; do i=$((i+1)); echo $i; sleep 0.01; done",
+            cluster=section | {"workers": ["w0"]},
         ),
-        "again": far(address, "echo $$; exec sleep 1000", cluster=section) | {"retry": RETRIES},
+        "again": far(address, "echo $$; exec sleep 1000", cluster=section | {"workers": ["w0"]})
+        | {"retry": RETRIES},
         "there": far(address, "echo $$; exec sleep 1000", cluster=section | {"workers": ["extra"]}),
+        "marks": far(
+            address,
+            "echo began >> [[shquote .file]]; echo $$; exec sleep 1000",
+            cluster=section,
+            parameters={"file": {}},
+        ),
         "quick": far(address, "echo done", cluster=section),
         "queued": far(address, "exec sleep 1000", cluster=section)
         | {"task_pool": {"limit": 1, "queue": {"enabled": True}}},
@@ -130,10 +140,6 @@ def test_a_killed_worker_takes_its_runs_with_it_and_the_policy_decides(
 ) -> None:
     started, pid = begun(client, "counts")
     again = begun(client, "again", task_id="again")
-    while name_of(again[0]["host"]) != name_of(started["host"]):
-        client.send("stop", task_id="again")
-        client.expect("exited", timeout=60, task_id="again")
-        again = begun(client, "again", task_id="again")
     os.kill(cluster.worker_pid(name_of(started["host"])), signal.SIGKILL)
     exited = client.expect("exited", timeout=60, task_id=started["task_id"])
     assert (exited["reason"], exited["exit_code"], exited["intentional"]) == ("lost", -1, False)
@@ -152,6 +158,20 @@ def test_a_killed_worker_takes_its_runs_with_it_and_the_policy_decides(
     assert (row["status"], row["reason"], row["host"]) == ("lost", "lost", started["host"])
     client.send("stop", task_id="again")
     client.expect("exited", timeout=60, task_id="again")
+
+
+def test_the_engine_s_second_attempt_does_not_run(cluster: Cluster, client: WsClient, tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    started, _ = begun(client, "marks", params={"file": str(marks)})
+    os.kill(cluster.worker_pid(name_of(started["host"])), signal.SIGKILL)
+    assert client.expect("exited", timeout=60, task_id=started["task_id"])["reason"] == "lost"
+
+    def idle() -> bool:
+        (info,) = client.request("cluster", timeout=30)["clusters"]
+        return len(info["workers"]) == 2 and not any(worker["busy"] for worker in info["workers"])
+
+    wait_until("the engine has nothing left to do", idle)
+    assert marks.read_text() == "began\n"
 
 
 def test_a_frozen_worker_keeps_nothing_alive_beyond_the_lease(cluster: Cluster, client: WsClient) -> None:
