@@ -2,7 +2,8 @@
 
 import { fill, h, icon, iconButton, named, setIcon, setText } from "./dom.js";
 import { duration, many, moment, shortMoment } from "./format.js";
-import { attempt } from "./notices.js";
+import { attempt, say } from "./notices.js";
+import { agreed } from "./starting.js";
 import { allowed } from "./auth.js";
 import { isOver } from "./states.js";
 
@@ -165,12 +166,15 @@ export class Calendar {
   }
 
   async #pause(id) {
-    const type = this.#rows.get(id).paused ? "resume" : "pause";
-    await attempt(() => this.#app.link.request({ type, task_id: id }));
+    const [type, back] = this.#rows.get(id).paused ? ["resume", "pause"] : ["pause", "resume"];
+    const ask = (what) => attempt(() => this.#app.link.request({ type: what, task_id: id }));
+    const undo = async () => (await ask(back), this.load());
+    if (await ask(type)) say([type === "pause" ? "Paused " : "Resumed ", named(id)], { act: ["Undo", undo] });
     this.load();
   }
 
   async #run(id) {
+    if (!(await agreed(this.#app, this.#infos.find((info) => info.task_id === id)?.action))) return;
     await attempt(() => this.#app.link.request({ type: "start", task_id: id }));
     this.#app.store.refresh();
     this.load();

@@ -32,7 +32,7 @@ export class LinesBox {
     this.#list = new VirtualList(this.scroller, { rowHeight: ROW, make: makeRow, show: (row, at) => this.#show(row, at) });
     this.#ruler = new Ruler(this.scroller);
     this.view = new LineView(log, () => this.#ruler.columns);
-    this.marks = new Marks(this.view, (share) => this.#scrollTo(share));
+    this.marks = new Marks(this.view, ROW, (share) => this.#scrollTo(share));
     this.pick = new LinePick(this.view, this.scroller);
     this.hands = new LineHands(this, this.#list, options);
     this.scroller.append(this.#partials);

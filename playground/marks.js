@@ -11,9 +11,10 @@ const HIGH = 3; // px of a mark
 const SVG = "http://www.w3.org/2000/svg";
 
 export class Marks {
-  /** `go` (share of the height, 0 to 1): called at a click. */
-  constructor(view, go) {
+  /** `rowHeight`: px of a row; `go` (share of the height, 0 to 1): called at a click. */
+  constructor(view, rowHeight, go) {
     this.#view = view;
+    this.#rowHeight = rowHeight;
     this.element = document.createElementNS(SVG, "svg");
     this.element.setAttribute("class", "marks");
     this.element.setAttribute("aria-hidden", "true");
@@ -28,6 +29,7 @@ export class Marks {
 
   element;
   #view;
+  #rowHeight;
   #paths = {};
   #quiet = []; // numbers of the lines on stderr that say nothing of an error
   #loud = []; // and of the others
@@ -104,7 +106,8 @@ export class Marks {
       return;
     }
     this.#drawnAt = now;
-    const high = this.element.clientHeight;
+    // Of lines that do not fill the box, each mark is beside its line.
+    const high = Math.min(this.element.clientHeight, this.#view.count * this.#rowHeight);
     if (!high) return;
     const quiet = this.#quietCounts ? this.#quiet : [];
     for (const [kind, numbers] of [["quiet", quiet], ["loud", this.#loud], ["hit", matches]]) this.#path(kind, numbers, high);

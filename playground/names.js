@@ -28,10 +28,10 @@ export function nameOf(store, { action, params }) {
 /** What to call a task, or a run, where its id stands elsewhere: by the id if somebody chose it. */
 export const calledOf = (store, task) => (isUuid(task.task_id) ? nameOf(store, task) : task.task_id);
 
-/** The rest of it: the id if it was made up, else the name. */
-export function besidesOf(store, task) {
+/** The rest of it: the id if it was made up, else the name, or, where parameters have a place of their own, the action. */
+export function besidesOf(store, task, { params = true } = {}) {
   if (isUuid(task.task_id)) return shortId(task.task_id);
-  const name = nameOf(store, task);
+  const name = params ? nameOf(store, task) : titleOf(store, task.action);
   return name === task.task_id ? "" : name;
 }
 

@@ -9,6 +9,7 @@ import { columnsOf } from "./graph.js";
 import { titleOf } from "./names.js";
 import { STATES } from "./states.js";
 import { addressOf, go } from "./router.js";
+import { agreed } from "./starting.js";
 import { showButtons } from "./taskactions.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -122,6 +123,7 @@ export class Plan {
   }
 
   async #start(id) {
+    if (!(await agreed(this.#app, this.#graph.nodes.find((node) => node.task_id === id)?.action))) return;
     await attempt(() => this.#app.link.request({ type: "start", task_id: id }));
     this.#app.store.refresh();
   }

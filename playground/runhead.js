@@ -60,7 +60,7 @@ export class RunHead {
     this.#live.hidden = !running;
     fill(this.#status, statusOf(run));
     fill(this.#title, named(calledOf(store, run)), h("span.number", null, ` #${run.number}`));
-    fill(this.#action, besidesOf(store, run));
+    fill(this.#action, besidesOf(store, run, { params: false }));
     fill(
       this.#facts,
       facts.map((fact) => h("span", null, fact)),

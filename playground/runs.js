@@ -204,7 +204,7 @@ export class Runs {
       { "data-run": run.run_id },
       statusOf(run),
       h("button.run-open", { type: "button", title: "Show its output", onclick: open }, named(calledOf(store, run)), h("span.number", null, ` #${run.number}`)),
-      h("span.run-action", null, besidesOf(store, run)),
+      h("span.run-action", null, besidesOf(store, run, { params: false })),
       h("span.run-exit", null, exitOf(run)),
       lasted,
       h("time.run-when", { datetime: run.started, title: `Started ${moment(run.started)}` }, shortMoment(run.started, now)),

@@ -11,7 +11,10 @@ const AT_ONCE = 50; // requests that wait for an answer
 const GRACE = 7000; // ms for taking it back
 
 export class TaskPicks {
-  /** `changed`: called when others are marked; `shown`: the tasks that the table shows. */
+  /**
+   * `changed`: called when others are marked, and with {others: true} when others are to be shown; `shown`: the tasks
+   * that the table shows.
+   */
   constructor(app, changed, shown) {
     this.#app = app;
     this.#changed = changed;
@@ -114,16 +117,16 @@ export class TaskPicks {
     const ids = [...this.#ids].filter((id) => isOver(store.tasks.get(id)?.status) || store.tasks.get(id)?.status === "errored");
     for (const id of ids) this.#gone.add(id);
     this.#ids.clear();
-    this.#changed();
+    this.#changed({ others: true });
     const timer = setTimeout(async () => {
       await each(ids, (id) => link.request({ type: "forget", task_id: id }));
       for (const id of ids) this.#gone.delete(id);
-      this.#changed();
+      this.#changed({ others: true });
     }, GRACE);
     const back = () => {
       clearTimeout(timer);
       for (const id of ids) this.#gone.delete(id);
-      this.#changed();
+      this.#changed({ others: true });
     };
     say(`Forgot ${many(ids.length, "task")}`, { act: ["Undo", back], lasts: GRACE });
   }

@@ -22,7 +22,11 @@ export class Tasks {
     this.#app = app;
     this.#sort = recall("sort", NEWEST);
     this.#inspector = new Inspector(app, () => this.#leave());
-    this.#picks = new TaskPicks(app, () => this.#render(), () => this.#rows);
+    const picked = ({ others = false } = {}) => {
+      if (others) this.#asked = ""; // wherever the pointer is
+      this.#render();
+    };
+    this.#picks = new TaskPicks(app, picked, () => this.#rows);
     this.#build(place);
     const narrow = matchMedia(NARROW.media);
     this.#list = new VirtualList(this.#scroller, {

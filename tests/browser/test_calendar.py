@@ -55,6 +55,8 @@ def test_a_schedule_is_paused_and_resumed_and_a_task_run_now(page: Page, daemon:
         assert client.request("schedules", task_id="yearly")["schedules"][0]["paused"]
         client.request("resume", task_id="yearly")
     page.reload()
+    yearly.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Undo").click()
     expect(yearly.get_by_role("button", name="Pause")).to_be_visible()
     yearly.get_by_role("button", name="Run now").click()
     expect(yearly.get_by_role("button", name="Run now")).to_be_hidden()
