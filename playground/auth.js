@@ -18,6 +18,7 @@ const NEEDS = {
   set_pool: "admin",
   purge: "admin",
   reload: "admin",
+  upgrade: "admin",
 };
 const ROLES = ["viewer", "operator", "admin"];
 

@@ -11,6 +11,7 @@ and the old program is executed from the copy that it has kept of itself.
 from __future__ import annotations
 
 import fcntl
+import gc
 import json
 import os
 import runpy
@@ -52,6 +53,7 @@ class Stage:
         signal.signal(signal.SIGALRM, self._late)
         signal.setitimer(signal.ITIMER_REAL, self._said["deadline"])
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+        gc.disable()  # loading makes no garbage, and everybody waits for it
         try:
             self._run_new()
         except BaseException as error:
@@ -67,6 +69,7 @@ class Stage:
     def commit(self) -> None:
         """The new program has taken over."""
         self._over = True
+        gc.enable()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         for fd in (*self._copies.values(), self._said["archive"], self._said["stage"]):
