@@ -189,7 +189,7 @@ class Daemon:
             self._schedules.start()
             self._manager.ready(listening)
             if isinstance(self._server, Server):
-                start_thread(self._upgrades.keep, "package")
+                start_thread(partial(self._upgrades.keep, self._over), "package")
             if self._manager.watchdog is not None:
                 # On its own thread: the manager may make it wait.
                 start_thread(partial(self._watch, self._manager.watchdog), "watchdog")

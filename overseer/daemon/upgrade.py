@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_KEEP_AFTER_S = 5.0  # of running
 _QUIET_S = 5.0  # for what follows from what has happened
 _ENDED_S = 30.0  # for tasks that are ended, beyond their graces
 _DRAINED_S = 0.5  # for requests by HTTP
@@ -84,10 +85,12 @@ class Upgrades:
         except RuntimeError as error:
             _log.error("the server was not upgraded: %s", error)
 
-    def keep(self) -> None:
+    def keep(self, over: threading.Event) -> None:
         """Keep a copy of this program, to go back to, before an installation replaces its files."""
         try:
-            self._package()
+            # It costs as much as a third of a start, which has better things to do at first.
+            if not over.wait(_KEEP_AFTER_S):
+                self._package()
         except (OSError, RuntimeError) as error:
             _log.warning("an upgrade could not be undone: %s", error)
 

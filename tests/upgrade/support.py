@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.faults.support import wait_until
 from tests.harness import ROOT, Daemon
 
 
@@ -38,17 +36,10 @@ class Installed:
         return Daemon(program=self.program, **settings)
 
 
-def wait_for_copy(daemon: Daemon) -> None:
-    """Wait until the server has kept a copy of its program."""
-
-    def kept() -> bool:
-        found = False
-        for fd in Path(f"/proc/{daemon.pid}/fd").iterdir():
-            with suppress(FileNotFoundError):
-                found = found or "overseer-stage" in str(fd.readlink())
-        return found
-
-    wait_until(kept, 60.0, "the copy")
+def keep_copy(daemon: Daemon) -> None:
+    """Have the server keep a copy of its program now, not only after some seconds."""
+    with daemon.connect() as client:
+        assert client.request("upgrade", 90.0, check=True)["type"] == "upgraded"
 
 
 def lines_of(messages: list[dict[str, Any]], task_id: str) -> list[tuple[int, str]]:
