@@ -274,8 +274,8 @@ export class Watch {
 
   #exited(seat, event) {
     const key = `${event.pid} ${event.ts}`;
-    // It comes again behind the last stored line.
-    if (seat.catching || seat.exits.has(key)) return;
+    // It comes again behind the last stored line: of a subscription, not of the replay that somebody else asked for.
+    if (seat.syncing || seat.catching || seat.exits.has(key)) return;
     seat.exits.add(key);
     seat.log.endPartials();
     if (seat.exits.size > EXITS) seat.exits.delete(seat.exits.values().next().value);
