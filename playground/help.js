@@ -65,7 +65,7 @@ export function showHelp() {
   const dialog = h(
     "dialog.help",
     { "aria-labelledby": "help-title" },
-    h("h2", { id: "help-title" }, "Keys"),
+    h("h2", { id: "help-title", tabindex: "-1", autofocus: true }, "Keys"), // focused, since a dialog opens where its focus is
     KEYS.map(([title, rows]) => [
       h("h3", null, title),
       h(
@@ -74,7 +74,7 @@ export function showHelp() {
         rows.map(([key, text]) => h("div", null, h("dt", null, h("kbd", null, key)), h("dd", null, text))),
       ),
     ]),
-    h("form.row.end", { method: "dialog" }, h("button.primary", { autofocus: true }, "Close")),
+    h("form.row.end", { method: "dialog" }, h("button.primary", null, "Close")),
   );
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
