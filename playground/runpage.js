@@ -2,7 +2,7 @@
 // at any time. Parts of it are loaded as they come into sight.
 
 import { fill, h, icon, inFrame } from "./dom.js";
-import { count } from "./format.js";
+import { count, many } from "./format.js";
 import { lineLook } from "./lineprefs.js";
 import { LinesBox } from "./linesbox.js";
 import { LineTools } from "./linetools.js";
@@ -248,7 +248,10 @@ export class RunPage {
     if (!this.lines || !this.box) return;
     const { total } = this.lines;
     const { seq = 0 } = this.lines.line(this.box.top) ?? {};
-    this.#tools.showSize(total ? `${count(this.lines.place(seq))} of ${count(total)} lines` : "no lines");
+    const { scrollHeight, clientHeight } = this.box.scroller;
+    const whole = scrollHeight <= clientHeight && !this.lines.hasEarlier && !this.lines.hasLater;
+    const size = whole ? many(total, "line") : `${count(this.lines.place(seq))} of ${many(total, "line")}`;
+    this.#tools.showSize(total ? size : "no lines");
     this.#tools.showErrors(this.box.marks.count);
     this.#showFollow();
     if (this.search.wanted.text) this.#finder.show();
@@ -289,6 +292,6 @@ export class RunPage {
 
   #live() {
     this.#app.show("tasks");
-    this.#app.panes.open(this.run.task_id, { focus: true });
+    this.#app.panes.open(this.run.task_id, { focus: true, passing: true });
   }
 }

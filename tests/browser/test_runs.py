@@ -185,6 +185,7 @@ def test_a_run_that_wrote_nothing_and_one_with_odd_lines(history: Page) -> None:
     box = open_run(history, "a/b c #1")
     expect(box.locator(".line.out .text").first).to_have_text("red <b>x</b>")
     expect(box.locator(".a-f1")).to_have_text("red")
+    expect(place(history)).to_have_text("2 lines")  # all are in sight
     box.locator(".fold.closed").click()
     expect(box.locator(".line.sub").first).to_be_visible()
 
