@@ -1,20 +1,22 @@
 // What can be started: a list of actions and, for the chosen one, a form. Which one, and what its form is filled with,
 // may stand in the page's address.
 
-import { fill, h, iconButton } from "./dom.js";
+import { fill, h, icon, iconButton } from "./dom.js";
 import { signOf } from "./actionicon.js";
 import { copyText } from "./copy.js";
 import { grouped } from "./groups.js";
 import { titleOf } from "./names.js";
 import { say } from "./notices.js";
-import { addressOf, linkTo, settle } from "./router.js";
+import { addressOf, go, linkTo, settle } from "./router.js";
 import { count, exactly, many, policyText } from "./format.js";
 import { ActionForm, prefill } from "./actionform.js";
+import { narrow } from "./narrow.js";
 import { recall, remember } from "./prefs.js";
 
 export class Actions {
   constructor(app, place) {
     this.#app = app;
+    this.#place = place;
     this.#chosen = recall("action", "");
     this.#input = h("input", {
       type: "search",
@@ -41,6 +43,7 @@ export class Actions {
   }
 
   #app;
+  #place;
   #chosen;
   #input;
   #list;
@@ -53,11 +56,13 @@ export class Actions {
 
   /** Where the view is. */
   get address() {
-    return addressOf("actions", this.#chosen ? [this.#chosen] : []);
+    const listed = narrow.matches && !this.#place.classList.contains("with-form");
+    return addressOf("actions", this.#chosen && !listed ? [this.#chosen] : []);
   }
 
-  /** Called with what the page's address says. */
+  /** Called with what the page's address says: where it is narrow, the list, or the form of one action. */
   shown({ path: [name = ""], fields }) {
+    this.#place.classList.toggle("with-form", name !== "");
     if (!name) return;
     this.#asked = { name, params: fields };
     this.#take();
@@ -92,6 +97,8 @@ export class Actions {
 
   /** Show an action's form. */
   choose(name, { focus = false } = {}) {
+    if (focus) this.#place.classList.add("with-form");
+    if (name !== this.#shown?.action.name) this.#app.panes.endPassing(name);
     this.#chosen = name;
     remember("action", name);
     const action = this.#app.store.action(name);
@@ -102,7 +109,8 @@ export class Actions {
       button.tabIndex = each === name ? 0 : -1;
     }
     this.#shown = new ActionForm(this.#app, action);
-    fill(this.#form, this.#head(action), this.#shown.element);
+    const back = h("button.quiet.to-list", { type: "button", onclick: () => go(addressOf("actions")) }, icon("back"), "Back");
+    fill(this.#form, back, this.#head(action), this.#shown.element);
     if (focus) this.#shown.focus();
   }
 
@@ -168,7 +176,7 @@ export class Actions {
         role: "option",
         "aria-selected": String(selected),
         tabindex: selected ? "0" : "-1",
-        onclick: () => this.choose(name, { focus: true }),
+        onclick: () => (narrow.matches ? go(addressOf("actions", [name])) : this.choose(name, { focus: true })),
       },
       signOf(action, title),
       h("b", null, title),

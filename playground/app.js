@@ -43,6 +43,7 @@ async function begin() {
   // To where keys are shortcuts, never into a field.
   app.focusView = () => (app.views[app.view].restAt ?? at("frame")).focus();
   app.show = show;
+  app.hasOutputs = () => WITH_OUTPUTS.has(app.view); // the view that is shown
   app.can = (request) => request in manifest.messages;
   app.views = {
     home: new Home(app, at("view-home")),
@@ -122,7 +123,7 @@ function route(to) {
 
 function showDock() {
   const frame = at("frame");
-  frame.classList.toggle("with-dock", app.panes.size > 0 && WITH_OUTPUTS.has(app.view));
+  frame.classList.toggle("with-dock", app.panes.size > 0 && app.hasOutputs());
   frame.classList.toggle("is-actions", app.view === "actions");
 }
 

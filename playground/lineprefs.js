@@ -1,8 +1,8 @@
 // How lines look, in all outputs alike: with numbers, with times, wrapped. Remembered in this browser.
 
+import { narrow } from "./narrow.js";
 import { recall, remember } from "./prefs.js";
 
-const narrow = matchMedia("(max-width: 760px)");
 const BEGIN = { wrap: narrow.matches, numbers: !narrow.matches, times: false };
 const listeners = new Set();
 

@@ -8,6 +8,7 @@ import { say } from "./notices.js";
 import { onRoute } from "./router.js";
 import { recall, remember } from "./prefs.js";
 import { Viewer } from "./viewer.js";
+import { narrow } from "./narrow.js";
 
 const MOST = 6;
 const LAYOUTS = [
@@ -26,23 +27,28 @@ export class Panes {
     fill(place, bar, this.#list);
     app.store.on("tasks", () => this.showTasks());
     app.link.on("status", () => this.showTasks());
-    onRoute((to) => this.#openAddressed(to));
+    onRoute((to) => {
+      if (narrow.matches) this.#leave(addressedPlace(to)?.taskId);
+      this.#openAddressed(to);
+    });
   }
 
   #app;
   #place;
   #viewers = new Map(); // task id -> Viewer
-  #listeners = [];
+  #listeners = new Set();
   #layout = recall("layout", "columns");
   #grown = ""; // the task whose output is shown alone
+  #passing = ""; // the task whose output was opened on the way, until the next one is
   #merged = null;
   #choices;
   #tabs = h("span.pane-tabs");
   #list = h("div.pane-list");
 
-  /** Hear of outputs that open and close. */
+  /** Hear of outputs that open and close. Returns what ends that. */
   onChange(listener) {
-    this.#listeners.push(listener);
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   get size() {
@@ -53,9 +59,15 @@ export class Panes {
     return this.#viewers.has(taskId);
   }
 
-  /** Show a task's output, at a line of it or at a time if one is given; the oldest goes when there would be too many. */
-  open(taskId, { focus = false, line = 0, at = "" } = {}) {
+  /** Show a task's output, at a line of it or at a time if one is given; the oldest goes when there would be too many.
+   * `passing`: it takes the place of the last one that was opened so, for nobody asked for both. */
+  open(taskId, { focus = false, line = 0, at = "", passing = false } = {}) {
+    if (!passing && this.#passing === taskId) this.#passing = "";
     if (!this.#viewers.has(taskId)) {
+      if (passing) {
+        this.close(this.#passing);
+        this.#passing = taskId;
+      }
       if (this.#viewers.size >= MOST) {
         this.close(this.#viewers.keys().next().value);
         say(`At most ${MOST} outputs at once: the oldest was closed`);
@@ -78,11 +90,17 @@ export class Panes {
     if (!viewer) return;
     const hadFocus = viewer.element.contains(document.activeElement);
     this.#viewers.delete(taskId);
+    if (this.#passing === taskId) this.#passing = "";
     viewer.destroy();
     this.#app.watch.drop(taskId);
     if (this.#grown === taskId) this.#grown = "";
     this.#changed();
     if (hadFocus) this.#app.focusView();
+  }
+
+  /** Another action's form is shown: what was opened on the way is not about it. */
+  endPassing(action) {
+    if (this.#app.store.tasks.get(this.#passing)?.action !== action) this.close(this.#passing);
   }
 
   toggle(taskId) {
@@ -91,8 +109,13 @@ export class Panes {
   }
 
   closeAll() {
+    this.#leave();
+  }
+
+  // Where it is narrow, an output covers its view, and going anywhere leaves it.
+  #leave(but = "") {
     this.#grown = "";
-    for (const taskId of [...this.#viewers.keys()]) this.close(taskId);
+    for (const taskId of [...this.#viewers.keys()]) if (taskId !== but) this.close(taskId);
   }
 
   /** The viewer that has the focus, if one has. */

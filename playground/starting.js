@@ -30,11 +30,20 @@ export async function startHere(app, action, { atOnce }) {
 export function sayStarted(app, reply, name) {
   const show = () => {
     go(addressOf("tasks", [reply.task_id]));
-    app.panes.open(reply.task_id, { focus: true });
+    app.panes.open(reply.task_id, { focus: true, passing: true });
   };
   const queued = reply.type === "queued";
   const text = queued ? ["Queued ", h("b", null, named(name)), `, position ${reply.position}`] : ["Started ", h("b", null, named(name))];
-  say(text, { act: ["Show output", show] });
+  const isShown = () => app.panes.has(reply.task_id) && app.hasOutputs();
+  if (isShown()) {
+    say(text);
+    return;
+  }
+  const note = say(text, { act: ["Show output", show] });
+  const heard = app.panes.onChange(() => {
+    if (isShown()) note.remove();
+    if (!note.isConnected) heard();
+  });
 }
 
 /**
@@ -53,7 +62,7 @@ export async function startTask(app, request, { open }) {
     const reply = await app.link.request(whole, { shown: { ...whole, params: Object.fromEntries(params) } });
     if (open) {
       app.watch.confirm(taskId);
-      app.panes.open(taskId);
+      app.panes.open(taskId, { passing: true });
     } else {
       app.watch.release(taskId);
     }

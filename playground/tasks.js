@@ -10,11 +10,12 @@ import { VirtualList } from "./vlist.js";
 import { STATES } from "./states.js";
 import { beginning, perform } from "./taskactions.js";
 import { Inspector } from "./inspector.js";
+import { narrow } from "./narrow.js";
 import { recall, remember } from "./prefs.js";
 import { addressOf, go, settle } from "./router.js";
 
 const ROW = 38; // px, as .t-row in tasks.css
-const NARROW = { media: "(max-width: 760px)", row: 64 };
+const NARROW_ROW = 64;
 const ACTS = { x: "stop", Delete: "stop", s: "signal" }; // by key
 
 export class Tasks {
@@ -28,14 +29,13 @@ export class Tasks {
     };
     this.#picks = new TaskPicks(app, picked, () => this.#rows);
     this.#build(place);
-    const narrow = matchMedia(NARROW.media);
     this.#list = new VirtualList(this.#scroller, {
-      rowHeight: narrow.matches ? NARROW.row : ROW,
+      rowHeight: narrow.matches ? NARROW_ROW : ROW,
       make: makeRow,
       show: (row, at) => this.#show(row, at),
     });
     narrow.addEventListener("change", () => {
-      this.#list.rowHeight = narrow.matches ? NARROW.row : ROW;
+      this.#list.rowHeight = narrow.matches ? NARROW_ROW : ROW;
       this.#render();
     });
     this.#render = inFrame(() => this.#draw());

@@ -98,6 +98,14 @@ def test_a_narrow_screen_needs_no_scrolling_sideways(page: Page, client: WsClien
     expect(page.get_by_role("grid")).to_be_visible()
 
 
+def test_the_list_of_keys_begins_at_its_top(page: Page) -> None:
+    page.keyboard.press("?")
+    keys = page.get_by_role("dialog", name="Keys")
+    assert keys.evaluate("e => [e.scrollHeight > e.clientHeight, e.scrollTop]") == [True, 0]
+    page.keyboard.press("Escape")
+    expect(keys).to_be_hidden()
+
+
 @pytest.mark.parametrize("many", [30, 3000])
 def test_on_a_phone_every_task_is_reached_and_its_facts_are_in_sight(
     page: Page, client: WsClient, many: int
@@ -121,6 +129,8 @@ def test_on_a_phone_every_task_is_reached_and_its_facts_are_in_sight(
         bottom = page.locator(f"#view-{view}").evaluate("e => e.getBoundingClientRect().bottom")
         assert bottom <= 844 - 50, view
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, view
+        bars = page.locator(f"#view-{view} > .bar, #view-{view} .chips")
+        assert bars.evaluate_all("all => all.every((e) => e.scrollWidth <= e.clientWidth)"), view
         small = page.evaluate(TOUCHED)
         assert small == [], view
         if view not in ("history", "console"):  # what one comes for on a phone

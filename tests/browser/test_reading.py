@@ -529,3 +529,50 @@ def test_a_time_has_an_address_that_opens_at_it(page: Page, server: Daemon) -> N
     at_field.press("Enter")
     expect(pane.locator(".line.current .text")).to_have_text("1")
     assert "?at=2001" in page.url or "?line=" in page.url
+
+
+def _start(page: Page, server: Daemon, action: str) -> Locator:
+    """Start it at Home; the notice that leads to its output."""
+    page.goto(f"http://{server.address}/#home")
+    page.get_by_role("button", name=f"Start {action}").click()
+    return page.locator(".notice", has=page.get_by_role("button", name="Show output"))
+
+
+def test_what_ended_before_its_output_was_opened_has_its_end_last(page: Page, server: Daemon) -> None:
+    notice = _start(page, server, "mixed")
+    expect(page.locator(".tile", has_text="mixed").locator(".tile-last")).to_contain_text("ago")
+    notice.get_by_role("button", name="Show output").click()
+    shown = page.locator(".pane .line")
+    expect(shown.last).to_contain_text("exit code 0 after")
+    expect(shown.first).to_contain_text("run #1 started")
+
+
+def test_an_output_that_was_opened_on_the_way_gives_way_to_the_next(page: Page, server: Daemon) -> None:
+    show(page, server, "numbers")
+    for _ in range(2):
+        notice = _start(page, server, "mixed")
+        notice.get_by_role("button", name="Show output").click()
+        expect(notice).to_have_count(0)
+        expect(page.locator(".pane h3")).to_have_text(["numbers", re.compile("mixed")])
+    page.goto(f"http://{server.address}/#actions/count")  # it is not about this form
+    expect(page.locator(".pane")).to_have_count(1)
+    page.get_by_role("button", name="Start count").click()
+    expect(page.locator(".pane")).to_have_count(2)
+    expect(page.locator(".notice").last).to_contain_text("Started count")
+    expect(page.get_by_role("button", name="Show output")).to_have_count(0)
+
+
+def test_on_a_phone_going_anywhere_leaves_an_output(page: Page, server: Daemon) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    _start(page, server, "mixed").get_by_role("button", name="Show output").click()
+    expect(page.locator(".pane .lines")).to_be_in_viewport()
+    page.locator("#tab-home").click()
+    page.get_by_role("button", name="Start fed").click()  # which wants something
+    expect(page.locator(".action-form").get_by_label("fifo")).to_be_in_viewport()
+    expect(page.locator(".action-list")).to_be_hidden()
+    page.get_by_role("button", name="Back").click()
+    page.get_by_role("option", name="waits").click()
+    expect(page.get_by_role("button", name="Start waits")).to_be_in_viewport()
+    page.go_back()
+    expect(page.get_by_role("option", name="waits")).to_be_in_viewport()
+    expect(page.locator(".action-form")).to_be_hidden()
