@@ -65,7 +65,8 @@ export function showHelp() {
   const dialog = h(
     "dialog.help",
     { "aria-labelledby": "help-title" },
-    h("h2", { id: "help-title", tabindex: "-1", autofocus: true }, "Keys"), // focused, since a dialog opens where its focus is
+    // At the top, since a dialog opens where its focus is.
+    h("form.row.help-head", { method: "dialog" }, h("h2", { id: "help-title" }, "Keys"), h("button.primary", { autofocus: true }, "Close")),
     KEYS.map(([title, rows]) => [
       h("h3", null, title),
       h(
@@ -74,7 +75,6 @@ export function showHelp() {
         rows.map(([key, text]) => h("div", null, h("dt", null, h("kbd", null, key)), h("dd", null, text))),
       ),
     ]),
-    h("form.row.end", { method: "dialog" }, h("button.primary", null, "Close")),
   );
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);

@@ -39,7 +39,7 @@ export class Panes {
   #listeners = new Set();
   #layout = recall("layout", "columns");
   #grown = ""; // the task whose output is shown alone
-  #passing = ""; // the task whose output was opened on the way, until the next one is
+  #passing = new Set(); // tasks whose outputs were opened on the way, by a notice or a start
   #merged = null;
   #choices;
   #tabs = h("span.pane-tabs");
@@ -60,14 +60,12 @@ export class Panes {
   }
 
   /** Show a task's output, at a line of it or at a time if one is given; the oldest goes when there would be too many.
-   * `passing`: it takes the place of the last one that was opened so, for nobody asked for both. */
-  open(taskId, { focus = false, line = 0, at = "", passing = false } = {}) {
-    if (!passing && this.#passing === taskId) this.#passing = "";
+   * `passing`: it is opened on the way; `instead`: in the place of all that were, for nobody asked for both. */
+  open(taskId, { focus = false, line = 0, at = "", instead = false, passing = instead } = {}) {
+    if (!passing) this.#passing.delete(taskId);
     if (!this.#viewers.has(taskId)) {
-      if (passing) {
-        this.close(this.#passing);
-        this.#passing = taskId;
-      }
+      if (instead) this.#closeAll(this.#passing);
+      if (passing) this.#passing.add(taskId);
       if (this.#viewers.size >= MOST) {
         this.close(this.#viewers.keys().next().value);
         say(`At most ${MOST} outputs at once: the oldest was closed`);
@@ -90,7 +88,7 @@ export class Panes {
     if (!viewer) return;
     const hadFocus = viewer.element.contains(document.activeElement);
     this.#viewers.delete(taskId);
-    if (this.#passing === taskId) this.#passing = "";
+    this.#passing.delete(taskId);
     viewer.destroy();
     this.#app.watch.drop(taskId);
     if (this.#grown === taskId) this.#grown = "";
@@ -100,7 +98,8 @@ export class Panes {
 
   /** Another action's form is shown: what was opened on the way is not about it. */
   endPassing(action) {
-    if (this.#app.store.tasks.get(this.#passing)?.action !== action) this.close(this.#passing);
+    const { tasks } = this.#app.store;
+    this.#closeAll([...this.#passing].filter((id) => tasks.get(id)?.action !== action));
   }
 
   toggle(taskId) {
@@ -115,7 +114,11 @@ export class Panes {
   // Where it is narrow, an output covers its view, and going anywhere leaves it.
   #leave(but = "") {
     this.#grown = "";
-    for (const taskId of [...this.#viewers.keys()]) if (taskId !== but) this.close(taskId);
+    this.#closeAll([...this.#viewers.keys()].filter((taskId) => taskId !== but));
+  }
+
+  #closeAll(taskIds) {
+    for (const taskId of [...taskIds]) this.close(taskId);
   }
 
   /** The viewer that has the focus, if one has. */

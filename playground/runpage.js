@@ -292,6 +292,6 @@ export class RunPage {
 
   #live() {
     this.#app.show("tasks");
-    this.#app.panes.open(this.run.task_id, { focus: true, passing: true });
+    this.#app.panes.open(this.run.task_id, { focus: true, instead: true });
   }
 }

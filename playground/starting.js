@@ -30,7 +30,7 @@ export async function startHere(app, action, { atOnce }) {
 export function sayStarted(app, reply, name) {
   const show = () => {
     go(addressOf("tasks", [reply.task_id]));
-    app.panes.open(reply.task_id, { focus: true, passing: true });
+    app.panes.open(reply.task_id, { focus: true, instead: true });
   };
   const queued = reply.type === "queued";
   const text = queued ? ["Queued ", h("b", null, named(name)), `, position ${reply.position}`] : ["Started ", h("b", null, named(name))];
