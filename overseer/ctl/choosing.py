@@ -39,6 +39,7 @@ def chosen(client: Client, options: Namespace, verb: str, default: Collection[st
 
     Raises:
         NotChosen: wrong usage, no such task, or the answer was no.
+        RefusedError: there is no such action.
     """
     filtered = bool(options.all or options.action or options.status)
     if filtered == bool(options.tasks):
@@ -51,6 +52,8 @@ def chosen(client: Client, options: Namespace, verb: str, default: Collection[st
     statuses = default if options.status is None else options.status
     found = [task for task in matching(client.tasks(), options) if status_of(task) in statuses]
     if not found:
+        if options.action:
+            client.actions(options.action)
         say("there are no such tasks")
         raise NotChosen(0)
     if status := unconfirmed(options, f"{verb} {_counted([task.task_id for task in found])}"):

@@ -14,15 +14,22 @@ from overseer.errors import OverseerError
 from overseer.util.suggest import ignored
 
 
-def look_at_action(client: Client, action: str, params: Mapping[str, str]) -> dict[str, str]:
+def look_at_action(
+    client: Client, action: str, params: Mapping[str, str], *, feeds: bool = True
+) -> dict[str, str]:
     """Before a start: warn of parameters that the action does not declare, and prompt for the secrets that it
-    requires, which do not belong on a command line. Returns the parameters with those.
+    requires, which do not belong on a command line. Returns the parameters with those. Without ``feeds``,
+    warn also of input that the keyboard will not give.
 
     Raises RefusedError if there is no such action.
     """
     (info,) = client.actions(action)
     for warning in ignored(action, params, info.params):
         say(warning)
+    stdin = info.settings.get("stdin", "none")
+    if not feeds and stdin != "none" and sys.stdin is not None and sys.stdin.isatty():
+        option = "-it" if stdin == "pty" else "-i"
+        say(f"tasks of {action} read input, which this does not give: use overseerctl run {option} {action}")
     asked = [
         name
         for name, spec in info.params.items()

@@ -56,20 +56,19 @@ def scheduled_tasks(client: Client, command: str, given: Sequence[str]) -> list[
     ]
 
 
-def _find(client: Client, text: str) -> str:
+def _find(client: Client, text: str, command: str = "") -> str:
     """The task with a schedule that is meant; what is none, the server refuses in its own words."""
-    names = [info.task_id for info in client.schedules()]
-    return pick(text, names) if any(name.startswith(text) for name in names) else text
+    return pick(text, [info.task_id for info in client.schedules()]) or text
 
 
 def pause(client: Client, options: Namespace) -> int:
-    paused, status = each(client, options.tasks, client.pause, _find)
+    paused, status = each(client, options.tasks, client.pause, find=_find)
     show(options, {"paused": list(paused)}, lambda: [])
     return status
 
 
 def resume(client: Client, options: Namespace) -> int:
-    resumed, status = each(client, options.tasks, client.resume, _find)
+    resumed, status = each(client, options.tasks, client.resume, find=_find)
     show(options, {"resumed": list(resumed)}, lambda: [])
     return status
 

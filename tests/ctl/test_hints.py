@@ -11,7 +11,8 @@ from tests.ctl.conftest import Ctl
     "arguments",
     [
         ["run", "cuont"], ["start", "cuont"], ["actions", "cuont"], ["pool", "cuont"],
-        ["set-pool", "cuont", "--limit", "1"],
+        ["set-pool", "cuont", "--limit", "1"], ["list", "--action", "cuont"],
+        ["stop", "--action", "cuont"], ["rm", "--action", "cuont"], ["logs", "--action", "cuont"],
     ],
 )  # fmt: skip
 def test_an_unknown_action_is_told_what_is_like_it(ctl: Ctl, arguments: list[str]):
