@@ -10,7 +10,7 @@ from overseer.ctl.asking import unconfirmed
 from overseer.ctl.naming import shortened
 from overseer.ctl.status import EXIT_USAGE
 from overseer.ctl.statuses import status_of
-from overseer.ctl.terminal import plain, say
+from overseer.ctl.terminal import counted, plain, say
 from overseer.protocol import TaskInfo
 
 _NAMED = 5  # in a question
@@ -62,4 +62,4 @@ def _counted(ids: Sequence[str]) -> str:
     shown = shortened(ids)
     some = ", ".join(plain(shown(each)) for each in ids[:_NAMED])
     more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
-    return f"{len(ids)} task{'s' if len(ids) > 1 else ''} ({some}{more})"
+    return f"{counted(len(ids), 'task')} ({some}{more})"

@@ -90,15 +90,15 @@ def run_interactive(settings: Settings, options: Namespace) -> int:
     return run(settings, options, interactive=True)
 
 
-def refusal(error: RefusedError, task_id: str = "") -> str:
-    """What the server said, with what to do about it; ``task_id`` is the task that was asked about."""
+def refusal(error: RefusedError, task_id: str = "", action: str = "") -> str:
+    """What the server said, with what to do about it; ``task_id`` and ``action`` are what was asked about."""
     text, existing = str(error), error.existing_task_id
     if task_id and text.removesuffix(f": {task_id}") == "task not found":
         return f"{plain(task_id)}: task not found"
     if text.startswith("unknown action: "):
         return f"{text} (overseerctl actions lists them)"
-    if error.param:
-        return f"{text} (overseerctl describe ACTION explains it)"
+    if error.param and action:
+        return f"{text} (overseerctl describe {plain(action)} explains it)"
     return text if existing in text else f"{text} (task {existing})"
 
 
@@ -147,7 +147,7 @@ class _Runner:
                 self._say(words_of(end))  # the status alone could be the task's own
             return EXIT_REFUSED if self._failed and not status else status
         except RefusedError as error:
-            self._say(refusal(error))
+            self._say(refusal(error, action=options.action))
             return EXIT_REFUSED
         except (ConnectionLostError, TaskGoneError, ReplyTimeoutError) as error:
             if self._left:
