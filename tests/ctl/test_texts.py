@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from overseer.ctl.tail import Printer
-from overseer.ctl.terminal import Style
+from overseer.ctl.terminal import Style, counted
 from overseer.protocol import Gap
 from overseer.util.timestamps import now
 from tests.ctl.conftest import Ctl
@@ -32,6 +32,10 @@ def test_a_wait_says_how_long_it_was_asked_to_wait(ctl: Ctl):
     assert (done.status, done.err) == (124, "overseerctl: lasting is not over after 0.05 s\n")
     ctl("stop", "--wait", "lasting")
     assert " SIGTERM " in next(line for line in ctl("list").out.splitlines() if "lasting" in line)
+
+
+def test_numbers_have_their_grammar():
+    assert [counted(number, "client") for number in (0, 1, 2)] == ["0 clients", "1 client", "2 clients"]
 
 
 @pytest.mark.parametrize(
