@@ -19,7 +19,6 @@ import { Console } from "./console.js";
 import { TokenPage } from "./tokenpage.js";
 import { showHelp } from "./help.js";
 import { Banner } from "./banner.js";
-import { recall, remember } from "./prefs.js";
 import { addressOf, go, onRoute, parsed, settle } from "./router.js";
 import { tellTime } from "./when.js";
 
@@ -65,7 +64,7 @@ async function begin() {
   app.link.on("status", ({ state }) => state === "sign-in" && signInAgain());
   new Banner(app, at("connection"), at("offline"));
   app.panes.restore();
-  if (!PLACES.includes(parsed().view)) settle(addressOf(recall("view", "home")));
+  if (!PLACES.includes(parsed().view)) settle(addressOf("home"));
   onRoute(route);
   route(parsed());
   app.link.open(HOME);
@@ -114,7 +113,6 @@ function route(to) {
   if (!PLACES.includes(to.view)) return;
   const { view } = to;
   app.view = view;
-  if (VIEWS.includes(view)) remember("view", view);
   for (const each of PLACES) at(`view-${each}`).hidden = each !== view;
   app.shell.mark(view);
   showDock();

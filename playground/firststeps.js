@@ -8,7 +8,7 @@ import { attempt, say } from "./notices.js";
 const EXAMPLE = `actions:
   greet:
     title: Say hello
-    icon: 👋
+    icon: user
     type: exec
     config:
       entrypoint: echo

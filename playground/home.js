@@ -73,7 +73,7 @@ export class Home {
     const running = counts.running ?? 0;
     const failed = this.#troubles.count;
     const runs = running ? `${many(running, "task")} running` : "Nothing is running";
-    const fails = failed ? `${failed > 5 ? "several failures" : many(failed, "failure")} in the last day` : running ? "all is well" : "all is quiet";
+    const fails = failed ? `${many(failed, "task")} failed in the last day` : running ? "all is well" : "all is quiet";
     setText(this.#headline, `${runs}, ${fails}`);
     const { next, nextAt } = this.#coming;
     const wait = Date.parse(nextAt) - this.#app.link.now;

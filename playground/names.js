@@ -7,6 +7,8 @@ import { copyText } from "./copy.js";
 import { say } from "./notices.js";
 
 const SHORT = 8; // characters of an id that was made up
+// What says nothing without the name of its parameter.
+const BARE = /^(-?[0-9.]+|true|false)$/;
 const LONGEST = 28; // characters of a value within a name
 
 /** An id as people read it: a name somebody chose as it is, one that was made up by its beginning. */
@@ -15,15 +17,17 @@ export const shortId = (id) => (isUuid(id) ? id.slice(0, SHORT) : id);
 /** What people call an action. */
 export const titleOf = (store, action) => store.action(action)?.title || action;
 
-/** What people call a task, or a run: its action, and what it was given; of several parameters not the usual ones. */
+/** What people call a task, or a run: its action, and what it was given that is not the default. */
 export function nameOf(store, { action, params }) {
-  const specs = store.action(action)?.params ?? {};
-  const several = Object.keys(specs).length > 1;
+  const specs = store.action(action)?.params;
   const values = Object.entries(params ?? {})
-    .filter(([name, value]) => value !== "" && specs[name]?.type !== "secret" && !(several && specs[name]?.default === value))
-    .map(([, value]) => brief(value));
+    .filter(([name, value]) => value !== "" && (!specs || tells(specs, name, value)))
+    .map(([name, value]) => (BARE.test(value) ? `${name}=${value}` : brief(value)));
   return [titleOf(store, action), ...values].join(" ");
 }
+
+// Whether it makes a difference: the action declares it, and would have taken another value; and may be shown.
+const tells = (specs, name, value) => name in specs && specs[name]?.type !== "secret" && specs[name]?.default !== value;
 
 /** What to call a task, or a run, where its id stands elsewhere: by the id if somebody chose it. */
 export const calledOf = (store, task) => (isUuid(task.task_id) ? nameOf(store, task) : task.task_id);

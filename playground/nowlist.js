@@ -17,7 +17,7 @@ export class NowList {
     this.#app = app;
     this.#lastRuns = lastRuns;
     this.#seen = seen;
-    this.element = h("section.card.now", { "aria-label": "Running now" }, this.#head, this.#list, this.#rest);
+    this.element = h("section.card.now", { "aria-label": "Running now", hidden: true }, h("h3", null, "Running now"), this.#list, this.#rest);
     setInterval(() => this.#tick(), 1000);
     setInterval(() => this.#ask(), EVERY);
   }
@@ -26,7 +26,6 @@ export class NowList {
   #app;
   #lastRuns;
   #seen;
-  #head = h("h3");
   #list = h("ul.rows");
   #rest = h("p.rest");
   #rows = new Map(); // task id -> its parts
@@ -37,7 +36,6 @@ export class NowList {
     const running = [...this.#app.store.tasks.values()].filter(({ status }) => RUNS.has(status));
     running.sort((one, other) => ((one.last_started_at ?? "") < (other.last_started_at ?? "") ? 1 : -1));
     const shown = running.slice(0, SHOWN);
-    setText(this.#head, running.length ? `Running now` : "Nothing runs now");
     const gone = new Set(this.#rows.keys());
     let before = null;
     for (const task of shown) {
@@ -64,6 +62,7 @@ export class NowList {
       fill(this.#rest, links.flatMap((link, index) => (index ? [" · ", link] : [link])));
     }
     this.#rest.hidden = links.length === 0;
+    this.element.hidden = shown.length === 0 && links.length === 0;
     this.#tick();
     if (shown.some(({ task_id: id }) => !this.#usage.has(id))) this.#ask();
   }
@@ -83,7 +82,6 @@ export class NowList {
     const { now } = this.#app.link;
     const all = [...this.#rows.keys()].map((id) => tasks.get(id)).filter(Boolean);
     const lasted = (task) => Math.max(0, now - Date.parse(task.last_started_at ?? task.created_at));
-    const longest = Math.max(1, ...all.map(lasted));
     for (const task of all) {
       const parts = this.#rows.get(task.task_id);
       if (parts.status !== task.status) {
@@ -95,10 +93,10 @@ export class NowList {
       const usual = this.#lastRuns.usual(task.action);
       const text = `${duration(ran)}${usual ? ` of about ${duration(usual)}` : ""}`;
       setText(parts.time, text);
-      const share = usual ? Math.min(1, ran / usual) : ran / longest;
+      parts.bar.hidden = !usual; // there is nothing to compare with
+      const share = usual ? Math.min(1, ran / usual) : 0;
       parts.fill.style.setProperty("--share", `${Math.max(1, share * 100)}%`);
       parts.bar.classList.toggle("over", usual > 0 && ran > usual * 1.5);
-      parts.bar.classList.toggle("endless", !usual);
       parts.bar.setAttribute("aria-label", text);
       const use = this.#usage.get(task.task_id);
       setText(parts.uses, use ? [use.cpu === undefined ? "" : percent(use.cpu), bytes(use.rss)].filter(Boolean).join(" · ") : "");

@@ -27,6 +27,7 @@ export class ParamField {
   #id;
   #control;
   #problem;
+  #ruleLine;
 
   /** The text to send; undefined when it is left to the server's default, or not there. */
   get given() {
@@ -51,6 +52,9 @@ export class ParamField {
   /** Show what the server, or we, have against it; "" takes it back. */
   complain(text) {
     setText(this.#problem, text);
+    const { validate, pattern } = this.#spec;
+    const rules = [validate, pattern, this.#isNumber && this.#expected];
+    this.#ruleLine.hidden = rules.some((rule) => rule && text.includes(rule)); // not twice
     if (text) this.#control.setAttribute("aria-invalid", "true");
     else this.#control.removeAttribute("aria-invalid");
   }
@@ -93,10 +97,11 @@ export class ParamField {
         ? typeof shown === "string" && h("span.optional", null, "default ", h("code", null, shown || '""'))
         : type !== "boolean" && h("span.required", null, "required"),
     );
+    this.#ruleLine = h("p.rule", { id: `${this.#id}-rule` }, this.#rule());
     const parts = [
       suggestions(this.#spec, this.#id),
       h("p.about", { id: `${this.#id}-about` }, description),
-      h("p.rule", { id: `${this.#id}-rule` }, this.#rule()),
+      this.#ruleLine,
       this.#problem,
     ];
     if (type === "boolean") return h("div.field", null, h("div.switch", null, this.#control, label), parts);

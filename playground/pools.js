@@ -95,13 +95,13 @@ export class Pools {
 
   #fill(card, name, pool, held) {
     const { limit, running, queue_depth: waiting, queue_items: items = [] } = pool;
-    // Without a limit the bar is not a fraction of anything: it just grows, ever more slowly.
-    const most = limit || running + 4;
-    card.bar.style.width = `${Math.min(100, (running / most) * 100)}%`;
-    card.places.classList.toggle("endless", !limit);
-    card.bar.classList.toggle("full", limit > 0 && running >= limit);
-    card.places.setAttribute("aria-valuenow", running);
-    card.places.setAttribute("aria-valuemax", most);
+    card.places.hidden = !limit; // it would be a fraction of nothing
+    if (limit) {
+      card.bar.style.width = `${Math.min(100, (running / limit) * 100)}%`;
+      card.bar.classList.toggle("full", running >= limit);
+      card.places.setAttribute("aria-valuenow", running);
+      card.places.setAttribute("aria-valuemax", limit);
+    }
     const text = `${count(running)}${limit ? ` of ${count(limit)}` : ""} running${limit ? "" : ", no limit"}, ${count(waiting)} waiting`;
     setText(card.numbers, text);
     card.places.setAttribute("aria-valuetext", text);

@@ -11,6 +11,12 @@ export function statusOf({ status }) {
   return h(`span.state.s-${status}`, null, icon(name), h("span", null, label));
 }
 
+/** The state to show for an action's latest run: where its task stands, if that is the next thing that became of a failure. */
+export function standingOf(store, { task_id: id, status }) {
+  const task = status === "failed" ? store.tasks.get(id) : undefined;
+  return ["errored", "restarting", "stopped"].includes(task?.status) ? task.status : status;
+}
+
 /** How it ended, in a word or two. */
 export function exitOf({ exit_code: code, reason, signal }) {
   if (code === undefined) return "";

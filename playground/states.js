@@ -46,6 +46,15 @@ export const isUnhealthy = (task) => task.health === "unhealthy";
 /** Whether nothing of the task runs or will. */
 export const isOver = (state) => state === "stopped" || state === "succeeded" || state === "failed";
 
+/** Whether a run of it goes on, or is to begin: how the one before it ended is not its result. */
+export const isUnderWay = (state) => ["starting", "running", "queued", "waiting"].includes(state);
+
+/** How it ended and why, on one line; "" while it runs. */
+export function resultText(task, signal) {
+  if (isUnderWay(task.status)) return "";
+  return [exitText(task, signal), task.error_message].filter(Boolean).join(": ");
+}
+
 /** How the latest run ended, in a word or two. */
 export function exitText(task, signal = "") {
   if (task.last_exit_code === undefined) return "";

@@ -2,7 +2,7 @@
 
 import { duration, exactly, paramsText } from "./format.js";
 import { nameOf } from "./names.js";
-import { STATES, isOver } from "./states.js";
+import { STATES, isOver, isUnderWay } from "./states.js";
 
 /** [name, heading, what to sort by (task, store), whether the greatest comes first] */
 export const COLUMNS = [
@@ -12,7 +12,7 @@ export const COLUMNS = [
   ["time", "Took", (task) => task.duration_ms ?? 0, true],
   ["when", "When", (task) => whenIs(task), true],
   ["restarts", "Restarts", (task) => task.restart_count, true],
-  ["exit", "Result", (task) => task.last_exit_code ?? -1000, true],
+  ["exit", "Result", (task) => (isUnderWay(task.status) ? undefined : task.last_exit_code) ?? -1000, true],
 ];
 
 /** The order of those who have chosen none: what came last is first. */

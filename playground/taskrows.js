@@ -3,7 +3,7 @@
 import { h, icon, setIcon, setText } from "./dom.js";
 import { count, isUuid } from "./format.js";
 import { nameOf, shortId } from "./names.js";
-import { STATES, exitText, isUnhealthy, wordOf } from "./states.js";
+import { STATES, isUnhealthy, resultText, wordOf } from "./states.js";
 import { showButtons } from "./taskactions.js";
 import { COLUMNS, timeText, whenIs } from "./taskcolumns.js";
 import { visible } from "./visible.js";
@@ -65,7 +65,7 @@ export function showRow(row, app, task, at, place, { selected, picked, anySelect
   cells.id.title = visible(task.task_id);
   cells.id.classList.toggle("uuid", isUuid(task.task_id));
   setText(cells.restarts, task.restart_count ? count(task.restart_count) : "");
-  const exit = [exitText(task, app.watch.signal(task.task_id)), task.error_message].filter(Boolean).join(": ");
+  const exit = resultText(task, app.watch.signal(task.task_id));
   setText(cells.exit, exit);
   cells.exit.title = visible(exit);
   showButtons(cells.acts, app, task, { tabbable: false, words: WORDED });

@@ -9,7 +9,7 @@ import { grouped } from "./groups.js";
 import { titleOf } from "./names.js";
 import { hasDefault } from "./paramfield.js";
 import { addressOf } from "./router.js";
-import { statusOf } from "./runwords.js";
+import { standingOf, statusOf } from "./runwords.js";
 import { startHere } from "./starting.js";
 import { Strip } from "./strip.js";
 import { whenOf } from "./when.js";
@@ -69,16 +69,15 @@ export class Tiles {
       start: this.#startButton(action, title),
       lastKey: "",
     };
-    const about = action.description || (action.title ? name : action.type);
     parts.element = h(
       "li.tile",
       { "data-action": name },
       signOf(action, title),
       h("a.tile-title", { href: addressOf("actions", [name]), title: `${name}: its form, and what is known of it` }, title),
       parts.note,
-      h("p.tile-about", { title: about }, about),
+      h("p.tile-about", { title: action.description || null }, action.description),
       parts.strip.element,
-      h("div.tile-foot", null, parts.last, parts.start),
+      h("div.tile-foot", null, parts.last, this.#options(action, title), parts.start),
     );
     this.#tiles.set(name, parts);
     this.#sight.observe(parts.element);
@@ -91,6 +90,12 @@ export class Tiles {
     const label = atOnce ? `Start ${title}` : `Start ${title}: opens its form`;
     const press = () => startHere(this.#app, action, { atOnce });
     return h("button.start", { type: "button", "aria-label": label, onclick: press }, icon(atOnce ? "run" : "form"), atOnce ? "Start" : "Start…");
+  }
+
+  // The way to the form of what Start would start with its defaults.
+  #options(action, title) {
+    if (!allowed("start") || !Object.keys(action.params ?? {}).length || !startsAtOnce(action)) return null;
+    return h("a.options", { href: addressOf("actions", [action.name]), title: "Start it with other parameters", "aria-label": `Options of ${title}` }, "Options");
   }
 
   #seen(entries) {
@@ -111,7 +116,8 @@ export class Tiles {
     if (!this.#inSight.has(name)) return;
     const runs = this.#lastRuns.of(name);
     tile.strip.show(runs, link.now);
-    const last = runs.find(({ status }) => status !== "running");
+    const latest = runs.find(({ status }) => status !== "running");
+    const last = latest && { ...latest, status: standingOf(store, latest) };
     const key = JSON.stringify([last?.run_id, last?.task_id, last?.status, last?.ended, runs.length]);
     if (key === tile.lastKey) return;
     tile.lastKey = key;

@@ -1,7 +1,8 @@
-// What failed lately, and why: what the server gave up on first, then runs that failed, each with the last line that
-// it wrote to stderr.
+// What failed lately, and why: what the server gave up on first, then other tasks with runs that failed; each task once,
+// with the last line that its latest failure wrote to stderr.
 
 import { fill, h, iconButton, setText } from "./dom.js";
+import { many } from "./format.js";
 import { nameOf, idOf } from "./names.js";
 import { runOf } from "./lastruns.js";
 import { exitOf, runAddress, statusOf } from "./runwords.js";
@@ -11,6 +12,7 @@ import { allowed } from "./auth.js";
 import { whenOf } from "./when.js";
 
 const SHOWN = 6;
+const LOOKED_AT = 100; // failures: those of a few tasks that are started over and over are many
 const LATELY = 7 * 86_400_000; // ms
 const SOON = 900; // ms in which several events are asked about as one
 const BAD = new Set(["errored", "failed", "lost"]);
@@ -41,7 +43,7 @@ export class Troubles {
   #drawn = "";
   #timer = 0;
 
-  /** How many failed in the last day, and how many were given up on. */
+  /** How many tasks failed in the last day, and how many were given up on. */
   count = 0;
 
   #soon() {
@@ -58,9 +60,9 @@ export class Troubles {
     if (this.#lastRuns.hasHistory) {
       const since = new Date(link.now - LATELY).toISOString();
       try {
-        const ask = (state) => link.request({ type: "runs", state, since, limit: SHOWN }, { own: true });
+        const ask = (state) => link.request({ type: "runs", state, since, limit: LOOKED_AT }, { own: true });
         const answers = await Promise.all([ask("failed"), ask("lost")]);
-        this.#runs = answers.flatMap(({ runs }) => runs);
+        this.#runs = answers.flatMap(({ runs }) => runs).sort(later);
       } catch {
         this.#runs = []; // no history, or no connection
       }
@@ -74,11 +76,14 @@ export class Troubles {
     const tasks = [...store.tasks.values()].filter(({ status, last_exited_at: at }) => BAD.has(status) && at);
     const runs = this.#lastRuns.hasHistory ? this.#runs : tasks.filter(({ status }) => status !== "errored").map(runOf);
     const gaveUp = tasks.filter(({ status }) => status === "errored");
-    const given = new Set(gaveUp.map(({ task_id: id }) => id));
-    const troubles = [
-      ...gaveUp.map((task) => ({ ...runOf(task), status: "errored", task })),
-      ...runs.filter(({ task_id: id }) => !given.has(id)),
-    ].sort((one, other) => Number(Boolean(other.task)) - Number(Boolean(one.task)) || (ended(one) < ended(other) ? 1 : -1));
+    const byTask = new Map();
+    for (const run of runs) {
+      const { task_id: id } = run;
+      const latest = byTask.get(id) ?? { ...run, times: 0, stopped: store.tasks.get(id)?.status === "stopped" };
+      byTask.set(id, { ...latest, times: latest.times + 1 });
+    }
+    for (const task of gaveUp) byTask.set(task.task_id, { ...runOf(task), status: "errored", task });
+    const troubles = [...byTask.values()].sort((one, other) => Number(Boolean(other.task)) - Number(Boolean(one.task)) || later(one, other));
     this.count = troubles.filter((each) => each.task || link.now - Date.parse(ended(each)) < 86_400_000).length;
     const shown = troubles.slice(0, SHOWN).map((each) => ({ ...each, word: this.#words.of(each), fine: this.#fineSince(each) }));
     const key = JSON.stringify([shown, link.connected]);
@@ -120,12 +125,15 @@ export class Troubles {
 }
 
 const ended = (run) => run.ended ?? run.started ?? "";
+const later = (one, other) => (ended(one) < ended(other) ? 1 : -1);
 
 const statusOfFine = () => h("span.since", null, "succeeded since");
 
 function reasonOf(run) {
-  if (run.status === "lost") return "the server ended before it did";
-  return run.error || exitOf(run);
+  const last = run.status === "lost" ? "the server ended before it did" : run.error || exitOf(run);
+  if (run.status === "errored" || (run.times === 1 && !run.stopped)) return last;
+  const times = run.times === 1 ? "once" : many(run.times, "time");
+  return [`failed ${times}${run.stopped ? ", then stopped" : ""}`, last].filter(Boolean).join(": ");
 }
 
 /** The last line that a run wrote to stderr, or to stdout; asked for once. */

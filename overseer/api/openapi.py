@@ -10,7 +10,7 @@ from overseer.api.call import OWN, Operation
 from overseer.api.media import EVENTS, JSON
 from overseer.api.operations import OPERATIONS
 from overseer.errors import REFUSALS
-from overseer.protocol import Event, TaskEvent
+from overseer.protocol import Event, TaskEvent, TaskInfo
 from overseer.protocol.declare import VALUES
 from overseer.schema.fields import Declared, Field, fields_of
 from overseer.schema.objects import object_schema
@@ -37,6 +37,11 @@ _PROBLEM = {
         "existing_task_id": {"type": "string", "description": "The task that it would have duplicated"},
     },
 }
+_WARNINGS = {
+    "type": "array",
+    "items": {"type": "string"},
+    "description": "Of a start: what may be a mistake, such as a parameter that the action does not have",
+}
 _END = {
     "type": "object",
     "description": "How a task ended",
@@ -44,6 +49,7 @@ _END = {
     "properties": {
         **{name: {"type": "string"} for name in ("task_id", "action", "status", "signal", "reason")},
         **{name: {"type": ["integer", "null"]} for name in ("exit_code", "duration_ms")},
+        "warnings": _WARNINGS,
         "output": {
             "type": "array",
             "items": {
@@ -74,6 +80,7 @@ def build_openapi(*, title: str, version: str, description: str, tokens: bool) -
                 **{cls.__name__: _shown(cls) for cls in shown},
                 "Problem": _PROBLEM,
                 "TaskEnd": _END,
+                "StartedTask": _started(),
             }
         },
     }
@@ -81,6 +88,12 @@ def build_openapi(*, title: str, version: str, description: str, tokens: bool) -
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"token": []}]
     return document
+
+
+def _started() -> dict[str, Any]:
+    schema = _shown(TaskInfo)
+    schema["properties"] = {**schema["properties"], "warnings": _WARNINGS}
+    return schema
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
@@ -128,7 +141,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
     if operation.status != 200:
         for status in dict.fromkeys((operation.status, 202)):
             what = "It runs" if status == 201 else "It is queued, or was asked to"
-            responses[str(status)] = {"description": what, "content": {JSON: {"schema": _ref("TaskInfo")}}}
+            row = _ref("StartedTask" if operation.name == "start_action" else "TaskInfo")
+            responses[str(status)] = {"description": what, "content": {JSON: {"schema": row}}}
     ends = "wait" in operation.own
     answers = [_ref("TaskEnd")] if ends else [_ref(cls.__name__) for cls in operation.shows]
     answer = {"oneOf": answers} if len(answers) > 1 else answers[0] if answers else {}

@@ -6,16 +6,19 @@ import json
 import threading
 import time
 from collections import OrderedDict, deque
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
 from overseer.api.call import Call, json_answer
 from overseer.api.exchange import Message
 from overseer.api.media import JSON, OUTPUT, TEXT, accepted, text_line
-from overseer.api.problems import refused
+from overseer.api.problems import RefusedError, refused
 from overseer.auth.principal import Principal
 from overseer.net.http import Response
 from overseer.util.locks import Rank, assert_held, lock
+from overseer.util.suggest import ignored
 
 _LINES = 1000  # of output that are kept for an answer, unless it is to have fewer
 _BYTES = 16 * 2**20  # of these
@@ -93,18 +96,31 @@ KEYS = Keys()
 def start(call: Call) -> Response:
     """Start a task: 201 if it runs, 202 if it is queued; 200 if its end came while it was waited for."""
     until = call.wait_until
+    warnings = _ignored(call)
     answer, repeated = KEYS.start(call)
     task_id = answer["task_id"]
     if until and repeated:
         call.exchange.ask("subscribe", task_id=task_id, since_seq=0)
         if _info(call, task_id).get("status") not in ("running", "ready", "queued", "waiting", "restarting"):
-            return _ended(call, task_id, call.exchange.send("unsubscribe", task_id=task_id))
-    if until and (end := _wait(call, task_id, until)) is not None:
+            return _ended(call, task_id, call.exchange.send("unsubscribe", task_id=task_id), warnings)
+    if until and (end := _wait(call, task_id, until, warnings)) is not None:
         return end
     row = _info(call, task_id)
     place = f"/api/v1/tasks/{quote(task_id, safe='')}"
     started = "pid" in answer
-    return json_answer(row or {"task_id": task_id}, 201 if started else 202, ("Location", place))
+    body = {**(row or {"task_id": task_id}), **({"warnings": warnings} if warnings else {})}
+    return json_answer(body, 201 if started else 202, ("Location", place))
+
+
+def _ignored(call: Call) -> list[str]:
+    """Warnings about parameters that the action does not have."""
+    params, action = call.given.get("params"), call.given.get("action", "")
+    if not params or not isinstance(params, dict):
+        return []
+    with suppress(RefusedError):  # so is the start
+        (info,) = call.exchange.ask("describe", action=action)["actions"]
+        return ignored(action, params, info["params"])
+    return []
 
 
 def wait_for_end(call: Call) -> Response:
@@ -143,13 +159,13 @@ class _Tail:
             self._size -= len(self.lines.popleft())
 
 
-def _wait(call: Call, task_id: str, until: float) -> Response | None:
+def _wait(call: Call, task_id: str, until: float, warnings: Sequence[str] = ()) -> Response | None:
     tail = _Tail(call.count("lines", _LINES))
     for line in call.exchange.messages(until):
         if line.startswith(OUTPUT):
             tail.add(line)
         elif line and _is_over(json.loads(line), task_id):
-            return _answer(call, task_id, tail)
+            return _answer(call, task_id, tail, warnings)
         if call.exchange.hastened:
             break
     return None
@@ -162,7 +178,7 @@ def _is_over(message: Message, task_id: str) -> bool:
     return ended or message["type"] in ("errored", "dequeued")
 
 
-def _ended(call: Call, task_id: str, mark: str) -> Response:
+def _ended(call: Call, task_id: str, mark: str, warnings: Sequence[str]) -> Response:
     """The answer for a task that was over already: its lines come before the answer to ``mark``."""
     tail = _Tail(call.count("lines", _LINES))
     for line in call.exchange.messages(time.monotonic() + 60.0):
@@ -170,10 +186,10 @@ def _ended(call: Call, task_id: str, mark: str) -> Response:
             tail.add(line)
         elif line and json.loads(line).get("id") == mark:
             break
-    return _answer(call, task_id, tail)
+    return _answer(call, task_id, tail, warnings)
 
 
-def _answer(call: Call, task_id: str, tail: _Tail) -> Response:
+def _answer(call: Call, task_id: str, tail: _Tail, warnings: Sequence[str]) -> Response:
     info = _info(call, task_id)
     output = [json.loads(line) for line in tail.lines]
     end = {
@@ -187,10 +203,11 @@ def _answer(call: Call, task_id: str, tail: _Tail) -> Response:
     }
     if accepted(call.request.headers.get("accept", ""), (JSON, TEXT)) == JSON:
         shown = [{name: line[name] for name in ("seq", "ts", "stream", "data")} for line in output]
-        return json_answer({**end, "output": shown})
+        return json_answer({**end, **({"warnings": warnings} if warnings else {}), "output": shown})
     headers = (
         ("Overseer-Task-Id", quote(task_id)),
         ("Overseer-Status", end["status"]),
         ("Overseer-Exit-Code", "" if end["exit_code"] is None else str(end["exit_code"])),
+        *(("Overseer-Warning", quote(warning, safe=" ,;:?")) for warning in warnings),
     )
     return Response(200, b"".join(map(text_line, output)), TEXT, headers)

@@ -132,8 +132,10 @@ def read_parameter(read: ParamSpec, location: Location) -> Parameter:
     before = len(location.report.errors)
     if read.choices and read.type == "text":
         read = replace(read, type="choice")
-    _check_keys(read, location)
-    if len(location.report.errors) == before:
+    wrong_type = location.has_error("type")  # of which all else would be consequences
+    if not wrong_type:
+        _check_keys(read, location)
+    if not wrong_type and len(location.report.errors) == before:
         _check_values(read, location)
         if read.type == "boolean" and read.default is not None:
             word = BOOLEANS.get(read.default.lower())

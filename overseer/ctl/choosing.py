@@ -10,7 +10,7 @@ from overseer.ctl.asking import unconfirmed
 from overseer.ctl.naming import shortened
 from overseer.ctl.status import EXIT_USAGE
 from overseer.ctl.statuses import status_of
-from overseer.ctl.terminal import plain, say
+from overseer.ctl.terminal import counted, plain, say
 from overseer.protocol import TaskInfo
 
 _NAMED = 5  # in a question
@@ -39,6 +39,7 @@ def chosen(client: Client, options: Namespace, verb: str, default: Collection[st
 
     Raises:
         NotChosen: wrong usage, no such task, or the answer was no.
+        RefusedError: there is no such action.
     """
     filtered = bool(options.all or options.action or options.status)
     if filtered == bool(options.tasks):
@@ -51,6 +52,8 @@ def chosen(client: Client, options: Namespace, verb: str, default: Collection[st
     statuses = default if options.status is None else options.status
     found = [task for task in matching(client.tasks(), options) if status_of(task) in statuses]
     if not found:
+        if options.action:
+            client.actions(options.action)
         say("there are no such tasks")
         raise NotChosen(0)
     if status := unconfirmed(options, f"{verb} {_counted([task.task_id for task in found])}"):
@@ -62,4 +65,4 @@ def _counted(ids: Sequence[str]) -> str:
     shown = shortened(ids)
     some = ", ".join(plain(shown(each)) for each in ids[:_NAMED])
     more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
-    return f"{len(ids)} task{'s' if len(ids) > 1 else ''} ({some}{more})"
+    return f"{counted(len(ids), 'task')} ({some}{more})"

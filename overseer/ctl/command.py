@@ -89,7 +89,8 @@ def _main(argv: Sequence[str] | None) -> int:
     except NotChosen as error:
         return error.status
     except RefusedError as error:
-        say(refusal(error, getattr(options, "task", None) or ""))
+        about = {name: getattr(options, name, None) or "" for name in ("task", "action")}
+        say(refusal(error, about["task"], about["action"]))
         return EXIT_REFUSED
     except OverseerError as error:
         say(str(error))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from overseer.client import Client, ClientError, RefusedError
 from overseer.ctl.status import EXIT_REFUSED, EXIT_USAGE
-from overseer.ctl.terminal import plain, print_json, say
+from overseer.ctl.terminal import counted, on_terminal, plain, print_json, say
 from overseer.protocol import utf8
 
 _PIECE = 64 * 1024
@@ -92,6 +92,9 @@ def give_input(client: Client, options: Namespace) -> int:
         give(client, options.task, b"", eof=True)
     if options.json:
         print_json({"task_id": options.task, "bytes": size, "eof": options.eof})
+    elif on_terminal():
+        end = ", and the end of the input" if options.eof else ""
+        say(f"{plain(options.task)}: sent {counted(size, 'byte')}{end}")
     return 0
 
 

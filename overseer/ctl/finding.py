@@ -24,8 +24,8 @@ def known_tasks(client: Client) -> list[str]:
     return list(found)
 
 
-def find_task(client: Client, text: str) -> str:
-    """The id of the server's task that ``text`` is, or begins.
+def find_task(client: Client, text: str, command: str = "list") -> str:
+    """The id of the server's task that ``text`` is, or begins. ``command`` is one that takes ``--action``.
 
     Raises:
         RefusedError: no task, or more than one.
@@ -37,11 +37,16 @@ def find_task(client: Client, text: str) -> str:
         return found[0]
     if found:
         raise _ambiguous(found)
-    known = [task.task_id for task in client.tasks()]
-    hint = did_you_mean(text, known)
-    if not hint and any(action.name == text for action in client.actions()):
-        hint = f" ({plain(text)} is an action; overseerctl list --action {plain(text)} shows its tasks)"
-    raise RefusedError(f"task not found{hint}", code="not_found")
+    raise _missing(client, text, [task.task_id for task in client.tasks()], command)
+
+
+def _missing(client: Client, text: str, known: Collection[str], command: str) -> RefusedError:
+    if not (hint := did_you_mean(text, known)):
+        with suppress(RefusedError):
+            if any(action.name == text for action in client.actions()):
+                name = plain(text)
+                hint = f" ({name} is an action; for its tasks: overseerctl {command} --action {name})"
+    return RefusedError(f"task not found{hint}", code="not_found")
 
 
 def _just_before(text: str) -> str:
@@ -55,16 +60,19 @@ def _just_before(text: str) -> str:
     return text[:-1] + (chr(before) + _LATE if before > 0 else "")
 
 
-def task_like(client: Client, text: str) -> str:
+def task_like(client: Client, text: str, command: str) -> str:
     """As :func:`find_task`, also among those that the history knows."""
-    return pick(text, known_tasks(client))
+    known = known_tasks(client)
+    if found := pick(text, known):
+        return found
+    raise _missing(client, text, known, command)
 
 
 def pick(text: str, known: Collection[str]) -> str:
-    """The one of these ids that ``text`` is, or begins.
+    """The one of these ids that ``text`` is, or begins; "": there is none.
 
     Raises:
-        RefusedError: none, or more than one.
+        RefusedError: there is more than one.
     """
     if text in known:
         return text
@@ -73,7 +81,7 @@ def pick(text: str, known: Collection[str]) -> str:
         return found[0]
     if found:
         raise _ambiguous(found)
-    raise RefusedError(f"task not found{did_you_mean(text, known)}", code="not_found")
+    return ""
 
 
 def _ambiguous(found: Sequence[str]) -> RefusedError:

@@ -11,21 +11,25 @@ from overseer.client import Client
 from overseer.ctl.settings import Settings
 from overseer.ctl.terminal import plain, say
 from overseer.errors import OverseerError
-from overseer.util.suggest import did_you_mean
+from overseer.util.suggest import ignored
 
 
-def look_at_action(client: Client, action: str, params: Mapping[str, str]) -> dict[str, str]:
+def look_at_action(
+    client: Client, action: str, params: Mapping[str, str], *, feeds: bool = True
+) -> dict[str, str]:
     """Before a start: warn of parameters that the action does not declare, and prompt for the secrets that it
-    requires, which do not belong on a command line. Returns the parameters with those.
+    requires, which do not belong on a command line. Returns the parameters with those. Without ``feeds``,
+    warn also of input that the keyboard will not give.
 
-    The server ignores undeclared ones, and the intended ones keep their defaults. An action that declares
-    none may use any in its templates. Raises RefusedError if there is no such action.
+    Raises RefusedError if there is no such action.
     """
     (info,) = client.actions(action)
-    for name in params:
-        if info.params and name not in info.params:
-            near = did_you_mean(name, info.params) or f"; it has {', '.join(info.params)}"
-            say(f"{action} has no parameter {name}{near}")
+    for warning in ignored(action, params, info.params):
+        say(warning)
+    stdin = info.settings.get("stdin", "none")
+    if not feeds and stdin != "none" and sys.stdin is not None and sys.stdin.isatty():
+        option = "-it" if stdin == "pty" else "-i"
+        say(f"tasks of {action} read input, which this does not give: use overseerctl run {option} {action}")
     asked = [
         name
         for name, spec in info.params.items()

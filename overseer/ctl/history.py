@@ -35,8 +35,10 @@ def history(client: Client, options: Namespace) -> int:
         )
 
     runs = ask(options.task)
-    if not runs and options.task and (task_id := task_like(client, options.task)) != options.task:
+    if not runs and options.task and (task_id := task_like(client, options.task, "history")) != options.task:
         runs = ask(task_id)
+    if not runs and options.action:
+        client.actions(options.action)  # one that is misspelt is refused
     show(
         options,
         runs,

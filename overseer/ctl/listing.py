@@ -104,7 +104,9 @@ def _ran(task: TaskInfo, moment: datetime) -> str:
 
 
 def _exit(task: TaskInfo) -> str:
-    """How its latest run exited. (Older servers list neither the signal nor the reason.)"""
+    """How its latest run exited, once it has. (Older servers list neither the signal nor the reason.)"""
+    if task.worker_state == "running":
+        return "-"
     code = task.last_exit_code
     if task.reason not in ("", "exited", "signal", "stopped"):
         return plain(task.reason)
@@ -114,7 +116,9 @@ def _exit(task: TaskInfo) -> str:
 
 
 def _failed(task: TaskInfo) -> bool:
-    """Whether its latest run failed, and was not just stopped."""
+    """Whether its latest run is over, failed, and was not just stopped."""
+    if task.worker_state == "running":
+        return False
     return task.state == "errored" or (task.state != "stopped" and task.failed)
 
 
@@ -204,7 +208,11 @@ def action_lines(action: ActionInfo) -> list[str]:
 
 def _param_lines(name: str, spec: ParamSpec) -> list[str]:
     """A parameter: its type and default in a line, and below it what it is for and what else must hold."""
-    text = "required" if spec.default is None else f'default "{plain(spec.default)}"'
+    if spec.default is None:
+        text = "required"
+    else:
+        quote = "" if spec.type in ("integer", "number", "boolean") and spec.default else '"'
+        text = f"default {quote}{plain(spec.default)}{quote}"
     if spec.type != "text" and not spec.choices:
         text = f"{plain(spec.expected)}, {text}"
     if spec.validate and not spec.message:

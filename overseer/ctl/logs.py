@@ -84,10 +84,10 @@ def _found(client: Client, text: str) -> tuple[str, bool]:
         client.logs(text, tail=1)
     except RefusedError as error:
         if error.code == "not_configured":
-            return find_task(client, text), True
+            return find_task(client, text, "logs"), True
         if str(error) != "task not found":
             raise
-        return task_like(client, text), False
+        return task_like(client, text, "logs"), False
     return text, False
 
 

@@ -131,13 +131,17 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.Action, Commands]:
 def _common() -> Parser:
     """The options that may come before the command as well as after it."""
     parent = Parser(add_help=False, argument_default=argparse.SUPPRESS)
-    common = parent.add_argument_group("for every command", "An empty variable counts as not set.")
+    common = parent.add_argument_group(
+        "for every command",
+        "Defaults come from the environment variables named here, then from ~/.config/overseerctl.yaml.\n"
+        "An empty variable counts as not set.",
+    )
     for name, metavar, text in (
         (
             "url",
             "URL",
             "the server: ws://HOST:PORT/ws, wss://..., http(s)://... or unix:PATH "
-            f"(default: $OVERSEER_URL, else {DEFAULT_URL})",
+            f"(default: $OVERSEER_URL, ~/.config/overseerctl.yaml, else {DEFAULT_URL})",
         ),
         (
             "token",

@@ -56,7 +56,7 @@ def run(settings: Settings, options: Namespace, *, interactive: bool = False) ->
         try:
             with settings.connect() as client:
                 # Meanwhile a signal just ends overseerctl.
-                params = look_at_action(client, options.action, options.params)
+                params = look_at_action(client, options.action, options.params, feeds=interactive)
                 runner = _Runner(client, task_id, options.json, interactive)
                 return runner.run(interrupts, options, params)
         except ConnectFailedError as error:
@@ -90,15 +90,15 @@ def run_interactive(settings: Settings, options: Namespace) -> int:
     return run(settings, options, interactive=True)
 
 
-def refusal(error: RefusedError, task_id: str = "") -> str:
-    """What the server said, with what to do about it; ``task_id`` is the task that was asked about."""
+def refusal(error: RefusedError, task_id: str = "", action: str = "") -> str:
+    """What the server said, with what to do about it; ``task_id`` and ``action`` are what was asked about."""
     text, existing = str(error), error.existing_task_id
-    if task_id and text.removesuffix(f": {task_id}") == "task not found":
-        return f"{plain(task_id)}: task not found"
+    if task_id and text.startswith("task not found"):
+        return f"{plain(task_id)}: {text.removesuffix(f': {task_id}')}"
     if text.startswith("unknown action: "):
         return f"{text} (overseerctl actions lists them)"
-    if error.param:
-        return f"{text} (overseerctl describe ACTION explains it)"
+    if error.param and action:
+        return f"{text} (overseerctl describe {plain(action)} explains it)"
     return text if existing in text else f"{text} (task {existing})"
 
 
@@ -145,9 +145,11 @@ class _Runner:
                 and (end.signal or end.reason in ("timeout", "oom", "unhealthy"))
             ):
                 self._say(words_of(end))  # the status alone could be the task's own
+            elif end is not None and self._stopping and interrupts.heard is not None:
+                self._say(words_of(end))
             return EXIT_REFUSED if self._failed and not status else status
         except RefusedError as error:
-            self._say(refusal(error))
+            self._say(refusal(error, action=options.action))
             return EXIT_REFUSED
         except (ConnectionLostError, TaskGoneError, ReplyTimeoutError) as error:
             if self._left:

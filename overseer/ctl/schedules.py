@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from overseer.client import Client
@@ -56,20 +56,19 @@ def scheduled_tasks(client: Client, command: str, given: Sequence[str]) -> list[
     ]
 
 
-def _find(client: Client, text: str) -> str:
+def _find(client: Client, text: str, command: str = "") -> str:
     """The task with a schedule that is meant; what is none, the server refuses in its own words."""
-    names = [info.task_id for info in client.schedules()]
-    return pick(text, names) if any(name.startswith(text) for name in names) else text
+    return pick(text, [info.task_id for info in client.schedules()]) or text
 
 
 def pause(client: Client, options: Namespace) -> int:
-    paused, status = each(client, options.tasks, client.pause, _find)
+    paused, status = each(client, options.tasks, client.pause, find=_find)
     show(options, {"paused": list(paused)}, lambda: [])
     return status
 
 
 def resume(client: Client, options: Namespace) -> int:
-    resumed, status = each(client, options.tasks, client.resume, _find)
+    resumed, status = each(client, options.tasks, client.resume, find=_find)
     show(options, {"resumed": list(resumed)}, lambda: [])
     return status
 
@@ -85,13 +84,14 @@ def schedules_table(
         return style.paint(text, "33") if cell == _SKIPPED and text.strip("- ") else text
 
     rows = [_HEADING]
+    exact = _exact(info.next for info in infos if not info.paused)
     for info in infos:
         skipped = info.skipped[0] if info.skipped else None
         rows.append(
             (
                 name_of(info.task_id),
                 plain("; ".join(info.when)),
-                "paused" if info.paused else "-" if info.next is None else clock(info.next),
+                "paused" if info.paused else "-" if info.next is None else clock(info.next, exact),
                 "-" if info.paused or info.next is None else until(info.next, moment),
                 "-" if info.last is None else ago(info.last, moment),
                 "-" if skipped is None else f"{skipped.reason} {ago(skipped.slot, moment)}",
@@ -103,11 +103,13 @@ def schedules_table(
 def calendar(infos: Sequence[ScheduleInfo], most: int, moment: datetime) -> list[str]:
     """The next starts of all tasks that are not paused, in order."""
     coming = sorted((at, info.task_id) for info in infos if not info.paused for at in info.upcoming)
-    return table([(clock(at), until(at, moment), name_of(task_id)) for at, task_id in coming[:most]])
+    exact = _exact(at for at, _ in coming[:most])
+    return table([(clock(at, exact), until(at, moment), name_of(task_id)) for at, task_id in coming[:most]])
 
 
 def schedule_lines(info: ScheduleInfo, moment: datetime, style: Style) -> Iterator[str]:
     """A task's schedules in full."""
+    exact = _exact([info.last, *info.waiting, *info.upcoming, *(skip.slot for skip in info.skipped)])
     yield f"{style.paint(name_of(info.task_id), '1')} ({name_of(info.action)})"
     for when in info.when:
         yield f"  {plain(when)}"
@@ -116,16 +118,17 @@ def schedule_lines(info: ScheduleInfo, moment: datetime, style: Style) -> Iterat
     if info.error:
         yield f"  {style.paint('the latest start was refused', '31')}: {plain(info.error)}"
     for at in info.waiting:
-        yield f"  waits for the task to be over: {clock(at)}"
-    yield f"  last: {'never' if info.last is None else f'{clock(info.last)}, {ago(info.last, moment)}'}"
+        yield f"  waits for the task to be over: {clock(at, exact)}"
+    last = "never" if info.last is None else f"{clock(info.last, exact)}, {ago(info.last, moment)}"
+    yield f"  last: {last}"
     yield "  next: never" if not info.upcoming else "  next:"
     for at in info.upcoming:
         put_off = f", put off until {clock(info.due)}" if info.due is not None and at == info.next else ""
-        yield f"    {clock(at)}, in {until(at, moment)}{put_off}"
+        yield f"    {clock(at, exact)}, in {until(at, moment)}{put_off}"
     if info.skipped:
         yield "  skipped:"
     for skip in info.skipped:
-        yield f"    {clock(skip.slot)}{_number(skip)}: {_WHY.get(skip.reason, plain(skip.reason))}"
+        yield f"    {clock(skip.slot, exact)}{_number(skip)}: {_WHY.get(skip.reason, plain(skip.reason))}"
 
 
 def _number(skip: SkippedSlot) -> str:
@@ -135,10 +138,15 @@ def _number(skip: SkippedSlot) -> str:
     return f" and {more} before"
 
 
-def clock(moment: datetime) -> str:
+def _exact(moments: Iterable[datetime | None]) -> bool:
+    """Whether times that are shown together need their seconds."""
+    return any(moment is not None and moment.second for moment in moments)
+
+
+def clock(moment: datetime, exact: bool = False) -> str:
     """A time for people, in this machine's time zone."""
     here = moment.astimezone()
-    return f"{here:%a %Y-%m-%d %H:%M}{f':{here:%S}' if here.second else ''}"
+    return f"{here:%a %Y-%m-%d %H:%M}{f':{here:%S}' if exact or here.second else ''}"
 
 
 def until(then: datetime, moment: datetime) -> str:

@@ -19,7 +19,7 @@ from overseer.util.timestamps import format_timestamp
 def search(client: Client, options: Namespace) -> int:
     """Print the matches, the oldest first; returns 1 when there are none."""
     looked = looked_for(options.query, options, regex=options.regex)
-    task_id = None if options.task is None else task_like(client, options.task)
+    task_id = None if options.task is None else task_like(client, options.task, "search")
     found = client.search(
         looked.query,
         regex=looked.regex,

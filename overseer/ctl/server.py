@@ -11,7 +11,7 @@ from overseer.ctl.asking import unconfirmed
 from overseer.ctl.finding import find_task
 from overseer.ctl.listing import action_lines, actions_table, pool_lines
 from overseer.ctl.status import EXIT_REFUSED, EXIT_USAGE
-from overseer.ctl.terminal import plain, room, say, show
+from overseer.ctl.terminal import counted, plain, room, say, show
 from overseer.protocol import PoolInfo, to_plain
 from overseer.util.timestamps import now
 
@@ -94,7 +94,7 @@ def reload(client: Client, options: Namespace) -> int:
 def upgrade(client: Client, options: Namespace) -> int:
     done = client.upgrade(check=options.check, force=options.force, timeout=_UPGRADE_S)
     versions = f"{done.from_} to {done.to}" if done.from_ != done.to else done.to
-    kept = f"{done.tasks} running tasks and {done.clients} clients"
+    kept = f"{counted(done.tasks, 'running task')} and {counted(done.clients, 'client')}"
     if done.check:
         lines = [f"the server can be upgraded: {versions}; {kept} would go on"]
         if done.ended:
@@ -124,6 +124,6 @@ def check(client: Client, options: Namespace) -> int:
         "waiting": pool.queue_depth,
         "seconds": seconds,
     }
-    counts = f"{len(actions)} actions, {pool.running} running, {pool.queue_depth} waiting"
+    counts = f"{counted(len(actions), 'action')}, {pool.running} running, {pool.queue_depth} waiting"
     show(options, answer, lambda: [f"ok: {counts}, answered in {seconds * 1000:.1f} ms"])
     return 0

@@ -14,11 +14,12 @@ from overseer.ctl.finding import find_task
 from overseer.ctl.graph import is_standing, missing_of
 from overseer.ctl.hints import look_at_action
 from overseer.ctl.listing import tasks_table
-from overseer.ctl.status import EXIT_REFUSED, EXIT_TIMEOUT, of_exit
+from overseer.ctl.status import EXIT_REFUSED, EXIT_TIMEOUT, of_exit, words_of
 from overseer.ctl.statuses import GOING_ON, OVER
 from overseer.ctl.terminal import (
     OutputError,
     Progress,
+    on_terminal,
     plain,
     print_json,
     print_lines,
@@ -68,10 +69,12 @@ def stop(client: Client, options: Namespace) -> int:
                 joined[task_id] = client.subscribe(task_id)
         client.stop(task_id)
 
-    stopped, status = each(client, chosen(client, options, "stop", GOING_ON), stop_one)
+    stopped, status = each(client, chosen(client, options, "stop", GOING_ON), stop_one, "stop")
     for task_id in stopped:
         if task_id in joined:
             _await(joined[task_id], None)
+        ended = words_of(joined[task_id].exit) if task_id in joined and joined[task_id].exit else ""
+        _confirm(options, task_id, ended or ("stopped" if options.wait else "is being stopped"))
     if options.json:
         print_json({"stopped": list(stopped)})
     return status
@@ -87,7 +90,7 @@ def restart(client: Client, options: Namespace) -> int:
 
     wanted = chosen(client, options, "restart", ("running", "ready", "restarting"))
     with Progress(lambda: f"waiting for task {plain(waiting_for)} to end and start again"):
-        answers, status = each(client, wanted, restart_one)
+        answers, status = each(client, wanted, restart_one, "restart")
     if options.json:
         print_json(list(answers.values()))
         return status
@@ -96,6 +99,8 @@ def restart(client: Client, options: Namespace) -> int:
             say(f"{plain(answer.task_id)} waits for {', '.join(map(plain, answer.waiting_on))}")
         elif isinstance(answer, Queued):
             say(f"{plain(answer.task_id)} is queued at position {answer.position}")
+        else:
+            _confirm(options, answer.task_id, "started again")
     return status
 
 
@@ -113,9 +118,11 @@ def forget(client: Client, options: Namespace) -> int:
                 client.forget(task_id)
 
     wanted = chosen(client, options, "forget", (*OVER, *(GOING_ON if options.force else ())))
-    forgotten, status = each(client, wanted, forget_one)
+    forgotten, status = each(client, wanted, forget_one, "rm")
     if options.json:
         print_json({"forgotten": list(forgotten)})
+    for task_id in forgotten:
+        _confirm(options, task_id, "forgotten")
     return status
 
 
@@ -123,6 +130,8 @@ def signal(client: Client, options: Namespace) -> int:
     signaled, status = each(client, options.tasks, lambda task_id: client.signal(task_id, options.signal))
     if options.json:
         print_json({"signaled": list(signaled)})
+    for task_id in signaled:
+        _confirm(options, task_id, f"was sent {options.signal}")
     return status
 
 
@@ -142,22 +151,31 @@ def reset(client: Client, options: Namespace) -> int:
     started, status = each(client, options.tasks, client.reset)
     if options.json:
         print_json(list(started.values()))
+    for task_id in started:
+        _confirm(options, task_id, "started again")
     return status
+
+
+def _confirm(options: Namespace, task_id: str, words: str) -> None:
+    """A word for people, where nothing else is said."""
+    if on_terminal() and not options.json:
+        say(f"{plain(task_id)}: {words}")
 
 
 def each(
     client: Client,
     texts: Iterable[str],
     ask: Callable[[str], _T],
-    find: Callable[[Client, str], str] = find_task,
+    command: str = "list",
+    find: Callable[[Client, str, str], str] = find_task,
 ) -> tuple[dict[str, _T], int]:
     """Ask once for each task that is meant, reporting refusals; the other tasks' answers, and the exit
-    status."""
+    status. ``command`` is as for ``find``."""
     answers: dict[str, _T] = {}
     status = 0
     for text in dict.fromkeys(texts):
         try:
-            task_id = find(client, text)
+            task_id = find(client, text, command)
             if task_id not in answers:
                 answers[task_id] = ask(task_id)
         except RefusedError as error:
@@ -171,6 +189,8 @@ def list_tasks(client: Client, options: Namespace) -> int:
     filtered = bool(options.action or options.status)
     limit = 0 if filtered else options.limit
     tasks = [*matching(client.tasks(options.since, limit=limit, after=options.after), options)]
+    if not tasks and options.action:
+        client.actions(options.action)  # one that is misspelt is refused
     if filtered and options.limit:
         tasks = sorted(tasks, key=lambda task: task.task_id)[: options.limit]
     if options.quiet and not options.json:

@@ -78,6 +78,11 @@ def print_lines(lines: Iterable[str]) -> None:
     print_text("".join(f"{line}\n" for line in lines))
 
 
+def counted(number: int, what: str) -> str:
+    """``1 task``, ``2 tasks``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def show(options: Namespace, value: Any, lines: Callable[[], Iterable[str]]) -> None:
     """A command's answer on stdout: with ``--json`` the value, else the lines. Raises OutputError."""
     if options.json:

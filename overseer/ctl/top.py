@@ -17,7 +17,7 @@ from overseer.ctl.choosing import matching
 from overseer.ctl.columns import fit
 from overseer.ctl.interrupts import signals_to
 from overseer.ctl.screen import Screen, height, keys_of, read_key, suspend
-from overseer.ctl.terminal import Style, on_terminal, plain, print_text, width
+from overseer.ctl.terminal import Style, on_terminal, plain, print_text, room, width
 from overseer.ctl.toptable import Answer, in_order, screen_lines
 from overseer.protocol import GlobalMetrics, TaskInfo, TaskUsage
 
@@ -32,12 +32,12 @@ _STEPS = {"up": -1, "k": -1, "down": 1, "j": 1, "page up": -10, "page down": 10}
 
 
 def top(client: Client, options: Namespace, style: Style) -> int:
-    """Show until q or a signal; into a pipe, once."""
-    if not on_terminal():
+    """Show until q or a signal; with ``--once``, and into a pipe, once."""
+    if options.once or not on_terminal():
         usage = {each.task_id: each for each in client.usage()}
         answer = _ask(client, tuple(matching(client.tasks(), options)), usage)
         tasks = in_order(answer, options.sort)
-        print_text("\n".join(screen_lines(answer, tasks, style, 10**6, 10**6)) + "\n")
+        print_text("\n".join(screen_lines(answer, tasks, style, room() or 10**6, 10**6)) + "\n")
         return 0
     hear, tell = socket.socketpair()
     screen = Screen()

@@ -177,6 +177,8 @@ class Daemon:
             if self._restored is not None:
                 self._go_on(self._restored)
             else:
+                if isinstance(self._server, Server):
+                    self._upgrades.keep()
                 self._server.start()
                 processes.guardian.start()
                 if self._server.everywhere:
@@ -188,8 +190,6 @@ class Daemon:
                 self._hub.standing.start_at_boot(resumed, self._history.returning)
             self._schedules.start()
             self._manager.ready(listening)
-            if isinstance(self._server, Server):
-                start_thread(partial(self._upgrades.keep, self._over), "package")
             if self._manager.watchdog is not None:
                 # On its own thread: the manager may make it wait.
                 start_thread(partial(self._watch, self._manager.watchdog), "watchdog")
@@ -205,6 +205,7 @@ class Daemon:
         restored.go_on()
         self._upgrades.done(self._given, restored, self._version)
         self._given = self._restored = None  # it is large
+        self._upgrades.keep()
         if self._reloader.differs():
             start_thread(self._reload, "reload")
 

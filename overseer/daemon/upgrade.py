@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_KEEP_AFTER_S = 5.0  # of running
 _QUIET_S = 5.0  # for what follows from what has happened
 _ENDED_S = 30.0  # for tasks that are ended, beyond their graces
 _DRAINED_S = 0.5  # for requests by HTTP
@@ -64,7 +63,6 @@ class Upgrades:
         self._files = files
         self._manager = manager
         self._kept: Package | None = None
-        self._keeping = threading.Lock()
         self._lock = lock(Rank.LEAF, "upgrade")  # guards the rest
         self._going_on = False
         self._answers: list[tuple[Client | None, str, Answer]] = []
@@ -85,21 +83,18 @@ class Upgrades:
         except RuntimeError as error:
             _log.error("the server was not upgraded: %s", error)
 
-    def keep(self, over: threading.Event) -> None:
+    def keep(self) -> None:
         """Keep a copy of this program, to go back to, before an installation replaces its files."""
         try:
-            # It costs as much as a third of a start, which has better things to do at first.
-            if not over.wait(_KEEP_AFTER_S):
-                self._package()
-        except (OSError, RuntimeError) as error:
+            self._package()
+        except OSError as error:
             _log.warning("an upgrade could not be undone: %s", error)
 
     def _package(self) -> Package:
         """Raises OSError."""
-        with self._keeping:
-            if self._kept is None:
-                self._kept = Package()
-            return self._kept
+        if self._kept is None:
+            self._kept = Package()
+        return self._kept
 
     def request(
         self, client: Client | None, request_id: str, answer: Answer, *, force: bool, check: bool

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,15 +13,15 @@ from overseer.util.handover import to_memory
 
 _ROOT = Path(overseer.__file__).parent
 _STAGE = Path(__file__).parent / "standalone" / "stage.py"
-_LEVEL = 1  # quick rather than small
 
 
 class Package:
     """Two files in memory.
 
     Attributes:
-        archive: descriptor of this package and the program that has started it: each file compressed, one
-            after the other, then a line of JSON with their names and sizes.
+        archive: descriptor of this package and the program that has started it: the files one after the
+            other, then a line of JSON with their names and sizes. Compressing them would take ten times as
+            long, at every start of a server.
         stage: descriptor of what is executed first.
     """
 
@@ -32,24 +31,27 @@ class Package:
         sizes: list[tuple[str, int]] = []
         with open(self.archive, "wb", closefd=False) as file:
             for path, name in _files():
-                data = zlib.compress(path.read_bytes(), _LEVEL)
+                data = Path(path).read_bytes()
                 file.write(data)
                 sizes.append((name, len(data)))
             file.write(b"\n" + json.dumps(sizes).encode())
         self.stage = to_memory(_STAGE.read_bytes(), "overseer-stage")
 
 
-def _files() -> Iterator[tuple[Path, str]]:
+def _files() -> Iterator[tuple[str, str]]:
     """The files, with the names by which they are found again."""
     yield from _below(_ROOT, "overseer")
-    yield from _below(_ROOT / "playground", "overseer/playground")
     program = getattr(sys.modules.get("__main__"), "__file__", None)
     if program and Path(program).is_file() and not Path(program).is_relative_to(_ROOT):
-        yield Path(program), "program.py"
+        yield program, "program.py"
 
 
-def _below(directory: Path, name: str) -> Iterator[tuple[Path, str]]:
-    # The page is a link in a checkout, which is not followed: it comes by itself.
-    for path in sorted(directory.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            yield path, f"{name}/{path.relative_to(directory)}"
+def _below(directory: str | Path, name: str) -> Iterator[tuple[str, str]]:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name == "__pycache__":
+                continue
+            if entry.is_dir():  # the page's is a link in a checkout
+                yield from _below(entry.path, f"{name}/{entry.name}")
+            elif entry.is_file():
+                yield entry.path, f"{name}/{entry.name}"

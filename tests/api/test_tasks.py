@@ -168,3 +168,18 @@ def test_everything_else_is_there(http_: Http) -> None:
     matches = http_("GET", "/search?query=oops&task_id=searched").json["matches"]
     assert [match["data"] for match in matches] == ["oops"]
     assert json.loads(http_("GET", "/openapi.json").body)["openapi"] == "3.1.0"
+
+
+@pytest.mark.parametrize("wait", ["", "?wait=10"])
+def test_a_parameter_that_the_action_does_not_have_is_warned_of(http_: Http, wait: str) -> None:
+    warning = "whom is ignored: hello has no such parameter; did you mean who?"
+    started = http_("POST", f"/actions/hello/start{wait}", {"params": {"whom": "ann"}})
+    assert (started.status, started.json["warnings"]) == (200 if wait else 201, [warning])
+    assert "warnings" not in http_("POST", f"/actions/hello/start{wait}", {"params": {"who": "ann"}}).json
+
+
+def test_as_text_a_warning_is_a_header(http_: Http) -> None:
+    body = {"params": {"wh\u00f6\n": "ann"}}
+    ended = http_("POST", "/actions/hello/start?wait=10", body, Accept="text/plain")
+    assert ended.status == 200
+    assert ended.headers["overseer-warning"].startswith("wh%C3%B6%0A is ignored: hello has no such parameter")

@@ -105,6 +105,7 @@ def test_what_the_server_refuses_is_said_at_the_field(page: Page, client: WsClie
     name.fill("nobody")
     name.press("Enter")
     expect(page.locator(".field", has=name).locator(".problem")).to_contain_text('value != "nobody"')
+    expect(page.locator(".field", has=name).locator(".rule")).to_be_hidden()  # not twice
     expect(name).to_have_attribute("aria-invalid", "true")
     expect(name).to_be_focused()
     name.fill("somebody")

@@ -43,6 +43,23 @@ ACTIONS = {
         "true",
         config={"command": ["-c", "true", "[[.name]]"], "parameters": {"name": {}, "size": {"default": "1"}}},
     ),
+    "flaky": shell(
+        "echo no luck >&2; exit 1",
+        title="Try",
+        retry={"restart_delay": "10ms", "error_threshold": 3},
+    ),
+    "nap": shell(
+        "exec sleep 600",
+        title="Nap",
+        config={
+            "command": ["-c", "exec sleep 600", "[[.seconds]]", "[[.deep]]", "[[.place]]"],
+            "parameters": {
+                "seconds": {"type": "integer", "default": "5"},
+                "deep": {"type": "boolean", "default": "false"},
+                "place": {"default": "sofa"},
+            },
+        },
+    ),
     "internals": shell("true", hidden=True),
 }
 
@@ -78,9 +95,10 @@ def tile(page: Page, action: str) -> Locator:
 
 def test_actions_are_tiles_under_their_groups_and_hidden_ones_are_not_offered(home: Page) -> None:
     expect(home.locator(".tiles h3")).to_have_text(["Delivery", "Other actions"])
-    expect(home.locator(".tile-title")).to_have_text(["Build", "Deploy the shop", "rename"])
+    expect(home.locator(".tile-title")).to_have_text(["Build", "Deploy the shop", "rename", "Try", "Nap"])
     expect(tile(home, "build").locator("use").first).to_have_attribute("href", "#i-a-build")
     expect(tile(home, "deploy").locator(".sign")).to_have_text("🚀")
+    expect(tile(home, "rename").locator(".tile-about")).to_have_text("")  # nothing is made up
     visit(home, "actions")
     expect(home.get_by_role("option", name="internals")).to_have_count(0)
     home.get_by_role("button", name="Show 1 hidden action").click()
@@ -103,7 +121,9 @@ def test_what_needs_something_opens_its_form(home: Page) -> None:
     tile(home, "rename").get_by_role("button", name="Start rename").click()
     expect(home.get_by_role("textbox", name="name")).to_be_focused()
     home.go_back()
-    expect(tile(home, "rename")).to_be_visible()
+    expect(tile(home, "rename").get_by_text("Options", exact=True)).to_have_count(0)
+    tile(home, "build").get_by_role("link", name="Options of Build").click()
+    expect(home.get_by_role("textbox", name="branch")).to_be_visible()
 
 
 def test_what_is_to_be_confirmed_is_asked_first_and_what_runs_is_seen_and_stopped(
@@ -121,11 +141,45 @@ def test_what_is_to_be_confirmed_is_asked_first_and_what_runs_is_seen_and_stoppe
     row = running.locator("li", has_text="Deploy the shop")
     expect(row.locator(".lasted")).to_have_text(re.compile(r"^\d+s$"))
     expect(row.locator(".uses")).to_contain_text("iB")
+    expect(row.locator(".lasting")).to_be_hidden()  # there is nothing to compare with
     expect(tile(home, "deploy").locator(".tile-note")).to_have_text("1 running")
     expect(home.locator(".hello h2")).to_contain_text("1 task running")
     row.get_by_role("button", name="Stop").click()
     home.get_by_role("dialog").get_by_role("button", name="Stop").click()
-    expect(row).to_have_count(0)
+    expect(running).to_be_hidden()
+
+
+def test_a_name_has_what_is_unlike_the_default_and_declared(home: Page, client: WsClient) -> None:
+    given = {"seconds": "30", "deep": "false", "place": "bed", "plcae": "roof"}
+    client.request("start", action="nap", params=given)
+    names = home.get_by_role("region", name="Running now").locator(".name")
+    expect(names).to_have_text(["Nap seconds=30 bed"])
+
+
+def test_a_task_that_failed_over_and_over_is_one_trouble_also_once_it_is_not_known(
+    home: Page, client: WsClient
+) -> None:
+    client.request("start", action="flaky", task_id="unlucky")
+    client.expect("errored", task_id="unlucky")
+    trouble = home.get_by_role("region", name="Failed lately").locator('li[data-task="unlucky"]')
+    expect(trouble).to_have_count(1)
+    expect(trouble).to_contain_text("gave up after 3 exits")
+    expect(tile(home, "flaky").locator(".tile-last")).to_contain_text("Errored")
+    expect(home.locator(".hello h2")).to_have_text(re.compile(r"\d tasks? failed in the last day"))
+    client.request("forget", task_id="unlucky")
+    expect(trouble.locator(".why")).to_have_text("failed 3 times: exit 1")
+    expect(trouble).to_have_count(1)
+
+
+def test_what_was_stopped_before_its_next_attempt_is_so_called(home: Page, client: WsClient) -> None:
+    policy = {"restart_delay": "1h", "error_threshold": 5}
+    client.request("start", action="flaky", task_id="ended", retry_policy=policy)
+    client.expect("restarting", task_id="ended")
+    client.send("stop", task_id="ended")
+    client.expect("dequeued", task_id="ended")
+    trouble = home.get_by_role("region", name="Failed lately").locator('li[data-task="ended"]')
+    expect(trouble.locator(".why")).to_have_text("failed once, then stopped: exit 1")
+    expect(tile(home, "flaky").locator(".tile-last")).to_contain_text("Stopped")
 
 
 def test_what_failed_is_told_with_the_last_line_it_wrote(home: Page, client: WsClient) -> None:

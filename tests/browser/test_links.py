@@ -97,3 +97,14 @@ def test_activity_has_an_address_for_each_time(page: Page) -> None:
     page.go_back()
     expect(page.locator(".live")).to_be_visible()
     expect(page).to_have_url(re.compile("#activity$"))
+
+
+def test_the_address_without_a_view_is_home_wherever_one_was_last(page: Page) -> None:
+    visit(page, "console")
+    page.goto("about:blank")
+    page.go_back()
+    expect(page.locator("#view-console")).to_be_visible()
+    address = page.url.split("#")[0]
+    page.goto("about:blank")
+    page.goto(address)
+    expect(page.locator("#view-home")).to_be_visible()

@@ -24,6 +24,7 @@ def test_a_pool_is_resized_by_hand_and_its_queue_is_seen_in_order(page: Page, cl
     meter = card.get_by_role("meter")
     expect(meter).to_have_attribute("aria-valuetext", "1 of 1 running, 3 waiting")
     other = page.get_by_role("region", name="greet", exact=True)
+    expect(other.get_by_role("meter")).to_have_count(0)  # no part of any limit
     other.get_by_role("button", name="Change").click()
     expect(other.get_by_label("Limit")).to_be_focused()
     card.get_by_role("button", name="Change").click()

@@ -141,9 +141,11 @@ def test_a_button_that_is_pressed_stays_where_it_is_when_others_join_it(
     settle(page, client)
     state = row(page, "growing").locator(".c-status")
     expect(state).to_have_text("Restarting")
+    expect(row(page, "growing").locator(".c-exit")).to_have_text("exit 1")
     row(page, "growing").get_by_role("button", name="Stop").hover()
     page.mouse.down()
     expect(state).to_have_text("Running")
+    expect(row(page, "growing").locator(".c-exit")).to_have_text("")  # the end before is not its result
     expect(row(page, "growing").get_by_role("button", name="Send a signal")).to_be_visible()
     page.mouse.up()
     expect(page.get_by_role("dialog")).to_contain_text("growing and every process it started")

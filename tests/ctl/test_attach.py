@@ -262,6 +262,21 @@ def test_what_takes_nothing_is_refused(daemon: Daemon, ctl: Ctl):
     assert ctl("run", "-t", "cat").err == "overseerctl: tasks of cat have no terminal (stdin: pipe)\n"
 
 
+@pytest.mark.parametrize(("action", "option"), [("cat", b"-i"), ("one", b"-it")])
+def test_on_a_terminal_run_says_how_to_give_input(daemon: Daemon, action: str, option: bytes):
+    with terminal(daemon, "run", action) as shown:
+        shown.wait_for(b"use overseerctl run " + option + b" " + action.encode())
+        shown.type(b"\x03")
+        shown.wait()
+
+
+def test_on_a_terminal_what_was_sent_is_confirmed(daemon: Daemon, ctl: Ctl):
+    ctl("start", "cat", "--id", "fed")
+    with terminal(daemon, "input", "fed", "50", "--eof") as shown:
+        shown.wait_for(b"fed: sent 3 bytes, and the end of the input")
+        assert shown.wait() == 0
+
+
 def test_who_does_not_read_holds_up_nobody(daemon: Daemon):
     with terminal(daemon, "run", "-it", "screen", "--id", "paste") as shown:
         shown.wait_for(b"ready")

@@ -36,7 +36,12 @@ def test_a_unique_beginning_of_an_id_will_do(ctl: Ctl) -> None:
     assert ctl("stop", "web-2", "--wait").status == 0
     done = ctl("stop", "wbe-2")
     assert done.err == "overseerctl: wbe-2: task not found; did you mean web-2?\n"
-    assert "nap is an action; overseerctl list --action nap shows its tasks" in ctl("stop", "nap").err
+    assert "(nap is an action; for its tasks: overseerctl stop --action nap)" in ctl("stop", "nap").err
+    done = ctl("attach", "nap")
+    assert done.err == (
+        "overseerctl: nap: task not found (nap is an action; for its tasks: overseerctl list --action nap)\n"
+    )
+    assert "for its tasks: overseerctl logs --action nap)" in ctl("logs", "nap").err
     assert ctl("wait", full[:8]).status == 143
     assert ctl("rm", full[:8], "web-1", "web-2").status == 0
 

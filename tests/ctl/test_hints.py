@@ -11,7 +11,8 @@ from tests.ctl.conftest import Ctl
     "arguments",
     [
         ["run", "cuont"], ["start", "cuont"], ["actions", "cuont"], ["pool", "cuont"],
-        ["set-pool", "cuont", "--limit", "1"],
+        ["set-pool", "cuont", "--limit", "1"], ["list", "--action", "cuont"],
+        ["stop", "--action", "cuont"], ["rm", "--action", "cuont"], ["logs", "--action", "cuont"],
     ],
 )  # fmt: skip
 def test_an_unknown_action_is_told_what_is_like_it(ctl: Ctl, arguments: list[str]):
@@ -30,11 +31,14 @@ def test_an_action_like_nothing_is_told_where_to_look(ctl: Ctl):
 def test_a_parameter_that_the_action_does_not_have_is_warned_of(ctl: Ctl, command: str):
     done = ctl(command, "count", "m=3")
     assert done.status == 0
-    assert "overseerctl: count has no parameter m; it has n\n" in done.err
-    assert "no parameter" not in ctl(command, "both", "x=1").err  # its templates may know of it
+    assert "overseerctl: m is ignored: count has no such parameter; it has n\n" in done.err
+    assert "ignored" not in ctl(command, "both", "x=1").err  # its templates may know of it
     done = ctl(command, "count", "n=3")
     assert (done.status, done.err) == (0, "")
 
 
 def test_one_like_it_is_named(ctl: Ctl):
-    assert "named has no parameter pth; did you mean path?" in ctl("run", "named", "pth=/tmp").err
+    assert (
+        "pth is ignored: named has no such parameter; did you mean path?"
+        in ctl("run", "named", "pth=/tmp").err
+    )

@@ -60,6 +60,8 @@ def test_some_of_them(ctl: Ctl) -> None:
     assert tasks("--until", "1h") == []
     done = ctl("history", "web", "--reason", "oom")
     assert (done.status, done.out, done.err) == (0, "", "overseerctl: no runs\n")
+    done = ctl("history", "--action", "ehco")
+    assert (done.status, "unknown action: ehco; did you mean echo?" in done.err) == (1, True)
 
 
 def test_of_one_that_goes_on_how_long_it_has_run_so_far(ctl: Ctl, daemon: Daemon) -> None:

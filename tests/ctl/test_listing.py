@@ -47,6 +47,17 @@ def rows(*tasks: TaskInfo) -> list[list[str]]:
             {"worker_state": "running", "current_pid": 7, "last_started_at": ago(130)},
             ["t", "a", "running", "-", "2m10s", "2m ago", "7", "0", "-"],
         ),
+        (  # what the previous run came to is not this one's
+            {
+                "worker_state": "running",
+                "current_pid": 7,
+                "last_started_at": ago(3),
+                "last_exit_code": -1,
+                "last_signal": "SIGTERM",
+                "restart_count": 1,
+            },
+            ["t", "a", "running", "-", "3s", "3s ago", "7", "1", "-"],
+        ),
         (
             {
                 "worker_state": "exited",
@@ -204,7 +215,7 @@ def cells(text: str) -> str:
             ["failed", "timeout"],
         ),
         ({"state": "stopped", "last_exit_code": -1, "last_signal": "SIGTERM"}, []),
-        ({"worker_state": "running", "last_exit_code": 9}, ["9"]),
+        ({"worker_state": "running", "last_exit_code": 9}, []),
         ({}, []),
     ],
 )  # fmt: skip

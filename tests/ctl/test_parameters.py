@@ -58,12 +58,12 @@ def test_an_action_is_explained(ctl: Ctl, command: str) -> None:
         "  source: a path, required",
         "      The picture,",
         "      or a folder of them",
-        '  size: a whole number from 1 to 100, default "50"',
+        "  size: a whole number from 1 to 100, default 50",
         "      In percent",
         "  format: required",
         "      png",
         "      jpg  JPEG, for photographs",
-        '  keep: true or false, default "false"',
+        "  keep: true or false, default false",
         '  album: default "new"',
         "      must match [a-z]+",
         '  tag: default ""',
@@ -115,7 +115,7 @@ def test_a_refusal_says_what_is_wanted_and_where_to_look(
 ) -> None:
     done = ctl(command, "convert", *given)
     assert (done.status, done.out) == (1, "")
-    assert done.err == f"overseerctl: {said} (overseerctl describe ACTION explains it)\n"
+    assert done.err == f"overseerctl: {said} (overseerctl describe convert explains it)\n"
 
 
 def test_a_start_that_fits_runs(ctl: Ctl) -> None:

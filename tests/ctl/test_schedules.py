@@ -111,3 +111,14 @@ def test_what_has_no_schedule_is_said(ctl: Ctl) -> None:
         done = ctl(command, "plain", "nobody")
         said = "overseerctl: plain: has no schedule\noverseerctl: nobody: task not found\n"
         assert (done.status, done.err) == (1, said)
+
+
+def test_times_that_stand_together_are_equally_exact() -> None:
+    coming = (NOON + timedelta(seconds=40), NOON + timedelta(seconds=60))
+    when = ("every 20s",)
+    info = ScheduleInfo(task_id="ticker", action="sleep", when=when, next=coming[0], upcoming=coming)
+    assert [line.split()[:3] for line in calendar([info], 2, NOON)] == [
+        ["Sat", "2026-03-14", "12:00:40"],
+        ["Sat", "2026-03-14", "12:01:00"],
+    ]
+    assert "    Sat 2026-03-14 12:01:00, in 60 s" in schedule_lines(info, NOON, PLAIN)

@@ -20,6 +20,7 @@ from typing import Self
 
 import pytest
 
+from tests.ctl.conftest import Ctl
 from tests.harness import ROOT, Daemon, allowed
 
 LIMIT_S = 30
@@ -107,6 +108,20 @@ def test_ctrl_c_stops_and_the_end_is_waited_for(daemon: Daemon):
         shown.type(b"\x03")
         shown.wait_for(b"stopping the task")
         assert shown.wait() == 128 + signal.SIGTERM
+        assert b"overseerctl: ended by SIGTERM after " in shown.shown
+
+
+def test_on_a_terminal_what_was_done_is_confirmed(daemon: Daemon, ctl: Ctl):
+    ctl("start", "sleep", "--id", "told")
+    for arguments, words in (
+        (["signal", "CONT", "told"], b"told: was sent SIGCONT"),
+        (["restart", "told"], b"told: started again"),
+        (["stop", "--wait", "told"], b"told: ended by SIGTERM after "),
+        (["rm", "told"], b"told: forgotten"),
+    ):
+        with terminal(daemon, *arguments) as shown:
+            shown.wait_for(b"overseerctl: " + words)
+            assert shown.wait() == 0
 
 
 def test_a_second_ctrl_c_leaves(daemon: Daemon):

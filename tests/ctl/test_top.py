@@ -72,6 +72,13 @@ def test_top_shows_what_becomes_of_tasks_that_others_start(daemon: Daemon):
         assert shown.wait() == 0
 
 
+def test_once_it_is_printed_and_over(daemon: Daemon):
+    with terminal(daemon, "top", "--once") as shown:
+        assert shown.wait() == 0
+        assert b" running" in shown.shown
+        assert b"\x1b[?1049h" not in shown.shown
+
+
 def test_keys_choose_a_task_and_stop_it(daemon: Daemon):
     with terminal(daemon, "top", "--interval", "0.1") as shown, daemon.connect() as other:
         other.request("start", action="sleep", task_id="keyed")

@@ -5,6 +5,7 @@ A block is run by its language: ``sh`` by bash, all of them by one and the same,
 separated by semicolons::
 
     <!-- file: NAME -->      only written to this file (a yaml is loaded as well, unless ``file only:``)
+    <!-- under: KEY -->      a yaml: what may stand below this key of a file
     <!-- check -->           a yaml: only its syntax and keys, for it names files that are not there
     <!-- expect: TEXT -->    what is said must contain TEXT
     <!-- status: N -->       the exit status; 0 unless said
@@ -135,7 +136,8 @@ class Session:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         if block.language == "yaml" and "file only" not in block.said:
-            self._load(text, build="check" not in block.said)
+            under = f"{block.said['under']}:\n" if "under" in block.said else ""
+            self._load(under + text, build="check" not in block.said)
         elif block.language == "sh":
             if "background" in block.said:
                 self._start(block, text)

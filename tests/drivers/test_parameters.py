@@ -36,6 +36,7 @@ def declared(directory: Path, *lines: str) -> ActionInfo:
     ("lines", "line", "key", "said"),
     [
         (["type: integr"], 9, "type", "did you mean integer?"),
+        (["type: integr", "min: 1", "max: 9", "default: 3"], 9, "type", "did you mean integer?"),
         (["type: integer", "default: x"], 10, "default", 'must be a whole number, not "x"'),
         (["type: integer", "min: 1", "max: 9", "default: 10"], 12, "default", "from 1 to 9"),
         (

@@ -31,6 +31,14 @@ def test_it_listens_on_this_machine_only():
     assert '\nlisten: "127.0.0.1:8080"' in (ROOT / "config.yaml").read_text()
 
 
+def test_people_are_told_in_words_what_a_parameter_has_to_be(client: WsClient):
+    for action in client.request("describe")["actions"]:
+        for name, spec in action.get("params", {}).items():
+            if "validate" in spec or "pattern" in spec:
+                assert spec.get("message"), (action["name"], name)
+        assert action["icon"].isascii(), "an emoji is an empty box where there is no font for it"
+
+
 def test_report_tells_about_the_machine(client: WsClient):
     lines = lines_of(client, "report")
     assert [line.split()[0] for line in lines] == ["kernel", "up", "load", "memory"]

@@ -36,12 +36,6 @@ class Installed:
         return Daemon(program=self.program, **settings)
 
 
-def keep_copy(daemon: Daemon) -> None:
-    """Have the server keep a copy of its program now, not only after some seconds."""
-    with daemon.connect() as client:
-        assert client.request("upgrade", 90.0, check=True)["type"] == "upgraded"
-
-
 def lines_of(messages: list[dict[str, Any]], task_id: str) -> list[tuple[int, str]]:
     """The seq and text of a task's lines, as they came."""
     return [

@@ -9,7 +9,7 @@ import pytest
 
 from tests.harness import Daemon, shell
 from tests.harness.client import WsClient
-from tests.upgrade.support import Installed, assert_in_order, keep_copy
+from tests.upgrade.support import Installed, assert_in_order
 
 _WAIT = 90.0
 _ACTIONS = {
@@ -29,7 +29,6 @@ def installed(tmp_path: Path) -> Installed:
 @pytest.fixture
 def daemon(installed: Installed) -> Iterator[Daemon]:
     with installed.daemon(actions=_ACTIONS) as daemon:
-        keep_copy(daemon)
         yield daemon
 
 

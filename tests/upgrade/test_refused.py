@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.faults.support import wait_until
 from tests.harness import ROOT, Daemon, shell, wait_for_exit
-from tests.upgrade.support import Installed, keep_copy
+from tests.upgrade.support import Installed
 
 _WAIT = 90.0
 _PROGRAM = """
@@ -74,7 +74,6 @@ def test_a_server_that_is_killed_while_it_takes_over_leaves_its_tasks_to_the_gua
     before = "        assert self._given is not None\n"
     kill = f"        import os\n        os.kill(os.getpid(), {signal.SIGKILL:d})\n"
     with installed.daemon(actions={"real": shell("sleep 600")}) as daemon:
-        keep_copy(daemon)
         with daemon.connect() as client:
             pid = client.request("start", _WAIT, action="real", task_id="real")["pid"]
             installed.change("overseer/daemon/daemon.py", before, before + kill)

@@ -142,6 +142,7 @@ def add_showing(commands: Commands) -> None:
         "top --sort cpu",
         "top --action build",
     )
+    command.add_argument("--once", action="store_true", help="print them once, as into a pipe")
     command.add_argument("--interval", type=seconds, default=2.0, metavar="TIME", help="between updates (2)")
     command.add_argument(
         "--sort",

@@ -138,14 +138,12 @@ class Stage:
 
 def _extract(archive: int, place: Path) -> None:
     """Restore the files of an archive; see :class:`overseer.upgrade.package.Package`."""
-    import zlib
-
     data = os.pread(archive, os.fstat(archive).st_size, 0)
     at = 0
     for name, size in json.loads(data[data.rindex(b"\n") :]):
         path = place / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(zlib.decompress(data[at : at + size]))
+        path.write_bytes(data[at : at + size])
         at += size
 
 
