@@ -178,6 +178,7 @@ def test_what_could_not_be_told_is_told_in_order_by_the_next_server(tmp_path: Pa
     with _killed(down, data) as client:
         fail(client, "a")
         fail(client, "b")
+        wait_until(lambda: _stored(data)[0] == 2)
     with Receiver(port) as receiver, serve(receiver, data_dir=str(data)) as (_, client):
         client.run("job", task_id="a")
         assert [(each["task_id"], each["event"]) for each in receiver.wait(3)] == [

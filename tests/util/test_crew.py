@@ -31,7 +31,10 @@ def test_threads_end_when_there_is_nothing_to_do() -> None:
     assert crew.do(over.set)
     assert over.wait(30)
     assert _ended(crew, 10.0)
-    assert not [thread for thread in threading.enumerate() if thread.name == "test-crew"]
+    for thread in threading.enumerate():
+        if thread.name == "test-crew":
+            thread.join(30)  # it has nothing left to do but end
+            assert not thread.is_alive()
 
 
 def test_one_that_fails_is_said_and_the_next_is_done(caplog: pytest.LogCaptureFixture) -> None:
