@@ -94,7 +94,8 @@ KEYS = Keys()
 
 
 def start(call: Call) -> Response:
-    """Start a task: 201 if it runs, 202 if it is queued; 200 if its end came while it was waited for."""
+    """Start a task: 201 if it runs, 202 if it is queued; 200 if its end came while it was waited for, 202 if
+    an upgrade has cut that short."""
     until = call.wait_until
     warnings = _ignored(call)
     answer, repeated = KEYS.start(call)
@@ -106,10 +107,9 @@ def start(call: Call) -> Response:
     if until and (end := _wait(call, task_id, until, warnings)) is not None:
         return end
     row = _info(call, task_id)
-    place = f"/api/v1/tasks/{quote(task_id, safe='')}"
-    started = "pid" in answer
+    started = "pid" in answer and not (until and call.exchange.hastened)  # what was waited for is to come
     body = {**(row or {"task_id": task_id}), **({"warnings": warnings} if warnings else {})}
-    return json_answer(body, 201 if started else 202, ("Location", place))
+    return json_answer(body, 201 if started else 202, _location(task_id))
 
 
 def _ignored(call: Call) -> list[str]:
@@ -134,7 +134,11 @@ def wait_for_end(call: Call) -> Response:
     if until and (end := _wait(call, task_id, until)) is not None:
         return end
     # A stop is not answered; a refusal of it comes before the answer to what is asked next.
-    return json_answer(_info(call, task_id, sent), 202)
+    return json_answer(_info(call, task_id, sent), 202, _location(task_id))
+
+
+def _location(task_id: str) -> tuple[str, str]:
+    return "Location", f"/api/v1/tasks/{quote(task_id, safe='')}"
 
 
 def _info(call: Call, task_id: str, refused_id: str = "") -> dict[str, Any]:
@@ -211,3 +215,13 @@ def _answer(call: Call, task_id: str, tail: _Tail, warnings: Sequence[str]) -> R
         *(("Overseer-Warning", quote(warning, safe=" ,;:?")) for warning in warnings),
     )
     return Response(200, b"".join(map(text_line, output)), TEXT, headers)
+
+
+def upgrade(call: Call) -> Response:
+    """Upgrade the server, or try whether that can be done. As this connection does not outlive an upgrade,
+    the answer is 202 as soon as that begins; what came of it is where Location says."""
+    sent = call.exchange.send(call.operation.request.type, **call.given)
+    answer = call.exchange.answer_unless_hastened(sent)
+    if answer is None:
+        return json_answer({"detail": "it has begun"}, 202, ("Location", "/api/v1/upgrade"))
+    return json_answer({name: value for name, value in answer.items() if name not in ("type", "id")})

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from overseer.client.arguments import Moment, Seconds, TaskId, action_name, moment_of, task_id_of, text_of
-from overseer.client.requests import Requests
+from overseer.client.upgrades import UpgradeRequests
 from overseer.protocol import ActionInfo, LogLine, LogMatch, LogsReply, LogsRequest, Matches, Search
 
 _PAGE = 1000  # lines or matches that a server returns at once
 
 
-class StoredRequests(Requests):
+class StoredRequests(UpgradeRequests):
     """All requests, with these."""
 
     def logs(

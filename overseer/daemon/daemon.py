@@ -128,8 +128,8 @@ class Daemon:
         self._terminal = has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         self._documents = Documents(self._hub, version, lambda: self._encrypted)
         self._api = WebApi(lambda: self._config.limits, self._documents.api)
-        files = self._log, self._audit
-        self._upgrades = Upgrades(self._parts, self._manager, files, quiet=self._is_quiet)
+        files = self._log, self._audit, version
+        self._upgrades = Upgrades(self._parts, self._manager, *files, quiet=self._is_quiet)
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
@@ -411,7 +411,8 @@ class Daemon:
         return self._gate.access.encrypted and isinstance(self._server.address, tuple)
 
     def _gauges(self) -> dict[str, tuple[str, float]]:
-        parts = self._reloader, self._history, self._logs, self._schedules, self._notices
+        mine = self._reloader, self._upgrades
+        parts = (*mine, self._history, self._logs, self._schedules, self._notices)
         return {name: gauge for part in parts for name, gauge in part.gauges().items()}
 
     def _counters(self) -> dict[str, tuple[str, float]]:

@@ -64,7 +64,6 @@ from overseer.protocol.replies import (
     Subscribed,
     Tasks,
     Unsubscribed,
-    Upgraded,
 )
 from overseer.protocol.requests import (
     REQUESTS,
@@ -98,13 +97,13 @@ from overseer.protocol.requests import (
     Subscribe,
     Unsubscribe,
     Unwatch,
-    Upgrade,
     UsageRequest,
     Watch,
 )
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.schedules import ScheduleInfo, SkippedSlot
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunTrigger
+from overseer.protocol.upgrades import LastUpgrade, Upgrade, Upgraded
 from overseer.protocol.values import (
     SUCCESS_CODES,
     ActionInfo,
@@ -181,6 +180,7 @@ __all__ = [
     "Health",
     "Input",
     "InputAccepted",
+    "LastUpgrade",
     "List",
     "LogLine",
     "LogMatch",
