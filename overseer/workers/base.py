@@ -88,6 +88,8 @@ class RunContext:
         probed: programs are to be run where its process is, so its surroundings are kept.
         env: further variables for its process.
         requested: a requester waits for the outcome of the start, and a failure is told to it alone.
+        waits: called by a worker that ``start`` has returned with ``waiting_on``, from another thread: it
+            will be a while before it begins, so its requester is told so now. May be repeated.
         begins: called by a worker that ``start`` has returned with ``waiting_on``, from another thread: it
             runs now, or it never will, with the error; ``OverseerError("")``: it was stopped.
     """
@@ -105,6 +107,7 @@ class RunContext:
     probed: bool = False
     env: dict[str, str] = field(default_factory=dict)
     requested: bool = False
+    waits: Callable[[Worker], None] | None = None
     begins: Callable[[Worker, OverseerError | None], None] | None = None
 
     def secret(self, name: str) -> str:
