@@ -18,7 +18,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from overseer.errors import OverseerError, SpawnError
-from overseer.process import StopPolicy, registry
+from overseer.process import StopPolicy, Usage, registry
 from overseer.process.lines import LineSplitter, MaskedSplitter
 from overseer.util.latch import Latch
 from overseer.util.locks import CHECKED, Rank, assert_held, assert_none_held, lock
@@ -263,6 +263,23 @@ class Worker(ABC):
             OverseerError: it is not accepted.
         """
         raise OverseerError("the task takes no input (stdin: none)")
+
+    def ask_usage(self) -> bool:
+        """Have the usage of its processes measured, if they are on another machine; does not block.
+
+        Returns:
+            Whether they are: :meth:`usage` will tell.
+        """
+        return False
+
+    def usage(self, since: float, until: float) -> Usage | None:
+        """What its processes on another machine use, as last heard; None: not known.
+
+        Args:
+            since: monotonic; waits for what is newer...
+            until: ... up to this moment.
+        """
+        return None
 
     def resize(self, rows: int, cols: int) -> bool:
         """Change the size of its terminal; False if the run is over.

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from overseer.drivers.dask.frames import WINDOW, Frame, Order
 from overseer.errors import OverseerError, RequestError, SpawnError
+from overseer.process import Usage
 from overseer.process.pipe import DRAIN_MAX_S
 from overseer.util.locks import assert_held
 from overseer.util.threads import run_on_thread, start_thread
@@ -33,6 +34,9 @@ class Line(Protocol):
 
     def say(self, head: dict[str, Any], body: bytes = b"") -> None:
         """Send a word to the runner; does not block."""
+
+    def measure(self) -> None:
+        """Ask what all runs there use; does not block."""
 
     def took(self, run: str, size: int) -> None:
         """So many bytes of a run's output have been handed on; does not block."""
@@ -71,6 +75,7 @@ class FarWorker(Worker):
         self._end: dict[str, Any] | None = None  # the frame that says how it ended, or that it is lost
         self._finishing = False
         self._stopped_at: float | None = None  # monotonic
+        self._usage: Usage | None = None  # as last heard
         self._input_under_way = 0  # bytes
         self._input_closed = False
         self._delivered = threading.Event()
@@ -304,6 +309,26 @@ class FarWorker(Worker):
                 return False
         line.say({"op": op, "run": self.order.run, **more}, body)
         return True
+
+    def ask_usage(self) -> bool:
+        line = self._line
+        if line is not None:
+            line.measure()
+        return True
+
+    def measured(self, usage: Usage) -> None:
+        """Take what it uses."""
+        with self._lock:
+            self._usage = usage
+            self._changed.notify_all()
+
+    def usage(self, since: float, until: float) -> Usage | None:
+        with self._lock:
+            self._changed.wait_for(
+                lambda: self._end is not None or (self._usage is not None and self._usage.at >= since),
+                max(0.0, until - time.monotonic()),
+            )
+            return self._usage
 
     def send_signal(self, number: int) -> bool:
         return self._say("signal", number=number)
