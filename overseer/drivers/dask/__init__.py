@@ -24,7 +24,6 @@ from overseer.workers.config import WorkerConfig
 if TYPE_CHECKING:
     from overseer.drivers.dask.cluster import Cluster
 
-_PATIENCE_S = 2.0  # for a place, before a start is answered with ``queued``
 _ALONE_S = 20.0  # for a place, where nobody can be told later
 
 _clusters: dict[object, Cluster] = {}
@@ -81,10 +80,8 @@ class DaskHandler(ExecHandler, ServiceHandler):
             tuple(name for name in wanted if hasattr(callbacks.on_output, name)),
         )
         worker = FarWorker(order, callbacks, run, cluster.forget, self._info.name)
-        alone = run.begins is None  # without a server, which would be told later
-        patience = _ALONE_S if alone else 0.0 if cluster.is_slow else _PATIENCE_S
-        cluster.submit(worker, self.section, run.requested or alone)
-        if not worker.await_place(patience) and alone:
+        cluster.submit(worker, self.section, run.requested)
+        if run.begins is None and not worker.await_place(_ALONE_S):
             worker.stop()
             raise SpawnError(f"no worker of {self.section.address} has a place for it")
         return worker
