@@ -19,7 +19,7 @@ from overseer.protocol.codec import (
     queue_row,
     utf8,
 )
-from overseer.protocol.declare import EVENTS, Delivery, Event
+from overseer.protocol.declare import EVENTS, REQUESTS, Delivery, Event, Request
 from overseer.protocol.events import (
     DEQUEUE_REASONS,
     ChainRefused,
@@ -29,6 +29,7 @@ from overseer.protocol.events import (
     Exited,
     Gap,
     Health,
+    Moved,
     NotReady,
     Output,
     Partial,
@@ -67,7 +68,6 @@ from overseer.protocol.replies import (
     Upgraded,
 )
 from overseer.protocol.requests import (
-    REQUESTS,
     ClusterRequest,
     Describe,
     Forget,
@@ -77,13 +77,13 @@ from overseer.protocol.requests import (
     LogsRequest,
     ManifestRequest,
     MetricsRequest,
+    Move,
     NotifyTest,
     Pause,
     PoolInfoRequest,
     Purge,
     Reload,
     Replay,
-    Request,
     Reset,
     Resize,
     Restart,
@@ -192,6 +192,8 @@ __all__ = [
     "MessageLimits",
     "MetricsReply",
     "MetricsRequest",
+    "Move",
+    "Moved",
     "NotReady",
     "NotifyTest",
     "NotifyTested",

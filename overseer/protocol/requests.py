@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any
 
+from overseer.protocol.declare import Request, request
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.values import ExcessConfig
-from overseer.protocol.words import EXIT_REASON, RUN_STATUS, STREAM
+from overseer.protocol.words import EXIT_REASON, ORDERS, RUN_STATUS, STREAM
 from overseer.schema.binary import BASE64
-from overseer.schema.fields import declared, field
+from overseer.schema.fields import field
 from overseer.schema.objects import Object, PartOf
 from overseer.schema.quantities import COUNT, PAGE_SIZE, SIDE, TIMESTAMP, Integer
-from overseer.schema.types import BOOLEAN, REQUEST_ID, SIGNAL, TASK_ID, TEXT, TEXT_MAP, Choice, Name
+from overseer.schema.types import BOOLEAN, SIGNAL, TASK_ID, TEXT, TEXT_MAP, Choice, Name
 
 _ACTION = Name()
 _ON_LAG = Choice("block", "drop", "catch_up")
@@ -27,35 +28,7 @@ _LAG = (
 _CATCH_UP = "With on_lag block: but where there are logs, catch_up"
 
 
-@declared()
-class Request:
-    """Base of all requests."""
-
-    type: ClassVar[str]
-    either: ClassVar[tuple[str, ...]] = ()  # fields of which one at least is needed
-    id: str = field(REQUEST_ID, "Repeated in the answer; any text unique among your requests")
-
-
-REQUESTS: dict[str, type[Request]] = {}
-"""Every request by its ``type``, in the order the documents list them."""
-
-_R = TypeVar("_R", bound=Request)
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def _request(name: str) -> Callable[[type[_R]], type[_R]]:
-    """Makes the class the request that the wire calls ``name``."""
-
-    def register(cls: type[_R]) -> type[_R]:
-        made = declared()(cls)
-        made.type = name
-        REQUESTS[name] = made
-        return made
-
-    return register
-
-
-@_request("start")
+@request("start")
 class Start(Request):
     """Start an action as a new task, or queue it. The sender is subscribed to the task."""
 
@@ -91,14 +64,14 @@ class Start(Request):
     usage: bool | None = field(BOOLEAN, _USAGE, default=None, omit=True)
 
 
-@_request("stop")
+@request("stop")
 class Stop(Request):
     """Stop a task, whatever it is doing. What follows is exited, or dequeued if it was waiting."""
 
     task_id: str = field(TASK_ID, "The task")
 
 
-@_request("reset")
+@request("reset")
 class Reset(Request):
     """Start an errored task again, with an empty exit history, even over its pool's limit. When the driver
     cannot start it, the request is refused and the task's subscribers are sent ``errored`` again."""
@@ -106,7 +79,7 @@ class Reset(Request):
     task_id: str = field(TASK_ID, "The task")
 
 
-@_request("signal")
+@request("signal")
 class Signal(Request):
     """Send a signal to the process group of a task's run, whatever its kill_mode. If that ends the run, it
     counts as ended by itself."""
@@ -115,7 +88,7 @@ class Signal(Request):
     signal: str = field(SIGNAL, "The signal, by name (SIGHUP, hup) or number")
 
 
-@_request("input")
+@request("input")
 class Input(Request):
     """Send input to a running task, as one piece: it is accepted or refused as a whole. Other clients' input
     comes before or after it. It waits while the task does not read; what still waits when the
@@ -136,7 +109,7 @@ class Input(Request):
         return self.data_base64 or self.data.encode()
 
 
-@_request("resize")
+@request("resize")
 class Resize(Request):
     """Change the size of a running task's terminal. Its foreground processes get SIGWINCH."""
 
@@ -145,7 +118,7 @@ class Resize(Request):
     cols: int = field(SIDE, "Its width in characters")
 
 
-@_request("restart")
+@request("restart")
 class Restart(Request):
     """Stop a task, wait for its end, and start it again: with its parameters and policy, an empty exit
     history, and its action as it is defined now. It keeps its slot in the pool. A stop meanwhile wins."""
@@ -153,14 +126,14 @@ class Restart(Request):
     task_id: str = field(TASK_ID, "The task")
 
 
-@_request("forget")
+@request("forget")
 class Forget(Request):
     """Take a task that is over off the list. Its history and its log are kept."""
 
     task_id: str = field(TASK_ID, "The task")
 
 
-@_request("list")
+@request("list")
 class List(Request):
     """List the tasks that the server knows."""
 
@@ -181,18 +154,18 @@ class List(Request):
     task_id: str = field(TASK_ID, "Only this task, if there is one", default="", omit=True)
 
 
-@_request("graph")
+@request("graph")
 class GraphRequest(Request):
     """Show the standing tasks (those that the configuration names) and what each of them waits for."""
 
 
-@_request("cluster")
+@request("cluster")
 class ClusterRequest(Request):
     """Show the clusters that tasks run on, and their workers. Their schedulers are asked, each for four
     seconds at most."""
 
 
-@_request("runs")
+@request("runs")
 class RunsRequest(Request):
     """List runs, including ended ones and those of earlier servers, newest first. Needs a data_dir."""
 
@@ -209,7 +182,7 @@ class RunsRequest(Request):
     run_id: str = field(TASK_ID, "Only this run, if it is on record", default="", omit=True)
 
 
-@_request("logs")
+@request("logs")
 class LogsRequest(Request):
     """Show lines of a task's log, from from_seq or since on, or the last ones (tail); without any of them,
     the last limit. Needs a data_dir; the task itself may be forgotten."""
@@ -225,7 +198,7 @@ class LogsRequest(Request):
     limit: int = field(PAGE_SIZE, "At most this many", default=100, omit=True)
 
 
-@_request("search")
+@request("search")
 class Search(Request):
     """Search the logs of all tasks, or of one: the newest parts of logs first. Needs a data_dir."""
 
@@ -241,7 +214,7 @@ class Search(Request):
     )
 
 
-@_request("replay")
+@request("replay")
 class Replay(Request):
     """Send the stored output and exited events of a task to the sender; nothing marks the end."""
 
@@ -252,7 +225,7 @@ class Replay(Request):
     )
 
 
-@_request("subscribe")
+@request("subscribe")
 class Subscribe(Request):
     """Send everything that happens to a task to the sender from now on."""
 
@@ -270,14 +243,14 @@ class Subscribe(Request):
     usage: bool | None = field(BOOLEAN, _USAGE, default=None, omit=True)
 
 
-@_request("unsubscribe")
+@request("unsubscribe")
 class Unsubscribe(Request):
     """Send no more events of a task to the sender."""
 
     task_id: str = field(TASK_ID, "The task")
 
 
-@_request("watch")
+@request("watch")
 class Watch(Request):
     """Show all tasks that you may see, and tell of everything that happens to them from then on, and to those
     that are still to come. Another watch of the same connection takes its place."""
@@ -297,26 +270,26 @@ class Watch(Request):
     )
 
 
-@_request("unwatch")
+@request("unwatch")
 class Unwatch(Request):
     """End the sender's watch."""
 
 
-@_request("describe")
+@request("describe")
 class Describe(Request):
     """Describe the actions."""
 
     action: str = field(_ACTION, "Only this one", default="", omit=True)
 
 
-@_request("pool_info")
+@request("pool_info")
 class PoolInfoRequest(Request):
     """Show a pool's limit, its running tasks and its queue."""
 
     action: str = field(_ACTION, "This action's pool; absent: the global one", default="", omit=True)
 
 
-@_request("set_pool")
+@request("set_pool")
 class SetPool(Request):
     """Change a pool while the server runs. Absent fields stay as they are."""
 
@@ -343,21 +316,41 @@ class SetPool(Request):
     )
 
 
-@_request("purge")
+@request("move")
+class Move(Request):
+    """Move a task that waits in a queue to another place in it. Say where by one of to, position, before and
+    after. What comes later still goes where the queue's order puts it."""
+
+    either = ("to", "position", "before", "after")
+    task_id: str = field(TASK_ID, "The task")
+    action: str = field(
+        _ACTION,
+        "Its action: it is moved among this action's tasks, and no other's starts sooner or later for it; "
+        "absent: among all waiting tasks that you may see",
+        default="",
+        omit=True,
+    )
+    to: str = field(Choice(*ORDERS), "Whether it becomes the first or the last", default="", omit=True)
+    position: int = field(COUNT, "Its new place, from 1; beyond the end: the last", default=0, omit=True)
+    before: str = field(TASK_ID, "The waiting task that it is to start before", default="", omit=True)
+    after: str = field(TASK_ID, "The waiting task that it is to start after", default="", omit=True)
+
+
+@request("purge")
 class Purge(Request):
     """Empty a queue."""
 
     action: str = field(_ACTION, "This action's queue; absent: every queue", default="", omit=True)
 
 
-@_request("usage")
+@request("usage")
 class UsageRequest(Request):
     """Show what running tasks use: CPU, memory, processes, threads, disks."""
 
     task_id: str = field(TASK_ID, "Only this one", default="", omit=True)
 
 
-@_request("metrics")
+@request("metrics")
 class MetricsRequest(Request):
     """Show the counters of one action, of one task, or of the whole server."""
 
@@ -365,12 +358,12 @@ class MetricsRequest(Request):
     task_id: str = field(TASK_ID, "This task's (not together with action)", default="", omit=True)
 
 
-@_request("manifest")
+@request("manifest")
 class ManifestRequest(Request):
     """Send the description of this protocol for programs."""
 
 
-@_request("schedules")
+@request("schedules")
 class SchedulesRequest(Request):
     """Ask when standing tasks are started by themselves, and which such starts were skipped and why."""
 
@@ -382,35 +375,35 @@ class SchedulesRequest(Request):
     after: str = field(TEXT, "The next of an earlier answer: go on after it", default="", omit=True)
 
 
-@_request("pause")
+@request("pause")
 class Pause(Request):
     """Have a standing task's schedules start nothing: each start is skipped, until resume."""
 
     task_id: str = field(TASK_ID, "The task")
 
 
-@_request("resume")
+@request("resume")
 class Resume(Request):
     """Have a paused standing task's schedules start it again. Skipped starts are not made up for."""
 
     task_id: str = field(TASK_ID, "The task")
 
 
-@_request("reload")
+@request("reload")
 class Reload(Request):
     """Reload the configuration file and put it into effect, without stopping any task."""
 
     dry_run: bool = field(BOOLEAN, "Only say what would change", default=False, omit=True)
 
 
-@_request("notify_test")
+@request("notify_test")
 class NotifyTest(Request):
     """Send a channel a test notice, once and without delay."""
 
     channel: str = field(Name(), "The channel, as the configuration names it")
 
 
-@_request("upgrade")
+@request("upgrade")
 class Upgrade(Request):
     """Have the server become the program that is installed now, with the same process: tasks, connections and
     queues go on."""

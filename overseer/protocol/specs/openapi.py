@@ -43,6 +43,7 @@ _ORDER = (
     "notify_test",
     "cluster",
     "upgrade",
+    "move",
 )
 
 
