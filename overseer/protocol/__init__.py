@@ -60,6 +60,7 @@ from overseer.protocol.replies import (
     Resized,
     Resumed,
     RunsReply,
+    RunStatsReply,
     SchedulesReply,
     Signaled,
     Subscribed,
@@ -74,7 +75,6 @@ from overseer.protocol.requests import (
     GraphRequest,
     Input,
     List,
-    LogsRequest,
     ManifestRequest,
     MetricsRequest,
     Move,
@@ -88,9 +88,7 @@ from overseer.protocol.requests import (
     Resize,
     Restart,
     Resume,
-    RunsRequest,
     SchedulesRequest,
-    Search,
     SetPool,
     Signal,
     Start,
@@ -104,7 +102,8 @@ from overseer.protocol.requests import (
 )
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.schedules import ScheduleInfo, SkippedSlot
-from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunTrigger
+from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunStats, RunTrigger
+from overseer.protocol.storedrequests import LogsRequest, RunsRequest, RunStatsRequest, Search
 from overseer.protocol.values import (
     SUCCESS_CODES,
     ActionInfo,
@@ -227,6 +226,9 @@ __all__ = [
     "Resumed",
     "RetryPolicy",
     "RunInfo",
+    "RunStats",
+    "RunStatsReply",
+    "RunStatsRequest",
     "RunTrigger",
     "RunsReply",
     "RunsRequest",

@@ -28,6 +28,15 @@ def value(
     return register
 
 
+class Delivery(StrEnum):
+    """Who is sent a message."""
+
+    DIRECT = "direct"
+    BROADCAST = "broadcast"
+    SUBSCRIBERS = "broadcast_subscribers"
+    WATCHERS = "watchers"
+
+
 @declared()
 class Request:
     """Base of all requests."""
@@ -54,15 +63,6 @@ def request(name: str) -> Callable[[type[_R]], type[_R]]:
         return made
 
     return register
-
-
-class Delivery(StrEnum):
-    """Who is sent a message."""
-
-    DIRECT = "direct"
-    BROADCAST = "broadcast"
-    SUBSCRIBERS = "broadcast_subscribers"
-    WATCHERS = "watchers"
 
 
 @declared()

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from overseer.protocol.declare import Request, request
+from overseer.protocol.declare import Request
+from overseer.protocol.declare import request as _request
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.values import ExcessConfig
-from overseer.protocol.words import EXIT_REASON, ORDERS, RUN_STATUS, STREAM
+from overseer.protocol.words import ORDERS
 from overseer.schema.binary import BASE64
 from overseer.schema.fields import field
 from overseer.schema.objects import Object, PartOf
@@ -28,7 +29,7 @@ _LAG = (
 _CATCH_UP = "With on_lag block: but where there are logs, catch_up"
 
 
-@request("start")
+@_request("start")
 class Start(Request):
     """Start an action as a new task, or queue it. The sender is subscribed to the task."""
 
@@ -64,14 +65,14 @@ class Start(Request):
     usage: bool | None = field(BOOLEAN, _USAGE, default=None, omit=True)
 
 
-@request("stop")
+@_request("stop")
 class Stop(Request):
     """Stop a task, whatever it is doing. What follows is exited, or dequeued if it was waiting."""
 
     task_id: str = field(TASK_ID, "The task")
 
 
-@request("reset")
+@_request("reset")
 class Reset(Request):
     """Start an errored task again, with an empty exit history, even over its pool's limit. When the driver
     cannot start it, the request is refused and the task's subscribers are sent ``errored`` again."""
@@ -79,7 +80,7 @@ class Reset(Request):
     task_id: str = field(TASK_ID, "The task")
 
 
-@request("signal")
+@_request("signal")
 class Signal(Request):
     """Send a signal to the process group of a task's run, whatever its kill_mode. If that ends the run, it
     counts as ended by itself."""
@@ -88,7 +89,7 @@ class Signal(Request):
     signal: str = field(SIGNAL, "The signal, by name (SIGHUP, hup) or number")
 
 
-@request("input")
+@_request("input")
 class Input(Request):
     """Send input to a running task, as one piece: it is accepted or refused as a whole. Other clients' input
     comes before or after it. It waits while the task does not read; what still waits when the
@@ -109,7 +110,7 @@ class Input(Request):
         return self.data_base64 or self.data.encode()
 
 
-@request("resize")
+@_request("resize")
 class Resize(Request):
     """Change the size of a running task's terminal. Its foreground processes get SIGWINCH."""
 
@@ -118,7 +119,7 @@ class Resize(Request):
     cols: int = field(SIDE, "Its width in characters")
 
 
-@request("restart")
+@_request("restart")
 class Restart(Request):
     """Stop a task, wait for its end, and start it again: with its parameters and policy, an empty exit
     history, and its action as it is defined now. It keeps its slot in the pool. A stop meanwhile wins."""
@@ -126,14 +127,14 @@ class Restart(Request):
     task_id: str = field(TASK_ID, "The task")
 
 
-@request("forget")
+@_request("forget")
 class Forget(Request):
     """Take a task that is over off the list. Its history and its log are kept."""
 
     task_id: str = field(TASK_ID, "The task")
 
 
-@request("list")
+@_request("list")
 class List(Request):
     """List the tasks that the server knows."""
 
@@ -154,67 +155,18 @@ class List(Request):
     task_id: str = field(TASK_ID, "Only this task, if there is one", default="", omit=True)
 
 
-@request("graph")
+@_request("graph")
 class GraphRequest(Request):
     """Show the standing tasks (those that the configuration names) and what each of them waits for."""
 
 
-@request("cluster")
+@_request("cluster")
 class ClusterRequest(Request):
     """Show the clusters that tasks run on, and their workers. Their schedulers are asked, each for four
     seconds at most."""
 
 
-@request("runs")
-class RunsRequest(Request):
-    """List runs, including ended ones and those of earlier servers, newest first. Needs a data_dir."""
-
-    task_id: str = field(TASK_ID, "Only this task's", default="", omit=True)
-    action: str = field(_ACTION, "Only this action's", default="", omit=True)
-    state: str = field(RUN_STATUS, "Only those with this status", default="", omit=True)
-    reason: str = field(EXIT_REASON, "Only those that ended for this reason", default="", omit=True)
-    since: datetime | None = field(TIMESTAMP, "Only those started from then on", default=None, omit=True)
-    until: datetime | None = field(TIMESTAMP, "Only those started before then", default=None, omit=True)
-    limit: int = field(PAGE_SIZE, "At most this many", default=100, omit=True)
-    before: str = field(
-        Name(), "The next of an earlier page: only the runs that come after it", default="", omit=True
-    )
-    run_id: str = field(TASK_ID, "Only this run, if it is on record", default="", omit=True)
-
-
-@request("logs")
-class LogsRequest(Request):
-    """Show lines of a task's log, from from_seq or since on, or the last ones (tail); without any of them,
-    the last limit. Needs a data_dir; the task itself may be forgotten."""
-
-    task_id: str = field(TASK_ID, "The task")
-    run_id: str = field(TEXT, "Only lines of this run", default="", omit=True)
-    from_seq: int | None = field(COUNT, "From the line with this seq on", default=None, omit=True)
-    tail: int | None = field(PAGE_SIZE, "The last so many lines", default=None, omit=True)
-    since: datetime | None = field(
-        TIMESTAMP, "Only lines from then on, the first of them first", default=None, omit=True
-    )
-    stream: str = field(STREAM, "Only lines of this stream", default="", omit=True)
-    limit: int = field(PAGE_SIZE, "At most this many", default=100, omit=True)
-
-
-@request("search")
-class Search(Request):
-    """Search the logs of all tasks, or of one: the newest parts of logs first. Needs a data_dir."""
-
-    query: str = field(TEXT, "A text that the line contains, or a regular expression")
-    regex: bool = field(BOOLEAN, "Whether query is a regular expression (Python's)", default=False, omit=True)
-    task_id: str = field(TASK_ID, "Only this task's lines", default="", omit=True)
-    action: str = field(_ACTION, "Only lines of this action's runs", default="", omit=True)
-    since: datetime | None = field(TIMESTAMP, "Only lines from then on", default=None, omit=True)
-    until: datetime | None = field(TIMESTAMP, "Only lines until then", default=None, omit=True)
-    limit: int = field(PAGE_SIZE, "At most this many", default=100, omit=True)
-    after: str = field(
-        TEXT, "The next of an earlier answer: what comes after its matches", default="", omit=True
-    )
-
-
-@request("replay")
+@_request("replay")
 class Replay(Request):
     """Send the stored output and exited events of a task to the sender; nothing marks the end."""
 
@@ -225,7 +177,7 @@ class Replay(Request):
     )
 
 
-@request("subscribe")
+@_request("subscribe")
 class Subscribe(Request):
     """Send everything that happens to a task to the sender from now on."""
 
@@ -243,14 +195,14 @@ class Subscribe(Request):
     usage: bool | None = field(BOOLEAN, _USAGE, default=None, omit=True)
 
 
-@request("unsubscribe")
+@_request("unsubscribe")
 class Unsubscribe(Request):
     """Send no more events of a task to the sender."""
 
     task_id: str = field(TASK_ID, "The task")
 
 
-@request("watch")
+@_request("watch")
 class Watch(Request):
     """Show all tasks that you may see, and tell of everything that happens to them from then on, and to those
     that are still to come. Another watch of the same connection takes its place."""
@@ -270,26 +222,26 @@ class Watch(Request):
     )
 
 
-@request("unwatch")
+@_request("unwatch")
 class Unwatch(Request):
     """End the sender's watch."""
 
 
-@request("describe")
+@_request("describe")
 class Describe(Request):
     """Describe the actions."""
 
     action: str = field(_ACTION, "Only this one", default="", omit=True)
 
 
-@request("pool_info")
+@_request("pool_info")
 class PoolInfoRequest(Request):
     """Show a pool's limit, its running tasks and its queue."""
 
     action: str = field(_ACTION, "This action's pool; absent: the global one", default="", omit=True)
 
 
-@request("set_pool")
+@_request("set_pool")
 class SetPool(Request):
     """Change a pool while the server runs. Absent fields stay as they are."""
 
@@ -316,7 +268,7 @@ class SetPool(Request):
     )
 
 
-@request("move")
+@_request("move")
 class Move(Request):
     """Move a task that waits in a queue to another place in it. Say where by one of to, position, before and
     after. What comes later still goes where the queue's order puts it."""
@@ -336,21 +288,21 @@ class Move(Request):
     after: str = field(TASK_ID, "The waiting task that it is to start after", default="", omit=True)
 
 
-@request("purge")
+@_request("purge")
 class Purge(Request):
     """Empty a queue."""
 
     action: str = field(_ACTION, "This action's queue; absent: every queue", default="", omit=True)
 
 
-@request("usage")
+@_request("usage")
 class UsageRequest(Request):
     """Show what running tasks use: CPU, memory, processes, threads, disks."""
 
     task_id: str = field(TASK_ID, "Only this one", default="", omit=True)
 
 
-@request("metrics")
+@_request("metrics")
 class MetricsRequest(Request):
     """Show the counters of one action, of one task, or of the whole server."""
 
@@ -358,12 +310,12 @@ class MetricsRequest(Request):
     task_id: str = field(TASK_ID, "This task's (not together with action)", default="", omit=True)
 
 
-@request("manifest")
+@_request("manifest")
 class ManifestRequest(Request):
     """Send the description of this protocol for programs."""
 
 
-@request("schedules")
+@_request("schedules")
 class SchedulesRequest(Request):
     """Ask when standing tasks are started by themselves, and which such starts were skipped and why."""
 
@@ -375,35 +327,35 @@ class SchedulesRequest(Request):
     after: str = field(TEXT, "The next of an earlier answer: go on after it", default="", omit=True)
 
 
-@request("pause")
+@_request("pause")
 class Pause(Request):
     """Have a standing task's schedules start nothing: each start is skipped, until resume."""
 
     task_id: str = field(TASK_ID, "The task")
 
 
-@request("resume")
+@_request("resume")
 class Resume(Request):
     """Have a paused standing task's schedules start it again. Skipped starts are not made up for."""
 
     task_id: str = field(TASK_ID, "The task")
 
 
-@request("reload")
+@_request("reload")
 class Reload(Request):
     """Reload the configuration file and put it into effect, without stopping any task."""
 
     dry_run: bool = field(BOOLEAN, "Only say what would change", default=False, omit=True)
 
 
-@request("notify_test")
+@_request("notify_test")
 class NotifyTest(Request):
     """Send a channel a test notice, once and without delay."""
 
     channel: str = field(Name(), "The channel, as the configuration names it")
 
 
-@request("upgrade")
+@_request("upgrade")
 class Upgrade(Request):
     """Have the server become the program that is installed now, with the same process: tasks, connections and
     queues go on."""
