@@ -103,7 +103,7 @@ from overseer.protocol.requests import (
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.schedules import ScheduleInfo, SkippedSlot
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunStats, RunTrigger
-from overseer.protocol.storedrequests import LogsRequest, RunsRequest, RunStatsRequest, Search
+from overseer.protocol.stored_requests import LogsRequest, RunsRequest, RunStatsRequest, Search
 from overseer.protocol.values import (
     SUCCESS_CODES,
     ActionInfo,
