@@ -6,8 +6,8 @@ from argparse import Namespace
 from typing import Literal
 
 from overseer.client import Client, RefusedError
+from overseer.ctl.exit_status import EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.finding import find_task
-from overseer.ctl.status import EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.terminal import on_terminal, plain, print_json, say
 from overseer.protocol import Moved
 
