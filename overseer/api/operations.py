@@ -78,6 +78,8 @@ OPERATIONS = (
               "Stop a task and start it again", simply, shows=(protocol.Started, protocol.Queued)),
     Operation("forget_task", "POST", "/tasks/{task_id}/forget", protocol.Forget,
               "Forget a task that is over", simply, shows=(protocol.Forgotten,)),
+    Operation("move_task", "POST", "/tasks/{task_id}/move", protocol.Move,
+              "Move a waiting task to another place in its queue", simply, shows=(protocol.Moved,)),
     Operation("signal_task", "POST", "/tasks/{task_id}/signal", protocol.Signal, "Send a task a signal",
               simply, shows=(protocol.Signaled,)),
     Operation("give_task_input", "POST", "/tasks/{task_id}/input", protocol.Input,
@@ -96,6 +98,8 @@ OPERATIONS = (
     ),
     Operation("list_runs", "GET", "/runs", protocol.RunsRequest, "The history of runs", simply,
               shows=(protocol.RunsReply,)),
+    Operation("get_run_stats", "GET", "/run-stats", protocol.RunStatsRequest, "Runs, summed up", simply,
+              shows=(protocol.RunStatsReply,)),
     Operation("get_run", "GET", "/runs/{run_id}", protocol.RunsRequest, "One run", _run,
               shows=(protocol.RunInfo,), only=()),
     Operation(

@@ -254,6 +254,8 @@ class Dispatcher:
                 self._reply(self._schedules.pause(request, principal))
             case protocol.RunsRequest():
                 self._reply(self._history.answer(request, principal))
+            case protocol.RunStatsRequest():
+                self._reply(self._history.sums(request, principal))
             case protocol.LogsRequest():
                 self._reply(self._logs.page(request, hub, principal))
             case protocol.Search():
@@ -288,6 +290,8 @@ class Dispatcher:
                 hub.pools.info(request.action, requester)
             case protocol.SetPool():
                 hub.pools.change(request.action, request.limit, request.queue_size, request.excess, requester)
+            case protocol.Move():
+                hub.pools.move(request, requester)
             case protocol.Purge():
                 hub.pools.purge(request.action, requester)
             case protocol.UsageRequest():

@@ -32,6 +32,7 @@ from overseer.util.timestamps import now
 
 if TYPE_CHECKING:
     from overseer.daemon.state import Given, Restored
+    from overseer.upgrade.rehearsal import Rehearsed
 
 _log = logging.getLogger(__name__)
 
@@ -253,46 +254,52 @@ class Upgrades:
         if any(left) and not (asked.check or asked.force or asked.wait_until):
             raise bound.LeftError(left)
         state, tasks, clients = self._state(parts)
-        to = rehearse(state, self._package().stage)
+        new = rehearse(state, self._package().stage)
         if asked.check:
+            os.close(new.compiled)
             return Upgraded(
-                *("", True, parts.version, to, tasks, clients),
+                *("", True, parts.version, new.version, tasks, clients),
                 ended=left.tasks,
                 services=left.services,
                 last=self.last,
             )
         try:
-            raise self._replace(parts, asked, to)
+            raise self._replace(parts, asked, new)
         except BaseException:
             parts.server.accept_again()
             self._manager.ready("the server was not upgraded")
             hub._services.update()
             raise
 
-    def _replace(self, parts: Parts, asked: Asked, to: str) -> OverseerError:
+    def _replace(self, parts: Parts, asked: Asked, new: Rehearsed) -> OverseerError:
         """As :meth:`_become`, once nothing is left that cannot go over."""
         from overseer.daemon import bound
         from overseer.net.handover import is_portable
         from overseer.upgrade.rehearsal import rehearse
 
         hub, ended = parts.hub, list[str]()
-        while True:
-            if any(left := bound.look(hub)) and not asked.force and asked.wait_until:
-                _log.info("the upgrade waits for what cannot go on in another program: %s", left)
-                bound.wait(hub, lambda: asked.wait_until, lambda: asked.force, self._is_wanted)
-                to = rehearse(self._state(parts)[0], self._package().stage)  # it may be another one by now
-            if asked.force:
-                ended += bound.end(hub)
-            hub._services.interrupt()
-            self._manager.reloading()
-            parts.server.drain(is_portable, _DRAINED_S)
-            try:
-                return self._become(parts, to, ended, asked.since)
-            except bound.LeftError:  # it has begun meanwhile
-                if not asked.force and time.monotonic() >= asked.wait_until:
-                    raise
-            parts.server.accept_again()
-            hub._services.update()
+        try:
+            while True:
+                if any(left := bound.look(hub)) and not asked.force and asked.wait_until:
+                    _log.info("the upgrade waits for what cannot go on in another program: %s", left)
+                    bound.wait(hub, lambda: asked.wait_until, lambda: asked.force, self._is_wanted)
+                    again = rehearse(self._state(parts)[0], self._package().stage)  # perhaps another by now
+                    os.close(new.compiled)
+                    new = again
+                if asked.force:
+                    ended += bound.end(hub)
+                hub._services.interrupt()
+                self._manager.reloading()
+                parts.server.drain(is_portable, _DRAINED_S)
+                try:
+                    return self._become(parts, new, ended, asked.since)
+                except bound.LeftError:  # it has begun meanwhile
+                    if not asked.force and time.monotonic() >= asked.wait_until:
+                        raise
+                parts.server.accept_again()
+                hub._services.update()
+        finally:
+            os.close(new.compiled)
 
     def _state(self, parts: Parts) -> tuple[bytes, int, int]:
         """A copy of the state, and how many runs and clients it has."""
@@ -310,7 +317,7 @@ class Upgrades:
                 raise OverseerError("too much follows from what tasks do: try again")
             time.sleep(0.002)
 
-    def _become(self, parts: Parts, to: str, ended: Sequence[str], asked: float) -> OverseerError:
+    def _become(self, parts: Parts, new: Rehearsed, ended: Sequence[str], asked: float) -> OverseerError:
         """Execute the new program; returns why that is impossible. Raises OverseerError, OSError; LeftError:
         something cannot go over."""
         from overseer.daemon.bound import LeftError, look_locked
@@ -341,12 +348,15 @@ class Upgrades:
 
             def execute() -> None:
                 try:
-                    replace_by(state, self._package(), descriptors, more, self._manager.variables)
+                    replace_by(
+                        *(state, self._package(), new.compiled, descriptors, more),
+                        self._manager.variables,
+                    )
                 except OSError as error:
                     failed.append(error)
                 over.set()
 
-            _log.info("upgrading: the new program, %s, takes over", to)
+            _log.info("upgrading: the new program, %s, takes over", new.version)
             settle_log(_FLUSHED_S)
             parts.signals.call(execute)
             over.wait()

@@ -19,7 +19,7 @@ from overseer.protocol.codec import (
     queue_row,
     utf8,
 )
-from overseer.protocol.declare import EVENTS, Delivery, Event
+from overseer.protocol.declare import EVENTS, REQUESTS, Delivery, Event, Request
 from overseer.protocol.events import (
     DEQUEUE_REASONS,
     ChainRefused,
@@ -29,6 +29,7 @@ from overseer.protocol.events import (
     Exited,
     Gap,
     Health,
+    Moved,
     NotReady,
     Output,
     Partial,
@@ -59,6 +60,7 @@ from overseer.protocol.replies import (
     Resized,
     Resumed,
     RunsReply,
+    RunStatsReply,
     SchedulesReply,
     Signaled,
     Subscribed,
@@ -66,30 +68,26 @@ from overseer.protocol.replies import (
     Unsubscribed,
 )
 from overseer.protocol.requests import (
-    REQUESTS,
     ClusterRequest,
     Describe,
     Forget,
     GraphRequest,
     Input,
     List,
-    LogsRequest,
     ManifestRequest,
     MetricsRequest,
+    Move,
     NotifyTest,
     Pause,
     PoolInfoRequest,
     Purge,
     Reload,
     Replay,
-    Request,
     Reset,
     Resize,
     Restart,
     Resume,
-    RunsRequest,
     SchedulesRequest,
-    Search,
     SetPool,
     Signal,
     Start,
@@ -102,7 +100,8 @@ from overseer.protocol.requests import (
 )
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.schedules import ScheduleInfo, SkippedSlot
-from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunTrigger
+from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunStats, RunTrigger
+from overseer.protocol.stored_requests import LogsRequest, RunsRequest, RunStatsRequest, Search
 from overseer.protocol.upgrades import LastUpgrade, Upgrade, Upgraded
 from overseer.protocol.values import (
     SUCCESS_CODES,
@@ -192,6 +191,8 @@ __all__ = [
     "MessageLimits",
     "MetricsReply",
     "MetricsRequest",
+    "Move",
+    "Moved",
     "NotReady",
     "NotifyTest",
     "NotifyTested",
@@ -225,6 +226,9 @@ __all__ = [
     "Resumed",
     "RetryPolicy",
     "RunInfo",
+    "RunStats",
+    "RunStatsReply",
+    "RunStatsRequest",
     "RunTrigger",
     "RunsReply",
     "RunsRequest",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from overseer.protocol.declare import Delivery, Reply
+from overseer.protocol.declare import Delivery, Reply, Request
 from overseer.protocol.declare import event as _event
+from overseer.protocol.declare import request as _request
 from overseer.protocol.declare import value as _value
-from overseer.protocol.requests import Request, _request
 from overseer.schema.fields import field
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import COUNT, TIMESTAMP

@@ -32,6 +32,7 @@ _ORDER = (
     "usage",
     "resize",
     "runs",
+    "run_stats",
     "logs",
     "search",
     "graph",
@@ -43,6 +44,7 @@ _ORDER = (
     "notify_test",
     "cluster",
     "upgrade",
+    "move",
 )
 
 

@@ -117,6 +117,16 @@ OPERATIONS = (
         notes="Only a task that is over can be forgotten. Those who watch are sent forgotten too.",
     ),
     Operation(
+        "move_task",
+        protocol.Move,
+        "Move a waiting task",
+        success=(protocol.Moved,),
+        broadcast=(protocol.Moved, protocol.PoolUpdated),
+        notes="Without an action, those that it is moved past exchange turns with it; tasks that you may not "
+        "see keep their places in the order of all. It is a conflict if the task, or the one that it is to "
+        "start before or after, does not wait in that queue: it has just started, or waits for other tasks.",
+    ),
+    Operation(
         "list_tasks",
         protocol.List,
         "List tasks",
@@ -169,6 +179,13 @@ OPERATIONS = (
         "in them, unless the disk fails; events that come before the answer may be newer than it. Pages go "
         "by next and before, and runs that begin meanwhile change nothing in them. Without a data_dir it is "
         "an error.",
+    ),
+    Operation(
+        "sum_up_runs",
+        protocol.RunStatsRequest,
+        "Sum up runs",
+        success=(protocol.RunStatsReply,),
+        notes="Parts in which no run began are left out. Without a data_dir it is an error.",
     ),
     Operation(
         "show_log",
