@@ -92,6 +92,8 @@ OPERATIONS = (
     ),
     Operation("list_runs", "GET", "/runs", protocol.RunsRequest, "The history of runs", simply,
               shows=(protocol.RunsReply,)),
+    Operation("get_run_stats", "GET", "/run-stats", protocol.RunStatsRequest, "Runs, summed up", simply,
+              shows=(protocol.RunStatsReply,)),
     Operation("get_run", "GET", "/runs/{run_id}", protocol.RunsRequest, "One run", _run,
               shows=(protocol.RunInfo,), only=()),
     Operation(

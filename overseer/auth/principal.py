@@ -18,6 +18,7 @@ NEEDS: Mapping[str, str] = {
     "graph": "viewer",
     "cluster": "viewer",
     "runs": "viewer",
+    "run_stats": "viewer",
     "logs": "viewer",
     "search": "viewer",
     "replay": "viewer",

@@ -32,6 +32,7 @@ from overseer.client.follower import Follower
 from overseer.client.pending_request import PendingRequest
 from overseer.client.transport import Transport
 from overseer.client.words import Reason, RunStatus
+from overseer.util.locks import assert_held
 
 _R = TypeVar("_R", bound=protocol.Event)
 _PAGE = 1000  # runs that a server returns at once
@@ -354,6 +355,7 @@ class Requests:
             )
 
     def _end_reset_locked(self, follower: Follower) -> None:
+        assert_held(self._core.lock)
         follower.resetting = False
         for connection in self._shared.connections_locked():
             connection.router.retire_locked(follower)

@@ -1,18 +1,68 @@
-"""The requests about the server's logs."""
+"""The requests about the server's logs, and sums of its runs."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from math import ceil
 
-from overseer.client.arguments import Moment, Seconds, TaskId, action_name, moment_of, task_id_of, text_of
+from overseer.client.arguments import (
+    Moment,
+    Seconds,
+    TaskId,
+    action_name,
+    moment_of,
+    seconds_of,
+    task_id_of,
+    text_of,
+)
 from overseer.client.requests import Requests
-from overseer.protocol import ActionInfo, LogLine, LogMatch, LogsReply, LogsRequest, Matches, Search
+from overseer.protocol import (
+    ActionInfo,
+    LogLine,
+    LogMatch,
+    LogsReply,
+    LogsRequest,
+    Matches,
+    RunStats,
+    RunStatsReply,
+    RunStatsRequest,
+    Search,
+)
 
 _PAGE = 1000  # lines or matches that a server returns at once
 
 
 class StoredRequests(Requests):
     """All requests, with these."""
+
+    def run_stats(
+        self,
+        task_id: TaskId | None = None,
+        *,
+        action: ActionInfo | str | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        every: Seconds | None = None,
+        by_action: bool = False,
+        timeout: Seconds | None = None,
+    ) -> tuple[RunStats, ...]:
+        """The runs of the history summed up: how many there were, what became of them, how long they took.
+        ``since`` and ``until`` bound their starts. Apart for each action (``by_action``), and for each
+        ``every`` (whole seconds) from ``since`` on, where any began.
+
+        Raises:
+            RefusedError: the server keeps no history (``data_dir``), or ``every`` makes too many parts.
+        """
+        request = RunStatsRequest(
+            id=self._router.new_id(),
+            task_id="" if task_id is None else task_id_of(task_id),
+            action="" if action is None else action_name(action),
+            since=moment_of(since),
+            until=moment_of(until, "until"),
+            every=ceil(seconds_of(every, "every") or 0),
+            by_action=by_action,
+        )
+        return self._expect(RunStatsReply, [request], timeout, repeat=True).stats
 
     def logs(
         self,

@@ -35,6 +35,7 @@ from overseer.protocol import (
     encode,
 )
 from overseer.protocol import Watch as WatchRequest
+from overseer.util.locks import CHECKED, assert_held
 from overseer.util.timestamps import now
 
 _JOIN_S = 5.0
@@ -97,6 +98,7 @@ class WatchConnection:
     # -- for the connection
 
     def connected_locked(self) -> None:
+        assert_held(self.core.lock)
         self._begun = False
         request = replace(self._request, id=f"w{next(self._ids)}", after=self._cursor)
         self.connection.send_locked(frames.text(encode(request)))
@@ -116,6 +118,7 @@ class WatchConnection:
         self._wait_for_room()
 
     def ended_locked(self, failure: ConnectionLostError) -> None:
+        assert_held(self.core.lock)
         self._shared.watches -= {self}
         self.failure = self.failure or failure
         self._settle_locked()
@@ -123,6 +126,7 @@ class WatchConnection:
     # -- what comes
 
     def _event_locked(self, event: Event) -> None:
+        assert_held(self.core.lock)
         match event:
             case Watching(tasks=None):
                 return  # what is known goes on
@@ -152,6 +156,8 @@ class WatchConnection:
         self._put_locked(event)
 
     def _line_locked(self, line: Item) -> None:
+        if CHECKED:
+            assert_held(self.core.lock)
         assert isinstance(line, tuple)
         task_id, seq = line[0], line[5]
         last = self._seqs.get(task_id, seq - 1)
@@ -161,13 +167,17 @@ class WatchConnection:
         self._put_locked(line)
 
     def _put_locked(self, item: Item) -> None:
+        if CHECKED:
+            assert_held(self.core.lock)
         for buffer in self._live_locked():
             buffer.put_locked(item)
 
     def _live_locked(self) -> list[EventBuffer]:
+        assert_held(self.core.lock)
         return [buffer for ref in self._buffers if (buffer := ref()) is not None]
 
     def _settle_locked(self) -> None:
+        assert_held(self.core.lock)
         self._buffers = tuple(ref for ref in self._buffers if ref() is not None)
         for buffer in self._live_locked():
             buffer.settle_locked(lossless=True)
@@ -178,6 +188,7 @@ class WatchConnection:
 
     def _full_locked(self) -> EventBuffer | None:
         """A buffer without room, which is being read or has yet to be."""
+        assert_held(self.core.lock)
         for buffer in self._live_locked():
             if buffer.full and (buffer.is_read or not buffer.was_read):
                 return buffer

@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from overseer.client import Client, RefusedError
 from overseer.ctl import cluster, graph, logs, schedules, search, server, tasks
 from overseer.ctl.choosing import NotChosen
+from overseer.ctl.exit_status import EXIT_LOST, EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.finding import find_task
 from overseer.ctl.hints import how_to_write
 from overseer.ctl.history import history
-from overseer.ctl.moments import moment_of
 from overseer.ctl.parser import Parser, make_parser
 from overseer.ctl.run import refusal, run, run_interactive
 from overseer.ctl.settings import Settings
-from overseer.ctl.status import EXIT_LOST, EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.terminal import OutputError, print_lines, print_text, say
+from overseer.ctl.times import moment_of
 from overseer.ctl.usage.commands import Commands
 from overseer.errors import OverseerError
 from overseer.util.timestamps import now

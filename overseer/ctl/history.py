@@ -8,10 +8,11 @@ from datetime import datetime
 
 from overseer.client import Client
 from overseer.ctl.columns import cut_middle, fit, table
+from overseer.ctl.exit_status import rounded
 from overseer.ctl.finding import task_like
 from overseer.ctl.listing import ago, name_of, params_of
 from overseer.ctl.naming import shortened
-from overseer.ctl.status import rounded
+from overseer.ctl.stats import sums
 from overseer.ctl.statuses import coloured, signed
 from overseer.ctl.terminal import Style, plain, room, say, show, style_of
 from overseer.protocol import RunInfo
@@ -23,6 +24,9 @@ _SPARE = tuple(map(_RUNS.index, ("PARAMETERS", "BY", "RAN", "RUN", "EXIT", "STAR
 
 
 def history(client: Client, options: Namespace) -> int:
+    if options.by_action or options.every:
+        return sums(client, options)
+
     def ask(task_id: str | None) -> tuple[RunInfo, ...]:
         return client.runs(
             task_id,

@@ -253,6 +253,8 @@ class Dispatcher:
                 self._reply(self._schedules.pause(request, principal))
             case protocol.RunsRequest():
                 self._reply(self._history.answer(request, principal))
+            case protocol.RunStatsRequest():
+                self._reply(self._history.sums(request, principal))
             case protocol.LogsRequest():
                 self._reply(self._logs.page(request, hub, principal))
             case protocol.Search():

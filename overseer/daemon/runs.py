@@ -15,11 +15,12 @@ from overseer.daemon.audit import Audit
 from overseer.errors import ConfigError, OverseerError, RequestError
 from overseer.history.records import Recorder
 from overseer.process import registry
-from overseer.protocol import RunInfo, RunsReply, RunsRequest, RunTrigger
+from overseer.protocol import RunInfo, RunsReply, RunsRequest, RunStatsReply, RunStatsRequest, RunTrigger
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.intents import returns
 from overseer.supervisor.observers import Change
 from overseer.supervisor.owed import change_in
+from overseer.util.timestamps import now
 
 if TYPE_CHECKING:
     from overseer.history.retention import Removed
@@ -31,6 +32,7 @@ _log = logging.getLogger(__name__)
 CHAINS = "chains"
 NOTICES = "notices"
 
+_PARTS = 1000  # of a time, at most
 _NONE = "this server keeps no history of runs: its configuration has no data_dir"
 
 
@@ -167,6 +169,27 @@ class RunHistory:
         if principal.scope is not None:  # it might follow what is not shown
             runs = [_without_origin(run) if run.trigger.type == "chain" else run for run in runs]
         return RunsReply(request.id, tuple(runs), "" if following is None else str(following))
+
+    def sums(self, request: RunStatsRequest, principal: Principal) -> RunStatsReply:
+        """Runs summed up.
+
+        Raises:
+            RequestError: there is no history, it cannot be read, or its parts cannot be made.
+        """
+        if self.history is None:
+            raise RequestError(_NONE, code="not_configured")
+        from overseer.history.pages import Query
+        from overseer.history.stats import Division
+
+        if request.every:
+            if request.since is None:
+                raise RequestError("every needs since, from which the parts are counted", code="invalid")
+            parts = ((request.until or now()) - request.since).total_seconds() / request.every
+            if parts > _PARTS:
+                raise RequestError(f"every would make more than {_PARTS} parts", code="invalid")
+        query = Query(request.task_id, request.action, since=request.since, until=request.until)
+        division = Division(request.by_action, request.every)
+        return RunStatsReply(request.id, tuple(self.history.sums(query, principal.scope, division)))
 
     def gauges(self) -> Mapping[str, tuple[str, float]]:
         """For monitoring: help text and value, by name."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from overseer.errors import OverseerError, RequestError
 from overseer.history.moments import stored
@@ -16,6 +16,7 @@ from overseer.protocol import RunInfo
 from overseer.util.locks import Rank, assert_none_held, lock
 from overseer.util.sqlite import open_db
 
+_T = TypeVar("_T")
 _IDLE = 4  # connections kept for the next readers
 _ACTIONS = (
     "WITH RECURSIVE each(name) AS (SELECT min(action) FROM runs UNION ALL "
@@ -61,7 +62,7 @@ class Pages:
         more = len(rows) > query.limit
         return [shown(row) for row in rows[: query.limit]], rows[query.limit - 1][0] if more else None
 
-    def ask(self, question: Callable[[sqlite3.Connection], list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
+    def ask(self, question: Callable[[sqlite3.Connection], list[_T]]) -> list[_T]:
         """What ``question`` finds over a connection that can only read.
 
         Raises:
@@ -110,6 +111,19 @@ class Pages:
 def _rows(
     connection: sqlite3.Connection, query: Query, sees: Callable[[str], bool] | None
 ) -> list[tuple[Any, ...]]:
+    condition, values = wanted(connection, query, sees)
+    index = f"INDEXED BY runs_by_{'task' if query.task_id else 'action' if query.action else 'id'}"
+    if query.run_id:
+        index = ""  # it is unique, and has one of its own
+    found = f"SELECT id FROM runs {index} WHERE {condition} ORDER BY id DESC LIMIT ?"
+    sql = f"SELECT {SHOWN} FROM runs WHERE id IN ({found}) ORDER BY id DESC"
+    return connection.execute(sql, (*values, query.limit + 1)).fetchall()
+
+
+def wanted(
+    connection: sqlite3.Connection, query: Query, sees: Callable[[str], bool] | None
+) -> tuple[str, list[Any]]:
+    """What SQL demands of the rows that a query wants and ``sees`` admits, and the values in it."""
     conditions = ["1"]
     values: list[Any] = []
 
@@ -121,9 +135,9 @@ def _rows(
         demand("task_id = ?", query.task_id)
     if query.before is not None:
         demand("id < ?", query.before)
-    for column in ("status", "reason", "action"):
-        if wanted := getattr(query, column):
-            demand(f"{column} = ?", wanted)
+    for column in ("status", "reason", "action", "run_id"):
+        if value := getattr(query, column):
+            demand(f"{column} = ?", value)
     if query.since is not None:
         demand("started >= ?", stored(query.since))
     if query.until is not None:
@@ -131,10 +145,4 @@ def _rows(
     if sees is not None:
         visible = [name for (name,) in connection.execute(_ACTIONS) if sees(name)]
         demand(f"action IN ({', '.join('?' * len(visible))})", *visible)
-    index = f"INDEXED BY runs_by_{'task' if query.task_id else 'action' if query.action else 'id'}"
-    if query.run_id:
-        demand("run_id = ?", query.run_id)
-        index = ""  # it is unique, and has one of its own
-    found = f"SELECT id FROM runs {index} WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"
-    sql = f"SELECT {SHOWN} FROM runs WHERE id IN ({found}) ORDER BY id DESC"
-    return connection.execute(sql, (*values, query.limit + 1)).fetchall()
+    return " AND ".join(conditions), values

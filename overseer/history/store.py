@@ -22,8 +22,9 @@ from overseer.history.pages import Pages, Query
 from overseer.history.records import Owed, Recorder, Run, RunEnd
 from overseer.history.retention import Removed, Retention
 from overseer.history.slots import SETTLE, Schedules, Slot, keep_schedules, keep_slot, load
+from overseer.history.stats import Division, sums
 from overseer.history.writer import Statement, Writer
-from overseer.protocol import RetryPolicy, RunInfo
+from overseer.protocol import RetryPolicy, RunInfo, RunStats
 from overseer.util.sqlite import open_db
 from overseer.util.timestamps import now
 
@@ -259,6 +260,15 @@ class History(Recorder):
         """
         self._writer.settle(_FRESH_S)
         return self._pages.read(query, sees)
+
+    def sums(self, query: Query, sees: Callable[[str], bool] | None, division: Division) -> list[RunStats]:
+        """Runs summed up; includes everything that happened before the call, if the disk can be written.
+
+        Raises:
+            RequestError: the database cannot be read now.
+        """
+        self._writer.settle(_FRESH_S)
+        return self._pages.ask(lambda connection: sums(connection, query, sees, division))
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """What other rooms have stored, as it is in the database.

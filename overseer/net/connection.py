@@ -317,4 +317,3 @@ class Connection:
         finally:
             if self.handler is not None:
                 self.handler.closed()
-

@@ -76,9 +76,7 @@ class ReadableOutbox(Outbox):
         was read to its end."""
         with self._lock:
             left = max(0.0, deadline - time.monotonic())
-            self._for_work.wait_for(
-                lambda: bool(self._queue.chunks) or self._closing or self._woken, left
-            )
+            self._for_work.wait_for(lambda: bool(self._queue.chunks) or self._closing or self._woken, left)
             self._woken = False
             return bool(self._queue.chunks) and not self._dead
 

@@ -19,7 +19,7 @@ from overseer.protocol.codec import (
     queue_row,
     utf8,
 )
-from overseer.protocol.declare import EVENTS, Delivery, Event
+from overseer.protocol.declare import EVENTS, REQUESTS, Delivery, Event, Request
 from overseer.protocol.events import (
     DEQUEUE_REASONS,
     ChainRefused,
@@ -59,6 +59,7 @@ from overseer.protocol.replies import (
     Resized,
     Resumed,
     RunsReply,
+    RunStatsReply,
     SchedulesReply,
     Signaled,
     Subscribed,
@@ -67,14 +68,12 @@ from overseer.protocol.replies import (
     Upgraded,
 )
 from overseer.protocol.requests import (
-    REQUESTS,
     ClusterRequest,
     Describe,
     Forget,
     GraphRequest,
     Input,
     List,
-    LogsRequest,
     ManifestRequest,
     MetricsRequest,
     NotifyTest,
@@ -83,14 +82,11 @@ from overseer.protocol.requests import (
     Purge,
     Reload,
     Replay,
-    Request,
     Reset,
     Resize,
     Restart,
     Resume,
-    RunsRequest,
     SchedulesRequest,
-    Search,
     SetPool,
     Signal,
     Start,
@@ -104,7 +100,8 @@ from overseer.protocol.requests import (
 )
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.schedules import ScheduleInfo, SkippedSlot
-from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunTrigger
+from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunStats, RunTrigger
+from overseer.protocol.stored_requests import LogsRequest, RunsRequest, RunStatsRequest, Search
 from overseer.protocol.values import (
     SUCCESS_CODES,
     ActionInfo,
@@ -225,6 +222,9 @@ __all__ = [
     "Resumed",
     "RetryPolicy",
     "RunInfo",
+    "RunStats",
+    "RunStatsReply",
+    "RunStatsRequest",
     "RunTrigger",
     "RunsReply",
     "RunsRequest",

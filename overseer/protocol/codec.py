@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from overseer.errors import RequestError
-from overseer.protocol.declare import EVENTS, Event
+from overseer.protocol.declare import EVENTS, REQUESTS, Event, Request
 from overseer.protocol.events import PoolUpdated
 from overseer.protocol.replies import PoolInfoReply, Tasks
-from overseer.protocol.requests import REQUESTS, Input, MetricsRequest, Request, Start
+from overseer.protocol.requests import Input, MetricsRequest, Start
 from overseer.protocol.values import QueueItem, TaskInfo
 from overseer.protocol.watching import Watching
 from overseer.schema.limits import MessageLimits

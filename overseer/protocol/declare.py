@@ -1,4 +1,4 @@
-"""How messages from the server, and the values in messages, are declared."""
+"""How messages, and the values in them, are declared."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import ClassVar, TypeVar, dataclass_transform
 
 from overseer.schema.fields import Declared, declared, field
-from overseer.schema.types import TEXT
+from overseer.schema.types import REQUEST_ID, TEXT
 
 _T = TypeVar("_T", bound=Declared)
 
@@ -35,6 +35,34 @@ class Delivery(StrEnum):
     BROADCAST = "broadcast"
     SUBSCRIBERS = "broadcast_subscribers"
     WATCHERS = "watchers"
+
+
+@declared()
+class Request:
+    """Base of all requests."""
+
+    type: ClassVar[str]
+    either: ClassVar[tuple[str, ...]] = ()  # fields of which one at least is needed
+    id: str = field(REQUEST_ID, "Repeated in the answer; any text unique among your requests")
+
+
+REQUESTS: dict[str, type[Request]] = {}
+"""Every request by its ``type``, in the order the documents list them."""
+
+_R = TypeVar("_R", bound=Request)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def request(name: str) -> Callable[[type[_R]], type[_R]]:
+    """Makes the class the request that the wire calls ``name``."""
+
+    def register(cls: type[_R]) -> type[_R]:
+        made = declared()(cls)
+        made.type = name
+        REQUESTS[name] = made
+        return made
+
+    return register
 
 
 @declared()

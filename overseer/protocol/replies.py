@@ -10,7 +10,7 @@ from overseer.protocol.clusters import ClusterInfo
 from overseer.protocol.declare import Delivery, Event, Reply
 from overseer.protocol.declare import event as _event
 from overseer.protocol.schedules import ScheduleInfo
-from overseer.protocol.stored import LogLine, LogMatch, RunInfo
+from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunStats
 from overseer.protocol.values import (
     ActionInfo,
     ActionMetrics,
@@ -84,6 +84,15 @@ class RunsReply(Reply):
 
     runs: tuple[RunInfo, ...] = field(ListOf(Object(RunInfo)), "The newest first; never null")
     next: str = field(TEXT, "There are more: ask again with this value as before", default="", omit=True)
+
+
+@_event("run_stats", Delivery.DIRECT)
+class RunStatsReply(Reply):
+    """The sums asked for."""
+
+    stats: tuple[RunStats, ...] = field(
+        ListOf(Object(RunStats)), "By action, then by time, and none where nothing began; never null"
+    )
 
 
 @_event("logs", Delivery.DIRECT)

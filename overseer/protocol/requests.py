@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any
 
+from overseer.protocol.declare import Request
+from overseer.protocol.declare import request as _request
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.values import ExcessConfig
-from overseer.protocol.words import EXIT_REASON, RUN_STATUS, STREAM
 from overseer.schema.binary import BASE64
-from overseer.schema.fields import declared, field
+from overseer.schema.fields import field
 from overseer.schema.objects import Object, PartOf
 from overseer.schema.quantities import COUNT, PAGE_SIZE, SIDE, TIMESTAMP, Integer
-from overseer.schema.types import BOOLEAN, REQUEST_ID, SIGNAL, TASK_ID, TEXT, TEXT_MAP, Choice, Name
+from overseer.schema.types import BOOLEAN, SIGNAL, TASK_ID, TEXT, TEXT_MAP, Choice, Name
 
 _ACTION = Name()
 _ON_LAG = Choice("block", "drop", "catch_up")
@@ -25,34 +26,6 @@ _LAG = (
     "you are sent from its log what you missed (the default where there are logs)"
 )
 _CATCH_UP = "With on_lag block: but where there are logs, catch_up"
-
-
-@declared()
-class Request:
-    """Base of all requests."""
-
-    type: ClassVar[str]
-    either: ClassVar[tuple[str, ...]] = ()  # fields of which one at least is needed
-    id: str = field(REQUEST_ID, "Repeated in the answer; any text unique among your requests")
-
-
-REQUESTS: dict[str, type[Request]] = {}
-"""Every request by its ``type``, in the order the documents list them."""
-
-_R = TypeVar("_R", bound=Request)
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def _request(name: str) -> Callable[[type[_R]], type[_R]]:
-    """Makes the class the request that the wire calls ``name``."""
-
-    def register(cls: type[_R]) -> type[_R]:
-        made = declared()(cls)
-        made.type = name
-        REQUESTS[name] = made
-        return made
-
-    return register
 
 
 @_request("start")
@@ -190,55 +163,6 @@ class GraphRequest(Request):
 class ClusterRequest(Request):
     """Show the clusters that tasks run on, and their workers. Their schedulers are asked, each for four
     seconds at most."""
-
-
-@_request("runs")
-class RunsRequest(Request):
-    """List runs, including ended ones and those of earlier servers, newest first. Needs a data_dir."""
-
-    task_id: str = field(TASK_ID, "Only this task's", default="", omit=True)
-    action: str = field(_ACTION, "Only this action's", default="", omit=True)
-    state: str = field(RUN_STATUS, "Only those with this status", default="", omit=True)
-    reason: str = field(EXIT_REASON, "Only those that ended for this reason", default="", omit=True)
-    since: datetime | None = field(TIMESTAMP, "Only those started from then on", default=None, omit=True)
-    until: datetime | None = field(TIMESTAMP, "Only those started before then", default=None, omit=True)
-    limit: int = field(PAGE_SIZE, "At most this many", default=100, omit=True)
-    before: str = field(
-        Name(), "The next of an earlier page: only the runs that come after it", default="", omit=True
-    )
-    run_id: str = field(TASK_ID, "Only this run, if it is on record", default="", omit=True)
-
-
-@_request("logs")
-class LogsRequest(Request):
-    """Show lines of a task's log, from from_seq or since on, or the last ones (tail); without any of them,
-    the last limit. Needs a data_dir; the task itself may be forgotten."""
-
-    task_id: str = field(TASK_ID, "The task")
-    run_id: str = field(TEXT, "Only lines of this run", default="", omit=True)
-    from_seq: int | None = field(COUNT, "From the line with this seq on", default=None, omit=True)
-    tail: int | None = field(PAGE_SIZE, "The last so many lines", default=None, omit=True)
-    since: datetime | None = field(
-        TIMESTAMP, "Only lines from then on, the first of them first", default=None, omit=True
-    )
-    stream: str = field(STREAM, "Only lines of this stream", default="", omit=True)
-    limit: int = field(PAGE_SIZE, "At most this many", default=100, omit=True)
-
-
-@_request("search")
-class Search(Request):
-    """Search the logs of all tasks, or of one: the newest parts of logs first. Needs a data_dir."""
-
-    query: str = field(TEXT, "A text that the line contains, or a regular expression")
-    regex: bool = field(BOOLEAN, "Whether query is a regular expression (Python's)", default=False, omit=True)
-    task_id: str = field(TASK_ID, "Only this task's lines", default="", omit=True)
-    action: str = field(_ACTION, "Only lines of this action's runs", default="", omit=True)
-    since: datetime | None = field(TIMESTAMP, "Only lines from then on", default=None, omit=True)
-    until: datetime | None = field(TIMESTAMP, "Only lines until then", default=None, omit=True)
-    limit: int = field(PAGE_SIZE, "At most this many", default=100, omit=True)
-    after: str = field(
-        TEXT, "The next of an earlier answer: what comes after its matches", default="", omit=True
-    )
 
 
 @_request("replay")

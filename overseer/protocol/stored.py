@@ -90,3 +90,26 @@ class RunInfo:
     )
     host: str = field(TEXT, "The machine that it ran on; absent: the server's own", default="", omit=True)
     definition: str = field(TEXT, "A hash of its action's definition: another one, another definition")
+
+
+@_value(kw_only=True)
+class RunStats:
+    """What became of many runs."""
+
+    action: str = field(TEXT, "The action whose runs they are; absent: any", default="", omit=True)
+    start: datetime | None = field(
+        TIMESTAMP, "When their part of the time begins; absent: it is not divided", default=None, omit=True
+    )
+    runs: int = field(COUNT, "How many there were")
+    running: int = field(COUNT, "How many of them go on")
+    succeeded: int = field(COUNT, "How many succeeded")
+    failed: int = field(COUNT, "How many failed")
+    stopped: int = field(COUNT, "How many were stopped")
+    lost: int = field(COUNT, "How many were lost")
+    duration_ms: int = field(COUNT, "Milliseconds that those took together which ended, without lost ones")
+    median_ms: int | None = field(
+        COUNT, "Half of those took at most so many milliseconds; absent: none ended", default=None, omit=True
+    )
+    p95_ms: int | None = field(
+        COUNT, "19 in 20 of them took at most so many; absent: none ended", default=None, omit=True
+    )

@@ -289,7 +289,8 @@ class Processes:
                 "reaped": self._reaped,
                 "rusage": self.rusage,
                 "known": list(self._tree.known.items()),
-                "stop": stop and {
+                "stop": stop
+                and {
                     "deadline": stop.deadline,
                     "asked": list(stop.asked),
                     "done": stop.done.is_set(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -66,3 +66,33 @@ def test_what_is_wrong_is_refused(client: Client) -> None:
         pytest.raises(RefusedError, match="has no data_dir"),
     ):
         nothing.runs()
+
+
+def test_runs_are_summed_up_by_action_and_by_time(client: Client) -> None:
+    since = datetime.now().astimezone()
+    for code in (0, 0, 0, 7):
+        client.start("echo", task_id="summed", code=code).wait(10)
+    (all_of_them,) = client.run_stats("summed")
+    assert (all_of_them.runs, all_of_them.succeeded, all_of_them.failed, all_of_them.running) == (4, 3, 1, 0)
+    assert (all_of_them.action, all_of_them.start) == ("", None)
+    took = sorted(run.duration_ms or 0 for run in client.runs("summed"))
+    assert (all_of_them.duration_ms, all_of_them.median_ms, all_of_them.p95_ms) == (
+        sum(took),
+        took[1],
+        took[3],
+    )
+    (hour,) = client.run_stats("summed", since=since, every=timedelta(hours=1), by_action=True)
+    assert (hour.action, hour.runs) == ("echo", 4)
+    assert hour.start is not None
+    assert abs(hour.start - since) < timedelta(milliseconds=1)
+    parts = client.run_stats("summed", since=since - timedelta(seconds=99), every="1s")
+    assert sum(part.runs for part in parts) == 4
+    assert all(part.start and (part.start - since).total_seconds() > -1.1 for part in parts)
+    assert client.run_stats("summed", until=since) == ()
+
+
+def test_what_cannot_be_divided_is_refused(client: Client) -> None:
+    with pytest.raises(RefusedError, match="every needs since"):
+        client.run_stats(every=1)
+    with pytest.raises(RefusedError, match="more than 1000 parts"):
+        client.run_stats(since=timedelta(hours=1), every=1)

@@ -91,3 +91,27 @@ def test_without_a_history_it_says_why(ctl: Ctl, monkeypatch: pytest.MonkeyPatch
         done = ctl("history")
         assert done.status == 1
         assert "has no data_dir" in done.err
+
+
+def test_runs_summed_up(ctl: Ctl) -> None:
+    rows = [line.split() for line in ctl("history", "--by-action").out.splitlines()]
+    assert rows[0] == [
+        "ACTION",
+        "RUNS",
+        "RUNNING",
+        "SUCCEEDED",
+        "FAILED",
+        "STOPPED",
+        "LOST",
+        "MEDIAN",
+        "P95",
+        "TOTAL",
+    ]
+    assert [row[:7] for row in rows[1:4]] == [
+        ["echo", "3", "0", "2", "1", "0", "0"],
+        ["killed", "1", "0", "0", "1", "0", "0"],
+        ["missing", "1", "0", "0", "1", "0", "0"],
+    ]
+    (day,) = ctl("history", "web", "--every", "24h", "--since", "1h", "--json").json
+    assert (day["runs"], day["failed"]) == (2, 1)
+    assert "--every needs --since" in ctl("history", "--every", "1h").err

@@ -118,12 +118,24 @@ def test_the_manifest_has_every_message_once(manifest: dict[str, Any]) -> None:
     assert sent == set(REQUESTS)
     assert received == {
         *set(EVENTS)
-        - {"pool_info", "metrics", "manifest", "runs", "usage", "logs", "graph", "schedules", "cluster"},
+        - {
+            "pool_info",
+            "metrics",
+            "manifest",
+            "runs",
+            "run_stats",
+            "usage",
+            "logs",
+            "graph",
+            "schedules",
+            "cluster",
+        },
         "pool_info_response",
         "metrics_response",
         "usage_response",
         "manifest_response",
         "runs_response",
+        "run_stats_response",
         "logs_response",
         "graph_response",
         "cluster_response",
@@ -197,6 +209,7 @@ def test_there_is_an_operation_for_every_request(manifest: dict[str, Any]) -> No
         "pause_schedules",
         "resume_schedules",
         "list_runs",
+        "sum_up_runs",
         "show_log",
         "search_logs",
         "replay_task",
@@ -239,7 +252,7 @@ def test_openapi_has_its_frame() -> None:
     assert built["swagger"] == "2.0"
     assert built["info"] == {"title": "recorder", "description": "Records", "version": "1.2.3"}
     assert list(built["paths"]) == ["/ws"]
-    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 31
+    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 32
 
 
 def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[str, dict[str, Any]]) -> None:
@@ -264,6 +277,7 @@ def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[s
         "ws-usage",
         "ws-resize",
         "ws-runs",
+        "ws-run-stats",
         "ws-logs",
         "ws-search",
         "ws-graph",

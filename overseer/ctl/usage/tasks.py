@@ -157,6 +157,8 @@ def add_showing(commands: Commands) -> None:
         "For the output of one: overseerctl logs TASK --run RUN",
         "history web",
         "history --status failed --since yesterday",
+        "history --by-action --since 7d",
+        "history --action build --every 24h --since 7d",
         aliases=("runs",),
     )
     command.add_argument("task", type=nonempty, metavar=TASK, nargs="?", help="only this task's")
@@ -169,5 +171,8 @@ def add_showing(commands: Commands) -> None:
         command.add_argument(*names, choices=words, metavar=metavar, help=help)
     times(command, since="only those started since then", until="only those started before then")
     limit(command, 20, most)
+    command.add_argument("--by-action", action="store_true", help="sum them up for each action")
+    help = "sum them up for each so long a time, from --since on"
+    command.add_argument("--every", type=seconds, metavar="TIME", help=help)
     command = commands.add("events", "show everything that happens as JSON lines", "", "events", "events web")
     tasks(command, "*", "default: all, present and future")

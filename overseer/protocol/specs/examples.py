@@ -48,6 +48,7 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Pause("r24", "nightly"),
     protocol.Resume("r25", "nightly"),
     protocol.RunsRequest("r18", _TASK, state="failed", limit=50),
+    protocol.RunStatsRequest("r27", action="build", since=_THEN, every=3600),
     protocol.LogsRequest("r20", _TASK, tail=20),
     protocol.Search("r21", "error: ", action="build", limit=20),
     protocol.Replay("r5", _TASK, since_seq=40),
@@ -157,6 +158,23 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
             ),
         ),
         next="1041",
+    ),
+    protocol.RunStatsReply(
+        "r27",
+        (
+            protocol.RunStats(
+                start=_THEN,
+                runs=12,
+                running=1,
+                succeeded=9,
+                failed=2,
+                stopped=0,
+                lost=0,
+                duration_ms=512300,
+                median_ms=42500,
+                p95_ms=61200,
+            ),
+        ),
     ),
     protocol.LogsReply("r20", (protocol.LogLine(41, _THEN, "stdout", "compiling 42 files"),), 1, 41, 42),
     protocol.Matches(

@@ -32,6 +32,7 @@ _ORDER = (
     "usage",
     "resize",
     "runs",
+    "run_stats",
     "logs",
     "search",
     "graph",

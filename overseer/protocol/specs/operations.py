@@ -171,6 +171,13 @@ OPERATIONS = (
         "an error.",
     ),
     Operation(
+        "sum_up_runs",
+        protocol.RunStatsRequest,
+        "Sum up runs",
+        success=(protocol.RunStatsReply,),
+        notes="Parts in which no run began are left out. Without a data_dir it is an error.",
+    ),
+    Operation(
         "show_log",
         protocol.LogsRequest,
         "Show a log",

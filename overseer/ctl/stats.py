@@ -1,0 +1,58 @@
+"""``overseerctl history --by-action`` and ``--every``: runs summed up."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+
+from overseer.client import Client
+from overseer.ctl.columns import fit, table
+from overseer.ctl.exit_status import rounded
+from overseer.ctl.finding import task_like
+from overseer.ctl.listing import name_of
+from overseer.ctl.terminal import Style, room, say, show, style_of
+from overseer.ctl.times import local
+from overseer.errors import OverseerError
+from overseer.protocol import RunStats
+
+_FIGURES = ("RUNS", "RUNNING", "SUCCEEDED", "FAILED", "STOPPED", "LOST", "MEDIAN", "P95", "TOTAL")
+
+
+def sums(client: Client, options: Namespace) -> int:
+    if options.every and options.since is None:
+        raise OverseerError("--every needs --since, from which the times are counted")
+    if options.state or options.reason:
+        raise OverseerError("--status and --reason do not go with --by-action and --every")
+    stats = client.run_stats(
+        options.task and task_like(client, options.task, "history"),
+        action=options.action,
+        since=options.since,
+        until=options.until,
+        every=options.every,
+        by_action=options.by_action,
+    )
+    show(options, stats, lambda: _table(stats, style_of(options), room()) if stats else [])
+    if not stats and not options.json:
+        say("no runs")
+    return 0
+
+
+def _table(stats: Sequence[RunStats], style: Style, columns: int | None) -> list[str]:
+    heads = [head for head, there in (("ACTION", stats[0].action), ("FROM", stats[0].start)) if there]
+
+    def row(each: RunStats) -> tuple[str, ...]:
+        named = [name_of(each.action)] if each.action else []
+        named += [] if each.start is None else [local(each.start)]
+        counts = (each.runs, each.running, each.succeeded, each.failed, each.stopped, each.lost)
+        return (*named, *map(str, counts), *map(_took, (each.median_ms, each.p95_ms, each.duration_ms)))
+
+    def paint(row: int, _: int, text: str) -> str:
+        return style.paint(text, "1") if row == 0 else text
+
+    head = (*heads, *_FIGURES)
+    spare = [head.index(each) for each in ("RUNNING", "LOST", "STOPPED", "P95", "MEDIAN")]
+    return table([head, *map(row, stats)], columns, cuts={0: fit}, spare=spare, paint=paint)
+
+
+def _took(ms: int | None) -> str:
+    return "-" if ms is None else rounded(ms * 1_000_000)
