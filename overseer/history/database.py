@@ -112,6 +112,7 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     """,
     "ALTER TABLE runs ADD COLUMN host TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE intents ADD COLUMN place INTEGER NOT NULL DEFAULT 0",
     # ``queued``: tasks that wait for their run. ``owed``: what is still to follow the end of a run, see
     # history/records.
     """

@@ -19,7 +19,7 @@ from overseer.history.directory import DataDirectory, DirectoryInUseError
 from overseer.history.marks import Marks
 from overseer.history.moments import stored
 from overseer.history.pages import Pages, Query
-from overseer.history.records import Owed, Recorder, Run, RunEnd
+from overseer.history.records import Intent, Owed, Recorder, Run, RunEnd
 from overseer.history.retention import Removed, Retention
 from overseer.history.slots import SETTLE, Schedules, Slot, keep_schedules, keep_slot, load
 from overseer.history.stats import Division, sums
@@ -92,7 +92,7 @@ class History(Recorder):
         self._database = _Database(self)
         self._writer = Writer(self._database, str(self._path))
         self.interrupted: list[Interrupted] = []
-        self.intents: Mapping[str, str] = {}  # of standing tasks, as an earlier server has kept them
+        self.intents: Mapping[str, Intent] = {}  # of standing tasks, as an earlier server has kept them
         self.unstarted: list[Run] = []  # runs that tasks waited for when an earlier server ended
         self.owed: list[Owed] = []  # what had not followed yet
         self._queued: dict[str, Run] = {}  # what is stored as waiting, by task
@@ -230,7 +230,7 @@ class History(Recorder):
     def called_off(self, run: Run) -> None:
         self._writer.put(rows.resume(run.run_id, False))
 
-    def intend(self, task_id: str, intent: str) -> None:
+    def intend(self, task_id: str, intent: Intent) -> None:
         self._writer.put(rows.intend(task_id, intent))
 
     def _begun(self, run: Run, block: int) -> list[Statement]:
@@ -356,7 +356,8 @@ class _Database:
         lost = connection.execute(_LOST, (stored(now()), history._server)).rowcount
         interrupted = connection.execute(_RESUMABLE, (history._server,)).fetchall()
         connection.execute(_SUPERSEDED, (history._server,))
-        intents = connection.execute("SELECT task_id, intent FROM intents ORDER BY task_id").fetchall()
+        kept = connection.execute("SELECT task_id, intent, place FROM intents ORDER BY task_id")
+        intents = {task_id: Intent(*intent) for task_id, *intent in kept}
         here = connection.execute(rows.QUEUED_HERE, (history._server,)).fetchall()
         elsewhere = connection.execute(rows.QUEUED_ELSEWHERE, (history._server,)).fetchall()
         owed = connection.execute(rows.OWED, (history._server,)).fetchall()
@@ -370,7 +371,7 @@ class _Database:
         connection.execute("COMMIT")
         if not self._taken_over:
             history.interrupted = [_interrupted(row) for row in interrupted]
-            history.intents = dict(intents)
+            history.intents = intents
             seq_of = history._marks.seq
             history._queued = {row[0]: rows.waiting(row, seq_of(row[0]) + 1) for row in here}
             history.unstarted = [rows.waiting(row, seq_of(row[0]) + 1) for row in elsewhere]
