@@ -6,21 +6,6 @@ They are flat, carry plain data, and are turned into a reply or a line on stderr
 
 from __future__ import annotations
 
-__all__ = [
-    "CelError",
-    "ConfigError",
-    "ConfigWarning",
-    "NotPermittedError",
-    "OverseerError",
-    "RequestError",
-    "SpawnError",
-    "SubmitError",
-    "TemplateError",
-    "UnknownKeyWarning",
-    "ValidationError",
-]
-
-
 REFUSALS = {
     "invalid": "the request, or a parameter, is not as it should be",
     "not_permitted": "it needs other rights",

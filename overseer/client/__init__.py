@@ -24,11 +24,10 @@ from overseer.client.errors import (
     LinesMissedError,
     RefusedError,
     ReplyTimeoutError,
-    TaskFailedError,
     TaskGoneError,
     TaskNotRunError,
 )
-from overseer.client.finished import Finished
+from overseer.client.finished import Finished, TaskFailedError
 from overseer.client.task import Task
 from overseer.client.watch import Watch
 from overseer.client.words import OnLag, Reason, Refusal, RunStatus, Status, Stream

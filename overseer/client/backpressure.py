@@ -25,6 +25,7 @@ from overseer.client.errors import ConnectionLostError
 from overseer.client.follower import Follower
 from overseer.client.transport import Transport
 from overseer.protocol import Event, Subscribe, Subscribed
+from overseer.util.locks import assert_held
 
 # A server closes a silent connection. While its pings are not read, unsolicited pongs are sent this often.
 ALIVE_S = 5.0
@@ -47,10 +48,12 @@ class SharedConnection:
         self.watches: frozenset[Watching] = frozenset()  # replaced, under the lock
 
     def connections_locked(self) -> list[Connection]:
+        assert_held(self._core.lock)
         return [self.connection, *(each.connection for each in (*self.dedicated, *self.watches))]
 
     def hand_over_locked(self, follower: Follower, then: Callable[[], None]) -> None:
         """Stop following, and call ``then`` once everything sent before now has been routed."""
+        assert_held(self._core.lock)
 
         def answered(_: Event | None) -> None:
             self.router.unfollow_locked(follower)
@@ -64,6 +67,7 @@ class SharedConnection:
 
     def take_back_locked(self, follower: Follower) -> None:
         """The dedicated connection cannot go on: follow the task here, at the risk of losing lines."""
+        assert_held(self._core.lock)
         follower.lossless = False
         self.router.follow_locked(follower)
         if self.router.live:
@@ -71,6 +75,7 @@ class SharedConnection:
             self.router.check_locked(follower)
 
     def end_locked(self) -> None:
+        assert_held(self._core.lock)
         self.connection.end_locked()
         for each in self.dedicated:
             each.end_locked()
@@ -91,6 +96,7 @@ class SharedConnection:
         pass
 
     def ended_locked(self, failure: ConnectionLostError) -> None:
+        assert_held(self._core.lock)
         self._core.failure = self._core.failure or failure
         self.router.fail_locked(failure)
         for each in self.dedicated:
@@ -101,6 +107,7 @@ class SharedConnection:
         self._core.ending.notify_all()
 
     def _dedicate_locked(self, follower: Follower) -> None:
+        assert_held(self._core.lock)
         if follower.moving or follower.created_at is None or self.connection.ending:
             return
         try:
@@ -131,6 +138,7 @@ class DedicatedConnection:
         self._moving = threading.Condition(core.lock)  # notified when one of these changes
 
     def end_locked(self) -> None:
+        assert_held(self._core.lock)
         self.connection.end_locked()
         self._moving.notify_all()
         self._buffer.room.notify_all()
@@ -140,6 +148,7 @@ class DedicatedConnection:
         return None if follower is None or follower.finished else follower
 
     def _has_subscribed_locked(self, answer: Event | None) -> None:
+        assert_held(self._core.lock)
         follower = self._live_follower()
         if answer is None:
             return  # the connection was lost; the next one asks again
@@ -150,6 +159,7 @@ class DedicatedConnection:
         self._shared.hand_over_locked(follower, self._take_over_locked)
 
     def _take_over_locked(self) -> None:
+        assert_held(self._core.lock)
         self._handing_over = False
         self._moving.notify_all()
         follower = self._live_follower()
@@ -163,6 +173,7 @@ class DedicatedConnection:
             self.router.follow_locked(follower)
 
     def _unfollowed_locked(self) -> None:
+        assert_held(self._core.lock)
         if (follower := self._ref()) is not None:
             self._done = True
             follower.moving = False
@@ -171,6 +182,7 @@ class DedicatedConnection:
     # -- for the connection
 
     def connected_locked(self) -> None:
+        assert_held(self._core.lock)
         if (follower := self._live_follower()) is None:
             self.end_locked()
         elif not self._moved:
@@ -193,6 +205,7 @@ class DedicatedConnection:
             self._wait_for(lambda: self._buffer.half_empty or not self._must_wait_locked(), self._buffer.room)
 
     def ended_locked(self, failure: ConnectionLostError) -> None:
+        assert_held(self._core.lock)
         self._shared.dedicated -= {self}
         follower = self._ref()
         if follower is None or self._done:  # after a reset it may already be on another connection
@@ -206,6 +219,7 @@ class DedicatedConnection:
             follower.lossless = False
 
     def _must_wait_locked(self) -> bool:
+        assert_held(self._core.lock)
         follower = self._ref()
         return follower is not None and follower.may_wait_locked()
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from overseer.protocol import Data, Event, Gap, Output, Partial
+from overseer.util.locks import CHECKED, assert_held
 from overseer.util.timestamps import now, parse_timestamp
 
 Line: TypeAlias = tuple[str, int, str, str, str, int, bool, bool]
@@ -79,12 +80,15 @@ class EventBuffer:
 
     def put_locked(self, item: Item) -> None:
         """Add an item; call :meth:`settle_locked` after the last one."""
+        if CHECKED:
+            assert_held(self.lock)
         if self._bound:
             self._items.append(item)
             self._size += _cost(item)
 
     def put_partial_locked(self, item: Partial) -> None:
         """Add the state of an unfinished line, in place of its last one if that has not been taken."""
+        assert_held(self.lock)
         last = self._items[-1] if self._items else None
         if isinstance(last, Partial) and last.stream == item.stream:
             self._items[-1] = item
@@ -93,12 +97,14 @@ class EventBuffer:
 
     def settle_locked(self, *, lossless: bool) -> None:
         """Wake readers and, unless ``lossless``, drop the oldest lines of a full buffer."""
+        assert_held(self.lock)
         if self.overfull or (self.full and not lossless):
             self._trim_locked()
         self.arrived.notify_all()
 
     def enter_locked(self) -> None:
         """An iteration begins; :meth:`leave` ends it."""
+        assert_held(self.lock)
         self._readers += 1
         self.was_read = True
 
@@ -123,6 +129,8 @@ class EventBuffer:
                 self.lock.release()
 
     def _tidy_locked(self) -> None:
+        if CHECKED:
+            assert_held(self.lock)
         while self._left:
             generation, unused = self._left.popleft()
             self._readers -= 1
@@ -134,6 +142,7 @@ class EventBuffer:
 
     def take_locked(self, most: int) -> list[Item]:
         """The oldest items, in order."""
+        assert_held(self.lock)
         self._tidy_locked()
         if self._lost:
             lost, self._lost = self._lost, []
@@ -147,6 +156,7 @@ class EventBuffer:
 
     def clear_locked(self) -> None:
         """Forget what waits; an iteration under way keeps only what it has taken."""
+        assert_held(self.lock)
         self._tidy_locked()
         self._generation += 1
         self._items.clear()
@@ -156,6 +166,7 @@ class EventBuffer:
 
     def _trim_locked(self) -> None:
         """Down to three quarters of the bound, so that this is not done again for each line."""
+        assert_held(self.lock)
         kept: list[Item] = []
         while self._items and self._size > self._bound * 3 // 4:
             item = self._items.popleft()
@@ -174,6 +185,7 @@ class EventBuffer:
         self._items.extendleft(reversed(kept))
 
     def _lose_locked(self, task_id: str, from_seq: int, to_seq: int) -> None:
+        assert_held(self.lock)
         for index in range(len(self._lost) - 1, max(-1, len(self._lost) - 65), -1):
             last = self._lost[index]
             if last.task_id == task_id:

@@ -22,6 +22,7 @@ from overseer.client.decoding import decode
 from overseer.client.errors import ClientError, ConnectFailedError, ConnectionLostError
 from overseer.client.router import Router
 from overseer.client.transport import Transport, connect
+from overseer.util.locks import assert_held
 from overseer.util.wakeup import Wakeup, poll_timeout
 
 _MAX_MESSAGE = 1 << 30  # a list of all tasks is one message
@@ -80,6 +81,7 @@ class Connection:
 
     def end_locked(self) -> None:
         """Have the thread end, so that it can be joined."""
+        assert_held(self._lock)
         self.ending = True
         self._wakeup.set()
         self.core.ending.notify_all()
@@ -248,6 +250,7 @@ class Connection:
             pass  # the server was first
 
     def send_locked(self, frame: bytes) -> None:
+        assert_held(self._lock)
         self._out.append(frame)
         self.unsent += len(frame)
         self._wakeup.set()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from overseer.client.address import Address
 from overseer.client.buffer import EventBuffer, Item
 from overseer.client.errors import ConnectionLostError
-from overseer.util.locks import Rank, lock
+from overseer.util.locks import Rank, assert_held, lock
 
 if TYPE_CHECKING:
     import ssl
@@ -55,16 +55,19 @@ class Core:
 
     def check_locked(self) -> None:
         """Raise what ended the client, if something did."""
+        assert_held(self.lock)
         if self.failure is not None:
             raise self.failure
 
     def tell_listeners_locked(self, item: Item) -> None:
+        assert_held(self.lock)
         for ref in self.listeners:
             if (buffer := ref()) is not None:
                 buffer.put_locked(item)
 
     def settle_listeners_locked(self) -> None:
         """To be called after each batch, and when the client ends."""
+        assert_held(self.lock)
         self.listeners = tuple(ref for ref in self.listeners if ref() is not None)
         for ref in self.listeners:
             if (buffer := ref()) is not None:

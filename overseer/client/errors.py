@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
-
 from overseer.errors import OverseerError
-
-if TYPE_CHECKING:
-    from overseer.client.words import Reason
-    from overseer.protocol import Exited
 
 
 class ClientError(OverseerError):
@@ -60,42 +54,6 @@ class TaskNotRunError(ClientError):
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
-
-
-class TaskFailedError(ClientError):
-    """A task failed, for ``run(..., check=True)``; the text ends with its last lines.
-
-    Attributes:
-        exited: how its last run ended: ``exit_code``, ``signal`` and ``reason`` are its.
-        last_lines: its last lines, at most twenty.
-        output: everything that it said, each line with its end.
-    """
-
-    def __init__(self, task_id: str, exited: Exited, last_lines: tuple[str, ...], output: str) -> None:
-        by_itself = exited.reason in ("", "exited", "signal")
-        how = f"was ended by {exited.signal}" if exited.signal else f"exited with {exited.exit_code}"
-        why = "" if by_itself else f" ({exited.reason})"
-        shown = "".join(f"\n  {line}" for line in last_lines)
-        super().__init__(f"task {task_id} {how}{why}{':' if shown else ''}{shown}")
-        self.task_id = task_id
-        self.exited = exited
-        self.last_lines = last_lines
-        self.output = output
-
-    @property
-    def exit_code(self) -> int:
-        """The exit code; -1 when a signal ended it."""
-        return self.exited.exit_code
-
-    @property
-    def signal(self) -> str:
-        """The signal that ended it, else ``""``."""
-        return self.exited.signal
-
-    @property
-    def reason(self) -> Reason:
-        """Why its last run ended."""
-        return cast("Reason", self.exited.reason)
 
 
 class TaskGoneError(ClientError):

@@ -1,4 +1,4 @@
-"""What :meth:`Client.run` returns: how a task ended, and what it said."""
+"""What :meth:`Client.run` returns: how a task ended, and what it said; and the error that has it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
-from overseer.client.errors import TaskFailedError
+from overseer.client.errors import ClientError
 from overseer.client.words import Reason, Status, Stream
 from overseer.protocol import Exited
 from overseer.protocol import failed as has_failed
 
-_LAST = 20  # lines in an error
+_LAST = 20  # lines of its output in an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,5 +75,29 @@ class Finished:
     def check(self) -> None:
         """Raise TaskFailedError if it failed."""
         if self.failed:
-            last = tuple(text for _, text in self.lines[-_LAST:])
-            raise TaskFailedError(self.task_id, self.exited, last, self.output)
+            raise TaskFailedError(self)
+
+
+class TaskFailedError(ClientError):
+    """A task failed, for ``run(..., check=True)``; the text ends with its last lines.
+
+    Attributes:
+        finished: how it ended, and what it said.
+        last_lines: its last lines, at most twenty.
+        task_id, exited, exit_code, signal, reason, output: those of ``finished``.
+    """
+
+    def __init__(self, finished: Finished) -> None:
+        self.finished = finished
+        self.task_id = finished.task_id
+        self.exited = finished.exited
+        self.exit_code = finished.exit_code
+        self.signal = finished.signal
+        self.reason = finished.reason
+        self.output = finished.output
+        self.last_lines = tuple(text for _, text in finished.lines[-_LAST:])
+        by_itself = self.reason in ("", "exited", "signal")
+        how = f"was ended by {self.signal}" if self.signal else f"exited with {self.exit_code}"
+        why = "" if by_itself else f" ({self.reason})"
+        shown = "".join(f"\n  {line}" for line in self.last_lines)
+        super().__init__(f"task {self.task_id} {how}{why}{':' if shown else ''}{shown}")

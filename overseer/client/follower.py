@@ -32,6 +32,7 @@ from overseer.protocol import (
     Subscribed,
     TaskInfo,
 )
+from overseer.util.locks import CHECKED, assert_held
 from overseer.util.timestamps import now
 
 _TO_BEGIN_S = 10.0  # in which a reader may begin before a lossless task stops waiting for one
@@ -119,6 +120,8 @@ class Follower:
 
     def line_locked(self, line: Line) -> bool:
         """Take a line of output; False when it is known."""
+        if CHECKED:
+            assert_held(self.buffer.lock)
         seq = line[5]
         if seq <= self.last_seq:
             return False
@@ -130,6 +133,7 @@ class Follower:
 
     def event_locked(self, event: Event) -> bool:
         """Take any other event of the task; False when it is known."""
+        assert_held(self.buffer.lock)
         if isinstance(event, Gap):
             if event.to_seq <= self.last_seq:
                 return False
@@ -183,10 +187,12 @@ class Follower:
         return True
 
     def _found_locked(self, ready: bool, health: str) -> None:
+        assert_held(self.buffer.lock)
         self.ready, self.health = ready, health
         self.changed.notify_all()
 
     def _partial_locked(self, event: Partial) -> bool:
+        assert_held(self.buffer.lock)
         # While a task moves to a connection of its own, both deliver it.
         last = self._partials.get(event.stream)
         if not self.partial or (last is not None and event.ts <= last):
@@ -196,6 +202,7 @@ class Follower:
         return True
 
     def _data_locked(self, event: Data) -> bool:
+        assert_held(self.buffer.lock)
         # As above; and a new subscription repeats what may be known.
         known = max(0, self.raw_seen - event.offset)
         if not self.raw or known >= len(event.data):
@@ -212,6 +219,7 @@ class Follower:
 
         ``listed``: stored messages come next, and then the server's list.
         """
+        assert_held(self.buffer.lock)
         if answer.created_at is None:
             self.fail_locked(TaskGoneError(f"the server does not know task {self.task_id}; it was restarted"))
             return
@@ -237,16 +245,19 @@ class Follower:
 
     def caught_up_locked(self) -> None:
         """All stored messages have come; the next list is newer."""
+        assert_held(self.buffer.lock)
         self._stored = self.in_doubt = False
 
     def begin_locked(self) -> None:
         """Messages from now on are this task's."""
+        assert_held(self.buffer.lock)
         if not self.began:
             self._reader_due = time.monotonic() + _TO_BEGIN_S
         self.open = self.began = True
 
     def may_wait_locked(self) -> bool:
         """Whether the task is to wait rather than lose lines: while it has a reader, or may get one."""
+        assert_held(self.buffer.lock)
         if self.resetting:
             return False  # what precedes the new generation will be dropped
         if not self.lossless or self.buffer.is_read:
@@ -255,6 +266,7 @@ class Follower:
 
     def listed_locked(self, info: TaskInfo | None) -> None:
         """Take the task's entry in the server's list, which is newer than the messages before it."""
+        assert_held(self.buffer.lock)
         self._stored = self._settling = False
         unsure, self.unsure_since = self.unsure_since is not None, None
         if info is None:  # forgotten; only what has ended is
@@ -271,6 +283,7 @@ class Follower:
             self._take_state_locked(info)
 
     def _take_state_locked(self, info: TaskInfo) -> None:
+        assert_held(self.buffer.lock)
         self.waiting = bool(info.waiting_on)
         if info.state == "queued":
             self._goes_on_locked("queued")
@@ -285,6 +298,7 @@ class Follower:
 
     def interrupted_locked(self, *, shutdown: bool) -> None:
         """The connection is lost; ``shutdown``: because the server has ended its tasks and itself."""
+        assert_held(self.buffer.lock)
         self.open = False
         self.resetting = False  # the caller gets ConnectionLostError
         if shutdown and self.unsure_since is not None:
@@ -294,12 +308,14 @@ class Follower:
 
     def end_locked(self, state: str) -> None:
         """The task is over; what waits can still be read."""
+        assert_held(self.buffer.lock)
         self.over = True
         self.unsure_since = None
         self.state = state
         self._notify_locked()
 
     def _end_as_exited_locked(self) -> None:
+        assert_held(self.buffer.lock)
         self.end_locked("stopped" if self.exit is not None and self.exit.intentional else "ended")
 
     def _is_anothers(self, event: Event) -> bool:
@@ -311,36 +327,43 @@ class Follower:
 
     def revive_locked(self) -> None:
         """A task that was over has been asked to start again."""
+        assert_held(self.buffer.lock)
         self._goes_on_locked("starting")
 
     def fail_locked(self, error: ClientError) -> None:
         """Nothing more can be known of it; what waits can still be read before this is raised."""
+        assert_held(self.buffer.lock)
         self.failure = error
         self.end_locked("gone")
 
     def _begin_generation_locked(self) -> None:
         """It was reset: forget everything before, read or not."""
+        assert_held(self.buffer.lock)
         self.resetting = False
         self.buffer.clear_locked()
         self.exit = None
         self.dequeued = ""
 
     def _goes_on_locked(self, state: str) -> None:
+        assert_held(self.buffer.lock)
         self.over = False
         self.unsure_since = None
         self.state = state
         self._notify_locked()
 
     def _notify_locked(self) -> None:
+        assert_held(self.buffer.lock)
         self.changed.notify_all()
         self.buffer.arrived.notify_all()
         self.buffer.room.notify_all()
 
     def _miss_locked(self, to_seq: int) -> None:
         """The lines up to this one are lost, which no message reports."""
+        assert_held(self.buffer.lock)
         self._tell_locked(self._gap_locked(to_seq))
 
     def _gap_locked(self, to_seq: int, reason: str = "") -> Gap:
+        assert_held(self.buffer.lock)
         gap = Gap(self.task_id, self.last_seq + 1, to_seq, now(), reason)
         self.buffer.put_locked(gap)
         self.last_seq = to_seq

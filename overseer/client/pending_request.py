@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from overseer.client import frames
 from overseer.client.errors import ClientError, RefusedError
 from overseer.protocol import Error, Event, Request, encode
+from overseer.util.locks import assert_held
 
 
 class PendingRequest:
@@ -41,19 +42,23 @@ class PendingRequest:
         self.error: ClientError | None = None
         self._answered = answered
         self._awaited = {message.id for message in (messages if every else messages[-1:])}
+        self._lock = lock
         self._done = threading.Condition(lock)  # notified once, when reply or error is there
 
     def completed_locked(self, request_id: str) -> bool:
         """Whether, with the answer to this message, all that are waited for have come."""
+        assert_held(self._lock)
         self._awaited.discard(request_id)
         return not self._awaited
 
     def part_locked(self, event: Event) -> None:
         """Take an answer that does not complete it."""
+        assert_held(self._lock)
         if self._answered is not None:
             self._answered(event)
 
     def answer_locked(self, event: Event) -> None:
+        assert_held(self._lock)
         if isinstance(event, Error):
             self.error = RefusedError(event.message, event.existing_task_id, event.param, event.code)
         else:
@@ -63,14 +68,17 @@ class PendingRequest:
         self._done.notify_all()
 
     def fail_locked(self, error: ClientError) -> None:
+        assert_held(self._lock)
         self.error = error
         self._done.notify_all()
 
     def lost_locked(self) -> None:
         """The connection, and with it this internal request, is lost."""
+        assert_held(self._lock)
         if self._answered is not None:
             self._answered(None)
 
     def wait_locked(self, timeout: float) -> bool:
         """Wait for reply or error; False after ``timeout`` seconds."""
+        assert_held(self._lock)
         return self._done.wait_for(lambda: self.reply is not None or self.error is not None, timeout)

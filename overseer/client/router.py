@@ -26,6 +26,7 @@ from overseer.protocol import (
     Gap,
     Health,
     List,
+    Moved,
     NotReady,
     Partial,
     PoolUpdated,
@@ -41,6 +42,7 @@ from overseer.protocol import (
     Unsubscribe,
     encode,
 )
+from overseer.util.locks import CHECKED, assert_held
 
 _MAX_UNSENT = 16 << 20  # bytes of requests that wait to be sent
 _NEWS = (
@@ -78,6 +80,7 @@ class Router:
 
     def ask_locked(self, pending: PendingRequest) -> None:
         """Send a request; ``pending`` gets the answer. Raises ClientError."""
+        assert_held(self._core.lock)
         self._prune_dropped_locked()
         self._core.check_locked()
         if self._sender.unsent > _MAX_UNSENT:
@@ -88,13 +91,16 @@ class Router:
 
     def collect_locked(self, task_id: str, into: list[Item]) -> None:
         """Add every message of a task to a list, for a request that is answered by several messages."""
+        assert_held(self._core.lock)
         self._collecting.append((task_id, into))
 
     def end_collecting_locked(self, into: list[Item]) -> None:
+        assert_held(self._core.lock)
         self._collecting = [each for each in self._collecting if each[1] is not into]
 
     def forget_locked(self, pending: PendingRequest) -> None:
         """Drop a request; its answer will be ignored."""
+        assert_held(self._core.lock)
         for message in pending.messages:
             self._pending.pop(message.id, None)
 
@@ -105,6 +111,7 @@ class Router:
 
     def follow_locked(self, follower: Follower) -> None:
         """Route the task's messages to this follower, once an answer has opened it."""
+        assert_held(self._core.lock)
         task_id = follower.task_id
         # A finaliser may run anywhere, even in a locked section: it only leaves a note.
         ref = weakref.ref(follower, lambda _: self._dropped.append(task_id))
@@ -112,6 +119,7 @@ class Router:
 
     def unfollow_locked(self, follower: Follower) -> None:
         """Stop routing to this follower; the last one ends the subscription."""
+        assert_held(self._core.lock)
         refs = self._followers.get(follower.task_id, ())
         self._keep_locked(follower.task_id, [ref for ref in refs if ref() not in (follower, None)])
 
@@ -129,11 +137,13 @@ class Router:
 
     def subscribe_locked(self, follower: Follower) -> None:
         """Open a follower: request what it lacks and what follows."""
+        assert_held(self._core.lock)
         request = self.subscription(follower)
         self.request_locked(request, lambda answer: self._subscribed_locked(follower, answer))
 
     def check_locked(self, follower: Follower) -> None:
         """Ask the server whether the task is over."""
+        assert_held(self._core.lock)
         request = List(id=self.new_id(), since=follower.unsure_since)
         follower.in_doubt = False
 
@@ -146,6 +156,7 @@ class Router:
     def listed_locked(self, follower: Follower, answer: Tasks) -> None:
         """Take the server's list. An older server's may lack an exit that came after it was asked for: then
         ask again."""
+        assert_held(self._core.lock)
         if not follower.over and follower.in_doubt:
             self.check_locked(follower)
         elif not follower.over:
@@ -155,10 +166,12 @@ class Router:
 
     def retire_locked(self, follower: Follower) -> None:
         """A task that is over is no longer followed: another one may take its id."""
+        assert_held(self._core.lock)
         if follower.finished:
             self.unfollow_locked(follower)
 
     def _send_pending_locked(self, pending: PendingRequest) -> None:
+        assert_held(self._core.lock)
         if self.live:
             pending.sent = True
             for frame in pending.frames:
@@ -167,12 +180,14 @@ class Router:
     def request_locked(self, request: Request, answered: Callable[[Event | None], None]) -> None:
         """Send without waiting; ``answered`` is called under the lock, with None when the connection is
         lost."""
+        assert_held(self._core.lock)
         pending = PendingRequest([request], self._core.lock, answered=answered, internal=True)
         self._pending[request.id] = pending
         self._send_pending_locked(pending)
 
     def _keep_locked(self, task_id: str, refs: list[weakref.ref[Follower]]) -> None:
         """Keep only these followers of a task."""
+        assert_held(self._core.lock)
         if refs:
             self._followers[task_id] = refs
         elif self._followers.pop(task_id, None) is not None:
@@ -185,6 +200,7 @@ class Router:
 
     def up_locked(self) -> None:
         """Connected: subscribe again, and repeat what is pending."""
+        assert_held(self._core.lock)
         self.live = True
         # Followers first, so that they are up to date when the other requests are answered.
         for task_id in list(self._followers):
@@ -198,6 +214,7 @@ class Router:
 
     def down_locked(self, lost: ConnectionLostError | None) -> None:
         """The connection is lost; requests that cannot be repeated fail."""
+        assert_held(self._core.lock)
         self.live = False
         for pending in list(dict.fromkeys(self._pending.values())):
             if pending.internal:
@@ -213,6 +230,7 @@ class Router:
 
     def fail_locked(self, failure: ConnectionLostError) -> None:
         """The connection has ended for good."""
+        assert_held(self._core.lock)
         for pending in list(dict.fromkeys(self._pending.values())):
             self.forget_locked(pending)
             if pending.internal:
@@ -226,10 +244,12 @@ class Router:
         self._followers.clear()
 
     def _live_followers_locked(self, task_id: str) -> list[Follower]:
+        assert_held(self._core.lock)
         return [follower for ref in self._followers.get(task_id, ()) if (follower := ref()) is not None]
 
     def route_locked(self, items: Sequence[Item]) -> list[Follower]:
         """Route the messages; returns the lossless followers whose buffers are full."""
+        assert_held(self._core.lock)
         self._prune_dropped_locked()
         touched: dict[Follower, None] = {}
         for item in items:
@@ -241,6 +261,8 @@ class Router:
         return [f for f in touched if f.buffer.full and not f.over and f.may_wait_locked()]
 
     def _route_one_locked(self, item: Item, touched: dict[Follower, None]) -> None:
+        if CHECKED:
+            assert_held(self._core.lock)
         if isinstance(item, tuple):
             task_id = item[0]
             taken = False
@@ -277,15 +299,18 @@ class Router:
             if taken or (dropped and self.broadcasts):
                 self._core.tell_listeners_locked(item)
             self._collect_locked(task_id, item)
-        elif isinstance(item, PoolUpdated | ChainRefused | Skipped) and self.broadcasts:
+        elif isinstance(item, PoolUpdated | ChainRefused | Moved | Skipped) and self.broadcasts:
             self._core.tell_listeners_locked(item)
 
     def _collect_locked(self, task_id: str, item: Item) -> None:
+        if CHECKED:
+            assert_held(self._core.lock)
         for wanted, into in self._collecting:
             if wanted == task_id and not isinstance(item, Partial | Data):
                 into.append(item)
 
     def _answer_locked(self, event: Event) -> None:
+        assert_held(self._core.lock)
         request_id = getattr(event, "id", "")
         pending = self._pending.get(request_id) if request_id else None
         if pending is None:
@@ -297,16 +322,19 @@ class Router:
         pending.answer_locked(event)
 
     def _subscribed_locked(self, follower: Follower, answer: Event | None) -> None:
+        assert_held(self._core.lock)
         if isinstance(answer, Subscribed):
             follower.subscribed_locked(answer)
             self.retire_locked(follower)
 
     def _prune_dropped_locked(self) -> None:
+        assert_held(self._core.lock)
         while self._dropped:
             self._prune_locked(self._dropped.popleft())
 
     def _prune_locked(self, task_id: str) -> None:
         """A handle was dropped; only listeners to everything still get its events."""
+        assert_held(self._core.lock)
         refs = self._followers.get(task_id)
         if refs is None:
             return

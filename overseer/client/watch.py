@@ -22,6 +22,7 @@ from overseer.client.core import Core
 from overseer.client.errors import ClientError, ConnectionLostError, RefusedError, ReplyTimeoutError
 from overseer.client.task import take
 from overseer.protocol import (
+    Changed,
     Error,
     Event,
     Forgotten,
@@ -35,6 +36,7 @@ from overseer.protocol import (
     encode,
 )
 from overseer.protocol import Watch as WatchRequest
+from overseer.util.locks import CHECKED, assert_held
 from overseer.util.timestamps import now
 
 _JOIN_S = 5.0
@@ -55,6 +57,9 @@ class WatchConnection:
         self._cursor = ""  # "": before the first snapshot
         self._begun = False  # on this connection; what comes before, such as broadcasts, will come again
         self._seqs: dict[str, int] = {}  # the last line of each task that has had any
+        # The latest events of each task, by kind, that came in the midst of its output, their cursors behind
+        # them: where the connection is lost in between, they come again.
+        self._ahead: dict[str, dict[type[TaskEvent], TaskEvent]] = {}
         self._ids = itertools.count(1)
         # Weak: a buffer lives as long as its iteration.
         self._buffers: tuple[weakref.ref[EventBuffer], ...] = ()
@@ -97,6 +102,7 @@ class WatchConnection:
     # -- for the connection
 
     def connected_locked(self) -> None:
+        assert_held(self.core.lock)
         self._begun = False
         request = replace(self._request, id=f"w{next(self._ids)}", after=self._cursor)
         self.connection.send_locked(frames.text(encode(request)))
@@ -116,6 +122,7 @@ class WatchConnection:
         self._wait_for_room()
 
     def ended_locked(self, failure: ConnectionLostError) -> None:
+        assert_held(self.core.lock)
         self._shared.watches -= {self}
         self.failure = self.failure or failure
         self._settle_locked()
@@ -123,12 +130,16 @@ class WatchConnection:
     # -- what comes
 
     def _event_locked(self, event: Event) -> None:
+        assert_held(self.core.lock)
+        if isinstance(event, TaskEvent):
+            event = self._once_locked(event)
         match event:
             case Watching(tasks=None):
                 return  # what is known goes on
             case Watching():
                 self.tasks = {task.task_id: task for task in event.tasks or ()}
                 self.usage.clear()
+                self._ahead.clear()
                 self._seqs = {each: seq for each, seq in self._seqs.items() if each in self.tasks}
                 self._cursor = event.cursor
                 self.changed.notify_all()
@@ -141,7 +152,7 @@ class WatchConnection:
             case Gap():
                 self._seqs[event.task_id] = event.to_seq
             case Forgotten():
-                for known in (self.tasks, self.usage, self._seqs):
+                for known in (self.tasks, self.usage, self._seqs, self._ahead):
                     known.pop(event.task_id, None)
             case Started(restart_of=0):
                 self._seqs[event.task_id] = max(0, event.first_seq - 1)
@@ -151,7 +162,19 @@ class WatchConnection:
                 self.tasks[event.task.task_id] = event.task
         self._put_locked(event)
 
+    def _once_locked(self, event: TaskEvent) -> TaskEvent:
+        """The event; or, if it came before without its task and cursor, only what these say."""
+        assert_held(self.core.lock)
+        task_id, kind = getattr(event, "task_id", ""), type(event)
+        if not event.cursor:
+            self._ahead.setdefault(task_id, {})[kind] = event
+        elif self._ahead.get(task_id, {}).get(kind) == replace(event, task=None, cursor=""):
+            return Changed(task=event.task, cursor=event.cursor)
+        return event
+
     def _line_locked(self, line: Item) -> None:
+        if CHECKED:
+            assert_held(self.core.lock)
         assert isinstance(line, tuple)
         task_id, seq = line[0], line[5]
         last = self._seqs.get(task_id, seq - 1)
@@ -161,13 +184,17 @@ class WatchConnection:
         self._put_locked(line)
 
     def _put_locked(self, item: Item) -> None:
+        if CHECKED:
+            assert_held(self.core.lock)
         for buffer in self._live_locked():
             buffer.put_locked(item)
 
     def _live_locked(self) -> list[EventBuffer]:
+        assert_held(self.core.lock)
         return [buffer for ref in self._buffers if (buffer := ref()) is not None]
 
     def _settle_locked(self) -> None:
+        assert_held(self.core.lock)
         self._buffers = tuple(ref for ref in self._buffers if ref() is not None)
         for buffer in self._live_locked():
             buffer.settle_locked(lossless=True)
@@ -178,6 +205,7 @@ class WatchConnection:
 
     def _full_locked(self) -> EventBuffer | None:
         """A buffer without room, which is being read or has yet to be."""
+        assert_held(self.core.lock)
         for buffer in self._live_locked():
             if buffer.full and (buffer.is_read or not buffer.was_read):
                 return buffer

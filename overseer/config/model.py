@@ -18,8 +18,8 @@ from overseer.config.notices import CHANNEL, NOTIFY, ChannelConfig, NotifyConfig
 from overseer.config.pools import POOL
 from overseer.config.presentation import PRESENTED, Presentation
 from overseer.config.probes import HEALTH, READY, HealthConfig, ReadyConfig, booleans_of_action, check_probes
+from overseer.config.secrets import SOURCE, SecretSource
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
-from overseer.config.sources import SOURCE, SecretSource
 from overseer.config.standing import STANDING, StandingTask
 from overseer.config.storage import StorageConfig
 from overseer.config.webhooks import WEBHOOK, WebhookConfig

@@ -24,8 +24,8 @@ from overseer.daemon.chains import TaskChains
 from overseer.daemon.credentials import variables_of
 from overseer.daemon.dispatch import Dispatcher
 from overseer.daemon.documents import Documents
+from overseer.daemon.environment import withdraw_secrets
 from overseer.daemon.gate import Gate
-from overseer.daemon.handover import withdraw_secrets
 from overseer.daemon.logs import TaskLogs
 from overseer.daemon.notices import TaskNotices
 from overseer.daemon.parts import Parts

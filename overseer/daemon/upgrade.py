@@ -28,6 +28,7 @@ from overseer.util.threads import start_thread
 
 if TYPE_CHECKING:
     from overseer.daemon.state import Given, Restored
+    from overseer.upgrade.rehearsal import Rehearsed
 
 _log = logging.getLogger(__name__)
 
@@ -177,18 +178,21 @@ class Upgrades:
             raise OverseerError("the server is still starting tasks of the one before it: try again")
         ended = self._make_ready(parts, force=force and not check, check=check)
         state, tasks, clients = self._state(parts)
-        to = rehearse(state, self._package().stage)
-        if check:
-            return Upgraded("", True, parts.version, to, tasks, clients, ended=tuple(ended))
-        self._manager.reloading()
+        new = rehearse(state, self._package().stage)
         try:
-            parts.server.drain(is_portable, _DRAINED_S)
-            raise self._become(parts, to, ended)
-        except BaseException:
-            parts.server.accept_again()
-            self._manager.ready("the server was not upgraded")
-            parts.hub._services.update()
-            raise
+            if check:
+                return Upgraded("", True, parts.version, new.version, tasks, clients, ended=tuple(ended))
+            self._manager.reloading()
+            try:
+                parts.server.drain(is_portable, _DRAINED_S)
+                raise self._become(parts, new, ended)
+            except BaseException:
+                parts.server.accept_again()
+                self._manager.ready("the server was not upgraded")
+                parts.hub._services.update()
+                raise
+        finally:
+            os.close(new.compiled)
 
     def _make_ready(self, parts: Parts, *, force: bool, check: bool) -> list[str]:
         """Refuse what cannot go over, or end it; the tasks that were ended."""
@@ -240,7 +244,7 @@ class Upgrades:
                 raise OverseerError("too much follows from what tasks do: try again")
             time.sleep(0.002)
 
-    def _become(self, parts: Parts, to: str, ended: list[str]) -> OverseerError:
+    def _become(self, parts: Parts, new: Rehearsed, ended: list[str]) -> OverseerError:
         """Execute the new program; returns why that is impossible. Raises OverseerError, OSError."""
         from overseer.daemon.state import at_rest, export
         from overseer.upgrade.succession import replace_by
@@ -264,12 +268,15 @@ class Upgrades:
 
             def execute() -> None:
                 try:
-                    replace_by(state, self._package(), descriptors, more, self._manager.variables)
+                    replace_by(
+                        *(state, self._package(), new.compiled, descriptors, more),
+                        self._manager.variables,
+                    )
                 except OSError as error:
                     failed.append(error)
                 over.set()
 
-            _log.info("upgrading: the new program, %s, takes over", to)
+            _log.info("upgrading: the new program, %s, takes over", new.version)
             settle_log(_FLUSHED_S)
             parts.signals.call(execute)
             over.wait()

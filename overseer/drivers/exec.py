@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 from overseer.cel import eval_cel_bool
 from overseer.config.exec import EXEC, ExecConfig
-from overseer.config.limits import shown_cgroup, shown_limits
 from overseer.config.parameters import Parameter, check_declared, is_private, template_values
 from overseer.config.probes import booleans_of
+from overseer.config.process_limits import shown_cgroup, shown_limits
 from overseer.drivers.api import ActionHandler, register_factory
 from overseer.drivers.lint import (
     warn_of_failing_templates,
@@ -188,6 +188,7 @@ class ExecFactory:
     """Creates an :class:`ExecHandler` from an action's ``config``."""
 
     type = "exec"
+    section = EXEC
 
     def create(
         self,
@@ -199,15 +200,19 @@ class ExecFactory:
         templates: Dialect = "go",
         secrets: Collection[str] | None = None,
     ) -> ExecHandler:
-        read: ExecConfig = read_config(EXEC, config, templates)
-        check_config(read, dedupe_key, secrets)
+        read: ExecConfig = _read(self.section, config, templates)
+        _check(read, dedupe_key, secrets)
+        return self._handler(_described(action_name, self.type, read, retry, pool, dedupe_key), read)
+
+    def _handler(self, info: ActionInfo, read: Any) -> ExecHandler:
+        """Check what depends on this machine, and make the handler."""
         warn_of_missing_program(read.entrypoint)
         warn_of_missing_files(read.cwd, read.env_file)
         warn_of_missing_rights(read)
-        return ExecHandler(describe_config(action_name, self.type, read, retry, pool, dedupe_key), read)
+        return ExecHandler(info, read)
 
 
-def read_config(of: Object, config: Mapping[str, Any], templates: Dialect) -> Any:
+def _read(of: Object, config: Mapping[str, Any], templates: Dialect) -> Any:
     """What an action's ``config`` says, read as ``of``; warns of doubtful keys.
 
     Raises:
@@ -224,7 +229,7 @@ def read_config(of: Object, config: Mapping[str, Any], templates: Dialect) -> An
     return read
 
 
-def check_config(read: ExecConfig, dedupe_key: tuple[str, ...], secrets: Collection[str] | None) -> None:
+def _check(read: ExecConfig, dedupe_key: tuple[str, ...], secrets: Collection[str] | None) -> None:
     """Check what does not depend on the machine, and warn of what is doubtful.
 
     Raises:
@@ -252,7 +257,7 @@ def check_config(read: ExecConfig, dedupe_key: tuple[str, ...], secrets: Collect
         _warn_undeclared(read.cwd, parameters, ("cwd",))
 
 
-def describe_config(
+def _described(
     name: str,
     type: str,
     read: ExecConfig,

@@ -157,7 +157,14 @@ def or_null(schema: Json) -> Json:
     return schema | {"enum": [*schema["enum"], None]} if "enum" in schema else schema
 
 
-class Object(FieldType):
+class _Mapping(FieldType):
+    name = "object"
+    label = "mapping"
+    expected = "an object"
+    converts = True
+
+
+class Object(_Mapping):
     """An instance of a declared class; in the file, a mapping with its fields as keys.
 
     Args:
@@ -168,11 +175,6 @@ class Object(FieldType):
         hint: says what an unknown key, by its name, means or where it belongs; "": nothing is known of it.
         short: the key that a text in place of the mapping stands for.
     """
-
-    name = "object"
-    label = "mapping"
-    expected = "an object"
-    converts = True
 
     def __init__(
         self,
@@ -319,7 +321,7 @@ class ListOf(FieldType):
         return {"type": "array", "items": item if isinstance(self.item, Object) else or_null(item)}
 
 
-class MapOf(FieldType):
+class MapOf(_Mapping):
     """Names to values of one type; in messages only ever written.
 
     Args:
@@ -328,11 +330,6 @@ class MapOf(FieldType):
             given its name.
         is_null: which values are null in messages.
     """
-
-    name = "object"
-    label = "mapping"
-    expected = "an object"
-    converts = True
 
     def __init__(
         self,

@@ -7,10 +7,9 @@ message then change together, under the hub's lock and the task's.
 from __future__ import annotations
 
 import logging
-import operator
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,7 @@ from overseer.supervisor.exits import Exits, dequeued, errored
 from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.intents import Intents
 from overseer.supervisor.launcher import Launcher
+from overseer.supervisor.launching import Launching, checked, surroundings_of
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.phases import Phase, StopRequest
@@ -43,13 +43,11 @@ from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
 from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.supervisor.usage import UsageWatch
-from overseer.util.latch import Latch
 from overseer.util.locks import assert_held, assert_none_held
 from overseer.util.masking import Secrets, log_failure, masked
 from overseer.util.timers import Timers
 from overseer.util.timestamps import now
 from overseer.workers.base import RunContext, Worker, run_context
-from overseer.workers.program import Surroundings
 
 if TYPE_CHECKING:
     from overseer.logs.store import Logs
@@ -158,7 +156,7 @@ class Starts:
             return CLOSING
         secrets = Secrets(task.secrets)
         gate = StartGate(task, task.runs, secrets, self._exits.exited, self._orphans.heard_of)
-        launching = _Launching(task, why, gate, secrets)
+        launching = Launching(task, why, gate, secrets)
         action, config = task.terms.definition.config, self._current.value.config
         context = RunContext(
             task.id,
@@ -170,7 +168,8 @@ class Starts:
             read_secret=partial(self._vault.read, config.secrets),
             hands_on=action.then is not None,
             probed=action.probed,
-            requested=why.requested,
+            requested=why.requested and task.requester.client is not None,
+            waits=partial(self._waits, launching),
             begins=partial(self._begins, launching),
         )
         launching.context = context
@@ -197,26 +196,38 @@ class Starts:
             launching.returned.set()
         return ""
 
-    def _pend(self, launching: _Launching, worker: Worker) -> None:
-        """Accept a run whose worker begins later: from now on it fails as a run does, and nobody waits."""
+    def _pend(self, launching: Launching, worker: Worker) -> None:
+        """Accept a run whose worker begins later; its requester is answered by what comes first."""
         task = launching.task
         with self._table.begin() as tx:
-            with task.lock:
-                if task.phase is Phase.RESETTING:
-                    task.history = History()
-                    task.move_locked(Phase.STARTING)
-                task.pending, task.waiting_on = worker, tuple(worker.waiting_on)
-                task.queued_at = now()
-            self._queueing.told_locked(tx, task, 0)
-            task.requester, task.onlookers = Requester(), set()
-            if launching.why is not Launch.RESTART:
-                launching.why = Launch.QUEUED
+            task.pending = worker
+            if task.requester.client is None and launching.why.requested:
+                launching.why = Launch.QUEUED  # it counts as accepted, since nobody would hear that it failed
             if task.stop_request is not StopRequest.NONE:
                 for grace in [0.0] if self._table.skip_graces else task.graces:
                     tx.stop(worker, grace)
 
-    def _begins(self, launching: _Launching, worker: Worker, error: OverseerError | None) -> None:
-        """Called on a worker's thread, once ``start`` has returned it without waiting for this."""
+    def _waits(self, launching: Launching, worker: Worker) -> None:
+        """Called on a worker's thread: it will be a while. Its requester is told so; from now on it fails as
+        what was accepted does."""
+        launching.returned.wait()
+        task = launching.task
+        with self._table.begin() as tx:
+            if task.pending is not worker or launching.told:
+                return
+            launching.told = True
+            with task.lock:
+                if task.phase is Phase.RESETTING:
+                    task.history = History()
+                    task.move_locked(Phase.STARTING)
+                task.waiting_on, task.queued_at = tuple(worker.waiting_on), now()
+            self._queueing.told_locked(tx, task, 0)
+            task.requester, task.onlookers = Requester(), set()
+            if launching.why is not Launch.RESTART:
+                launching.why = Launch.QUEUED
+
+    def _begins(self, launching: Launching, worker: Worker, error: OverseerError | None) -> None:
+        """Called on a worker's thread: one that ``start`` has returned waiting runs now, or never will."""
         launching.returned.wait()
         if error is None:
             try:
@@ -224,21 +235,23 @@ class Starts:
             except BaseException as failure:
                 self._failed(launching, failure, [worker])
         else:
+            if not str(error):  # it was stopped: its requester is told as others are
+                self._waits(launching, worker)
             self._failed(launching, error, [])
 
-    def _announce(self, launching: _Launching, given: object) -> None:
+    def _announce(self, launching: Launching, given: object) -> None:
         """The run has begun: record and announce it, and let its callbacks pass."""
         gate, context, record = launching.gate, launching.context, launching.record
-        worker, pid, at, stdin = _checked(given)
+        worker, pid, at, stdin = checked(given)
         if record is not None:
             record.started, record.host = at, worker.host
             self._recorder.started(record)
         self._started(launching.task, launching.why, context.run_id, worker, pid, at, stdin, record)
         if gate.watch is not None:
-            gate.watch.begin(_surroundings(context))
+            gate.watch.begin(surroundings_of(context))
         gate.announced(pid, worker)
 
-    def _failed(self, launching: _Launching, error: BaseException, left: Iterable[Worker]) -> str:
+    def _failed(self, launching: Launching, error: BaseException, left: Iterable[Worker]) -> str:
         """The run has not begun, whatever its driver has ``left``; returns the error."""
         task, record, secrets = launching.task, launching.record, launching.secrets
         message = driver_failure(error)
@@ -371,40 +384,3 @@ class Starts:
                     tx.send(client, over)
             task.onlookers = set()
         self._exits.admit_locked(tx, self._pool.release(task.id))
-
-
-@dataclass(slots=True, eq=False)
-class _Launching:
-    """A run on its way."""
-
-    task: Task
-    why: Launch
-    gate: StartGate
-    secrets: Secrets
-    context: RunContext = field(init=False)
-    record: Run | None = None
-    returned: Latch = field(default_factory=Latch)  # its driver's start, and what had to follow has been done
-
-
-def _surroundings(context: RunContext) -> Surroundings:
-    """Those of the run's process; where its driver has made none, a few variables of the server's own."""
-    found = (worker.surroundings for worker in context.workers if worker.surroundings is not None)
-    name = {"OVERSEER_TASK_ID": context.task_id}
-    return next(found, None) or Surroundings(name, inherit="minimal")
-
-
-def _checked(given: object) -> tuple[Worker, int, datetime, str]:
-    """Check what a driver's ``start`` returned; returns the worker, its pid, its start time, and how it takes
-    input ("": not at all), all of types that can be sent.
-
-    Raises:
-        TypeError: it is not a worker, or its values have other types.
-        Exception: whatever a driver's own worker raises.
-    """
-    if not isinstance(given, Worker):
-        raise TypeError(f"start() returned {given!r}, which is not a Worker")
-    pid, at = operator.index(given.pid), given.started_at  # missing if it has not called super().__init__()
-    if not isinstance(given.task_id, str) or not isinstance(at, datetime):
-        raise TypeError(f"a worker needs a text and a datetime: task_id {given.task_id!r}, started_at {at!r}")
-    stdin = given.stdin if given.stdin in ("pipe", "pty") else ""
-    return given, int(pid), at.astimezone(UTC), stdin

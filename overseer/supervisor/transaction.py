@@ -88,16 +88,7 @@ class Transaction(DeferredFlush):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            try:
-                # Still under the lock: nothing may come between the finding and the reply that reports it.
-                if self._requester is not None and isinstance(error, RequestError):
-                    self._requester.refuse(
-                        self, error.message, error.existing_task_id, error.param, error.code
-                    )
-                    error.answered = self._requester.client is not None
-                self._settle(self)
-            finally:
-                self._lock.release()
+            self._settle_and_release(error)
             super().__exit__(kind, error, trace)
             for worker, grace in self._stops:
                 self._problems.append(stop_worker(worker, grace))
@@ -105,6 +96,17 @@ class Transaction(DeferredFlush):
                 self._problems.append(self._launch(task, why, client))
         finally:
             standstill.__exit__(kind, error, trace)
+
+    def _settle_and_release(self, error: BaseException | None) -> None:
+        """Answer a refusal while the lock is held: nothing may come between the finding and the reply that
+        reports it."""
+        try:
+            if self._requester is not None and isinstance(error, RequestError):
+                self._requester.refuse(self, error.message, error.existing_task_id, error.param, error.code)
+                error.answered = self._requester.client is not None
+            self._settle(self)
+        finally:
+            self._lock.release()
 
     def check(self) -> None:
         """Raise a RequestError with the first error of the stops and launches, if there is one."""

@@ -18,12 +18,15 @@ from overseer.supervisor.task import Requester, Task
 from overseer.util.locks import assert_held
 from overseer.util.threads import run_on_thread
 from overseer.util.timers import Timer, Timers
+from overseer.workers.base import Worker
 
 PUSH_S = 2.0  # between passes while a client watches
 _PEAK_S = 10.0  # between passes while anything runs
 _FIRST_S = 1.0  # from a run's start to its first pass, so that short runs are measured, too
 _FRESH_S = 0.5  # maximum age of the answer to a request
 _AT_ONCE = 50  # tasks pushed per hold of the hub's lock
+_FAR_S = 1.0  # until what other machines say of theirs is waited for no longer
+_STALE_S = 5.0  # age from which it is not shown
 _KEEPS_UP = 64 * 1024  # a client with more bytes pending is pushed nothing
 
 _log = logging.getLogger(__name__)
@@ -53,7 +56,8 @@ class UsageWatch:
                 tasks = [self._table.find(task_id, requester.principal)]
             else:
                 tasks = [task for task in self._table if requester.principal.sees(task.action)]
-        usage = usage_meter.measure(_FRESH_S)
+            workers = {task.run_id: task.worker for task in tasks if _runs(task)}
+        usage = _measure(workers, _FRESH_S)
         with self._table.begin(requester) as tx:
             rows = [_row(task, usage[task.run_id]) for task in tasks if _runs(task) and task.run_id in usage]
             requester.tell(tx, Usage(id=requester.request_id, tasks=tuple(rows)))
@@ -87,9 +91,11 @@ class UsageWatch:
         with self._table.lock:
             self._looked_at = time.monotonic()  # clients that begin to watch together share the next pass
             runs = [(task, task.run_id) for task in self._table if _runs(task)]
+            watched = bool(self._of_all) or any(_is_watched(task) for task, _ in runs)
+            workers = {run: task.worker for task, run in runs}
         try:
             if runs:
-                usage = usage_meter.measure()
+                usage = _measure(workers) if watched else usage_meter.measure()
                 for begin in range(0, len(runs), _AT_ONCE):
                     self._push(runs[begin : begin + _AT_ONCE], usage)
             self._failing = False
@@ -131,6 +137,18 @@ class UsageWatch:
     def _look_in_locked(self, seconds: float) -> None:
         assert_held(self._table.lock)
         self._next = self._timers.bring_forward(self._next, time.monotonic() + seconds, Due.USAGE)
+
+
+def _measure(workers: Mapping[str, Worker | None], max_age: float = 0.0) -> Mapping[str, Measured]:
+    """What runs use, by run id; those on other machines say so themselves."""
+    begun = time.monotonic()
+    far = {run: worker for run, worker in workers.items() if worker is not None and worker.ask_usage()}
+    usage = usage_meter.measure(max_age)
+    for run, worker in far.items():
+        told = worker.usage(begun - max_age, begun + _FAR_S)
+        if told is not None and told.at > begun - _STALE_S:
+            usage[run] = told
+    return usage
 
 
 def _runs(task: Task) -> bool:

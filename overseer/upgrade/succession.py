@@ -91,6 +91,7 @@ class Succession:
 def replace_by(
     state: int,
     package: Package,
+    compiled: int,
     descriptors: Collection[int],
     more: Mapping[str, Any],
     variables: Mapping[str, str],
@@ -99,6 +100,7 @@ def replace_by(
 
     Args:
         package: what is gone back to if it fails.
+        compiled: descriptor of what it compiled when it was tried out.
         descriptors: what it is given.
         more: what else a :class:`Succession` has.
         variables: for its environment, beside this one's.
@@ -114,10 +116,11 @@ def replace_by(
         "state": state,
         "archive": package.archive,
         "stage": package.stage,
+        "compiled": compiled,
         "descriptors": list(descriptors),
         "deadline": _DEADLINE_S,
     }
-    passed = [state, package.archive, package.stage, *descriptors]
+    passed = [state, package.archive, package.stage, compiled, *descriptors]
     command = [sys.executable, *how.options, f"/proc/self/fd/{package.stage}", *how.rest]
     try:
         for fd in passed:

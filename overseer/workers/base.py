@@ -18,7 +18,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from overseer.errors import OverseerError, SpawnError
-from overseer.process import StopPolicy, registry
+from overseer.process import StopPolicy, Usage, registry
 from overseer.process.lines import LineSplitter, MaskedSplitter
 from overseer.util.latch import Latch
 from overseer.util.locks import CHECKED, Rank, assert_held, assert_none_held, lock
@@ -39,6 +39,8 @@ class OutputBatch:
         ts: when they arrived; aware, UTC.
         truncated: its only line was cut at the line limit.
         overwritten: the beginning of its only line, which redrew itself, was dropped.
+        split: its lines were made by splitting at newlines, so none holds one. ``dataclasses.replace`` drops
+            this, since whoever changes lines may put one in.
     """
 
     stream: str
@@ -46,6 +48,7 @@ class OutputBatch:
     lines: list[str]
     truncated: bool = False
     overwritten: bool = False
+    split: bool = field(default=False, init=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ class RunContext:
         probed: programs are to be run where its process is, so its surroundings are kept.
         env: further variables for its process.
         requested: a requester waits for the outcome of the start, and a failure is told to it alone.
+        waits: called by a worker that ``start`` has returned with ``waiting_on``, from another thread: it
+            will be a while before it begins, so its requester is told so now. May be repeated.
         begins: called by a worker that ``start`` has returned with ``waiting_on``, from another thread: it
             runs now, or it never will, with the error; ``OverseerError("")``: it was stopped.
     """
@@ -105,6 +110,7 @@ class RunContext:
     probed: bool = False
     env: dict[str, str] = field(default_factory=dict)
     requested: bool = False
+    waits: Callable[[Worker], None] | None = None
     begins: Callable[[Worker, OverseerError | None], None] | None = None
 
     def secret(self, name: str) -> str:
@@ -260,6 +266,23 @@ class Worker(ABC):
             OverseerError: it is not accepted.
         """
         raise OverseerError("the task takes no input (stdin: none)")
+
+    def ask_usage(self) -> bool:
+        """Have the usage of its processes measured, if they are on another machine; does not block.
+
+        Returns:
+            Whether they are: :meth:`usage` will tell.
+        """
+        return False
+
+    def usage(self, since: float, until: float) -> Usage | None:
+        """What its processes on another machine use, as last heard; None: not known.
+
+        Args:
+            since: monotonic; waits for what is newer...
+            until: ... up to this moment.
+        """
+        return None
 
     def resize(self, rows: int, cols: int) -> bool:
         """Change the size of its terminal; False if the run is over.

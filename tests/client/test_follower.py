@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -27,16 +27,20 @@ from overseer.protocol import (
     TaskInfo,
     Tasks,
 )
+from overseer.util.locks import Rank, lock
 from overseer.util.timestamps import format_timestamp
 
 T = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def held_lock() -> threading.Lock:
-    """One that this thread holds, as everything here expects."""
-    lock = threading.RLock()
-    lock.acquire()
-    return lock  # type: ignore[return-value]
+LOCK = lock(Rank.LEAF, "client")
+
+
+@pytest.fixture(autouse=True)
+def _held() -> Iterator[None]:
+    """This thread holds the lock, as everything here expects."""
+    with LOCK:
+        yield
 
 
 def line(seq: int, data: str = "x", task_id: str = "t") -> Line:
@@ -48,7 +52,7 @@ def at(second: int) -> datetime:
 
 
 def follower(**options: bool) -> Follower:
-    made = Follower("t", held_lock(), 1 << 20, **{"lossless": True, **options})
+    made = Follower("t", LOCK, 1 << 20, **{"lossless": True, **options})
     made.begin_locked()
     return made
 
@@ -184,7 +188,7 @@ class TestASubscriptionThatIsAnswered:
         assert not task.open
 
     def test_from_now_on_leaves_out_what_is_stored(self):
-        task = Follower("t", held_lock(), 1 << 20, lossless=True, from_now=True)
+        task = Follower("t", LOCK, 1 << 20, lossless=True, from_now=True)
         task.subscribed_locked(self.answer(50, 20))
         for seq in range(20, 51):
             task.line_locked(line(seq))
@@ -208,7 +212,7 @@ def test_a_server_that_shuts_down_ends_what_has_exited():
 
 class TestAFullBuffer:
     def test_loses_the_oldest_lines_and_says_which(self):
-        buffer = EventBuffer(held_lock(), 10_000)
+        buffer = EventBuffer(LOCK, 10_000)
         for seq in range(1, 101):
             buffer.put_locked(line(seq, "x" * 100))
             buffer.settle_locked(lossless=False)
@@ -219,7 +223,7 @@ class TestAFullBuffer:
         assert 15 <= len(told) <= 30
 
     def test_keeps_other_events(self):
-        buffer = EventBuffer(held_lock(), 5000)
+        buffer = EventBuffer(LOCK, 5000)
         buffer.put_locked(Started("1", "t", 7, ts=T))
         for seq in range(1, 100):
             buffer.put_locked(line(seq))
@@ -230,7 +234,7 @@ class TestAFullBuffer:
         assert told[-1] is Exited
 
     def test_counts_the_other_events_that_it_has_no_room_for(self):
-        buffer = EventBuffer(held_lock(), 1000)
+        buffer = EventBuffer(LOCK, 1000)
         for second in range(1500):
             buffer.put_locked(exited(second))
             buffer.settle_locked(lossless=False)
@@ -239,7 +243,7 @@ class TestAFullBuffer:
         assert 0 < kept <= 1001
 
     def test_tells_tasks_apart(self):
-        buffer = EventBuffer(held_lock(), 3000)
+        buffer = EventBuffer(LOCK, 3000)
         for seq in range(1, 40):
             for name in ("a", "b"):
                 buffer.put_locked(line(seq, task_id=name))
@@ -248,7 +252,7 @@ class TestAFullBuffer:
         assert sorted(gap.task_id for gap in gaps) == ["a", "b"]
 
     def test_keeps_everything_while_it_may(self):
-        buffer = EventBuffer(held_lock(), 1000)
+        buffer = EventBuffer(LOCK, 1000)
         for seq in range(1, 100):
             buffer.put_locked(line(seq))
         buffer.settle_locked(lossless=True)
@@ -256,21 +260,19 @@ class TestAFullBuffer:
         assert taken(buffer) == list(range(1, 100))
 
     def test_takes_back_what_was_not_used(self):
-        lock = threading.Lock()
-        with lock:
-            buffer = EventBuffer(lock, 1000)
-            for seq in range(1, 11):
-                buffer.put_locked(line(seq))
-            buffer.enter_locked()
-            first = buffer.take_locked(5)
-            assert buffer.is_read
-            # As a finaliser does in the middle of something: it cannot have the lock.
-            buffer.leave(first[2:], buffer.generation)
-            assert not buffer.is_read
-            assert taken(buffer) == list(range(3, 11))
+        buffer = EventBuffer(LOCK, 1000)
+        for seq in range(1, 11):
+            buffer.put_locked(line(seq))
+        buffer.enter_locked()
+        first = buffer.take_locked(5)
+        assert buffer.is_read
+        # As a finaliser does in the middle of something: it cannot have the lock.
+        buffer.leave(first[2:], buffer.generation)
+        assert not buffer.is_read
+        assert taken(buffer) == list(range(3, 11))
 
     def test_puts_what_is_taken_back_before_what_was_lost_meanwhile(self):
-        buffer = EventBuffer(held_lock(), 3000)
+        buffer = EventBuffer(LOCK, 3000)
         for seq in range(1, 11):
             buffer.put_locked(line(seq))
         buffer.enter_locked()
@@ -286,7 +288,7 @@ class TestAFullBuffer:
         assert told[9:] == list(range(told[8][1] + 1, 101))
 
     def test_takes_nothing_back_from_before_it_was_cleared(self):
-        buffer = EventBuffer(held_lock(), 3000)
+        buffer = EventBuffer(LOCK, 3000)
         for seq in range(1, 11):
             buffer.put_locked(line(seq))
         buffer.enter_locked()
@@ -313,16 +315,16 @@ def lists(router: Router) -> list[str]:
 
 def test_a_list_that_is_older_than_an_exit_is_not_believed_but_asked_for_again():
     core = Core(None)  # type: ignore[arg-type]
+    core.lock = LOCK
     router = Router(core, Nowhere())
-    with core.lock:
-        mine = Follower("t", core.lock, 1 << 20, lossless=True)
-        router.follow_locked(mine)
-        mine.subscribed_locked(Subscribed(id="s", task_id="t", last_seq=0, oldest_seq=0, created_at=T))
-        mine.caught_up_locked()
-        # The list is on its way, and was made before this:
-        router.route_locked([exited(1)])
-        router.listed_locked(mine, Tasks(id="l", tasks=(info(worker="running"),)))
-        assert not mine.over
-        assert len(lists(router)) == 1
-        router.route_locked([Tasks(id=lists(router)[0], tasks=(info(),))])
-        assert (mine.over, mine.state) == (True, "ended")
+    mine = Follower("t", LOCK, 1 << 20, lossless=True)
+    router.follow_locked(mine)
+    mine.subscribed_locked(Subscribed(id="s", task_id="t", last_seq=0, oldest_seq=0, created_at=T))
+    mine.caught_up_locked()
+    # The list is on its way, and was made before this:
+    router.route_locked([exited(1)])
+    router.listed_locked(mine, Tasks(id="l", tasks=(info(worker="running"),)))
+    assert not mine.over
+    assert len(lists(router)) == 1
+    router.route_locked([Tasks(id=lists(router)[0], tasks=(info(),))])
+    assert (mine.over, mine.state) == (True, "ended")

@@ -44,6 +44,8 @@ def test_a_failure_is_raised_where_that_is_asked_for(client: Client) -> None:
     assert (error.exit_code, error.reason, error.signal) == (3, "exited", "")
     assert sorted(error.last_lines) == ["err", "hi"]
     assert sorted(error.output.splitlines()) == ["err", "hi"]
+    assert error.finished.status == "failed"
+    assert error.exited is error.finished.exited
     # Other codes may be a success, as the action says.
     assert client.run("codes", code=3, check=True).exit_code == 3
     # Restarts are included.

@@ -45,6 +45,16 @@ class Waiting(Worker):
         thread.join(10)
         assert not thread.is_alive()
 
+    def waits(self) -> None:
+        """It will be a while: said on another thread, as it would be."""
+        assert self._callbacks.run is not None
+        say = self._callbacks.run.waits
+        assert say is not None
+        thread = threading.Thread(target=say, args=(self,))
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive()
+
     def ends(self, code: int) -> None:
         with self._lock:
             end = self._exited_locked(code, "")
@@ -102,6 +112,7 @@ def task(hub: overseer.Hub, task_id: str = "one") -> TaskInfo:
 def test_a_task_waits_actively_and_runs_once_its_worker_begins(hub: overseer.Hub, handler: Handler) -> None:
     hub.submit("far", "one")
     hub.submit("far", "two")
+    handler.workers[0].waits()
     waiting = task(hub)
     assert (waiting.state, waiting.status, waiting.waiting_on) == ("active", "waiting", ("cluster",))
     assert (waiting.current_pid, waiting.host) == (0, "")
@@ -113,7 +124,9 @@ def test_a_task_waits_actively_and_runs_once_its_worker_begins(hub: overseer.Hub
     assert runs.host == "w0 (tcp://10.0.0.1:4000)"
     worker.ends(0)
     assert task(hub).status == "succeeded"
-    wait_until("the next one waits", lambda: task(hub, "two").waiting_on == ("cluster",))
+    wait_until("the next one is started", lambda: len(handler.workers) == 2)
+    handler.workers[1].waits()
+    assert task(hub, "two").waiting_on == ("cluster",)
 
 
 def test_a_stop_calls_off_what_waits(hub: overseer.Hub, handler: Handler) -> None:
@@ -127,7 +140,8 @@ def test_what_never_begins_fails_as_a_run_does(hub: overseer.Hub, handler: Handl
     hub.start("far", "one", retry_policy=overseer.RetryPolicy(restart_delay=10**7, error_threshold=2))
     handler.workers[0].begins(overseer.SpawnError("no such program there"))
     wait_until("it is started again", lambda: len(handler.workers) == 2)
-    wait_until("it waits again", lambda: task(hub).status == "waiting")
+    handler.workers[1].waits()
+    assert task(hub).status == "waiting"
     handler.workers[1].begins(overseer.SpawnError("no such program there"))
     over = task(hub)
     assert (over.status, over.error_message) == ("errored", "no such program there")

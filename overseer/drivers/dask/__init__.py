@@ -10,23 +10,20 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from overseer.config.cluster import DASK, ClusterSection, DaskConfig
 from overseer.drivers.api import ServiceHandler, TaskSubmitter, register_factory
-from overseer.drivers.exec import ExecHandler, check_config, describe_config, read_config
+from overseer.drivers.exec import ExecFactory, ExecHandler
 from overseer.errors import ConfigError, SpawnError
-from overseer.protocol import ActionInfo, PoolConfig, RetryPolicy
-from overseer.templates import Dialect
+from overseer.protocol import ActionInfo
 from overseer.workers.base import RunContext, Worker, WorkerCallbacks
 from overseer.workers.config import WorkerConfig
 
 if TYPE_CHECKING:
     from overseer.drivers.dask.cluster import Cluster
 
-_PATIENCE_S = 2.0  # for a place, before a start is answered with ``queued``
 _ALONE_S = 20.0  # for a place, where nobody can be told later
 
 _clusters: dict[object, Cluster] = {}
@@ -83,37 +80,24 @@ class DaskHandler(ExecHandler, ServiceHandler):
             tuple(name for name in wanted if hasattr(callbacks.on_output, name)),
         )
         worker = FarWorker(order, callbacks, run, cluster.forget, self._info.name)
-        alone = run.begins is None  # without a server, which would be told later
-        patience = _ALONE_S if alone else 0.0 if cluster.is_slow else _PATIENCE_S
-        cluster.submit(worker, self.section, run.requested or alone)
-        if not worker.await_place(patience) and alone:
+        cluster.submit(worker, self.section, run.requested)
+        if run.begins is None and not worker.await_place(_ALONE_S):
             worker.stop()
             raise SpawnError(f"no worker of {self.section.address} has a place for it")
         return worker
 
 
-class DaskFactory:
+class DaskFactory(ExecFactory):
     """Creates a :class:`DaskHandler` from an action's ``config``."""
 
     type = "dask"
+    section = DASK
 
-    def create(
-        self,
-        config: Mapping[str, Any],
-        action_name: str,
-        retry: RetryPolicy,
-        pool: PoolConfig,
-        dedupe_key: tuple[str, ...],
-        templates: Dialect = "go",
-        secrets: Collection[str] | None = None,
-    ) -> DaskHandler:
-        read: DaskConfig = read_config(DASK, config, templates)
-        check_config(read, dedupe_key, secrets)
+    def _handler(self, info: ActionInfo, read: DaskConfig) -> DaskHandler:
         section = read.cluster
         assert section is not None
         if importlib.util.find_spec("distributed") is None:
             raise ConfigError("needs the package distributed: pip install 'sticky-overseer[dask]'")
-        info = describe_config(action_name, self.type, read, retry, pool, dedupe_key)
         shown = {"cluster": section.address}
         if section.workers:
             shown["workers"] = ", ".join(section.workers)

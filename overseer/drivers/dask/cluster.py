@@ -2,12 +2,11 @@
 
 The engine's event loop runs in a thread of its own; this module is called, and calls, from other threads.
 One thread watches the connection and the runs that have no place yet: it connects again when the scheduler is
-back, and submits anew what the scheduler has forgotten.
+back, and submits anew what the scheduler has forgotten. Nothing else waits for the engine.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 import time
@@ -25,7 +24,8 @@ from overseer.config.cluster import ClusterSection
 from overseer.drivers.dask import far
 from overseer.drivers.dask.frames import FORMAT
 from overseer.drivers.dask.link import Link
-from overseer.drivers.dask.places import Entry, fault_of, matching_workers, release
+from overseer.drivers.dask.places import Entry, Places
+from overseer.drivers.dask.pulse import Pulse
 from overseer.drivers.dask.reach import CONNECT_S, Reach, said_of
 from overseer.drivers.dask.run import FarWorker
 from overseer.errors import SpawnError
@@ -33,14 +33,13 @@ from overseer.process import registry
 from overseer.protocol import ClusterInfo, ClusterWorker
 from overseer.util.crew import Crew
 from overseer.util.locks import Rank, assert_held, lock
-from overseer.util.threads import start_thread
+from overseer.util.threads import run_on_thread, start_thread
 
 _log = logging.getLogger(__name__)
 
 _LOOK_S = 0.25  # between looks at the connection and at runs without a place
 _PAUSE_S = 1.0  # between attempts to connect
 _MATCH_S = 2.0  # between looks for workers that match a pattern
-_SLOW_S = 1.0  # without a place, after which a run waits for one that others have
 _BUSY = ("executing", "long-running")
 _NOT_YET = "not connected yet"
 
@@ -65,18 +64,18 @@ class Cluster:
         )  # notified when the connection has changed, or the use
         self._users = 0
         self._runs: dict[str, Entry] = {}
-        self._new = False  # one has come since the last look
         self._links: dict[str, Link] = {}  # by relay
         self._client: Client | None = None
         self._why = _NOT_YET  # why there is none
-        self._tried = 0  # attempts to connect
+        self._away = False  # an attempt to connect has failed, and none has succeeded since
         self._thread: threading.Thread | None = None
         self._closing = False  # no new link is wanted
-        self._numbers = itertools.count(1)  # of submissions
-        self._places = Crew("cluster-places", 4)
+        self._places = Places(self.address)
+        self._placing = Crew("cluster-places", 4)
         self._reach: Reach  # set by the thread that watches, before anything needs it
         self._names: dict[str, str] = {}  # addresses of workers, by name
-        self._looked = 0.0
+        self._looked = 0.0  # monotonic; at them
+        self._seen = 0.0  # monotonic; when runs without a place were looked at
 
     # Use
 
@@ -98,39 +97,26 @@ class Cluster:
         self._changed.notify_all()
 
     def submit(self, run: FarWorker, section: ClusterSection, requested: bool) -> None:
-        """Have the engine find a place for a run.
+        """Have the engine find a place for a run. Does not block.
 
         Args:
-            requested: somebody waits: it fails if there is no connection.
+            requested: somebody waits, so it fails while the cluster is known to be away, or turns out to be.
 
         Raises:
-            SpawnError: so it is.
+            SpawnError: it is.
         """
-        entry = Entry(run, section)
+        entry = Entry(run, section, requested)
         with self._lock:
+            if requested and self._away:
+                raise SpawnError(self._unreachable_locked())
             self._runs[run.order.run] = entry
-            self._new = True
-            self._begin_locked()
-            if not requested or self._is_connected_locked():
-                return
-            tried = self._tried
-            self._changed.wait_for(lambda: self._client is not None or self._tried > tried, CONNECT_S)
-            if self._is_connected_locked():
-                return
-            del self._runs[run.order.run]
-            why = self._why
-        raise SpawnError(f"the cluster {self.address} cannot be reached: {why}")
-
-    def _is_connected_locked(self) -> bool:
-        assert_held(self._lock)
-        return self._client is not None
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether runs wait for places already, so that the next need not expect one at once."""
+        self._places.add(entry)
         with self._lock:
-            limit = time.monotonic() - _SLOW_S
-            return any(each.waits and each.since < limit for each in self._runs.values())
+            self._begin_locked()
+
+    def _unreachable_locked(self) -> str:
+        assert_held(self._lock)
+        return f"the cluster {self.address} cannot be reached: {self._why}"
 
     def forget(self, run: FarWorker) -> None:
         """Nothing more is expected of a run."""
@@ -140,16 +126,14 @@ class Cluster:
             self._changed.notify_all()
         for link in links:
             link.remove(run)
-        if entry is not None and entry.future is not None:
-            release(entry.future)
+        if entry is not None:
+            self._places.remove(entry)
 
     def _ours(self, actions: Collection[str]) -> tuple[list[str], dict[str, list[FarWorker]]]:
         """The tasks of these actions that wait, and their runs, by worker."""
+        waiting = self._places.waiting(actions)
         with self._lock:
             links = list(self._links.values())
-            waiting = [
-                each.run.task_id for each in self._runs.values() if each.waits and each.run.action in actions
-            ]
         placed: dict[str, list[FarWorker]] = {}
         for link in links:
             runs = [run for run in link.runs if run.lives and run.action in actions]
@@ -196,11 +180,12 @@ class Cluster:
                 try:
                     reach = self._reach = Reach(self._security, lambda: self._client)
                 except (OSError, RuntimeError) as error:
-                    self._has_failed(error)
+                    self._has_failed(said_of(error))
             while self._in_use():
                 self._stay_connected()
-        except BaseException:
+        except BaseException as error:
             _log.exception("the connection to %s failed", self.address)
+            self._has_failed(said_of(error))
         finally:
             with self._lock:
                 self._closing = True
@@ -215,13 +200,15 @@ class Cluster:
                 if self._users or self._runs:
                     self._begin_locked()
 
-    def _has_failed(self, error: BaseException) -> None:
+    def _has_failed(self, why: str, pause: float = _PAUSE_S) -> None:
         """There is no connection: tell who waits, and pause."""
         with self._lock:
-            self._why = said_of(error)
-            self._tried += 1
-            self._changed.notify_all()
-            self._changed.wait(_PAUSE_S)
+            self._why, self._away = why, True
+            said = self._unreachable_locked()
+        self._places.refuse(said)
+        with self._lock:
+            if self._users or self._runs:
+                self._changed.wait(pause)
 
     def _in_use(self) -> bool:
         with self._lock:
@@ -241,85 +228,48 @@ class Cluster:
                     name="sticky-overseer",
                 )
         except Exception as error:
-            self._has_failed(error)
+            self._has_failed(said_of(error))
             return
         stream = client.scheduler_comm
         client.subscribe_topic(far.topic(registry.server_id), self._announced)
         with self._lock:
-            self._client = client
-            self._changed.notify_all()
+            self._client, self._away = client, False
         _log.info("connected to the cluster %s", self.address)
+        pulse = Pulse(self._reach, client)
         try:
             while self._in_use():
                 if client.scheduler_comm is not stream or stream.closed() or client.status != "running":
-                    _log.warning("the connection to the cluster %s is lost", self.address)
+                    why = "the connection is lost"
                     break
-                self._find_places(client)
-                with self._lock:
-                    self._changed.wait_for(self._is_asked_locked, _LOOK_S)
+                if not pulse.beats():
+                    why = "the scheduler does not answer"
+                    break
+                self._find_places(client, pulse)
+            else:
+                return
         finally:
             with self._lock:
                 self._client = None
-                self._why = "the connection is lost"
-                for entry in self._runs.values():
-                    entry.future = None
-            with suppress(Exception):
-                client.close(timeout=1.0)
+            self._places.lost()
+            run_on_thread(partial(_close, client), "cluster-close")
+        _log.warning("%s: %s", self.address, why)
+        self._has_failed(why, 0.0)
 
-    def _is_asked_locked(self) -> bool:
-        """Whether there is a new run, or no use any more."""
-        assert_held(self._lock)
-        return self._new or not (self._users or self._runs)
-
-    def _find_places(self, client: Client) -> None:
-        """Submit the runs that the engine does not know of, or no longer."""
+    def _find_places(self, client: Client, pulse: Pulse) -> None:
+        """Submit what is new, and at times look at what waits; then wait until there is something to do."""
+        self._places.submit_new(client, self._names)
+        moment = time.monotonic()
+        if moment - self._seen > _LOOK_S:
+            self._seen = moment
+            if self._places.look(client, self._names, pulse.heard) and moment > self._looked + _MATCH_S:
+                with suppress(OSError):
+                    self._look(client, timeout=1.0)
         with self._lock:
-            self._new = False
-            waiting = [entry for entry in self._runs.values() if entry.waits]
-        picky = any(entry.section.workers for entry in waiting)
-        if picky and time.monotonic() > self._looked + _MATCH_S:
-            with suppress(OSError):
-                self._look(client)
-        for entry in waiting:
-            try:
-                self._find_place(client, entry)
-            except Exception as error:
-                _log.exception("a task cannot be submitted to %s", self.address)
-                entry.run.fail(SpawnError(f"the cluster {self.address} does not take it: {said_of(error)}"))
+            self._changed.wait_for(lambda: self._places.has_new or not (self._users or self._runs), _LOOK_S)
 
-    def _find_place(self, client: Client, entry: Entry) -> None:
-        run, future, section = entry.run, entry.future, entry.section
-        matching = matching_workers(section.workers, self._names)
-        if future is not None:
-            if future.status == "error":
-                run.fail(SpawnError(f"a worker of {self.address} cannot run it: {fault_of(future)}"))
-                return
-            if future.status == "pending" and matching == entry.matching:
-                return
-            entry.future = None  # called off, or nobody has heard of its place
-            release(future)
-        if matching is not None and not matching:
-            return
-        entry.matching = matching
-        future = client.submit(
-            far.hold,
-            registry.server_id,
-            run.order.run,
-            section.lease,
-            key=f"overseer-{run.order.run}-{next(self._numbers)}",
-            pure=False,
-            workers=None if matching is None else sorted(matching),
-            resources=dict(section.resources) or None,
-        )
-        with self._lock:
-            if self._runs.get(run.order.run) is entry:
-                entry.future = future
-                return
-        release(future)  # it was called off meanwhile
-
-    def _look(self, client: Client) -> dict[str, Any]:
+    def _look(self, client: Client, timeout: float = CONNECT_S) -> dict[str, Any]:
         """What the scheduler says of its workers, by address. Raises OSError."""
-        told = self._reach.sync(client.scheduler.identity, n_workers=-1, timeout=CONNECT_S)
+        told = self._reach.sync(client.scheduler.identity, n_workers=-1, timeout=timeout)
         workers: dict[str, Any] = told["workers"]
         self._names = {address: str(each["name"]) for address, each in workers.items()}
         self._looked = time.monotonic()
@@ -329,7 +279,7 @@ class Cluster:
 
     def _announced(self, event: Any) -> None:
         """Called on the engine's loop when a worker has a place for a run."""
-        self._places.do(partial(self._place, event[1]))
+        self._placing.do(partial(self._place, event[1]))
 
     def _place(self, said: dict[str, Any]) -> None:
         """Order the run where there is a place for it; refuse all further places."""
@@ -377,3 +327,8 @@ class Cluster:
             return address not in self._look(client)
         except Exception:
             return False
+
+
+def _close(client: Client) -> None:
+    with suppress(Exception):
+        client.close(timeout=1.0)

@@ -17,6 +17,7 @@ from typing import Any
 
 from overseer.drivers.dask.frames import WINDOW
 from overseer.drivers.dask.run import FarWorker
+from overseer.process import Usage
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.threads import start_thread
 
@@ -60,6 +61,7 @@ class Link:
         self._runs: dict[str, FarWorker] = {}
         self._words: deque[tuple[int, bytes, bytes]] = deque()
         self._taken: dict[str, int] = {}  # bytes handed on, by run, that its runner has not been told of
+        self._measuring = False  # it is to be asked what its runs use
         self._number = time.monotonic_ns()  # above that of an earlier link to the same relay
         self._idle_since = time.monotonic()
         self._closed = False
@@ -96,10 +98,13 @@ class Link:
             self._wake.notify_all()
 
     def say(self, head: dict[str, Any], body: bytes = b"") -> None:
-        text = json.dumps(head).encode()
         with self._lock:
-            self._number += 1
-            self._words.append((self._number, text, body))
+            self._say_locked(head, body)
+            self._wake.notify()
+
+    def measure(self) -> None:
+        with self._lock:
+            self._measuring = True
             self._wake.notify()
 
     def took(self, run: str, size: int) -> None:
@@ -118,13 +123,19 @@ class Link:
                 self._renewed = moment
             return renews
 
+    def _say_locked(self, head: dict[str, Any], body: bytes = b"") -> None:
+        assert_held(self._lock)
+        self._number += 1
+        self._words.append((self._number, json.dumps(head).encode(), body))
+
     def _acknowledge_locked(self) -> None:
         assert_held(self._lock)
         for run, size in self._taken.items():
-            self._number += 1
-            text = json.dumps({"op": "took", "run": run, "bytes": size}).encode()
-            self._words.append((self._number, text, b""))
+            self._say_locked({"op": "took", "run": run, "bytes": size})
         self._taken.clear()
+        if self._measuring:
+            self._measuring = False
+            self._say_locked({"op": "measure"})
 
     def _send_words(self) -> None:
         while True:
@@ -133,6 +144,7 @@ class Link:
                     lambda: (
                         self._closed
                         or self._words
+                        or self._measuring
                         or any(size >= WINDOW // 4 for size in self._taken.values())
                     )
                 )
@@ -199,6 +211,12 @@ class Link:
                     self._pass_on(json.loads(head), body)
 
     def _pass_on(self, head: dict[str, Any], body: bytes) -> None:
+        if head["op"] == "usage":
+            moment, used = time.monotonic(), json.loads(body)
+            for each in self.runs:
+                if each.order.run in used:
+                    each.measured(Usage(moment, *used[each.order.run]))
+            return
         with self._lock:
             run = self._runs.get(head.get("run", ""))
         if run is not None:

@@ -1,18 +1,28 @@
-"""A run that wants a place on a cluster, and what the engine has for that: a task, a future."""
+"""The runs that want a place on a cluster, and what the engine has for each: a task, a future."""
 
 from __future__ import annotations
 
 import fnmatch
+import itertools
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from distributed import Future
+from distributed import Client, Future
 
 from overseer.config.cluster import ClusterSection
+from overseer.drivers.dask import far
 from overseer.drivers.dask.reach import said_of
 from overseer.drivers.dask.run import FarWorker
+from overseer.errors import SpawnError
+from overseer.process import registry
+from overseer.util.locks import Rank, lock
+
+_log = logging.getLogger(__name__)
+
+_PATIENCE_S = 2.0  # for a run to begin, before its requester is told that it waits
 
 
 @dataclass(eq=False)
@@ -21,13 +31,158 @@ class Entry:
 
     run: FarWorker
     section: ClusterSection
+    requested: bool  # somebody waits, and is told if there is no connection
     future: Future | None = None
     matching: frozenset[str] | None = None  # the workers that it was submitted for; None: any
     since: float = field(default_factory=time.monotonic)
 
+
+class Places:
+    """Finds places for runs that have not begun. Thread-safe; what takes a client is called by one thread.
+
+    Args:
+        address: of the cluster.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._numbers = itertools.count(1)  # of submissions
+        self._lock = lock(Rank.LEAF, f"places {address}")  # guards the fields below
+        self._entries: dict[str, Entry] = {}  # by run; those that have begun are dropped now and then
+        self._new: list[Entry] = []  # not submitted yet
+
+    def add(self, entry: Entry) -> None:
+        with self._lock:
+            self._entries[entry.run.order.run] = entry
+            self._new.append(entry)
+
+    def remove(self, entry: Entry) -> None:
+        """Nothing more is expected of it: the engine may forget it."""
+        with self._lock:
+            self._entries.pop(entry.run.order.run, None)
+            future, entry.future = entry.future, None
+        if future is not None:
+            release(future)
+
     @property
-    def waits(self) -> bool:
-        return not self.run.placed
+    def has_new(self) -> bool:
+        return bool(self._new)
+
+    def waiting(self, actions: Collection[str]) -> list[str]:
+        """The tasks of these actions whose runs have no place."""
+        with self._lock:
+            entries = list(self._entries.values())
+        return [each.run.task_id for each in entries if not each.run.placed and each.run.action in actions]
+
+    def lost(self) -> None:
+        """The connection is lost: all are submitted anew to the next."""
+        with self._lock:
+            self._new = list(self._entries.values())
+            for entry in self._new:
+                entry.future = entry.matching = None
+
+    def refuse(self, why: str) -> None:
+        """There is no connection: tell those who wait for an answer."""
+        with self._lock:
+            entries = [each for each in self._entries.values() if each.requested]
+        for entry in entries:
+            if not entry.run.placed and not entry.run.told:
+                entry.run.fail(SpawnError(why))
+
+    def submit_new(self, client: Client, names: Mapping[str, str]) -> None:
+        """Submit what has come since the last time.
+
+        Args:
+            names: of all workers, by address.
+        """
+        with self._lock:
+            entries, self._new = self._new, []
+        self._submit(client, entries, names)
+
+    def look(self, client: Client, names: Mapping[str, str], heard: float) -> bool:
+        """Submit again what the engine has forgotten, or what other workers match now; tell those that wait
+        for long.
+
+        Args:
+            heard: monotonic; up to when the scheduler is known to answer.
+
+        Returns:
+            Whether any run waits for workers that match.
+        """
+        self._drop_begun()
+        with self._lock:
+            entries = list(self._entries.values())
+        again = []
+        for entry in entries:
+            if entry.since + _PATIENCE_S < heard:
+                entry.run.wait_longer()
+            if not entry.run.placed and self._is_forgotten(entry, names):
+                again.append(entry)
+        self._submit(client, again, names)
+        return any(entry.section.workers and not entry.run.placed for entry in entries)
+
+    def _drop_begun(self) -> None:
+        with self._lock:
+            self._entries = {run: entry for run, entry in self._entries.items() if not entry.run.begun_there}
+
+    def _is_forgotten(self, entry: Entry, names: Mapping[str, str]) -> bool:
+        future = entry.future
+        if future is None:
+            return True
+        if future.status == "error":
+            text = f"a worker of {self._address} cannot run it: {fault_of(future)}"
+            entry.run.fail(SpawnError(text))
+            return False
+        if future.status == "pending" and matching_workers(entry.section.workers, names) == entry.matching:
+            return False
+        with self._lock:
+            entry.future = None  # called off, or nobody has heard of its place
+        release(future)
+        return True
+
+    def _submit(self, client: Client, entries: Collection[Entry], names: Mapping[str, str]) -> None:
+        """Submit them, those together that want the same: each message costs the scheduler a millisecond."""
+        alike: dict[tuple[int, frozenset[str] | None], list[Entry]] = {}  # by section's id, and workers
+        for entry in entries:
+            matching = matching_workers(entry.section.workers, names)
+            if matching is None or matching:
+                alike.setdefault((id(entry.section), matching), []).append(entry)
+        for (_, matching), some in alike.items():
+            try:
+                self._submit_alike(client, some[0].section, matching, some)
+            except Exception as error:
+                _log.exception("tasks cannot be submitted to %s", self._address)
+                text = f"the cluster {self._address} does not take it: {said_of(error)}"
+                for entry in some:
+                    entry.run.fail(SpawnError(text))
+
+    def _submit_alike(
+        self,
+        client: Client,
+        section: ClusterSection,
+        matching: frozenset[str] | None,
+        entries: Collection[Entry],
+    ) -> None:
+        runs = [entry.run.order.run for entry in entries]
+        futures = client.map(
+            far.hold,
+            [registry.server_id] * len(runs),
+            runs,
+            [section.lease] * len(runs),
+            key=[f"overseer-{run}-{next(self._numbers)}" for run in runs],
+            pure=False,
+            workers=None if matching is None else sorted(matching),
+            resources=dict(section.resources) or None,
+        )
+        unwanted = []
+        with self._lock:
+            for entry, future in zip(entries, futures, strict=True):
+                if self._entries.get(entry.run.order.run) is entry:
+                    entry.future, entry.matching = future, matching
+                else:  # it was called off meanwhile
+                    unwanted.append(future)
+        for future in unwanted:
+            release(future)
 
 
 def matching_workers(patterns: tuple[str, ...], names: Mapping[str, str]) -> frozenset[str] | None:

@@ -117,6 +117,17 @@ class Reach:
         finally:
             self._asked.discard(asked)
 
+    def begin(self, function: Callable[[], Any]) -> Future[Any]:
+        """Run a coroutine on the loop, and do not wait for it; cancelled when that has ended."""
+        coroutine = function()
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self.loop.asyncio_loop)
+        except RuntimeError:
+            coroutine.close()
+            ended: Future[Any] = Future()
+            ended.set_exception(OSError(_CLOSED))
+            return ended
+
     def ask(self, address: str, *, timeout: float, **words: Any) -> Any:
         """Ask a worker's relay something. Raises OSError."""
         client = self._client()

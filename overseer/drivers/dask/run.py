@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from overseer.drivers.dask.frames import WINDOW, Frame, Order
 from overseer.errors import OverseerError, RequestError, SpawnError
+from overseer.process import Usage
 from overseer.process.pipe import DRAIN_MAX_S
 from overseer.util.locks import assert_held
 from overseer.util.threads import run_on_thread, start_thread
@@ -33,6 +34,9 @@ class Line(Protocol):
 
     def say(self, head: dict[str, Any], body: bytes = b"") -> None:
         """Send a word to the runner; does not block."""
+
+    def measure(self) -> None:
+        """Ask what all runs there use; does not block."""
 
     def took(self, run: str, size: int) -> None:
         """So many bytes of a run's output have been handed on; does not block."""
@@ -66,11 +70,12 @@ class FarWorker(Worker):
         self._line: Line | None = None  # once it has a place
         self._begun_at: float | None = None  # monotonic; it runs
         self._failure: OverseerError | None = None  # it never will
-        self._returned = False  # its start has returned while it was waiting
+        self.told = False  # its requester has been told that it waits
         self._frames: deque[Frame] = deque()  # bounded by the run's window
         self._end: dict[str, Any] | None = None  # the frame that says how it ended, or that it is lost
         self._finishing = False
         self._stopped_at: float | None = None  # monotonic
+        self._usage: Usage | None = None  # as last heard
         self._input_under_way = 0  # bytes
         self._input_closed = False
         self._delivered = threading.Event()
@@ -78,10 +83,7 @@ class FarWorker(Worker):
     # Its start
 
     def await_place(self, patience: float) -> bool:
-        """Wait until it runs, or for so many seconds, after which it is returned waiting.
-
-        Returns:
-            Whether it runs.
+        """Wait until it runs, or for so many seconds, where nobody is told later; returns whether it runs.
 
         Raises:
             SpawnError: it cannot be started.
@@ -90,8 +92,16 @@ class FarWorker(Worker):
             self._changed.wait_for(lambda: self._begun_at is not None or self._failure is not None, patience)
             if self._failure is not None:
                 raise self._failure
-            self._returned = self._begun_at is None
-            return not self._returned
+            return self._begun_at is not None
+
+    def wait_longer(self) -> None:
+        """Tell its requester that it waits, unless it has begun."""
+        with self._lock:
+            if self.told or self._begun_at is not None or self._failure is not None:
+                return
+            self.told = True
+        if self._run.waits is not None:
+            self._run.waits(self)
 
     def place(self, line: Line) -> bool:
         """Have it run at the end of this line; False if it has another place already, or wants none."""
@@ -106,6 +116,11 @@ class FarWorker(Worker):
     def placed(self) -> bool:
         return self._line is not None
 
+    @property
+    def begun_there(self) -> bool:
+        """Whether it has begun; it never waits for a place again."""
+        return self._begun_at is not None
+
     def fail(self, error: OverseerError) -> None:
         """It will never run."""
         with self._lock:
@@ -114,11 +129,10 @@ class FarWorker(Worker):
             self._failure = error
             self._exited_locked(-1, "")
             self._changed.notify_all()
-            told = self._returned
         self._over.set()
         self._over_elsewhere(self)
-        if told and self._run.begins is not None:
-            begins = self._run.begins
+        begins = self._run.begins
+        if begins is not None:
             run_on_thread(lambda: begins(self, error), f"run-{self.task_id}")
 
     def _started(self, head: dict[str, Any]) -> None:
@@ -182,9 +196,8 @@ class FarWorker(Worker):
         with self._lock:
             self._begun_at = time.monotonic()
             self._changed.notify_all()
-            told = self._returned
         self.begun()
-        if told and self._run.begins is not None:
+        if self._run.begins is not None:
             self._run.begins(self, None)
         again: dict[str, tuple[float, bytes]] = {}  # unfinished lines to be offered again, and when
         while True:
@@ -296,6 +309,26 @@ class FarWorker(Worker):
                 return False
         line.say({"op": op, "run": self.order.run, **more}, body)
         return True
+
+    def ask_usage(self) -> bool:
+        line = self._line
+        if line is not None:
+            line.measure()
+        return True
+
+    def measured(self, usage: Usage) -> None:
+        """Take what it uses."""
+        with self._lock:
+            self._usage = usage
+            self._changed.notify_all()
+
+    def usage(self, since: float, until: float) -> Usage | None:
+        with self._lock:
+            self._changed.wait_for(
+                lambda: self._end is not None or (self._usage is not None and self._usage.at >= since),
+                max(0.0, until - time.monotonic()),
+            )
+            return self._usage
 
     def send_signal(self, number: int) -> bool:
         return self._say("signal", number=number)

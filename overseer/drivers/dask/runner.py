@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -35,6 +35,7 @@ _log = logging.getLogger(__name__)
 
 _KILL_S = 3.0  # for SIGKILL to work, before the guardian takes over
 _MEASURE_S = 10.0
+_FIRST_S = 1.0  # from a run's start until it is measured first, for the peak of short ones
 _AGAIN_S = 0.05  # until input is offered again that found no room
 
 
@@ -54,6 +55,9 @@ class Runner:
         self._ready = threading.Condition(self._lock)  # notified when there is a frame to write
         self._frames: deque[bytes] = deque()  # bounded by the windows of the runs
         self._runs: dict[str, _Run] = {}
+        self._measuring = threading.Condition(self._lock)  # notified when the next two have changed
+        self._asked = False  # the overseer wants to know what its runs use
+        self._due = float("inf")  # monotonic; for the next measuring
         self._full: dict[str, _Run] = {}  # those that have input which found no room
 
     def send(self, head: dict[str, Any], body: bytes = b"") -> None:
@@ -83,14 +87,21 @@ class Runner:
         self.end("the lease is over")
 
     def measure(self) -> None:
-        """Look now and again how much memory runs use, for the peak that is told at their ends."""
+        """Look what runs use: now and again, for the peak that is told at their ends, and when asked."""
         while True:
-            time.sleep(_MEASURE_S)
-            if registry.entries():
-                try:
-                    usage_meter.measure(_MEASURE_S / 2)
-                except OSError:
-                    _log.exception("what tasks use cannot be measured")
+            with self._lock:
+                while not self._asked and (left := self._due - time.monotonic()) > 0:
+                    self._measuring.wait(None if left == float("inf") else left)
+                asked, self._asked = self._asked, False
+                self._due = time.monotonic() + _MEASURE_S if self._runs else float("inf")
+            try:
+                used = usage_meter.measure()
+            except OSError:
+                _log.exception("what tasks use cannot be measured")
+                continue
+            if asked:
+                rows = {run: astuple(usage)[1:] for run, usage in used.items()}
+                self.send({"op": "usage"}, json.dumps(rows).encode())
 
     def end(self, why: str) -> None:
         """Kill all runs, and end this process."""
@@ -117,6 +128,11 @@ class Runner:
             return
         if op == "run":
             self._run(Order.of(head))
+            return
+        if op == "measure":
+            with self._lock:
+                self._asked = True
+                self._measuring.notify()
             return
         with self._lock:
             run = self._runs.get(head.get("run", ""))
@@ -172,6 +188,8 @@ class Runner:
         callbacks = WorkerCallbacks(shown, run.tell, run.on_exited, context)
         with self._lock:
             self._runs[order.run] = run
+            self._due = min(self._due, time.monotonic() + _FIRST_S)
+            self._measuring.notify()
         try:
             worker = start_worker(order.config, callbacks)
         except Exception as error:

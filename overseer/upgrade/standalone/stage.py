@@ -6,20 +6,28 @@ matter what an installation has made of the files. Until the new program says th
 and the old program is executed from the copy that it has kept of itself.
 
     python [options] /proc/self/fd/N PROGRAM [arguments]        with OVERSEER_HANDOVER in the environment
+
+Before that, the new program is tried out in a child, by the same file. What the child has compiled is kept
+for the second time, when everybody waits: it is more than half of what the imports take.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import gc
 import json
+import marshal
 import os
 import runpy
 import signal
 import sys
 import traceback
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
 from pathlib import Path
-from typing import Any
+from types import CodeType
+from typing import Any, NoReturn
 
 VARIABLE = "OVERSEER_HANDOVER"
 NAME = "overseer_first_stage"
@@ -39,12 +47,12 @@ class Stage:
         self._said = said
         self._over = False
         self._copies: dict[int, int] = {}  # of the descriptors handed over, by number
+        self._compiled = Compiled({}, {})
 
     def run(self) -> None:
         """Run the new program, or the old one again."""
         if self._said.get("rehearsal"):  # in a child, which nobody goes back from
-            self._run_new()
-            return
+            self._try_new()
         if self._said.get("failure"):
             self._run_old()
             return
@@ -55,6 +63,8 @@ class Stage:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
         gc.disable()  # loading makes no garbage, and everybody waits for it
         try:
+            self._compiled = Compiled.read(self._said["compiled"])
+            self._compiled.use()
             self._run_new()
         except BaseException as error:
             if self._over:
@@ -70,6 +80,7 @@ class Stage:
         """The new program has taken over."""
         self._over = True
         gc.enable()
+        self._compiled.drop()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         for fd in (*self._copies.values(), self._said["archive"], self._said["stage"]):
@@ -94,6 +105,17 @@ class Stage:
         script = f"/proc/self/fd/{self._said['stage']}"
         command = [sys.executable, *self._said["options"], script, *self._said["rest"]]
         os.execve(sys.executable, command, {**os.environb, VARIABLE.encode(): said.encode()})
+
+    def _try_new(self) -> NoReturn:
+        """In the child: run the new program, and keep what it has compiled."""
+        self._compiled.record()
+        try:
+            self._run_new()
+        except SystemExit as end:
+            if end.code:
+                raise
+        self._compiled.write(self._said["compiled"])
+        os._exit(0)  # whatever threads it has
 
     def _run_new(self) -> None:
         kind, target = self._said["kind"], self._said["target"]
@@ -134,6 +156,92 @@ class Stage:
             sys.path[0] = first
         elif self._said.get("failure"):
             sys.path.insert(0, first)
+
+
+class Compiled:
+    """The code of modules and of dataclasses' methods, which the module `dataclasses` compiles one by one.
+
+    Args:
+        modules: name -> path, size and time of the file, and its code.
+        texts: text -> its code.
+    """
+
+    def __init__(
+        self, modules: dict[str, tuple[str, int, int, CodeType]], texts: dict[str, CodeType]
+    ) -> None:
+        self._modules = modules
+        self._texts = texts
+
+    @classmethod
+    def read(cls, file: int) -> Compiled:
+        """What was written to a descriptor, which is closed; nothing, if this is another Python."""
+        try:
+            data = os.pread(file, os.fstat(file).st_size, 0)
+            version, modules, texts = marshal.loads(data)
+            return cls(modules, texts) if version == sys.version else cls({}, {})
+        except (ValueError, TypeError, EOFError, OSError):
+            return cls({}, {})
+        finally:
+            os.close(file)
+
+    def write(self, file: int) -> None:
+        """Write it, with all modules that are loaded, to a descriptor."""
+        for name, module in list(sys.modules.items()):
+            spec = getattr(module, "__spec__", None)
+            if spec is None or spec.name != name or type(spec.loader) is not SourceFileLoader:
+                continue
+            about, code = Path(spec.loader.path).stat(), spec.loader.get_code(name)
+            if code is not None:
+                self._modules[name] = spec.loader.path, about.st_size, about.st_mtime_ns, code
+        with open(file, "wb", closefd=False) as out:
+            marshal.dump((sys.version, self._modules, self._texts), out)
+
+    def record(self) -> None:
+        """Keep what is compiled from now on."""
+
+        def record(text: str, *scopes: Any) -> None:
+            self._texts[text] = code = compile(text, "<string>", "exec")
+            exec(code, *scopes)
+
+        dataclasses.exec = record  # type: ignore[attr-defined]
+
+    def use(self) -> None:
+        """Have it found instead of compiled again."""
+
+        def execute(text: str, *scopes: Any) -> None:
+            exec(self._texts.get(text, text), *scopes)
+
+        dataclasses.exec = execute  # type: ignore[attr-defined]
+        sys.meta_path.insert(0, self)
+
+    def drop(self) -> None:
+        """Undo :meth:`use`, and forget it."""
+        del dataclasses.exec  # type: ignore[attr-defined]
+        sys.meta_path.remove(self)
+        self._modules, self._texts = {}, {}
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        """The part of an importer that finds a module. A file that has changed is not taken from here."""
+        if name not in self._modules:
+            return None
+        file, size, changed, code = self._modules[name]
+        try:
+            about = Path(file).stat()
+        except OSError:
+            return None
+        if (about.st_size, about.st_mtime_ns) != (size, changed):
+            return None
+        return spec_from_file_location(name, file, loader=_Loader(name, file, code))
+
+
+class _Loader(SourceFileLoader):
+    def __init__(self, name: str, path: str, code: CodeType) -> None:
+        super().__init__(name, path)
+        self._code: CodeType | None = code
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        code, self._code = self._code, None  # needed once
+        return code or super().get_code(fullname)
 
 
 def _extract(archive: int, place: Path) -> None:

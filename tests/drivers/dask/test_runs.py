@@ -27,6 +27,7 @@ def actions(address: str) -> dict[str, Any]:
         "env": far(address, 'echo "$GREETING $OVERSEER_TASK_ID"; pwd', env={"GREETING": "hello"}, cwd="/"),
         "tree": far(address, "trap '' TERM; sleep 1000 & setsid sleep 1000 & echo $! $$; wait; wait")
         | {"stop_grace": "300ms"},
+        "burns": far(address, "while :; do :; done & echo $!; wait"),
         "sleep": far(address, "echo $$; exec sleep 1000"),
         "late": far(address, "sleep 1000") | {"timeout": "300ms"},
         "picky": far(address, "echo here", cluster={"workers": ["w1*"]}),
@@ -127,6 +128,42 @@ def test_what_no_worker_can_take_is_active_and_waits_for_the_cluster(client: WsC
     client.send("stop", task_id=queued["task_id"])
     assert client.expect("dequeued", task_id=queued["task_id"])["reason"] == "stopped"
     assert client.info(queued["task_id"])["status"] == "stopped"
+
+
+def test_starts_of_one_client_do_not_wait_for_one_another(client: WsClient) -> None:
+    for number in range(5):
+        client.send("start", action="nobody's", task_id=f"n{number}")
+    client.send("start", action="picky", task_id="here")
+    started = client.expect("started", task_id="here", timeout=60)
+    for number in range(5):
+        queued = client.expect("queued", task_id=f"n{number}", timeout=60)
+        assert started["ts"] < queued["ts"]
+        client.send("stop", task_id=f"n{number}")
+        client.expect("dequeued", task_id=f"n{number}", timeout=60)
+
+
+def test_what_a_run_uses_is_measured_where_it_is(client: WsClient) -> None:
+    started = start(client, "burns")
+    task = started["task_id"]
+    pid = int(client.expect("output", timeout=60, task_id=task)["data"])
+
+    def row() -> dict[str, Any] | None:
+        rows: list[dict[str, Any]] = client.request("usage", task_id=task, timeout=60)["tasks"]
+        return rows[0] if rows else None
+
+    wait_until("it is known", lambda: (row() or {}).get("cpu", 0) > 0)
+    known = row()
+    assert known is not None
+    assert (known["processes"], known["threads"]) == (2, 2)  # its shell is one
+    assert known["rss"] > 1 << 20
+    client.request("subscribe", task_id=task, usage=True)
+    pushed = client.expect("usage", timeout=60)
+    assert [each["task_id"] for each in pushed["tasks"]] == [task]
+    client.send("stop", task_id=task)
+    exited = client.expect("exited", timeout=60, task_id=task)
+    assert exited["cpu_ms"] > 0
+    assert exited["max_rss"] > 1 << 20
+    assert wait_for_exit(pid, 30)
 
 
 def test_it_takes_input(client: WsClient) -> None:
