@@ -111,7 +111,7 @@ class Daemon:
             logs=self._logs.logs,
         )
         self._schedules = TaskSchedules(self._hub, self._history, self._audit)
-        self._chains = TaskChains(self._hub, self._audit)
+        self._chains = TaskChains(self._hub, self._audit, self._history)
         self._notices = TaskNotices(self._hub, self._history, vault)
         self._hub.probing.make = make_probes
         self._reloader = Reloader(path, self._hub, self._prepare, self._started)
@@ -188,6 +188,7 @@ class Daemon:
                 self._hub.start_services()
                 resumed = self._history.resume(self._hub, self._audit, self._over)
                 self._hub.standing.start_at_boot(resumed, self._history.returning)
+                self._chains.make_up()
             self._schedules.start()
             self._manager.ready(listening)
             if self._manager.watchdog is not None:
