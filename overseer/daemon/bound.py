@@ -10,6 +10,7 @@ from typing import NamedTuple
 from overseer.errors import OverseerError, RequestError
 from overseer.supervisor.handover.tasks import bound_to_this_program
 from overseer.supervisor.hub import Hub
+from overseer.util.locks import assert_held
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +51,8 @@ def look(hub: Hub) -> Bound:
 
 
 def look_locked(hub: Hub) -> Bound:
-    """The same, with the hub's lock held."""
+    """The same."""
+    assert_held(hub._table.lock)
     tasks = tuple(task.id for task in hub._table if bound_to_this_program(task))
     return Bound(tasks, tuple(hub._services.bound))
 

@@ -398,11 +398,7 @@ class Daemon:
             **self._documents.routes(),
             "/healthz": lambda request: Response(200, b"ok\n"),
             "/metrics": Exposition(
-                self._hub,
-                self._version,
-                self._started_at,
-                self._gauges,
-                self._counters,
+                *(self._hub, self._version, self._started_at, self._gauges, self._counters)
             ).answer,
         }
 
