@@ -8,11 +8,11 @@ from datetime import datetime
 
 from overseer.client import Client
 from overseer.ctl.columns import cut_middle, fit, table
+from overseer.ctl.exit_status import rounded
 from overseer.ctl.finding import task_like
 from overseer.ctl.listing import ago, name_of, params_of
 from overseer.ctl.naming import shortened
 from overseer.ctl.stats import sums
-from overseer.ctl.status import rounded
 from overseer.ctl.statuses import coloured, signed
 from overseer.ctl.terminal import Style, plain, room, say, show, style_of
 from overseer.protocol import RunInfo

@@ -8,9 +8,9 @@ from contextlib import suppress
 
 from overseer.client import Client, RefusedError
 from overseer.ctl.asking import unconfirmed
+from overseer.ctl.exit_status import EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.finding import find_task
 from overseer.ctl.listing import action_lines, actions_table, pool_lines
-from overseer.ctl.status import EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.terminal import counted, plain, room, say, show
 from overseer.protocol import PoolInfo, to_plain
 from overseer.util.timestamps import now

@@ -24,8 +24,8 @@ from overseer.daemon.chains import TaskChains
 from overseer.daemon.credentials import variables_of
 from overseer.daemon.dispatch import Dispatcher
 from overseer.daemon.documents import Documents
+from overseer.daemon.environment import withdraw_secrets
 from overseer.daemon.gate import Gate
-from overseer.daemon.handover import withdraw_secrets
 from overseer.daemon.logs import TaskLogs
 from overseer.daemon.notices import TaskNotices
 from overseer.daemon.parts import Parts
@@ -112,7 +112,7 @@ class Daemon:
             logs=self._logs.logs,
         )
         self._schedules = TaskSchedules(self._hub, self._history, self._audit)
-        self._chains = TaskChains(self._hub, self._audit)
+        self._chains = TaskChains(self._hub, self._audit, self._history)
         self._notices = TaskNotices(self._hub, self._history, vault)
         self._hub.probing.make = make_probes
         self._reloader = Reloader(path, self._hub, self._prepare, self._started)
@@ -131,8 +131,7 @@ class Daemon:
         self._api = WebApi(lambda: self._config.limits, self._documents.api)
         counting = self._history, self._logs, self._chains, self._notices, self._webhooks, self._api
         self._totals = Totals(counting, {} if given is None else given.values.get("counters", {}))
-        files = self._log, self._audit
-        self._upgrades = Upgrades(self._parts, self._manager, files, quiet=self._is_quiet)
+        self._upgrades = Upgrades(self._parts, self._manager, (self._log, self._audit), quiet=self._is_quiet)
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
@@ -189,6 +188,7 @@ class Daemon:
                 self._hub.start_services()
                 resumed = self._history.resume(self._hub, self._audit, self._over)
                 self._hub.standing.start_at_boot(resumed, self._history.returning)
+                self._chains.make_up()
             self._schedules.start()
             self._manager.ready(listening)
             if self._manager.watchdog is not None:

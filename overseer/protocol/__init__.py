@@ -29,6 +29,7 @@ from overseer.protocol.events import (
     Exited,
     Gap,
     Health,
+    Moved,
     NotReady,
     Output,
     Partial,
@@ -76,6 +77,7 @@ from overseer.protocol.requests import (
     List,
     ManifestRequest,
     MetricsRequest,
+    Move,
     NotifyTest,
     Pause,
     PoolInfoRequest,
@@ -101,7 +103,7 @@ from overseer.protocol.requests import (
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.schedules import ScheduleInfo, SkippedSlot
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunStats, RunTrigger
-from overseer.protocol.storedrequests import LogsRequest, RunsRequest, RunStatsRequest, Search
+from overseer.protocol.stored_requests import LogsRequest, RunsRequest, RunStatsRequest, Search
 from overseer.protocol.values import (
     SUCCESS_CODES,
     ActionInfo,
@@ -189,6 +191,8 @@ __all__ = [
     "MessageLimits",
     "MetricsReply",
     "MetricsRequest",
+    "Move",
+    "Moved",
     "NotReady",
     "NotifyTest",
     "NotifyTested",
