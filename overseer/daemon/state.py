@@ -14,7 +14,6 @@ from overseer.auth.digest import Digest
 from overseer.auth.principal import Principal
 from overseer.auth.sign_ins import SignIn
 from overseer.config import Config, parse_config
-from overseer.daemon.dispatch import Dispatcher
 from overseer.daemon.parts import Parts
 from overseer.drivers.api import ActionHandler, build_action_handlers
 from overseer.errors import OverseerError
@@ -167,11 +166,6 @@ def export(
         "webhooks": parts.webhooks.export(),
         "failures": gate.failures.export(),
         "counters": dict(parts.totals.counters()),
-        "unanswered": [
-            [number, text]
-            for number, each in enumerate(connections)
-            for text in (each.handler.unanswered() if isinstance(each.handler, Dispatcher) else ())
-        ],
         "askers": [
             [numbers[client], request_id] for client, request_id in askers.items() if client in numbers
         ],
@@ -252,7 +246,7 @@ class Restored:
             for number, request_id in values["askers"]
             if number in self.clients
         ]
-        self._unanswered = values.get("unanswered", ())
+        self._unanswered = [each.get("unanswered", ()) for each in values["connections"]]
         self.upgrades = tuple(values["upgrades"])
         self._strays = values["strays"]
         self._guardian = values["guardian"]
@@ -263,9 +257,10 @@ class Restored:
         self._resume()
         for connection in self.connections:
             net.resume(connection)
-        for number, text in self._unanswered:
-            if (handler := self.connections[number].handler) is not None:
-                handler.receive(text)
+        for connection, requests in zip(self.connections, self._unanswered, strict=True):
+            if (handler := connection.handler) is not None:
+                for text in requests:
+                    handler.receive(text)
         for stray in self._strays:
             if stray["pid"]:
                 run_on_thread(lambda pid=stray["pid"]: _end(pid), "stray")  # type: ignore[misc]
