@@ -60,7 +60,8 @@ def test_a_waiting_task_is_dragged_to_another_place(page: Page, client: WsClient
         queue.locator("li").last.scroll_into_view_if_needed()
         target = queue.locator(f'li[data-task="{to}"]').bounding_box()
         box = grip.bounding_box()
-        assert box is not None and target is not None
+        assert box is not None
+        assert target is not None
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         page.mouse.down()
         page.mouse.move(target["x"] + 9, target["y"] + target["height"] / 2, steps=4)
@@ -105,7 +106,8 @@ def test_a_waiting_task_is_moved_with_keys_and_with_buttons(
     try:
         for button in queue.locator("button").all():
             box = button.bounding_box()
-            assert box is not None and min(box["width"], box["height"]) >= 44
+            assert box is not None
+            assert min(box["width"], box["height"]) >= 44
         queue.get_by_role("button", name="Up: q3").click()
         expect(queue.locator(".id")).to_have_text(["q3", "q1", "q2", "q4"])
     finally:
