@@ -112,6 +112,14 @@ export class Filters {
     return this.#tell();
   }
 
+  /** Want what began from `from` until `until`, in the server's ms, as well. */
+  between(from, until) {
+    this.#time.value = BETWEEN;
+    const { skew } = this.#app.link;
+    [this.#from.value, this.#until.value] = [fieldTime(from + skew), fieldTime(until + skew + 999)];
+    this.#tell();
+  }
+
   /** Tasks whose ids are like what was asked for. */
   get near() {
     const wanted = this.task.value.trim().toLowerCase();
@@ -155,8 +163,8 @@ export class Filters {
 
   #fillActions() {
     const chosen = this.#action.value;
-    const names = this.#app.store.actions.map(({ name }) => name);
-    fill(this.#action, h("option", { value: "" }, "any action"), names.map((value) => h("option", { value }, value)));
+    const named = this.#app.store.actions.map(({ name, title }) => h("option", { value: name }, title || name));
+    fill(this.#action, h("option", { value: "" }, "any action"), named);
     this.#offer(chosen);
     this.#action.value = chosen;
   }

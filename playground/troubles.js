@@ -114,9 +114,8 @@ export class Troubles {
       statusOf(run),
       h("span.who", null, h("a.name", { href }, nameOf(store, run)), idOf(run.task_id)),
       whenOf(ended(run), link.now),
-      why,
-      run.word ? word : null,
-      run.fine ? statusOfFine() : null,
+      run.fine ? h("span.why", null, `${reasonOf(run)}, `, statusOfFine()) : why,
+      run.word && !run.fine ? word : null,
       run.task && allowed("reset")
         ? h("span.acts", null, iconButton("reset", "Reset: start over", () => perform(this.#app, "reset", run.task_id), { text: "Reset", kind: "plain" }))
         : null,

@@ -74,6 +74,8 @@ OPERATIONS = (
               "Stop a task and start it again", simply, shows=(protocol.Started, protocol.Queued)),
     Operation("forget_task", "POST", "/tasks/{task_id}/forget", protocol.Forget,
               "Forget a task that is over", simply, shows=(protocol.Forgotten,)),
+    Operation("move_task", "POST", "/tasks/{task_id}/move", protocol.Move,
+              "Move a waiting task to another place in its queue", simply, shows=(protocol.Moved,)),
     Operation("signal_task", "POST", "/tasks/{task_id}/signal", protocol.Signal, "Send a task a signal",
               simply, shows=(protocol.Signaled,)),
     Operation("give_task_input", "POST", "/tasks/{task_id}/input", protocol.Input,

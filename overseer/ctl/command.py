@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from overseer.client import Client, RefusedError
-from overseer.ctl import cluster, graph, logs, schedules, search, server, tasks
+from overseer.ctl import cluster, graph, logs, moving, schedules, search, server, tasks
 from overseer.ctl.choosing import NotChosen
 from overseer.ctl.exit_status import EXIT_LOST, EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.finding import find_task
@@ -158,6 +158,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "pause": schedules.pause,
     "resume": schedules.resume,
     "pool": server.pool,
+    "move": moving.move,
     "set-pool": server.set_pool,
     "purge": server.purge,
     "metrics": server.metrics,

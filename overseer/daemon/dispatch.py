@@ -289,6 +289,8 @@ class Dispatcher:
                 hub.pools.info(request.action, requester)
             case protocol.SetPool():
                 hub.pools.change(request.action, request.limit, request.queue_size, request.excess, requester)
+            case protocol.Move():
+                hub.pools.move(request, requester)
             case protocol.Purge():
                 hub.pools.purge(request.action, requester)
             case protocol.UsageRequest():

@@ -112,6 +112,7 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     """,
     "ALTER TABLE runs ADD COLUMN host TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE intents ADD COLUMN place INTEGER NOT NULL DEFAULT 0",
 )
 """Each migrates a database from version N to N + 1. Append-only."""
 

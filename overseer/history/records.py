@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from overseer.protocol import RetryPolicy
 
@@ -43,9 +44,16 @@ RESTART = Trigger("restart")
 SERVICE = Trigger("service")
 BOOT = Trigger("boot", "boot")
 
-# What is to become of a standing task.
+# What is to become of a standing task. Those that wait are to be started in the order of their places.
 QUEUED = "queued"  # it waits for its run, which is to be
 STOPPED = "stopped"  # a person has stopped it
+
+
+class Intent(NamedTuple):
+    """What is to become of a standing task: one of the words above, or "" if only its last run tells."""
+
+    word: str = ""
+    place: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -137,5 +145,5 @@ class Recorder:
     def called_off(self, run: Run) -> None:
         """The run's task was stopped by a person, so a boot must not restart it."""
 
-    def intend(self, task_id: str, intent: str) -> None:
-        """What is to become of a standing task: one of the words above, or "" if only its last run tells."""
+    def intend(self, task_id: str, intent: Intent) -> None:
+        """What is to become of a standing task."""

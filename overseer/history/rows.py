@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from overseer.history.moments import restored, stored
-from overseer.history.records import Run, RunEnd
+from overseer.history.records import Intent, Run, RunEnd
 from overseer.history.writer import Statement
 from overseer.protocol import RetryPolicy, RunInfo, RunTrigger, dump, to_plain, utf8
 from overseer.schema.objects import from_plain
@@ -29,8 +29,8 @@ _MARK = (
 _RESUME = "UPDATE runs SET resume = ? WHERE run_id = ?"
 
 _INTEND = (
-    "INSERT INTO intents (task_id, intent) VALUES (?, ?) ON CONFLICT (task_id) DO UPDATE SET "
-    "intent = excluded.intent"
+    "INSERT INTO intents (task_id, intent, place) VALUES (?, ?, ?) ON CONFLICT (task_id) DO UPDATE SET "
+    "intent = excluded.intent, place = excluded.place"
 )
 _FORGET_INTENT = "DELETE FROM intents WHERE task_id = ?"
 
@@ -98,9 +98,9 @@ def resume(run_id: str, wanted: bool) -> Statement:
     return _RESUME, (int(wanted), run_id)
 
 
-def intend(task_id: str, intent: str) -> Statement:
-    """Store what is to become of a standing task; "": nothing is known of it."""
-    return (_INTEND, (task_id, intent)) if intent else (_FORGET_INTENT, (task_id,))
+def intend(task_id: str, intent: Intent) -> Statement:
+    """Store what is to become of a standing task."""
+    return (_INTEND, (task_id, *intent)) if intent.word else (_FORGET_INTENT, (task_id,))
 
 
 def _clean(text: str) -> str:

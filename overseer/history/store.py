@@ -19,7 +19,7 @@ from overseer.history.directory import DataDirectory, DirectoryInUseError
 from overseer.history.marks import Marks
 from overseer.history.moments import stored
 from overseer.history.pages import Pages, Query
-from overseer.history.records import Recorder, Run, RunEnd
+from overseer.history.records import Intent, Recorder, Run, RunEnd
 from overseer.history.retention import Removed, Retention
 from overseer.history.slots import SETTLE, Schedules, Slot, keep_schedules, keep_slot, load
 from overseer.history.stats import Division, sums
@@ -91,7 +91,7 @@ class History(Recorder):
         self._database = _Database(self)
         self._writer = Writer(self._database, str(self._path))
         self.interrupted: list[Interrupted] = []
-        self.intents: Mapping[str, str] = {}  # of standing tasks, as an earlier server has kept them
+        self.intents: Mapping[str, Intent] = {}  # of standing tasks, as an earlier server has kept them
 
     def start(self) -> None:
         """Lock the directory, close the runs that an earlier server left open, and start the thread.
@@ -183,7 +183,7 @@ class History(Recorder):
     def called_off(self, run: Run) -> None:
         self._writer.put(rows.resume(run.run_id, False))
 
-    def intend(self, task_id: str, intent: str) -> None:
+    def intend(self, task_id: str, intent: Intent) -> None:
         self._writer.put(rows.intend(task_id, intent))
 
     def _begun(self, run: Run, block: int) -> tuple[Statement, Statement]:
@@ -306,7 +306,8 @@ class _Database:
         lost = connection.execute(_LOST, (stored(now()), history._server)).rowcount
         interrupted = connection.execute(_RESUMABLE, (history._server,)).fetchall()
         connection.execute(_SUPERSEDED, (history._server,))
-        intents = connection.execute("SELECT task_id, intent FROM intents ORDER BY task_id").fetchall()
+        kept = connection.execute("SELECT task_id, intent, place FROM intents ORDER BY task_id")
+        intents = {task_id: Intent(*intent) for task_id, *intent in kept}
         if not self._taken_over:
             connection.execute(SETTLE)
         history._marks.merge(connection.execute("SELECT task_id, number, seq FROM ids"))
@@ -317,7 +318,7 @@ class _Database:
         connection.execute("COMMIT")
         if not self._taken_over:
             history.interrupted = [_interrupted(row) for row in interrupted]
-            history.intents = dict(intents)
+            history.intents = intents
         self._taken_over = True
         if lost:
             _log.warning("%d run%s lost: the server ended while they were running", lost, _were(lost))

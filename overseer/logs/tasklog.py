@@ -143,6 +143,7 @@ class TaskLog:
         lines: list[str],
         truncated: bool,
         late: Callable[[], None] | None = None,
+        split: bool = False,
     ) -> bool:
         """Write a batch whose first line is ``seq``; returns whether it has been written.
 
@@ -150,12 +151,13 @@ class TaskLog:
 
         Args:
             late: called instead of returning False when this thread hangs, by the one that replaces it.
+            split: no line holds a newline.
 
         Raises:
             Replaced: ``late`` has been called.
         """
         if not self._aside_until or (time.monotonic() >= self._aside_until and not self._hangs):
-            data = encode(ts, stream, lines, truncated)
+            data = encode(ts, stream, lines, truncated, split)
 
             def give_up() -> None:
                 self._lose(len(lines))
@@ -348,7 +350,8 @@ class TaskLog:
         except FileNotFoundError:
             make(self._directory, self.task_id)
             self._file = os.open(path, _FLAGS | os.O_CREAT, 0o600)
-        os.ftruncate(self._file, 0)  # left by a failed attempt
+        if os.fstat(self._file).st_size:  # left by a failed attempt
+            os.ftruncate(self._file, 0)  # after which ext4 writes it to the disk when it is closed
         tail = _Tail(seq)
         with self._lock:
             self._tail, self._end, self._roll = tail, seq, False
@@ -372,13 +375,10 @@ class TaskLog:
             file, self._file = self._file, -1
         _close(file)
 
-    def _let_go(self) -> None:
-        file, self._file = self._file, -1
-        _close(file)
-
     def _end_segment(self) -> None:
         """End the segment; the next line begins another one."""
-        self._let_go()
+        file, self._file = self._file, -1
+        _close(file)
         with self._lock:
             tail, self._tail = self._tail, None
         if tail is not None:

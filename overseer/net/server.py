@@ -106,7 +106,7 @@ class Server:
         Starts the threads that all clients share, while there are threads to be had.
         """
         self.endpoint.timers.start()
-        self._ticker = Ticker(self.endpoint.timers)
+        self._ticker = Ticker(self.endpoint.timers, lambda: bool(self._connections))
         self._writer.start()
         self._acceptor.start()
 
@@ -266,6 +266,8 @@ class Server:
             )
             self._connections.add(connection)
             (self._strangers if stranger else self._pending).add(connection, peer.source)
+        if self._ticker is not None:
+            self._ticker.begin()
         try:
             connection.start()
         except RuntimeError:  # no more threads

@@ -78,7 +78,7 @@ class StdioServer:
     def start(self) -> None:
         """Open the handler and begin to read; also starts the timers, while there are threads to be had."""
         self._timers.start()
-        self._ticker = Ticker(self._timers)
+        self._ticker = Ticker(self._timers, lambda: True)
         self._writer.start()
         self._reader.start()
 

@@ -180,6 +180,24 @@ class Dequeued(TaskEvent):
     ts: datetime = field(TIMESTAMP, _TS)
 
 
+@_event("moved", Delivery.BROADCAST)
+class Moved(TaskEvent):
+    """A waiting task was moved to another place in its queue."""
+
+    id: str = field(TEXT, 'The id of your move; "" if it was not yours')
+    task_id: str = field(TASK_ID, _TASK)
+    action: str = field(TEXT, "Its action")
+    position: int = field(COUNT, "Its place in its action's queue, from 1")
+    ts: datetime = field(TIMESTAMP, _TS)
+    overall: int = field(
+        COUNT,
+        "Its place among all waiting tasks that you may see, from 1; only in the answer to a move without an "
+        "action",
+        default=0,
+        omit=True,
+    )
+
+
 @_event("skipped", Delivery.BROADCAST)
 class Skipped(TaskEvent):
     """A standing task was not started when its schedule said so."""

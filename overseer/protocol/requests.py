@@ -10,6 +10,7 @@ from overseer.protocol.declare import Request
 from overseer.protocol.declare import request as _request
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.values import ExcessConfig
+from overseer.protocol.words import ORDERS
 from overseer.schema.binary import BASE64
 from overseer.schema.fields import field
 from overseer.schema.objects import Object, PartOf
@@ -265,6 +266,26 @@ class SetPool(Request):
         omit=True,
         hint="json-editor",
     )
+
+
+@_request("move")
+class Move(Request):
+    """Move a task that waits in a queue to another place in it. Say where by one of to, position, before and
+    after. What comes later still goes where the queue's order puts it."""
+
+    either = ("to", "position", "before", "after")
+    task_id: str = field(TASK_ID, "The task")
+    action: str = field(
+        _ACTION,
+        "Its action: it is moved among this action's tasks, and no other's starts sooner or later for it; "
+        "absent: among all waiting tasks that you may see",
+        default="",
+        omit=True,
+    )
+    to: str = field(Choice(*ORDERS), "Whether it becomes the first or the last", default="", omit=True)
+    position: int = field(COUNT, "Its new place, from 1; beyond the end: the last", default=0, omit=True)
+    before: str = field(TASK_ID, "The waiting task that it is to start before", default="", omit=True)
+    after: str = field(TASK_ID, "The waiting task that it is to start after", default="", omit=True)
 
 
 @_request("purge")

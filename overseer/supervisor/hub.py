@@ -110,7 +110,7 @@ class Hub:
             *(self.usage, vault or Vault(), recorder, logs, self.probing),
         )
         self._stops = Stops(table, pool, self._clients, self._current, *common, metrics, recorder)
-        self.pools = Pools(table, pool, self._current, self._queueing, self._exits, self._stops)
+        self.pools = Pools(table, pool, self._current, self._queueing, self._exits, self._stops, intents)
         self.interaction = Interaction(table, metrics)
         self._restarts = Restarts(
             *(table, pool, self._current, metrics, self._queueing, self._exits, dependencies, intents)

@@ -7,7 +7,16 @@ from dataclasses import replace
 
 from overseer.auth.principal import Principal
 from overseer.net.frames import Encoded
-from overseer.protocol import Dequeued, PoolInfo, PoolInfoReply, PoolUpdated, Queued, Skipped, encode_pool
+from overseer.protocol import (
+    Dequeued,
+    Moved,
+    PoolInfo,
+    PoolInfoReply,
+    PoolUpdated,
+    Queued,
+    Skipped,
+    encode_pool,
+)
 from overseer.supervisor.clients import Client, Clients
 from overseer.supervisor.due import Due
 from overseer.supervisor.metrics import Metrics
@@ -61,6 +70,14 @@ class Queueing:
             self.broadcast_locked(tx, task, queued, excluding=requester.client)
         self.watch_queues_locked()
 
+    def moved_locked(self, tx: Transaction, task: Task, requester: Requester, moved: Moved) -> None:
+        """Announce a task that was moved within its queue; ``moved`` is the answer."""
+        assert_held(self._table.lock)
+        requester.tell(tx, moved)
+        with task.lock:
+            told = replace(moved, id="", overall=0)
+            self.broadcast_locked(tx, task, told, excluding=requester.client)
+
     def dequeued_locked(self, tx: Transaction, task_ids: Iterable[str], reason: str) -> None:
         """Announce tasks that left the queue and will not run. Those that never ran are forgotten."""
         assert_held(self._table.lock)
@@ -82,7 +99,12 @@ class Queueing:
                 self._table.forget(task_id)
 
     def broadcast_locked(
-        self, tx: Transaction, task: Task, event: Queued | Dequeued, *, excluding: Client | None = None
+        self,
+        tx: Transaction,
+        task: Task,
+        event: Queued | Dequeued | Moved,
+        *,
+        excluding: Client | None = None,
     ) -> None:
         """Send an event to the event log and to every client that may see it, ``excluding`` one.
 
@@ -122,14 +144,16 @@ class Queueing:
         tx.send_encoded(requester.client, Encoded([encode_pool(reply, rows)]))
         return info
 
-    def pool_changed_locked(self, tx: Transaction, action: str, picture: Rows) -> None:
+    def pool_changed_locked(
+        self, tx: Transaction, action: str, picture: Rows, *, but: str | None = None
+    ) -> None:
         """Broadcast a changed pool; of the global one, each client is shown the part about its own
-        actions."""
+        actions. Those who see the action ``but`` hear of the change in another way."""
         assert_held(self._table.lock)
         told: dict[Principal | None, Encoded] = {}  # None: the unrestricted view
         for client in self._clients:
             who = client.principal
-            if action and not who.sees(action):
+            if (action and not who.sees(action)) or (but is not None and who.sees(but)):
                 continue
             view = None if action or who.scope is None else who
             if view not in told:

@@ -39,6 +39,8 @@ class OutputBatch:
         ts: when they arrived; aware, UTC.
         truncated: its only line was cut at the line limit.
         overwritten: the beginning of its only line, which redrew itself, was dropped.
+        split: its lines were made by splitting at newlines, so none holds one. ``dataclasses.replace`` drops
+            this, since whoever changes lines may put one in.
     """
 
     stream: str
@@ -46,6 +48,7 @@ class OutputBatch:
     lines: list[str]
     truncated: bool = False
     overwritten: bool = False
+    split: bool = field(default=False, init=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

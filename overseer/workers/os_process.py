@@ -237,6 +237,7 @@ class OSWorker(Worker):
             batch = OutputBatch(stream, at, lines)
             if mark:
                 batch = OutputBatch(stream, at, lines, mark == "truncated", mark == "overwritten")
+            batch.split = True
             self.pass_on(batch)
 
     def _reader_done(self) -> None:

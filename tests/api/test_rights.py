@@ -27,6 +27,7 @@ TABLE: dict[str, tuple[str, dict[str, Any] | None, int, int]] = {
     "POST /tasks/{task_id}/reset": ("operator", {}, 409, 404),
     "POST /tasks/{task_id}/restart": ("operator", {}, 200, 404),
     "POST /tasks/{task_id}/forget": ("operator", {}, 409, 404),
+    "POST /tasks/{task_id}/move": ("operator", {"to": "first"}, 409, 404),
     "POST /tasks/{task_id}/signal": ("operator", {"signal": "CONT"}, 200, 404),
     "POST /tasks/{task_id}/input": ("operator", {"data": "x"}, 409, 404),
     "POST /tasks/{task_id}/pause": ("operator", {}, 200, 404),

@@ -112,7 +112,8 @@ def test_time_is_seen_at_a_glance(history: Page) -> None:
     failed = picture.locator(".lane .run-bar.s-failed").first
     expect(picture.locator(".run-bar")).to_have_count(50)
     fine = picture.locator(".lane .run-bar.s-succeeded").first
-    assert failed.evaluate("e => e.clientHeight") > fine.evaluate("e => e.clientHeight")
+    shape = "e => getComputedStyle(e).borderRadius"
+    assert failed.evaluate(shape) != fine.evaluate(shape)
     assert fine.evaluate("e => e.clientWidth") >= 2
     ground = "e => getComputedStyle(e).backgroundColor"
     assert failed.evaluate(ground) != fine.evaluate(ground)
