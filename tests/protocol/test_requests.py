@@ -105,7 +105,7 @@ def parsed_or_error(message: Any) -> Request | RequestError:
             {"type": "subscribe", "task_id": "t", "since_seq": 7, "on_lag": "block"},
             Subscribe("1", "t", 7, "block"),
         ),
-        ({"type": "subscribe", "task_id": "t"}, Subscribe("1", "t", None, "")),
+        ({"type": "subscribe", "task_id": "t"}, Subscribe("1", "t")),
         ({"type": "unsubscribe", "task_id": "t"}, Unsubscribe("1", "t")),
         ({"type": "describe"}, Describe("1")),
         ({"type": "describe", "action": "b"}, Describe("1", "b")),
