@@ -111,7 +111,7 @@ class Daemon:
             logs=self._logs.logs,
         )
         self._schedules = TaskSchedules(self._hub, self._history, self._audit)
-        self._chains = TaskChains(self._hub, self._audit)
+        self._chains = TaskChains(self._hub, self._audit, self._history)
         self._notices = TaskNotices(self._hub, self._history, vault)
         self._hub.probing.make = make_probes
         self._reloader = Reloader(path, self._hub, self._prepare, self._started)
@@ -128,8 +128,7 @@ class Daemon:
         self._terminal = has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         self._documents = Documents(self._hub, version, lambda: self._encrypted)
         self._api = WebApi(lambda: self._config.limits, self._documents.api)
-        files = self._log, self._audit
-        self._upgrades = Upgrades(self._parts, self._manager, files, quiet=self._is_quiet)
+        self._upgrades = Upgrades(self._parts, self._manager, (self._log, self._audit), quiet=self._is_quiet)
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
@@ -188,6 +187,7 @@ class Daemon:
                 self._hub.start_services()
                 resumed = self._history.resume(self._hub, self._audit, self._over)
                 self._hub.standing.start_at_boot(resumed, self._history.returning)
+                self._chains.make_up()
             self._schedules.start()
             self._manager.ready(listening)
             if self._manager.watchdog is not None:
