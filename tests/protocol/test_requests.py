@@ -89,7 +89,7 @@ def parsed_or_error(message: Any) -> Request | RequestError:
                 {"x": "1", "y": ""},
                 RetryPolicy(3 * SECOND // 2, SECOND // 1000, 60 * SECOND, 3, "failure"),
                 True,
-                "drop",
+                on_lag="drop",
             ),
         ),
         ({"type": "start", "action": "b", "retry_policy": {}}, Start("1", "b", retry_policy=RetryPolicy())),
@@ -103,7 +103,7 @@ def parsed_or_error(message: Any) -> Request | RequestError:
         ),
         (
             {"type": "subscribe", "task_id": "t", "since_seq": 7, "on_lag": "block"},
-            Subscribe("1", "t", 7, "block"),
+            Subscribe("1", "t", 7, on_lag="block"),
         ),
         ({"type": "subscribe", "task_id": "t"}, Subscribe("1", "t")),
         ({"type": "unsubscribe", "task_id": "t"}, Unsubscribe("1", "t")),
