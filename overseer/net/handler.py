@@ -15,6 +15,9 @@ class Handler(Protocol):
     def receive(self, data: str | bytes) -> None:
         """One message, text or binary, of at most ``max_message`` bytes (over stdio one more: too long)."""
 
+    def unanswered(self) -> list[str]:
+        """The messages that other threads are to answer, and that may be received again."""
+
     def closed(self) -> None:
         """Called exactly once, last; appends to the outbox are ignored by now."""
 

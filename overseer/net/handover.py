@@ -99,6 +99,7 @@ def export_connection(
         "fd": out.fd(connection.stream.fileno()),
         "peer": _export_peer(connection.peer, key_of),
         "received": out.blob(connection.received.unhandled()),
+        "unanswered": [] if connection.handler is None else connection.handler.unanswered(),
         "closing": [outbox.close_code, outbox.close_reason] if outbox._closing else None,
         "chunks": [[out.blob(bytes(each.data)), each.output, each.more] for each in chunks],  # type: ignore[arg-type]
         "offset": offset,
