@@ -15,6 +15,8 @@ const NEEDS = {
   restart: "operator",
   pause: "operator",
   resume: "operator",
+  forget: "operator",
+  move: "operator",
   set_pool: "admin",
   purge: "admin",
   reload: "admin",

@@ -186,8 +186,8 @@ class ActionConfig(Presentation):
     )
     on_boot: str = field(
         Choice("none", "resume"),
-        "What the next server does with a task that was running when this one ended: nothing (`none`), or "
-        "it starts it with the same id, parameters and retry policy (`resume`). Needs a "
+        "What the next server does with a task that was running or queued when this one ended: nothing "
+        "(`none`), or it starts it with the same id, parameters and retry policy (`resume`). Needs a "
         "`data_dir`, and parameters none of which is secret.",
         default="none",
     )

@@ -37,6 +37,7 @@ from overseer.daemon.runs import RunHistory
 from overseer.daemon.schedules import TaskSchedules
 from overseer.daemon.signals import SignalLoop, has_terminal
 from overseer.daemon.systemd import Notifier, passed_sockets
+from overseer.daemon.totals import Totals
 from overseer.daemon.upgrade import Upgrades
 from overseer.daemon.webapi import API_PATH, WebApi, connection_limits
 from overseer.daemon.webhooks import TaskWebhooks
@@ -111,7 +112,7 @@ class Daemon:
             logs=self._logs.logs,
         )
         self._schedules = TaskSchedules(self._hub, self._history, self._audit)
-        self._chains = TaskChains(self._hub, self._audit)
+        self._chains = TaskChains(self._hub, self._audit, self._history)
         self._notices = TaskNotices(self._hub, self._history, vault)
         self._hub.probing.make = make_probes
         self._reloader = Reloader(path, self._hub, self._prepare, self._started)
@@ -128,8 +129,9 @@ class Daemon:
         self._terminal = has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         self._documents = Documents(self._hub, version, lambda: self._encrypted)
         self._api = WebApi(lambda: self._config.limits, self._documents.api)
-        files = self._log, self._audit
-        self._upgrades = Upgrades(self._parts, self._manager, files, quiet=self._is_quiet)
+        counting = self._history, self._logs, self._chains, self._notices, self._webhooks, self._api
+        self._totals = Totals(counting, {} if given is None else given.values.get("counters", {}))
+        self._upgrades = Upgrades(self._parts, self._manager, (self._log, self._audit), quiet=self._is_quiet)
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
@@ -141,12 +143,10 @@ class Daemon:
             pipe=None if given is None else given.pipe,
         )
         self._restored: Restored | None = None
-        if given is not None and isinstance(self._server, Server):
+        if given is not None and (parts := self._parts()) is not None:
             from overseer.daemon.state import Definer, Restored  # by then it is loaded
 
-            definition_of = Definer(given, path, config, handlers)
-            self._restored = Restored(given, self._hub, self._server, self._gate, definition_of)
-            self._history.adopt(given.directory_lock)
+            self._restored = Restored(given, parts, Definer(given, path, config, handlers))
 
     def run(self) -> int:
         """Serve until told to stop; returns the exit status."""
@@ -188,6 +188,7 @@ class Daemon:
                 self._hub.start_services()
                 resumed = self._history.resume(self._hub, self._audit, self._over)
                 self._hub.standing.start_at_boot(resumed, self._history.returning)
+                self._chains.make_up()
             self._schedules.start()
             self._manager.ready(listening)
             if self._manager.watchdog is not None:
@@ -214,8 +215,8 @@ class Daemon:
             return None
         return Parts(
             *(self._hub, self._server, self._gate, self._history, self._schedules, self._notices),
-            *(self._signals, self._version, self._started_at, self._started),
-            *(self._variables, self._vault.variables, self._upgrades.counted),
+            *(self._api, self._webhooks, self._signals, self._totals, self._upgrades.counted),
+            *(self._version, self._started_at, self._started, self._variables, self._vault.variables),
         )
 
     def _is_quiet(self) -> bool:
@@ -415,6 +416,4 @@ class Daemon:
         return {name: gauge for part in parts for name, gauge in part.gauges().items()}
 
     def _counters(self) -> dict[str, tuple[str, float]]:
-        mine = self._webhooks, self._api, self._upgrades
-        parts = (self._history, self._logs, self._chains, self._notices, *mine)
-        return {name: counter for part in parts for name, counter in part.counters().items()}
+        return {**self._totals.counters(), **self._upgrades.counters()}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from overseer.history.moments import restored, stored
-from overseer.history.records import Intent, Run, RunEnd
+from overseer.history.records import Intent, Owed, Run, RunEnd, Trigger
 from overseer.history.writer import Statement
 from overseer.protocol import RetryPolicy, RunInfo, RunTrigger, dump, to_plain, utf8
 from overseer.schema.objects import from_plain
@@ -28,6 +28,18 @@ _MARK = (
 )
 _RESUME = "UPDATE runs SET resume = ? WHERE run_id = ?"
 
+_QUEUED = "task_id, run_id, action, params, complete, policy, trigger_type, trigger_by, queued, definition"
+_QUEUE = f"INSERT OR REPLACE INTO queued ({_QUEUED}, server) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_DEQUEUE = "DELETE FROM queued WHERE task_id = ?"
+QUEUED_HERE = f"SELECT {_QUEUED} FROM queued WHERE server = ?"
+QUEUED_ELSEWHERE = f"SELECT {_QUEUED} FROM queued WHERE server <> ? ORDER BY id"
+"""The tasks that wait for their run on a server, or did on earlier ones; rows for :func:`waiting`."""
+
+_OWE = "INSERT OR IGNORE INTO owed (run_id, room, change, server) VALUES (?, ?, ?, ?)"
+_PAY = "DELETE FROM owed WHERE run_id = ?"
+OWED = "SELECT run_id, room, change FROM owed WHERE server <> ? ORDER BY id"
+"""What earlier servers have owed; rows of :class:`Owed`."""
+
 _INTEND = (
     "INSERT INTO intents (task_id, intent, place) VALUES (?, ?, ?) ON CONFLICT (task_id) DO UPDATE SET "
     "intent = excluded.intent, place = excluded.place"
@@ -43,7 +55,6 @@ SHOWN = (
 
 def insert(run: Run, server: str) -> Statement:
     """Store a run that has begun, unless it is stored already."""
-    policy = None if run.policy is None else dump(to_plain(run.policy)).decode()
     values = (
         run.run_id,
         run.task_id,
@@ -54,7 +65,7 @@ def insert(run: Run, server: str) -> Statement:
         0,
         dump(dict(run.params)).decode(),
         int(run.complete),
-        policy,
+        _policy(run),
         run.trigger.type,
         run.trigger.by,
         None if run.queued is None else stored(run.queued),
@@ -82,7 +93,7 @@ def end(run: Run, how: RunEnd, error: str = "") -> Statement:
         how.last_seq,
         how.cpu_ms,
         how.max_rss,
-        int(how.reason == "shutdown"),
+        int(how.again or how.reason == "shutdown"),
         run.run_id,
     )
     return _END, values
@@ -101,6 +112,54 @@ def resume(run_id: str, wanted: bool) -> Statement:
 def intend(task_id: str, intent: Intent) -> Statement:
     """Store what is to become of a standing task."""
     return (_INTEND, (task_id, *intent)) if intent.word else (_FORGET_INTENT, (task_id,))
+
+
+def queue(run: Run, queued: int, server: str) -> Statement:
+    """Store that a task waits for its run."""
+    values = (
+        run.task_id,
+        run.run_id,
+        run.action,
+        dump(dict(run.params)).decode(),
+        int(run.complete),
+        _policy(run),
+        run.trigger.type,
+        run.trigger.by,
+        queued,
+        run.definition,
+        server,
+    )
+    return _QUEUE, values
+
+
+def dequeue(task_id: str) -> Statement:
+    """Store that a task does not wait any more."""
+    return _DEQUEUE, (task_id,)
+
+
+def waiting(row: Sequence[Any], first_seq: int) -> Run:
+    """The run that a task has waited for, whose first line would have been ``first_seq``."""
+    task_id, run_id, action, params, complete, policy, kind, by, queued, definition = row
+    at = restored(queued)
+    trigger, given = Trigger(kind, by), json.loads(params)
+    return Run(
+        *(run_id, task_id, action, given, bool(complete), policy_of(policy)),
+        *(trigger, at, at, first_seq, definition),
+    )
+
+
+def owe(owed: Owed, server: str) -> Statement:
+    """Store what is to follow a run's end."""
+    return _OWE, (owed.run_id, owed.room, _clean(owed.change), server)
+
+
+def pay(run_id: str, room: str = "") -> Statement:
+    """Store that it has followed; "": that nothing is to follow at all."""
+    return (f"{_PAY} AND room = ?", (run_id, room)) if room else (_PAY, (run_id,))
+
+
+def _policy(run: Run) -> str | None:
+    return None if run.policy is None else dump(to_plain(run.policy)).decode()
 
 
 def _clean(text: str) -> str:

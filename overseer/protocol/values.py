@@ -246,7 +246,7 @@ class ActionInfo:
     )
     on_boot: str = field(
         TEXT,
-        "resume: a task that was running when the server ended is started again by the next",
+        "resume: a task that was running or queued when the server ended is started again by the next",
         default="",
         omit=True,
     )

@@ -37,7 +37,7 @@ from overseer.supervisor.memory import MemoryLimit
 from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.metrics_view import MetricsView
-from overseer.supervisor.observers import Observer
+from overseer.supervisor.observers import Change, Observer
 from overseer.supervisor.output.subscription import NO_WISHES, Wishes
 from overseer.supervisor.phases import StopRequest
 from overseer.supervisor.pool.pool import PoolManager
@@ -97,7 +97,7 @@ class Hub:
         self._log = log or EventLog()
         recorder, self._logs = recorder or Recorder(), logs
         failed_starts = FailedStarts(table)
-        self._queueing = Queueing(table, pool, self._clients, metrics, timers)
+        self._queueing = Queueing(table, pool, self._clients, metrics, timers, recorder, self._current)
         self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder, rng or random.Random())
         self.usage = UsageWatch(table, timers)
         self.probing = Probing(table, metrics)
@@ -151,9 +151,11 @@ class Hub:
             case Due.WIDEN:
                 self._starts.launcher.widen()
 
-    def observe(self, observer: Observer) -> None:
-        """Have ``observer`` hear of every change of every task; before the first one starts."""
-        self._table.observers.add(observer)
+    def observe(
+        self, observer: Observer, room: str = "", concerned: Callable[[Change], bool] | None = None
+    ) -> None:
+        """Have ``observer`` hear of every change of every task; see :meth:`Observers.add`."""
+        self._table.observers.add(observer, room, concerned)
 
     # Clients
 

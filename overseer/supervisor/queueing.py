@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from overseer.auth.principal import Principal
+from overseer.history.records import Recorder
 from overseer.net.frames import Encoded
+from overseer.process import registry
 from overseer.protocol import (
     Dequeued,
     Moved,
@@ -18,13 +20,16 @@ from overseer.protocol import (
     encode_pool,
 )
 from overseer.supervisor.clients import Client, Clients
+from overseer.supervisor.definitions import Current
 from overseer.supervisor.due import Due
+from overseer.supervisor.intents import returns
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.phases import Phase
 from overseer.supervisor.pool.pool import PoolManager, Rows
+from overseer.supervisor.recording import run_of
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Requester, Task
-from overseer.supervisor.transaction import Transaction
+from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
 from overseer.util.timers import Timer, Timers
@@ -35,19 +40,30 @@ class Queueing:
     """Admits tasks to pools or queues, and announces what enters and leaves these."""
 
     def __init__(
-        self, table: TaskTable, pool: PoolManager, clients: Clients, metrics: Metrics, timers: Timers
+        self,
+        table: TaskTable,
+        pool: PoolManager,
+        clients: Clients,
+        metrics: Metrics,
+        timers: Timers,
+        recorder: Recorder,
+        current: Current,
     ) -> None:
         self._table = table
         self._pool = pool
         self._clients = clients
         self._metrics = metrics
         self._timers = timers
+        self._recorder = recorder
+        self._current = current
         self._expiring: Timer | None = None  # for the queued item that expires next; hub's lock
 
     def enqueued_locked(self, tx: Transaction, task: Task, position: int) -> None:
         """Announce a task that has just entered its queue; position 0: it waits for other tasks first."""
         assert_held(self._table.lock)
         self._metrics.count("enqueued", task.action)
+        if self._recorder.enabled:
+            self._recorder.queued(run_of(task, Launch.QUEUED, registry.new_run_id()))
         self.told_locked(tx, task, position)
 
     def told_locked(self, tx: Transaction, task: Task, position: int) -> None:
@@ -93,10 +109,20 @@ class Queueing:
                 event = Dequeued(task_id=task_id, reason=reason, ts=now())
                 tx.observe(task, event, "stopped")
                 self.broadcast_locked(tx, task, event)
+            self.left_locked(task)
             if ran:
                 self._table.finish(task)
             else:
                 self._table.forget(task_id)
+
+    def left_locked(self, task: Task) -> None:
+        """Record that a task, if it was queued, will not be started after all."""
+        assert_held(self._table.lock)
+        returning = task.terms.standing is not None and returns(self._current.value.config, task.id)
+        if not self._table.closing:
+            self._recorder.dequeued(task.id)
+        elif not returning:
+            self._recorder.never_started(task.id)
 
     def broadcast_locked(
         self,

@@ -17,6 +17,7 @@ from overseer.drivers.api import driver_failure
 from overseer.errors import OverseerError, RequestError
 from overseer.history.records import Recorder, Run
 from overseer.net.frames import Encoded
+from overseer.process.pipe import LITTLE_READ, MOST_READ
 from overseer.process.policy import StopPolicy
 from overseer.protocol import Started, encode
 from overseer.secrets.vault import Vault
@@ -162,6 +163,8 @@ class Starts:
             task.id,
             stop=StopPolicy(action.kill_mode, action.stop_signal, action.stop_grace),
             max_line=config.limits.max_line,
+            # Short lines become some thirty times as long: no more than fits into a client's buffer.
+            max_read=max(LITTLE_READ, min(config.clients.buffer // 32, MOST_READ)),
             exited=gate.on_exited,
             begun=gate.begun,
             secrets=secrets,
@@ -221,6 +224,9 @@ class Starts:
                     task.history = History()
                     task.move_locked(Phase.STARTING)
                 task.waiting_on, task.queued_at = tuple(worker.waiting_on), now()
+            if launching.record is not None:
+                launching.record.queued = task.queued_at
+                self._recorder.queued(launching.record)
             self._queueing.told_locked(tx, task, 0)
             task.requester, task.onlookers = Requester(), set()
             if launching.why is not Launch.RESTART:
@@ -263,13 +269,11 @@ class Starts:
         launching.gate.failed()
         for made in left:
             self._orphans.end(task, made)
-        if record is not None and message:
-            self._recorder.start_failed(record, message)
         with self._table.begin() as tx:
             task.record = record
             with task.lock:
                 task.pending, task.waiting_on = None, ()
-            self._fail_locked(tx, task, launching.why, message)
+            self._fail_locked(tx, task, launching.why, message, record)
         return message
 
     def _called_off(self, task: Task, why: Launch) -> bool:
@@ -339,7 +343,9 @@ class Starts:
                 for grace in [0.0] if self._table.skip_graces else task.graces:
                     tx.stop(worker, grace)
 
-    def _fail_locked(self, tx: Transaction, task: Task, why: Launch, message: str) -> None:
+    def _fail_locked(
+        self, tx: Transaction, task: Task, why: Launch, message: str, record: Run | None = None
+    ) -> None:
         """The start failed: roll the request back, or treat it as a run that failed at once."""
         assert_held(self._table.lock)
         requester, task.requester = task.requester, Requester()
@@ -347,7 +353,11 @@ class Starts:
             if why is Launch.FIRST and requester.client is None and not self._table.closing:
                 with task.lock:  # no client is told that it failed
                     task.error_message, task.start_failed = message, True
-                tx.observe(task, errored(task), "failed")
+                event = errored(task)
+                self._exits.start_failed_locked(task, record, message, event, "failed")
+                tx.observe(task, event, "failed")
+            else:
+                self._exits.start_failed_locked(task, record, message)
             self._take_back_locked(tx, task, why, requester, message)
             requester.refuse(tx, message, code="failed")
             return
@@ -358,6 +368,7 @@ class Starts:
             if message or why is Launch.AGAIN:
                 requester.refuse(tx, message or (CLOSING if self._table.closing else STOPPED))
             events = self._exits.decide_locked(task, None, failed=True, exit_code=-1, ran_for=0.0)
+        self._exits.start_failed_locked(task, record, message, events[-1] if events else None)
         self._exits.conclude_locked(tx, task, events)
 
     def _take_back_locked(
