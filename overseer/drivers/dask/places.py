@@ -50,6 +50,7 @@ class Places:
         self._lock = lock(Rank.LEAF, f"places {address}")  # guards the fields below
         self._entries: dict[str, Entry] = {}  # by run; those that have begun are dropped now and then
         self._new: list[Entry] = []  # not submitted yet
+        self._client: Client | None = None  # the latest
 
     def add(self, entry: Entry) -> None:
         with self._lock:
@@ -63,6 +64,8 @@ class Places:
             future, entry.future = entry.future, None
         if future is not None:
             release(future)
+        if entry.run.key and self._client is not None:
+            _tell(self._client, "client-releases-keys", [entry.run.key])
 
     @property
     def has_new(self) -> bool:
@@ -109,7 +112,7 @@ class Places:
         Returns:
             Whether any run waits for workers that match.
         """
-        self._drop_begun()
+        self._keep(client, self._drop_begun())
         with self._lock:
             entries = list(self._entries.values())
         again = []
@@ -121,9 +124,24 @@ class Places:
         self._submit(client, again, names)
         return any(entry.section.workers and not entry.run.placed for entry in entries)
 
-    def _drop_begun(self) -> None:
+    def _drop_begun(self) -> list[Entry]:
         with self._lock:
-            self._entries = {run: entry for run, entry in self._entries.items() if not entry.run.begun_there}
+            begun = [entry for entry in self._entries.values() if entry.run.begun_there]
+            for entry in begun:
+                del self._entries[entry.run.order.run]
+        return begun
+
+    def _keep(self, client: Client, entries: Collection[Entry]) -> None:
+        """Have the scheduler know the places of runs that have begun as taken, even if this connection ends:
+        else it would forget them, and give them to others."""
+        self._client = client
+        kept = [entry for entry in entries if entry.future is not None]
+        for entry in kept:
+            assert entry.future is not None
+            entry.run.key = entry.future.key
+        _tell(client, "client-desires-keys", [entry.run.key for entry in kept])
+        # Those whose end came too early to be seen by :meth:`remove`.
+        _tell(client, "client-releases-keys", [entry.run.key for entry in kept if not entry.run.lives])
 
     def _is_forgotten(self, entry: Entry, names: Mapping[str, str]) -> bool:
         future = entry.future
@@ -213,6 +231,13 @@ def release(future: Future) -> None:
     """Let go of a task of the engine, which calls it off if it has not begun. Does not block."""
     with suppress(Exception):
         future.release()
+
+
+def _tell(client: Client, operation: str, keys: list[str]) -> None:
+    """Tell the scheduler about tasks of nobody in particular. Does not block."""
+    if keys:
+        with suppress(Exception):  # the connection is lost
+            client._send_to_scheduler({"op": operation, "keys": keys, "client": "fire-and-forget"})
 
 
 def _host(address: str) -> str:
