@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -25,11 +24,6 @@ _log = logging.getLogger(__name__)
 CLUSTER = "cluster"
 """What a run waits for that has no place yet."""
 
-# Attributes that another program goes on with as they are; moments are monotonic.
-_HANDED_OVER = (
-    *("pid", "stdin", "host", "told", "key", "_intentional", "_begun_at", "_stopped_at"),
-    *("_input_under_way", "_input_closed"),
-)
 _READ_OUT_S = DRAIN_MAX_S + 1.5  # after a stop, for delivering the rest; a little longer than a runner takes
 
 
@@ -389,32 +383,9 @@ class FarWorker(Worker):
     # Upgrades
 
     def hand_over(self) -> dict[str, Any]:
-        with self._lock:
-            shown = [({"op": "part", "stream": stream}, line) for stream, (_, line) in self._again.items()]
-            said: dict[str, Any] = {name: getattr(self, name) for name in _HANDED_OVER}
-            said |= {
-                "order": json.dumps(self.order.head()).encode(),
-                "waiting_on": list(self.waiting_on),
-                "started_at": self.started_at.isoformat(),
-                "failure": None if self._failure is None else str(self._failure),
-                "frames": [[head, bytes(body)] for head, body in (*shown, *self._frames)],
-                "end": self._end,
-                "link": None,
-            }
-        return said if self._line is None else {**said, **self._line.hand_over(self.order.run)}
+        from overseer.drivers.dask.handover import export_run
 
-    def restore(self, data: dict[str, Any]) -> None:
-        """Be as another program's worker was; see :meth:`hand_over`."""
-        for name in _HANDED_OVER:
-            setattr(self, name, data[name])
-        self.waiting_on = tuple(data["waiting_on"])
-        self.started_at = moment(data["started_at"])
-        self._failure = None if data["failure"] is None else OverseerError(data["failure"])
-        self._frames.extend((head, body) for head, body in data["frames"])
-        self._end = data["end"]
-
-    def restore_line(self, line: Line) -> None:
-        self._line = line
+        return export_run(self)
 
     def resume(self) -> None:
         name = f"run-{self.task_id}"
