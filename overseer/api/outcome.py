@@ -7,18 +7,16 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
 from overseer.api.call import Call, json_answer
 from overseer.api.exchange import Message
 from overseer.api.media import JSON, OUTPUT, TEXT, accepted, text_line
-from overseer.api.problems import RefusedError, refused
+from overseer.api.problems import refused
 from overseer.auth.principal import Principal
 from overseer.net.http import Response
 from overseer.util.locks import Rank, assert_held, lock
-from overseer.util.suggest import ignored
 
 _LINES = 1000  # of output that are kept for an answer, unless it is to have fewer
 _BYTES = 16 * 2**20  # of these
@@ -96,8 +94,8 @@ KEYS = Keys()
 def start(call: Call) -> Response:
     """Start a task: 201 if it runs, 202 if it is queued; 200 if its end came while it was waited for."""
     until = call.wait_until
-    warnings = _ignored(call)
     answer, repeated = KEYS.start(call)
+    warnings = answer.get("warnings", [])
     task_id = answer["task_id"]
     if until and repeated:
         call.exchange.ask("subscribe", task_id=task_id, since_seq=0)
@@ -110,17 +108,6 @@ def start(call: Call) -> Response:
     started = "pid" in answer
     body = {**(row or {"task_id": task_id}), **({"warnings": warnings} if warnings else {})}
     return json_answer(body, 201 if started else 202, ("Location", place))
-
-
-def _ignored(call: Call) -> list[str]:
-    """Warnings about parameters that the action does not have."""
-    params, action = call.given.get("params"), call.given.get("action", "")
-    if not params or not isinstance(params, dict):
-        return []
-    with suppress(RefusedError):  # so is the start
-        (info,) = call.exchange.ask("describe", action=action)["actions"]
-        return ignored(action, params, info["params"])
-    return []
 
 
 def wait_for_end(call: Call) -> Response:

@@ -84,7 +84,8 @@ class Queueing:
         tx.observe(task, queued)
         with task.lock:
             if requester.client is not None:
-                mine = replace(queued, id=requester.request_id)
+                mine = replace(queued, id=requester.request_id, warnings=requester.warnings)
+                task.requester = replace(requester, warnings=())
                 tx.send(requester.client, _seen(mine, task, requester.principal))
             self.broadcast_locked(tx, task, queued, excluding=requester.client)
         self.watch_queues_locked()

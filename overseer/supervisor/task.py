@@ -47,6 +47,7 @@ class Requester:
     request_id: str = ""
     newly_subscribed: bool = False  # by this request; undone if it is refused after all
     cause: Trigger | None = None  # the origin, if not a client
+    warnings: tuple[str, ...] = ()  # for the answer to its start
 
     @property
     def principal(self) -> Principal:

@@ -95,7 +95,8 @@ def test_or_as_many_as_fit(world: _World, monkeypatch: pytest.MonkeyPatch) -> No
         world.exits(f"{number}", 10_000)
     assert world.seen(begin) is None
     kept = [
-        json.loads(each.payload("", ANYONE, told=False)) for each in world.journal.since_locked(world.journal.first)
+        json.loads(each.payload("", ANYONE, told=False))
+        for each in world.journal.since_locked(world.journal.first)
     ]
     assert kept[-1]["task"]["task_id"] == "29"
     assert len(kept) == 9
