@@ -15,7 +15,7 @@ from urllib.parse import quote
 from overseer.api.call import Call, json_answer
 from overseer.api.exchange import Message
 from overseer.api.media import JSON, OUTPUT, TEXT, accepted, text_line
-from overseer.api.problems import refused
+from overseer.api.problems import RefusedError, refused
 from overseer.auth.principal import Principal
 from overseer.net.http import Response
 from overseer.util.hashes import sha256
