@@ -369,6 +369,7 @@ class Task:
 
     def row_for_locked(self, principal: Principal) -> TaskRow:
         """:meth:`encoded_info_locked`, as far as ``principal`` may see it."""
+        assert_held(self.lock, self.hub_lock)
         if not hidden_of(self.waits, principal):
             return self.encoded_info_locked()
         return task_row(replace(self.info_locked(), waiting_on=self.waiting_on_for(principal)))
