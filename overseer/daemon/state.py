@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -127,7 +127,7 @@ def at_rest(parts: Parts) -> Iterator[list[Connection]]:
 
 
 def export(
-    parts: Parts, connections: list[Connection], askers: Mapping[Client, str]
+    parts: Parts, connections: list[Connection], askers: Sequence[tuple[Client, str]]
 ) -> tuple[bytes, list[int]]:
     """The state, within :func:`at_rest`, and the descriptors that it names."""
     out, gate = Outgoing(), parts.gate
@@ -166,9 +166,7 @@ def export(
         "webhooks": parts.webhooks.export(),
         "failures": gate.failures.export(),
         "counters": dict(parts.totals.counters()),
-        "askers": [
-            [numbers[client], request_id] for client, request_id in askers.items() if client in numbers
-        ],
+        "askers": [[numbers[client], request_id] for client, request_id in askers if client in numbers],
         "hub": hub,
     }
     return pack(values, out.blobs), out.descriptors

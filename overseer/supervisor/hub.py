@@ -199,6 +199,7 @@ class Hub:
             definitions = self.definitions
             named, given, standing = definitions.resolve(task_id, action, params or {}, requester.principal)
             definition, dedupe, hidden = definitions.check(named, given, requester.principal)
+            requester = replace(requester, warnings=definitions.ignored(named, given))
             policy = definitions.policy(retry_policy, named, standing)
             task = Task(
                 task_id or new_uuid(),

@@ -152,7 +152,8 @@ class StartOutcomes:
                 first_seq=0 if task.last_started_at else task.stream.first_seq,
                 host=worker.host,
             )
-            answer = Encoded([encode(replace(event, id=requester.request_id))])
+            mine = replace(event, id=requester.request_id, warnings=requester.warnings)
+            answer = Encoded([encode(mine)])
             tx.observe(task, event)
             tx.encode(event)  # the last step that can fail; from here on only memory changes
             if task.last_started_at is None:
