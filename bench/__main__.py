@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quick", action="store_true", help="a rough look in well under a minute")
     parser.add_argument("--only", action="append", metavar="CASE", help="just this case; can be repeated")
-    parser.add_argument("--runs", type=int, metavar="N", help="of a case at most (default: 5, with --quick 1)")
+    parser.add_argument("--runs", type=int, metavar="N", help="of a case at most (default: 5, or 1)")
     parser.add_argument("--progress", action="store_true", help="print each case when it is done, too")
     parser.add_argument(
         "--write", type=Path, metavar="DIR", help="write BENCHMARKS.md and its plots there (all cases only)"
