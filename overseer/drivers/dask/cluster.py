@@ -26,7 +26,7 @@ from overseer.drivers.dask.frames import FORMAT
 from overseer.drivers.dask.link import Link
 from overseer.drivers.dask.places import Entry, Places
 from overseer.drivers.dask.pulse import Pulse
-from overseer.drivers.dask.reach import CONNECT_S, Reach, said_of
+from overseer.drivers.dask.reach import CONNECT_S, Reach, refuses, said_of
 from overseer.drivers.dask.run import FarWorker
 from overseer.errors import SpawnError
 from overseer.process import registry
@@ -318,13 +318,14 @@ class Cluster:
             self._links = {relay: link for relay, link in self._links.items() if link is not closed}
 
     def _is_gone(self, address: str) -> bool:
-        """Whether the scheduler says that a worker has left."""
+        """Whether a worker has ended: the scheduler says that it has left, which may mean that it is cut off,
+        and its machine that nobody listens there."""
         with self._lock:
             client = self._client
         if client is None:
             return False
         try:
-            return address not in self._look(client)
+            return address not in self._look(client) and refuses(address)
         except Exception:
             return False
 

@@ -82,12 +82,15 @@ class Places:
                 entry.future = entry.matching = None
 
     def refuse(self, why: str) -> None:
-        """There is no connection: tell those who wait for an answer."""
+        """There is no connection: who waits for an answer is told why; what has been accepted waits."""
         with self._lock:
-            entries = [each for each in self._entries.values() if each.requested]
+            entries = list(self._entries.values())
         for entry in entries:
             if not entry.run.placed and not entry.run.told:
-                entry.run.fail(SpawnError(why))
+                if entry.requested:
+                    entry.run.fail(SpawnError(why))
+                else:
+                    entry.run.wait_longer()
 
     def submit_new(self, client: Client, names: Mapping[str, str]) -> None:
         """Submit what has come since the last time.
