@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from concurrent.futures import Future
 from typing import Any
@@ -12,14 +11,15 @@ from distributed import Client
 from overseer.drivers.dask.reach import Reach
 
 _EVERY_S = 0.5
-_SILENCE_S = 4.0  # without an answer, after which it counts as away
+_SILENCE_S = 4.0  # after which it counts as away
+_GIVE_UP_S = 15.0  # after which another connection is better
 
 
 class Pulse:
     """Asks one connection's scheduler for a sign of life now and then.
 
     Attributes:
-        heard: monotonic; up to when it is known to answer.
+        heard: monotonic; of the last one.
     """
 
     def __init__(self, reach: Reach, client: Client) -> None:
@@ -28,17 +28,32 @@ class Pulse:
         self.heard = self._asked = time.monotonic()
         self._answer: Future[Any] | None = None
 
-    def beats(self) -> bool:
-        """Whether it answers, as far as is known; asks again if it is time. Does not block."""
+    def look(self) -> None:
+        """Ask again if it is time. Does not block."""
         moment = time.monotonic()
         if self._answer is not None and self._answer.done():
             if self._answer.exception() is None:
-                self.heard = self._asked
+                self.heard = moment
             self._answer = None
         if self._answer is None and moment - self._asked > _EVERY_S:
             self._asked = moment
             self._answer = self._reach.begin(self._ask)
-        return moment - self.heard < _SILENCE_S + _EVERY_S
 
     async def _ask(self) -> None:
-        await asyncio.wait_for(self._client.scheduler.echo(data=None), _SILENCE_S)
+        await self._client.scheduler.echo(data=None)
+
+    def hears(self) -> None:
+        """It has said something else."""
+        self.heard = time.monotonic()
+
+    @property
+    def is_silent(self) -> bool:
+        return time.monotonic() - self.heard > _SILENCE_S
+
+    @property
+    def is_hopeless(self) -> bool:
+        return time.monotonic() - self.heard > _GIVE_UP_S
+
+    def end(self) -> None:
+        if self._answer is not None:
+            self._answer.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -32,7 +33,7 @@ def actions(address: str, tls: Any) -> dict[str, Any]:
     def on(*workers: str, lease: float = SHORT) -> dict[str, Any]:
         return {"tls": tls, "lease": lease, **({"workers": list(workers)} if workers else {})}
 
-    job = f"for i in $(seq {_LINES}); do echo $i; sleep 0.02; done"
+    job = f"for i in $(seq {_LINES}); do echo $i; sleep 0.1; done"
     return {
         "counts": far(address, COUNTS, cluster=on("w0")),
         "patient": far(address, COUNTS, cluster=on("w0", lease=LONG)),
@@ -121,6 +122,7 @@ def test_a_killed_worker_is_started_again_by_its_nanny_and_so_are_its_runs(
     counting(client, "again", "worker-again")
     os.kill(cluster.worker_pid("w0"), signal.SIGKILL)
     check_lost(client, "worker-killed", started)
+    assert client.expect("exited", timeout=60, task_id="worker-again")["will_restart"]
     assert client.expect("started", timeout=60, task_id="worker-again")
     goes_on(client, "worker-again", 10)
     check_stops(client, "worker-again")
@@ -165,13 +167,10 @@ def test_a_worker_that_is_frozen_for_less_than_the_lease_loses_nothing(
 def test_a_connection_to_a_worker_may_be_cut_for_less_than_the_lease_and_not_for_longer(
     cluster: Cluster, client: WsClient
 ) -> None:
-    proxy = Proxy(scheme="tls")
-    listens = "tls://127.0.0.1:0"
-    worker = cluster.add_worker(
-        "proxied", "--listen-address", listens, "--contact-address", proxy.address, ready=False
-    )
-    proxy.target = worker.wait_stderr(r"Listening to:\s+(\S+)")[1]
-    worker.wait_stderr("Registered to")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        listens = f"tls://127.0.0.1:{free.getsockname()[1]}"
+    proxy = Proxy(listens, "tls")
+    worker = cluster.add_worker("proxied", "--listen-address", listens, "--contact-address", proxy.address)
     try:
         counting(client, "patient through", "cut-shortly")
         for _ in range(5):
@@ -234,14 +233,15 @@ def test_every_task_runs_to_its_end_while_workers_come_and_go(
     client.request("watch", output=True)
     for number in range(_JOBS):
         client.send("start", action="job", task_id=f"job-{number}")
+    wait_until("some run", lambda: any(message["type"] == "output" for message in list(client.messages)))
     names = [f"more{number}" for number in range(4)]
     for name in names:
         cluster.add_worker(name)
-        retire(cluster, certificates, chance.choice(list(cluster.workers)))
         os.kill(cluster.worker_pid(chance.choice(["w0", name])), signal.SIGKILL)
-    retire(cluster, certificates, "w1")
-    cluster.workers.pop("w1").end()
-    cluster.add_worker("w1")
+        retired = chance.choice(["w1", name])
+        retire(cluster, certificates, retired)
+        cluster.workers.pop(retired).end()  # its nanny ends with it
+        cluster.add_worker(retired)
 
     def succeeded() -> int:
         rows = client.request("list", timeout=60)["tasks"]
