@@ -236,7 +236,7 @@ class Cluster:
             self._has_failed(said_of(error))
             return
         stream = client.scheduler_comm
-        self._pulse = pulse = Pulse(self._reach, client)
+        self._pulse = pulse = Pulse(self._reach, client, self._answered)
         client.subscribe_topic(far.topic(registry.server_id), self._announced)
         with self._lock:
             self._client, self._away = client, False
@@ -269,16 +269,28 @@ class Cluster:
         self._is_away(why)
 
     def _find_places(self, client: Client, pulse: Pulse) -> None:
-        """Submit what is new, and at times look at what waits; then wait until there is something to do."""
-        self._places.submit_new(client, self._names)
+        """Submit what is new, and at times look at what waits; then wait until there is something to do.
+
+        A few runs are submitted for each answer, as a scheduler that has a thousand to place answers nobody.
+        """
+        if self._places.has_new and pulse.is_answered:
+            self._places.submit_new(client, self._names)
+            pulse.look(0.0)
         moment = time.monotonic()
         if moment - self._seen > _LOOK_S:
             self._seen = moment
-            if self._places.look(client, self._names, pulse.heard) and moment > self._looked + _MATCH_S:
+            if self._places.look(self._names, pulse.heard) and moment > self._looked + _MATCH_S:
                 with suppress(OSError):
                     self._look(client, timeout=1.0)
         with self._lock:
-            self._changed.wait_for(lambda: self._places.has_new or not (self._users or self._runs), _LOOK_S)
+            self._changed.wait_for(
+                lambda: (self._places.has_new and pulse.is_answered) or not (self._users or self._runs),
+                _LOOK_S,
+            )
+
+    def _answered(self) -> None:
+        with self._lock:
+            self._changed.notify_all()
 
     def _look(self, client: Client, timeout: float = CONNECT_S) -> dict[str, Any]:
         """What the scheduler says of its workers, by address. Raises OSError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -18,33 +19,43 @@ _GIVE_UP_S = 15.0  # after which another connection is better
 class Pulse:
     """Asks one connection's scheduler for a sign of life now and then.
 
+    Args:
+        answered: called when there is one, on the engine's loop.
+
     Attributes:
         heard: monotonic; of the last one.
     """
 
-    def __init__(self, reach: Reach, client: Client) -> None:
+    def __init__(self, reach: Reach, client: Client, answered: Callable[[], None]) -> None:
         self._reach = reach
         self._client = client
+        self._answered = answered
         self.heard = self._asked = time.monotonic()
         self._answer: Future[Any] | None = None
 
-    def look(self) -> None:
-        """Ask again if it is time. Does not block."""
+    def look(self, every: float = _EVERY_S) -> None:
+        """Ask again if it has been asked so long ago, in seconds. Does not block."""
         moment = time.monotonic()
         if self._answer is not None and self._answer.done():
             if self._answer.exception() is None:
                 self.heard = moment
             self._answer = None
-        if self._answer is None and moment - self._asked > _EVERY_S:
+        if self._answer is None and moment - self._asked >= every:
             self._asked = moment
             self._answer = self._reach.begin(self._ask)
 
     async def _ask(self) -> None:
         await self._client.scheduler.echo(data=None)
+        self._answered()
 
     def hears(self) -> None:
         """It has said something else."""
         self.heard = time.monotonic()
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the latest question is."""
+        return self._answer is None or self._answer.done()
 
     @property
     def is_silent(self) -> bool:

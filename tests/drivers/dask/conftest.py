@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,11 @@ def far(address: str, script: str, *, cluster: dict[str, Any] | None = None, **m
 
 def start(client: WsClient, action: str, **fields: Any) -> Message:
     """Start a task, and wait until it runs, which takes a moment where a worker runs its first."""
-    answer = client.request("start", timeout=60, action=action, **fields)
+    deadline = time.monotonic() + 60
+    while True:
+        answer = client.request("start", timeout=60, action=action, **fields)
+        if "cannot be reached" not in answer.get("message", "") or time.monotonic() > deadline:
+            break  # what the server says of a cluster that is as busy as this machine, too
     if answer["type"] == "queued":
         answer = client.expect("started", timeout=60, task_id=answer["task_id"])
     assert answer["type"] == "started", answer
