@@ -21,6 +21,7 @@ from bench.servers import BASELINE, HERE, Kind
 from bench.starts import starts_cases
 from bench.stored import stored_cases
 from bench.throughput import throughput_cases
+from bench.upgrade import upgrade_cases
 from bench.usage import usage_cases
 from bench.watching import watching_cases
 
@@ -61,6 +62,7 @@ def _cases(quick: bool) -> Iterator[Case]:
     yield from stored_cases(
         *((200_000, gib, gib // 8, 10_000) if quick else (1_500_000, 10 * gib, gib, 100_000))
     )
+    yield from upgrade_cases(*((100,) if quick else (1, 100, 1000)))
     yield from footprint_cases(200 if quick else 1000, 0.5 if quick else 2.0)
 
 

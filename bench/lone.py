@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from bench.cases import Case, Metric, Sample
 from bench.client import Connection
 from bench.servers import Server
 
-__all__ = ["lone_cases"]
+__all__ = ["delay_of", "lone_cases", "start_silent", "writing"]
 
 _SETTLE_S = 0.3
 _WARM_UP = 200  # lines before those that count
@@ -48,21 +49,14 @@ def _lines(tasks: int, rate: float, seconds: float, server: Server) -> Sample:
     """One client is subscribed to all of them; each line has the moment in it at which it was written."""
     connection = server.connect()
     try:
-        pids = [_start(connection, f"lone-{number}") for number in range(tasks)]
+        pids = [start_silent(connection, f"lone-{number}") for number in range(tasks)]
         time.sleep(_SETTLE_S)
         count = int(tasks * rate * seconds)
-        writer = subprocess.Popen(
-            [sys.executable, "-m", "bench.lone", str(_WARM_UP + count), str(tasks * rate), *map(str, pids)],
-            process_group=0,
-        )
-        try:
+        with writing(_WARM_UP + count, tasks * rate, pids):
             _take(connection, _WARM_UP)
             cpu = server.cpu_s()
             delays = sorted(_take(connection, count))
             cpu = server.cpu_s() - cpu
-        finally:
-            writer.kill()
-            writer.wait()
     finally:
         connection.close()
     return Sample(
@@ -75,21 +69,42 @@ def _lines(tasks: int, rate: float, seconds: float, server: Server) -> Sample:
     )
 
 
-def _start(connection: Connection, task: str) -> int:
+def start_silent(connection: Connection, task: str) -> int:
+    """Start a task that writes nothing by itself; its pid."""
     connection.send(type="start", id=task, action="run", task_id=task, params={"script": "exec sleep 1000"})
     pid: int = connection.wait_for("started")["pid"]
     return pid
+
+
+@contextmanager
+def writing(count: int, rate: float, pids: list[int]) -> Iterator[None]:
+    """So many lines of these processes, with the moment in each, by another process."""
+    writer = subprocess.Popen(
+        [sys.executable, "-m", "bench.lone", str(count), str(rate), *map(str, pids)], process_group=0
+    )
+    try:
+        yield
+    finally:
+        writer.kill()
+        writer.wait()
+
+
+def delay_of(message: bytes) -> float | None:
+    """How many microseconds such a line took until now; None: it is something else."""
+    now = time.monotonic_ns()
+    if not message.startswith(b'{"type":"output"'):
+        return None
+    _, _, rest = message.partition(b'"data":"')
+    return (now - int(rest[: rest.index(b'"')])) / 1e3
 
 
 def _take(connection: Connection, count: int) -> list[float]:
     """How many microseconds the next lines took."""
     delays: list[float] = []
     while len(delays) < count:
-        message = connection.receive()
-        now = time.monotonic_ns()
-        if message.startswith(b'{"type":"output"'):
-            _, _, rest = message.partition(b'"data":"')
-            delays.append((now - int(rest[: rest.index(b'"')])) / 1e3)
+        delay = delay_of(connection.receive())
+        if delay is not None:
+            delays.append(delay)
     return delays
 
 

@@ -2,6 +2,7 @@
 // may stand in the page's address.
 
 import { fill, h, icon, iconButton } from "./dom.js";
+import { ActionRuns } from "./actionruns.js";
 import { signOf } from "./actionicon.js";
 import { copyText } from "./copy.js";
 import { grouped } from "./groups.js";
@@ -36,7 +37,8 @@ export class Actions {
     this.#hidden = h("button.quiet.show-hidden", { type: "button", hidden: true, onclick: () => this.#showHidden() });
     this.#list.addEventListener("keydown", (event) => this.#key(event));
     this.#form = h("div.action-form");
-    fill(place, h("div.action-side", null, h("div.bar", null, this.#input), this.#list, this.#hidden), this.#form);
+    this.#runs = new ActionRuns(app, () => !place.hidden);
+    fill(place, h("div.action-side", null, h("div.bar", null, h("h2.view-title", null, "Actions"), this.#input), this.#list, this.#hidden), this.#form);
     app.store.on("actions", () => this.#draw());
     app.store.on("pools", () => this.#drawPools());
     this.#draw();
@@ -48,6 +50,7 @@ export class Actions {
   #input;
   #list;
   #form;
+  #runs;
   #hidden; // shows what is kept out of sight
   #withHidden = false;
   #asked = null; // {name, params} of an address, until the action is known
@@ -63,6 +66,7 @@ export class Actions {
   /** Called with what the page's address says: where it is narrow, the list, or the form of one action. */
   shown({ path: [name = ""], fields }) {
     this.#place.classList.toggle("with-form", name !== "");
+    if (this.#chosen) this.#runs.show(this.#chosen);
     if (!name) return;
     this.#asked = { name, params: fields };
     this.#take();
@@ -110,7 +114,8 @@ export class Actions {
     }
     this.#shown = new ActionForm(this.#app, action);
     const back = h("button.quiet.to-list", { type: "button", onclick: () => go(addressOf("actions")) }, icon("back"), "Back");
-    fill(this.#form, back, this.#head(action), this.#shown.element);
+    fill(this.#form, back, this.#head(action), h("div.action-body", null, this.#shown.element, this.#runs.element));
+    this.#runs.show(name);
     if (focus) this.#shown.focus();
   }
 

@@ -26,8 +26,7 @@ export class Activity {
     this.#select = h("select", { "aria-label": "Of which action", onchange: () => this.#go(this.#span || "24h", this.#select.value) });
     fill(
       place,
-      h("h2.offscreen", null, "Activity"),
-      h("div.bar", null, h("span.modes", null, [...this.#buttons.values()]), this.#select),
+      h("div.bar", null, h("h2.view-title", null, "Activity"), h("span.modes", null, [...this.#buttons.values()]), this.#select),
       this.#pictures.element,
       this.#past.element,
     );

@@ -25,9 +25,9 @@ export class Calendar {
     this.#place = place;
     fill(
       place,
-      h("div", null, h("h3", null, "Schedules"), this.#tasks, this.#more),
-      h("div", null, h("h3", null, "Coming up"), this.#coming),
-      h("div", null, h("h3", null, "Skipped"), this.#skipped),
+      h("div.card", null, h("h3", null, "Schedules"), this.#tasks, this.#more),
+      h("div.card", null, h("h3", null, "Coming up"), this.#coming),
+      h("div.card", null, h("h3", null, "Skipped"), this.#skipped),
     );
     app.link.on("status", ({ state }) => state === "open" && (this.#asked = false));
     app.link.on("skipped", () => this.#soon());

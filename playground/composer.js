@@ -32,6 +32,7 @@ export class Composer {
         onsubmit: (event) => this.#send(event),
         onkeydown: (event) => this.#key(event),
       },
+      this.#fold,
       h("div.field", null, h("label", { for: id }, "Request"), this.#type),
       this.#about,
       this.#fields,
@@ -41,6 +42,7 @@ export class Composer {
     this.#draw();
   }
 
+  #fold = h("button.fold", { type: "button", "aria-expanded": "false", onclick: () => this.#unfold() }, icon("up"), "Send a request"); // on phones
   #app;
   #manifest;
   #type;
@@ -49,6 +51,11 @@ export class Composer {
   #text;
   #inputs = new Map(); // field -> {input, kind}
   #number = 0;
+
+  #unfold() {
+    const open = this.element.classList.toggle("open");
+    this.#fold.setAttribute("aria-expanded", String(open));
+  }
 
   #draw() {
     const { description, fields } = this.#manifest.messages[this.#type.value];

@@ -85,6 +85,7 @@ export class Console {
       h(
         "div.bar",
         null,
+        h("h2.view-title", null, "Console"),
         search,
         toggle("the page's own", "Also show the page's own requests, every second", (on) => (this.#own = on)),
         toggle("output", "Show lines of output", (on) => (this.#output = on), true),

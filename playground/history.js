@@ -28,7 +28,7 @@ export class History {
     this.#list = h(
       "div.history",
       null,
-      h("div.bar", null, h("span.modes", null, this.#runsMode, this.#linesMode), this.#lines.tools, this.#filters.elements),
+      h("div.bar", null, h("h2.view-title", null, "History"), h("span.modes", null, this.#runsMode, this.#linesMode), this.#lines.tools, this.#filters.elements),
       this.#runs.element,
       this.#lines.element,
     );

@@ -112,6 +112,12 @@ export class Filters {
     return this.#tell();
   }
 
+  /** The fields of an address with what began from `from` until `until`, in the server's ms, of what is wanted. */
+  between(from, until) {
+    const { skew } = this.#app.link;
+    return { ...this.query, within: "", from: fieldTime(from + skew), until: fieldTime(until + skew + 999) };
+  }
+
   /** Tasks whose ids are like what was asked for. */
   get near() {
     const wanted = this.task.value.trim().toLowerCase();
@@ -155,8 +161,8 @@ export class Filters {
 
   #fillActions() {
     const chosen = this.#action.value;
-    const names = this.#app.store.actions.map(({ name }) => name);
-    fill(this.#action, h("option", { value: "" }, "any action"), names.map((value) => h("option", { value }, value)));
+    const named = this.#app.store.actions.map(({ name, title }) => h("option", { value: name }, title || name));
+    fill(this.#action, h("option", { value: "" }, "any action"), named);
     this.#offer(chosen);
     this.#action.value = chosen;
   }

@@ -1,46 +1,52 @@
 // The past out of the history: how many runs there were, how they ended, how long they took, in all and by action.
 
-import { fill, h } from "./dom.js";
-import { count, exactly, fieldTime, many, sentence } from "./format.js";
+import { fill, h, setText } from "./dom.js";
+import { count, duration, exactly, fieldTime, many, sentence } from "./format.js";
 import { titleOf } from "./names.js";
 import { PastChart } from "./pastchart.js";
-import { pastRuns, quantile } from "./pastruns.js";
+import { endOfPart, OUTCOMES, pastRuns } from "./pastruns.js";
+import { PastStrip } from "./paststrip.js";
 import { addressOf, go } from "./router.js";
 
 const AGAIN = 15_000; // ms between two looks
+const COLOURS = { succeeded: "done" };
+const HEADS = ["Action", "When", "Runs", "Failed", "Half up to", "19 in 20 up to", "Together"];
 
 export class Past {
   /** `choose` (action): called with the one that is to be looked at. */
   constructor(app, choose) {
     this.#app = app;
     this.#choose = choose;
-    const of = (name) => (part) => part.counts[name] ?? 0;
-    const point = (at) => this.#charts.forEach((chart) => chart.point(at));
-    const open = ({ from, to }) =>
-      go(addressOf("history", [], { action: this.#wanted.action, from: fieldTime(from + app.link.skew), until: fieldTime(to + app.link.skew) }));
-    this.#charts = [
-      new PastChart(
-        "Runs",
-        [
-          { name: "succeeded", colour: "succeeded", of: of("succeeded") },
-          { name: "running", colour: "running", of: of("running") },
-          { name: "stopped", colour: "stopped", of: of("stopped") },
-          { name: "lost", colour: "lost", of: of("lost") },
-          { name: "failed", colour: "failed", of: of("failed") },
-        ],
-        { bars: true, text: (value) => count(Math.round(value)), point, choose: open },
-      ),
-      new PastChart(
-        "How long they took",
-        [
-          { name: "half of them up to", colour: "c2", of: ({ took }) => quantile(took, 0.5) },
-          { name: "19 in 20 up to", colour: "c3", of: ({ took }) => quantile(took, 0.95) },
-        ],
-        { bars: false, text: (value) => (value ? exactly(value) : "–"), point, choose: open },
-      ),
-    ];
-    this.element = h("div.past", { hidden: true }, this.#note, h("div.charts", null, this.#charts.map(({ element }) => element)), this.#table);
-    new ResizeObserver(() => this.#charts.forEach((chart) => chart.redraw())).observe(this.element);
+    const point = (at) => this.#point(at);
+    const open = (part) => this.#open(part);
+    this.#runs = new PastChart(
+      "Runs",
+      OUTCOMES.map((name) => ({ name, colour: COLOURS[name] ?? name, of: (part) => part[name] })),
+      { bars: true, text: (value) => count(Math.round(value)), point, choose: open },
+    );
+    this.#together = new PastChart(
+      "Time they took together",
+      [{ name: "of all runs", colour: "c2", of: ({ duration_ms: ms }) => ms }],
+      { bars: true, time: true, text: (value) => (value ? duration(value) : "–"), point, choose: open },
+    );
+    this.#took = new PastChart(
+      "How long they took",
+      [
+        { name: "half of them up to", colour: "c2", of: ({ median_ms: ms }) => ms ?? 0 },
+        { name: "19 in 20 up to", colour: "c3", of: ({ p95_ms: ms }) => ms ?? 0 },
+      ],
+      { bars: false, time: true, text: (value) => (value ? exactly(value) : "–"), point, choose: open },
+    );
+    this.#charts = [this.#runs, this.#together, this.#took];
+    this.element = h(
+      "div.past",
+      { hidden: true },
+      this.#figures,
+      this.#note,
+      h("div.charts", null, this.#charts.map(({ element }) => element)),
+      this.#table,
+    );
+    new ResizeObserver(() => this.#redraw()).observe(this.element);
     app.link.on("status", ({ state }) => state === "open" && this.load());
     setInterval(() => document.hidden || this.load(), AGAIN);
   }
@@ -48,16 +54,24 @@ export class Past {
   element;
   #app;
   #choose;
+  #runs;
+  #together;
+  #took;
   #charts;
+  #figures = h("dl.figures", { "aria-label": "In all of that time" });
   #note = h("p.hint", { role: "status" });
   #table = h("div.by-action");
+  #rows = new Map(); // action -> its row
+  #parts = [];
   #wanted = { ms: 0, parts: 0, action: "" };
   #asked = 0;
 
-  /** Show the last `ms` in `parts`, of an action or of all ("" ). */
+  /** Show the last `ms` in `parts`, of an action or of all (""). */
   show(wanted) {
     this.#wanted = wanted;
     this.element.hidden = false;
+    this.#together.element.hidden = Boolean(wanted.action);
+    this.#took.element.hidden = !wanted.action;
     this.load();
   }
 
@@ -67,37 +81,77 @@ export class Past {
     this.#asked += 1;
     const mine = this.#asked;
     const { ms, parts, action } = this.#wanted;
-    const long = ms / parts;
-    const until = Math.ceil(link.now / long) * long; // so that bars do not creep
+    const until = endOfPart(link.now, ms / parts); // so that bars do not creep
     try {
-      const past = await pastRuns(link, { since: until - ms, until, action, parts }, () => mine === this.#asked);
-      if (past && mine === this.#asked) this.#draw(past);
+      const past = await pastRuns(link, { since: until - ms, until, action, parts });
+      if (mine === this.#asked) this.#draw(past);
     } catch (error) {
       if (mine !== this.#asked || !link.connected) return;
       const none = /data_dir/.test(error.message);
-      fill(this.#note, none ? "The server keeps no history: with data_dir in its configuration it shows hours and days here." : sentence(error.message));
-      this.#table.replaceChildren();
+      setText(this.#note, none ? "The server keeps no history: with data_dir in its configuration it shows hours and days here." : sentence(error.message));
+      this.element.classList.add("is-empty");
     }
   }
 
-  #draw({ parts, actions, whole, total }) {
+  #draw({ parts, actions, total }) {
     const { now } = this.#app.link;
-    fill(this.#note, whole ? many(total, "run") : `The latest ${many(total, "run")}: earlier ones are left out`);
+    this.#parts = parts;
+    this.element.classList.toggle("is-empty", !actions.length);
+    setText(this.#note, actions.length ? "" : "Nothing ran in this time.");
+    const ended = total.runs - total.running;
+    const fine = ended ? `${Math.floor((1000 * total.succeeded) / ended) / 10} %` : "–";
+    const figures = [
+      ["runs", count(total.runs)],
+      ["succeeded", fine],
+      ["failed", count(total.failed + total.lost), total.failed + total.lost ? "bad" : ""],
+      ["took together", duration(total.duration_ms)],
+    ];
+    fill(this.#figures, figures.map(([name, value, kind]) => h("div", null, h("dt", null, name), h(kind ? `dd.${kind}` : "dd", null, value))));
     for (const chart of this.#charts) chart.show(parts, now);
-    const rows = [...actions].sort(([, one], [, other]) => other.runs - one.runs);
-    const row = ([name, { runs, counts, took }]) => {
-      const failed = counts.failed + counts.lost;
-      return h(
-        "tr",
-        null,
-        h("th", { scope: "row" }, h("button.quiet", { type: "button", onclick: () => this.#choose(name) }, titleOf(this.#app.store, name))),
-        h("td", null, count(runs)),
-        h(failed ? "td.bad" : "td", null, failed ? `${count(failed)} (${Math.round((100 * failed) / runs)} %)` : "–"),
-        h("td", null, took.length ? exactly(quantile(took, 0.5)) : "–"),
-        h("td", null, took.length ? exactly(quantile(took, 0.95)) : "–"),
-      );
-    };
-    const heads = ["Action", "Runs", "Failed", "Half up to", "19 in 20 up to"].map((text) => h("th", { scope: "col" }, text));
-    fill(this.#table, rows.length ? h("table", null, h("thead", null, h("tr", null, heads)), h("tbody", null, rows.map(row))) : null);
+    this.#fillTable(actions);
+  }
+
+  #fillTable(actions) {
+    const rows = new Map(actions.map((sums) => [sums.action, this.#row(sums)]));
+    this.#rows = rows;
+    const heads = HEADS.map((text) => h("th", { scope: "col" }, text));
+    fill(this.#table, h("table", null, h("thead", null, h("tr", null, heads)), h("tbody", null, [...rows.values()].map(({ element }) => element))));
+  }
+
+  #row({ action, runs, failed, lost, median_ms: median, p95_ms: p95, duration_ms: ms, parts }) {
+    const bad = failed + lost;
+    const chosen = action === this.#wanted.action;
+    const strip = new PastStrip((at) => this.#point(at), (at) => this.#open(this.#parts[at], action));
+    strip.show(parts, this.#parts.length);
+    const press = () => this.#choose(chosen ? "" : action);
+    const name = h("button.quiet", { type: "button", "aria-pressed": String(chosen), onclick: press }, titleOf(this.#app.store, action));
+    const element = h(
+      chosen ? "tr.chosen" : "tr",
+      null,
+      h("th", { scope: "row" }, name),
+      h("td.over-time", null, strip.element),
+      h("td", { title: many(runs, "run") }, count(runs)),
+      h(bad ? "td.bad" : "td", null, bad ? `${count(bad)} (${Math.round((100 * bad) / runs)} %)` : "–"),
+      h("td", null, median === undefined ? "–" : exactly(median)),
+      h("td", null, p95 === undefined ? "–" : exactly(p95)),
+      h("td", null, ms ? exactly(ms) : "–"),
+    );
+    return { element, strip };
+  }
+
+  #point(at) {
+    for (const chart of this.#charts) chart.point(at);
+    for (const { strip } of this.#rows.values()) strip.point(at);
+  }
+
+  #redraw() {
+    for (const chart of this.#charts) chart.redraw();
+    for (const { strip } of this.#rows.values()) strip.redraw();
+  }
+
+  // The runs of a part of the time, one by one.
+  #open({ from, to }, action = this.#wanted.action) {
+    const { skew } = this.#app.link;
+    go(addressOf("history", [], { action, from: fieldTime(from + skew), until: fieldTime(to + skew) }));
   }
 }

@@ -1,45 +1,38 @@
-// Runs of the history by when they began, in so many equal parts of a time: how many ended how, and how long they took.
+// Runs of the history by when they began, in so many equal parts of a time, summed up by the server.
 
-const PAGE = 1000;
-const MOST = 20_000; // runs that are fetched for one picture
+export const OUTCOMES = ["succeeded", "running", "stopped", "lost", "failed"];
 
-export const OUTCOMES = ["succeeded", "failed", "lost", "stopped", "running"];
+const HOUR = 3_600_000;
 
 /**
- * Ask for the runs from `since` until `until` (ms, the server's), of `action` or of all, and count them in `parts`:
- * {parts: [{from, to, runs, counts: {outcome: number}, took: [ms…, sorted]}], actions: Map(action -> the same), whole}.
- * `whole`: whether all of them are in. `going` tells whether the answer is still wanted. Throws what the link does.
+ * Ask what became of the runs from `since` until `until` (ms, the server's), of `action` or of all, in so many `parts`:
+ * {parts: [{from, to, …RunStats}], actions: [{action, parts: Map(number -> RunStats), …RunStats}], total: RunStats}.
+ * `actions` are all there were, those with most runs first. Throws what the link does.
  */
-export async function pastRuns(link, { since, until, action, parts: number }, going) {
-  const runs = [];
-  let before = "";
-  do {
-    const request = { type: "runs", limit: PAGE, since: new Date(since).toISOString(), ...(action && { action }), ...(before && { before }) };
-    const page = await link.request(request, { own: true });
-    if (!going()) return null;
-    runs.push(...page.runs);
-    before = page.next ?? "";
-  } while (before && runs.length < MOST);
+export async function pastRuns(link, { since, until, action, parts: number }) {
   const long = (until - since) / number;
-  const parts = Array.from({ length: number }, (_, at) => ({ from: since + at * long, to: since + (at + 1) * long, ...nothing() }));
-  const actions = new Map();
-  for (const run of runs) {
-    const at = Math.floor((Date.parse(run.started) - since) / long);
-    if (at >= 0 && at < number) count(parts[at], run);
-    if (!actions.has(run.action)) actions.set(run.action, nothing());
-    count(actions.get(run.action), run);
-  }
-  for (const { took } of [...parts, ...actions.values()]) took.sort((one, other) => one - other);
-  return { parts, actions, whole: !before, total: runs.length };
+  const time = { type: "run_stats", since: new Date(since).toISOString(), until: new Date(until).toISOString() };
+  const ask = async (more) => (await link.request({ ...time, ...more }, { own: true })).stats;
+  const of = action && { action };
+  const every = long / 1000;
+  const [whole, sums, byPart, byBoth] = await Promise.all([
+    ask(of || {}),
+    ask({ by_action: true }),
+    ask({ ...of, every }),
+    ask({ every, by_action: true }),
+  ]);
+  const numberOf = ({ start }) => Math.round((Date.parse(start) - since) / long);
+  const parts = Array.from({ length: number }, (_, at) => ({ from: since + at * long, to: since + (at + 1) * long, ...NOTHING }));
+  for (const each of byPart) Object.assign(parts[numberOf(each)] ?? {}, each);
+  const actions = new Map(sums.map((each) => [each.action, { ...each, parts: new Map() }]));
+  for (const each of byBoth) actions.get(each.action)?.parts.set(numberOf(each), each);
+  return { parts, actions: [...actions.values()].sort((one, other) => other.runs - one.runs), total: whole[0] ?? NOTHING };
 }
 
-const nothing = () => ({ runs: 0, counts: Object.fromEntries(OUTCOMES.map((name) => [name, 0])), took: [] });
+const NOTHING = { runs: 0, duration_ms: 0, ...Object.fromEntries(OUTCOMES.map((name) => [name, 0])) };
 
-function count(part, { status, duration_ms: ms }) {
-  part.runs += 1;
-  part.counts[status] = (part.counts[status] ?? 0) + 1;
-  if (ms !== undefined && status !== "lost") part.took.push(ms);
+/** The end of the part of a time that `now` is in, in ms; parts of hours begin with the day, here. */
+export function endOfPart(now, long) {
+  const zone = long > HOUR / 2 ? new Date(now).getTimezoneOffset() * 60_000 : 0;
+  return Math.ceil((now - zone) / long) * long + zone;
 }
-
-/** The value below which a share of sorted values lies; 0 for none. */
-export const quantile = (values, share) => (values.length ? values[Math.min(values.length - 1, Math.floor(values.length * share))] : 0);

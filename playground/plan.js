@@ -23,7 +23,7 @@ export class Plan {
     this.#place = place;
     this.#lines.setAttribute("aria-hidden", "true");
     const calendar = h("section.calendar", { "aria-label": "Schedules", hidden: true });
-    fill(place, h("h2.offscreen", null, "Plan"), this.#empty, this.#board, calendar);
+    fill(place, h("header", null, h("h2.view-title", null, "Plan"), h("p.hint", null, "What the configuration names under ", h("code", null, "tasks"), ": what waits for what, and what starts by itself.")), this.#empty, this.#board, this.#alone, calendar);
     this.#calendar = new Calendar(app, calendar);
     this.#draw = inFrame(() => this.#drawLines());
     new ResizeObserver(this.#draw).observe(this.#board);
@@ -32,9 +32,10 @@ export class Plan {
 
   #app;
   #place;
-  #empty = h("p.empty", { hidden: true });
+  #empty = h("div.empty", { hidden: true });
   #lines = document.createElementNS(SVG, "svg");
   #board = h("div.plan", null);
+  #alone = h("ul.alone", { "aria-label": "Needs no other, nor is needed" });
   #cards = new Map(); // id -> its elements
   #graph = { nodes: [], edges: [] };
   #shape = ""; // which tasks there are, and what depends on what
@@ -62,9 +63,8 @@ export class Plan {
   #show() {
     const { nodes, edges } = this.#graph;
     this.#empty.hidden = nodes.length > 0;
-    this.#board.hidden = nodes.length === 0;
     if (!nodes.length) {
-      fill(this.#empty, "No standing tasks. The server's configuration names them under ", h("code", null, "tasks"), ".");
+      fill(this.#empty, h("p", null, "No standing tasks. The server's configuration names them under ", h("code", null, "tasks"), "."));
     }
     const shape = JSON.stringify([nodes.map(({ task_id: id }) => id), edges.map((edge) => [edge.task_id, edge.depends_on])]);
     if (shape !== this.#shape) {
@@ -78,11 +78,14 @@ export class Plan {
   #build() {
     const { nodes, edges } = this.#graph;
     this.#cards = new Map(nodes.map((node) => [node.task_id, this.#card(node)]));
-    const columns = columnsOf(nodes, edges).map((ids, index) => {
+    const tied = new Set(edges.flatMap(({ task_id: id, depends_on: other }) => [id, other]));
+    const columns = columnsOf(nodes.filter(({ task_id: id }) => tied.has(id)), edges).map((ids, index) => {
       const cards = ids.map((id) => h("li", null, this.#cards.get(id).card));
       return h("ul.column", { "aria-label": index ? `Needs ${many(index, "step")} before` : "Needs no other" }, cards);
     });
+    this.#board.hidden = columns.length === 0;
     fill(this.#board, this.#lines, columns);
+    fill(this.#alone, nodes.filter(({ task_id: id }) => !tied.has(id)).map(({ task_id: id }) => h("li", null, this.#cards.get(id).card)));
   }
 
   #card({ task_id: id, action, autostart }) {

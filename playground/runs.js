@@ -3,8 +3,8 @@
 import { fill, h, iconButton, inFrame, named } from "./dom.js";
 import { count, exactly, many, moment, paramsText, sentence, shortMoment } from "./format.js";
 import { RUN_STATES, STATES } from "./states.js";
-import { besidesOf, calledOf } from "./names.js";
-import { go } from "./router.js";
+import { besidesOf, calledOf, titleOf } from "./names.js";
+import { addressOf, go } from "./router.js";
 import { byOf, exitOf, lastedOf, runAddress, statusOf } from "./runwords.js";
 import { Timeline } from "./timeline.js";
 
@@ -17,7 +17,11 @@ export class Runs {
     this.#app = app;
     this.#filters = filters;
     this.#seen = seen;
-    this.#timeline = new Timeline((run) => go(runAddress(run)));
+    this.#timeline = new Timeline({
+      open: (run) => go(runAddress(run)),
+      choose: (from, to) => go(addressOf("history", [], filters.between(from, to))),
+      titled: (action) => titleOf(app.store, action),
+    });
     this.#older = h("button", { type: "button", hidden: true, onclick: () => this.#loadOlder() }, "Older runs");
     this.element = h("div.runs", null, this.#counts, this.#timeline.element, this.#list, this.#empty, this.#older);
     this.#list.addEventListener("keydown", (event) => this.#key(event));
@@ -163,7 +167,7 @@ export class Runs {
         if (focused) row.querySelector(`.${focused}`)?.focus({ preventScroll: true });
       }
     }
-    if (ran !== null) row.lasted.style.setProperty("--share", `${Math.max(1, (ran / longest) * 100)}%`);
+    if (ran !== null) row.lasted.style.setProperty("--share", `${ran < longest / 50 ? 0 : (ran / longest) * 100}%`);
     return row;
   }
 

@@ -154,7 +154,7 @@ export class Tasks {
     };
     this.#table = h("div.table", grid, head, this.#scroller);
     const body = h("div.tasks-body", null, h("div.table-box", null, this.#table, this.#empty), this.#inspector.element);
-    fill(place, h("div.bar", null, this.#input, this.#chips.element, this.#order), this.#picks.element, body);
+    fill(place, h("div.bar", null, h("h2.view-title", null, "Tasks"), this.#input, this.#chips.element, this.#order), this.#picks.element, body);
   }
 
   #want({ search = this.#search, only = this.#only }) {

@@ -95,7 +95,7 @@ export class Tiles {
   // The way to the form of what Start would start with its defaults.
   #options(action, title) {
     if (!allowed("start") || !Object.keys(action.params ?? {}).length || !startsAtOnce(action)) return null;
-    return h("a.options", { href: addressOf("actions", [action.name]), title: "Start it with other parameters", "aria-label": `Options of ${title}` }, "Options");
+    return h("a.options", { href: addressOf("actions", [action.name]), title: "Start it with other parameters", "aria-label": `Options of ${title}` }, icon("sliders"));
   }
 
   #seen(entries) {
@@ -121,6 +121,6 @@ export class Tiles {
     const key = JSON.stringify([last?.run_id, last?.task_id, last?.status, last?.ended, runs.length]);
     if (key === tile.lastKey) return;
     tile.lastKey = key;
-    fill(tile.last, last ? [statusOf(last), " ", whenOf(last.ended ?? last.started, link.now)] : runs.length ? "First run" : "Never run");
+    fill(tile.last, last ? [statusOf(last), " ", whenOf(last.ended ?? last.started, link.now)] : runs.length ? [statusOf(runs[0]), " ", whenOf(runs[0].started, link.now)] : "Never run");
   }
 }

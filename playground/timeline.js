@@ -1,38 +1,54 @@
-// Runs over time: a lane for each task, or action of tasks without a name of their own. What overlaps lies one below
-// the other, failures are tall, and what is short is still seen. For one task, also how long each of its runs took.
+// Runs over time: a lane for each task, or action of tasks without a name of their own. A run is a bar as long as it
+// took, and a dot where it was short; what overlaps lies one below the other, and failures have corners. A crosshair
+// tells the time, and dragging over some of it shows the runs of that time. For one task, also how long each run took.
 
 import { fill, h, named, setText } from "./dom.js";
 import { count, duration, exactly, isUuid, many, shortMoment } from "./format.js";
 import { STATES } from "./states.js";
 import { exitOf, lastedOf } from "./runwords.js";
+import { scaleOf, ticksOf } from "./timescale.js";
 
-const LANES = 8;
-const ROWS = 4; // of a lane
+const LANES = 9;
+const ROWS = 5; // of a lane
+const DOT = 10; // px, as .run-bar in history.css
+const NAMES = [190, 104]; // px for names and what is left and right of lanes: where there is room, where there is little
+const DRAGGED = 8; // px from which on a press is one
 const MOST = 500; // runs
 const SECOND = 1000;
-const DAY = 86_400_000;
-const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200]
-  .map((seconds) => seconds * SECOND)
-  .concat([1, 2, 7, 14, 30, 90, 365].map((days) => days * DAY));
 const APART = 110; // px between two times below the lanes, at least
-const VOID = 0.3; // the share of all time without a start or an end from which on it is drawn as
-const FOLDED = 5; // % of the width only
 
 export class Timeline {
-  /** `open` (run): called for the bar of a run that was clicked. */
-  constructor(open) {
+  /**
+   * `open` (run): called for the bar of a run that was clicked; `choose` (from, to, in ms): for a time that was dragged
+   * over; `titled` (action): what an action is called.
+   */
+  constructor({ open, choose, titled }) {
     this.#open = open;
-    this.element = h("figure.timeline", { hidden: true }, this.#lanes, this.#took, this.#said);
+    this.#choose = choose;
+    this.#titled = titled;
+    this.element = h("figure.timeline", { hidden: true }, h("div.timeline-head", null, LEGEND.map(kind), this.#when), h("div.lanes-box", null, this.#lanes, this.#cross, this.#said), this.#took);
     this.element.addEventListener("click", ({ target }) => this.#of(target) && this.#open(this.#of(target)));
     this.element.addEventListener("pointerover", ({ target }) => this.#say(this.#of(target)));
     this.element.addEventListener("pointerleave", () => this.#say(null));
+    const box = this.#lanes.parentNode;
+    box.addEventListener("pointerdown", (event) => this.#press(event));
+    box.addEventListener("pointermove", (event) => this.#move(event));
+    box.addEventListener("pointerup", (event) => this.#release(event));
+    box.addEventListener("pointerleave", () => this.#aim(null));
+    box.addEventListener("pointercancel", () => this.#aim(null));
   }
 
   element;
   #open;
+  #choose;
+  #titled;
+  #when = h("span.when");
+  #cross = h("div.cross", { hidden: true });
+  #scale = null;
+  #from = null; // where a drag began, a share of the width
   #lanes = h("div.lanes", { role: "img" });
   #took = h("div.took", { hidden: true });
-  #said = h("figcaption", { "aria-hidden": "true" });
+  #said = h("figcaption", { "aria-hidden": "true", hidden: true });
   #runs = new Map(); // by id
   #bars = new Map(); // run id -> its elements
   #marked = "";
@@ -54,7 +70,6 @@ export class Timeline {
     this.#draw(runs);
     this.#drawTook(runs, taskId);
     this.mark(this.#marked);
-    if (!this.#said.textContent) this.#say(null);
   }
 
   /** Mark a run's bars. */
@@ -74,13 +89,15 @@ export class Timeline {
     const last = Math.max(...spans.map(({ to }) => to), first + SECOND);
     const scale = scaleOf(spans, first, last);
     const { at, voids } = scale;
-    const lanes = lanesOf(spans);
-    const ticks = ticksOf(first, last, scale, Math.max(2, Math.floor((this.element.clientWidth - 180) / APART)));
+    const lanes = lanesOf(spans, this.#titled);
+    const room = Math.max(100, this.element.clientWidth - (this.element.clientWidth < 560 ? NAMES[1] : NAMES[0]));
+    const ticks = ticksOf(first, last, scale, Math.max(2, Math.floor(room / APART)));
+    this.#scale = scale;
     const names = lanes.map(({ name }) => name).join(", ");
     this.#lanes.setAttribute("aria-label", `${many(runs.length, "run")} in ${duration(last - first)}: ${names}`);
     fill(
       this.#lanes,
-      lanes.map(({ name, spans: some }) => [h("span.lane-name", { title: name }, named(name)), this.#lane(some, at, ticks, voids)]),
+      lanes.map(({ name, spans: some }) => [nameOf(name, some), this.#lane(some, at, ticks, voids, room)]),
       h(
         "div.axis",
         null,
@@ -90,17 +107,20 @@ export class Timeline {
     );
   }
 
-  #lane(spans, at, ticks, voids) {
-    const ends = []; // of the last bar in each row
+  // `room`: px that it has.
+  #lane(spans, at, ticks, voids, room) {
+    const ends = []; // px of the last bar in each row
     const bars = [];
     for (const { run, from, to } of [...spans].reverse()) {
-      const [left, right] = [at(from), at(to)];
-      let row = ends.findIndex((end) => end <= from);
+      const wide = Math.max(DOT, ((at(to) - at(from)) / 100) * room);
+      const left = Math.min((at(from) / 100) * room, room - wide);
+      let row = ends.findIndex((end) => end <= left);
       if (row < 0) row = ends.length < ROWS ? ends.length : ends.indexOf(Math.min(...ends));
-      ends[row] = to;
+      ends[row] = left + wide + 1;
       const bar = this.#bar(run);
-      placed(bar, left).style.setProperty("--wide", `${right - left}%`);
+      placed(bar, at(from)).style.setProperty("--wide", `${at(to) - at(from)}%`);
       bar.style.setProperty("--row", String(row));
+      bar.classList.toggle("short", wide === DOT);
       bars.push(bar);
     }
     // Failures come last, so that nothing hides them.
@@ -144,27 +164,90 @@ export class Timeline {
     return this.#runs.get(target.closest(".run-bar")?.dataset.run);
   }
 
+  // What is known of a run, above its bar.
   #say(run) {
     const shown = run ?? this.#runs.get(this.#marked);
-    if (!shown) {
-      setText(this.#said, "Each bar is a run, as long as it took; tall ones failed.");
-      return;
-    }
+    const bar = shown && this.#bars.get(shown.run_id)?.[0];
+    this.#said.hidden = !bar;
+    if (!bar) return;
     const ran = lastedOf(shown, this.#now);
     const word = (STATES[shown.status]?.label ?? shown.status).toLowerCase();
     const exit = exitOf(shown);
     const how = exit && exit !== word ? `${word}, ${exit}` : word;
     const parts = [how, shortMoment(shown.started, this.#now), ran === null ? "" : exactly(ran)].filter(Boolean);
-    fill(this.#said, named(shown.task_id), ` #${shown.number}: ${parts.join(" · ")}`);
+    fill(this.#said, h("b", null, named(isUuid(shown.task_id) ? this.#titled(shown.action) : shown.task_id), ` #${shown.number}`), `: ${parts.join(" · ")}`);
+    const box = this.#lanes.parentNode.getBoundingClientRect();
+    const { left, width, top } = bar.getBoundingClientRect();
+    const half = this.#said.offsetWidth / 2;
+    const middle = Math.min(box.width - half, Math.max(half, left - box.left + width / 2));
+    this.#said.style.setProperty("--x", `${middle}px`);
+    this.#said.style.setProperty("--y", `${top - box.top}px`);
+  }
+
+  // Where the pointer is, a share of the lanes' width; null: beside them.
+  #shareOf({ clientX }) {
+    const lane = this.#lanes.querySelector(".lane")?.getBoundingClientRect();
+    if (!lane) return null;
+    const share = (clientX - lane.left) / lane.width;
+    return share >= 0 && share <= 1 ? share : null;
+  }
+
+  #press(event) {
+    this.#from = event.button === 0 && event.pointerType !== "touch" && !this.#of(event.target) ? this.#shareOf(event) : null;
+    if (this.#from !== null) event.preventDefault(); // no text is marked
+  }
+
+  #move(event) {
+    const share = this.#shareOf(event);
+    this.#aim(share ?? (this.#from === null ? null : Math.round(event.clientX > event.currentTarget.getBoundingClientRect().left + 200)));
+  }
+
+  #release(event) {
+    const [from, to] = [this.#from, this.#shareOf(event)].sort();
+    this.#aim(null);
+    const lane = this.#lanes.querySelector(".lane");
+    if (from === null || to === null || !lane || (to - from) * lane.clientWidth < DRAGGED) return;
+    this.#choose(this.#scale.timeAt(from), this.#scale.timeAt(to));
+  }
+
+  // The crosshair, and what is dragged over.
+  #aim(share) {
+    this.#cross.hidden = share === null;
+    if (share === null) {
+      this.#from = null;
+      setText(this.#when, "");
+      return;
+    }
+    const lane = this.#lanes.querySelector(".lane");
+    const from = this.#from ?? share;
+    this.#cross.style.setProperty("--left", `${lane.offsetLeft + Math.min(from, share) * lane.clientWidth}px`);
+    this.#cross.style.setProperty("--wide", `${Math.abs(from - share) * lane.clientWidth}px`);
+    this.#cross.classList.toggle("drags", this.#from !== null);
+    const told = [from, share].sort((one, other) => one - other).map((each) => shortMoment(new Date(this.#scale.timeAt(each)).toISOString(), this.#now));
+    setText(this.#when, from === share ? told[0] : told.join(" – "));
   }
 }
 
+const LEGEND = [
+  ["succeeded", "Succeeded"],
+  ["failed", "Failed"],
+  ["running", "Running"],
+];
+
+const kind = ([status, text]) => h("span.kind", { "aria-hidden": "true" }, h(`span.run-bar.short.s-${status}`), text);
+
+// The name of a lane, and how many runs are in it, and failed.
+function nameOf(name, spans) {
+  const bad = spans.filter(({ run: { status } }) => status === "failed" || status === "lost").length;
+  return h("span.lane-name", { title: name }, named(name), h("small", null, count(spans.length - bad)), bad ? h("small.bad", null, count(bad)) : null);
+}
+
 // {name, spans}, the one with the latest run first; where there are too many, those with few runs share the last.
-function lanesOf(spans) {
+function lanesOf(spans, titled) {
   const lanes = new Map();
   for (const span of spans) {
     const { task_id: taskId, action } = span.run;
-    const name = isUuid(taskId) ? action : taskId;
+    const name = isUuid(taskId) ? titled(action) : taskId;
     if (!lanes.has(name)) lanes.set(name, []);
     lanes.get(name).push(span);
   }
@@ -174,61 +257,6 @@ function lanesOf(spans) {
   const others = all.filter((lane) => !busy.has(lane));
   const together = others.flatMap((lane) => lane.spans).sort((a, b) => b.from - a.from);
   return [...all.filter((lane) => busy.has(lane)), { name: `${count(others.length)} others`, spans: together }];
-}
-
-// Where times are, in % of the width. Long times in which nothing starts or ends are `voids`, [from, to]: folded, or
-// one long run would leave no room for many short ones.
-function scaleOf(spans, first, last) {
-  const moments = [...new Set(spans.flatMap(({ from, to }) => [from, to]).concat(last))].sort((a, b) => a - b);
-  const gaps = moments.slice(1).map((to, index) => [moments[index], to]).sort(([a, b], [c, d]) => d - c - (b - a));
-  const voids = [];
-  let left = last - first;
-  for (const [from, to] of gaps) {
-    if (to - from < VOID * left || voids.length === 4 || to - from > left - 1) break;
-    voids.push([from, to]);
-    left -= to - from;
-  }
-  voids.sort(([a], [b]) => a - b);
-  const wide = 100 - FOLDED * voids.length;
-  const at = (time) => {
-    let passed = time - first;
-    let share = 0;
-    for (const [from, to] of voids) {
-      if (time <= from) break;
-      const within = Math.min(time, to) - from;
-      passed -= within;
-      share += FOLDED * (within / (to - from));
-    }
-    return share + (passed / left) * wide;
-  };
-  return { at, voids, left };
-}
-
-// Round times between two, {at, text}, at most so many, and none where time is folded.
-function ticksOf(first, last, { at: placeOf, voids, left }, most) {
-  const step = STEPS.find((each) => left / each <= most) ?? STEPS.at(-1);
-  const zone = new Date(first).getTimezoneOffset() * 60 * SECOND;
-  const ticks = [];
-  let day = "";
-  let taken = -100; // % of the width, up to where there are words
-  for (let at = Math.ceil((first - zone) / step) * step + zone; at <= last; at += step) {
-    const hidden = voids.find(([from, to]) => from <= at && at < to);
-    if (hidden) {
-      at += Math.floor((hidden[1] - at) / step) * step;
-      continue;
-    }
-    const time = new Date(at);
-    const date = time.toLocaleDateString(undefined, { month: "short", day: "numeric" });
-    const second = step < 60 * SECOND ? "2-digit" : undefined;
-    const hour = time.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", second, hourCycle: "h23" });
-    const text = step >= DAY ? date : day && day !== date ? `${date}, ${hour}` : hour;
-    day = date;
-    const place = placeOf(at);
-    if (place - taken < 60 / most || voids.some(([from]) => Math.abs(placeOf(from) - place) < 40 / most)) continue;
-    taken = place;
-    ticks.push({ at, text: place > 100 - 30 / most ? "" : text });
-  }
-  return ticks;
 }
 
 function placed(element, percent) {

@@ -36,6 +36,7 @@ NEEDS: Mapping[str, str] = {
     "resize": "operator",
     "restart": "operator",
     "forget": "operator",
+    "move": "operator",
     "pause": "operator",
     "resume": "operator",
     "set_pool": "admin",

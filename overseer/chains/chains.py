@@ -14,6 +14,7 @@ from overseer.supervisor.hub import Hub
 from overseer.supervisor.observers import Change
 from overseer.templates import Value
 from overseer.util.crew import Crew
+from overseer.util.ids import derived_uuid
 from overseer.util.locks import Rank, lock
 from overseer.util.timestamps import now
 
@@ -31,11 +32,21 @@ class Chains:
     Args:
         record: called with each start: what asked for it, the action and its parameters, the id of the task
             or why it was refused.
+        started: whether a task of that id has been started or queued before.
+        paid: called with the id of a run once everything has followed its end.
     """
 
-    def __init__(self, hub: Hub, record: Recorded) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        record: Recorded,
+        started: Callable[[str], bool] = lambda task_id: False,
+        paid: Callable[[str], None] = lambda run_id: None,
+    ) -> None:
         self._hub = hub
         self._record = record
+        self._started = started
+        self._paid = paid
         self._crew = Crew("chain", _THREADS)
         self._lock = lock(Rank.LEAF, "chains")  # guards the rest
         self.started = 0
@@ -43,10 +54,24 @@ class Chains:
 
     def heard(self, change: Change) -> None:
         """Called with each change of a task, on one thread; does not block."""
-        action = self._hub.definitions.config.actions.get(change.action)
-        follow_ups = () if action is None or action.then is None else action.then.after(change.outcome)
+        follow_ups = self._after(change)
         if follow_ups and not self._crew.do(partial(self._start_all, change, follow_ups)):
             _log.warning("nothing follows the end of task %s: the server is shutting down", change.task_id)
+
+    def concerned(self, change: Change) -> bool:
+        """Whether something is to follow a change."""
+        return bool(self._after(change))
+
+    def make_up(self, change: Change) -> None:
+        """Start what should have followed a change on an earlier server, unless it has been started there."""
+        if self.concerned(change):
+            self.heard(change)
+        else:
+            self._paid(change.run_id)
+
+    def _after(self, change: Change) -> tuple[FollowUpConfig, ...]:
+        action = self._hub.definitions.config.actions.get(change.action)
+        return () if action is None or action.then is None else action.then.after(change.outcome)
 
     @property
     def busy(self) -> bool:
@@ -63,23 +88,32 @@ class Chains:
         discreet = any(token.actions is not None for token in tokens)
         link = Link("chain", f"chain:{change.task_id}", before + 1, discreet)
         values = values_of(change)
-        for follow_up in follow_ups:
-            self._start(change, link, follow_up, values)
+        for number, follow_up in enumerate(follow_ups):
+            # The next server knows by it what this one has started.
+            task_id = derived_uuid(f"{change.run_id}/{number}")
+            if not self._started(task_id):
+                self._start(change, link, follow_up, values, task_id)
+        self._paid(change.run_id)
 
     def _start(
-        self, change: Change, link: Link, follow_up: FollowUpConfig, values: Mapping[str, Value]
+        self,
+        change: Change,
+        link: Link,
+        follow_up: FollowUpConfig,
+        values: Mapping[str, Value],
+        task_id: str,
     ) -> None:
         params: dict[str, str] = {}
-        task_id = refusal = ""
+        refusal = ""
         try:
             for name, template in follow_up.params.items():
                 params[name] = _rendered(name, template.render, values)
             if link.depth > DEEPEST:
-                raise SubmitError(f"{DEEPEST} starts have followed from each other, which is the most")
-            task_id = self._hub.submit(follow_up.action, "", params, cause=link)
+                raise SubmitError(f"a chain has at most {DEEPEST} starts")
+            self._hub.submit(follow_up.action, task_id, params, cause=link)
         except OverseerError as error:
             refusal = str(error)
-        self._record(link, follow_up.action, params, task_id, refusal)
+        self._record(link, follow_up.action, params, "" if refusal else task_id, refusal)
         with self._lock:
             self.refused += bool(refusal)
             self.started += not refusal

@@ -29,7 +29,7 @@ from overseer.client.errors import (
 )
 from overseer.client.finished import Finished
 from overseer.client.follower import Follower
-from overseer.client.schedules import ScheduleRequests
+from overseer.client.pools import PoolRequests
 from overseer.client.task import Task
 from overseer.client.words import OnLag, Stream
 from overseer.protocol import (
@@ -55,7 +55,7 @@ _NOTHING_STORED = 2**62  # since_seq for a subscription that replays nothing
 _FIRST_S, _LAST_S = 0.05, 1.0  # between attempts to find room
 
 
-class TaskRequests(ScheduleRequests):
+class TaskRequests(PoolRequests):
     """The requests that lead to a :class:`Task`."""
 
     def start(
@@ -148,6 +148,7 @@ class TaskRequests(ScheduleRequests):
 
         def answered(event: Event | None) -> None:
             if isinstance(event, Started | Queued):
+                follower.warnings = event.warnings
                 follower.begin_locked()
             elif isinstance(event, Subscribed):
                 follower.subscribed_locked(event, listed=False)

@@ -14,7 +14,6 @@ from overseer.client.arguments import (
     Seconds,
     TaskId,
     action_name,
-    excess_of,
     input_of,
     moment_of,
     seconds_of,
@@ -151,7 +150,7 @@ class Requests:
         request = protocol.RunsRequest(
             id="",
             task_id="" if task_id is None else task_id_of(task_id),
-            action=_name(action),
+            action=name_of(action),
             state=text_of(state, "state", empty=True),
             reason=text_of(reason, "reason", empty=True),
             since=moment_of(since),
@@ -207,42 +206,8 @@ class Requests:
         self, action: protocol.ActionInfo | str | None = None, *, timeout: Seconds | None = None
     ) -> tuple[protocol.ActionInfo, ...]:
         """The actions that can be started, or the one of that name."""
-        request = protocol.Describe(id=self._router.new_id(), action=_name(action))
+        request = protocol.Describe(id=self._router.new_id(), action=name_of(action))
         return self._expect(protocol.Actions, [request], timeout, repeat=True).actions
-
-    def pool(
-        self, action: protocol.ActionInfo | str | None = None, *, timeout: Seconds | None = None
-    ) -> protocol.PoolInfo:
-        """The state of an action's pool, or of the whole server's, with its queue."""
-        request = protocol.PoolInfoRequest(id=self._router.new_id(), action=_name(action))
-        return self._expect(protocol.PoolInfoReply, [request], timeout, repeat=True).pool
-
-    def set_pool(
-        self,
-        action: protocol.ActionInfo | str | None = None,
-        *,
-        limit: int | None = None,
-        queue_size: int | None = None,
-        excess: protocol.ExcessConfig | Mapping[str, Any] | None = None,
-        timeout: Seconds | None = None,
-    ) -> protocol.PoolInfo:
-        """Change an action's pool, or the whole server's, in what is not None. ``excess``: any of the fields
-        of ``ExcessConfig``."""
-        request = protocol.SetPool(
-            id=self._router.new_id(),
-            action=_name(action),
-            limit=limit,
-            queue_size=queue_size,
-            excess=excess_of(excess),
-        )
-        return self._expect(protocol.PoolInfoReply, [request], timeout, repeat=True).pool
-
-    def purge(
-        self, action: protocol.ActionInfo | str | None = None, *, timeout: Seconds | None = None
-    ) -> int:
-        """Empty an action's queue, or every queue; returns how many tasks were waiting."""
-        request = protocol.Purge(id=self._router.new_id(), action=_name(action))
-        return self._expect(protocol.Purged, [request], timeout).count
 
     def graph(self, *, timeout: Seconds | None = None) -> protocol.Graph:
         """The standing tasks, which the server's configuration declares, and what they wait for."""
@@ -263,7 +228,7 @@ class Requests:
     ) -> protocol.GlobalMetrics | protocol.ActionMetrics | protocol.TaskMetrics | None:
         """The counters of an action, a task or the whole server; None for an unknown action or task."""
         of_task = "" if task_id is None else task_id_of(task_id)
-        request = protocol.MetricsRequest(id=self._router.new_id(), action=_name(action), task_id=of_task)
+        request = protocol.MetricsRequest(id=self._router.new_id(), action=name_of(action), task_id=of_task)
         reply = self._expect(protocol.MetricsReply, [request], timeout, repeat=True)
         return reply.global_ or reply.action or reply.task
 
@@ -289,22 +254,6 @@ class Requests:
         return self._expect(
             protocol.Reloaded, [protocol.Reload(id=self._router.new_id(), dry_run=dry_run)], timeout
         )
-
-    def upgrade(
-        self, *, check: bool = False, force: bool = False, timeout: Seconds | None = None
-    ) -> protocol.Upgraded:
-        """Have the server become the program that is installed now, with the same process; connections and
-        tasks go on.
-
-        Args:
-            check: only try whether it can.
-            force: end tasks and services that cannot go on.
-
-        Raises:
-            RefusedError: it cannot; the server has stayed what it is.
-        """
-        request = protocol.Upgrade(id=self._router.new_id(), check=check, force=force)
-        return self._expect(protocol.Upgraded, [request], timeout)
 
     def notify_test(self, channel: str, *, timeout: Seconds | None = None) -> None:
         """Have the server send a test notice to a channel; RefusedError says why it was not delivered. A
@@ -409,5 +358,6 @@ class Requests:
         return self._core.settings.timeout if seconds is None else seconds
 
 
-def _name(action: protocol.ActionInfo | str | None) -> str:
+def name_of(action: protocol.ActionInfo | str | None) -> str:
+    """The name of an action; "" for None."""
     return "" if action is None else action_name(action)

@@ -26,6 +26,7 @@ from overseer.protocol import (
     Gap,
     Health,
     List,
+    Moved,
     NotReady,
     Partial,
     PoolUpdated,
@@ -298,7 +299,7 @@ class Router:
             if taken or (dropped and self.broadcasts):
                 self._core.tell_listeners_locked(item)
             self._collect_locked(task_id, item)
-        elif isinstance(item, PoolUpdated | ChainRefused | Skipped) and self.broadcasts:
+        elif isinstance(item, PoolUpdated | ChainRefused | Moved | Skipped) and self.broadcasts:
             self._core.tell_listeners_locked(item)
 
     def _collect_locked(self, task_id: str, item: Item) -> None:

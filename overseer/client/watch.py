@@ -22,6 +22,7 @@ from overseer.client.core import Core
 from overseer.client.errors import ClientError, ConnectionLostError, RefusedError, ReplyTimeoutError
 from overseer.client.task import take
 from overseer.protocol import (
+    Changed,
     Error,
     Event,
     Forgotten,
@@ -56,6 +57,9 @@ class WatchConnection:
         self._cursor = ""  # "": before the first snapshot
         self._begun = False  # on this connection; what comes before, such as broadcasts, will come again
         self._seqs: dict[str, int] = {}  # the last line of each task that has had any
+        # The latest events of each task, by kind, that came in the midst of its output, their cursors behind
+        # them: where the connection is lost in between, they come again.
+        self._ahead: dict[str, dict[type[TaskEvent], TaskEvent]] = {}
         self._ids = itertools.count(1)
         # Weak: a buffer lives as long as its iteration.
         self._buffers: tuple[weakref.ref[EventBuffer], ...] = ()
@@ -127,12 +131,15 @@ class WatchConnection:
 
     def _event_locked(self, event: Event) -> None:
         assert_held(self.core.lock)
+        if isinstance(event, TaskEvent):
+            event = self._once_locked(event)
         match event:
             case Watching(tasks=None):
                 return  # what is known goes on
             case Watching():
                 self.tasks = {task.task_id: task for task in event.tasks or ()}
                 self.usage.clear()
+                self._ahead.clear()
                 self._seqs = {each: seq for each, seq in self._seqs.items() if each in self.tasks}
                 self._cursor = event.cursor
                 self.changed.notify_all()
@@ -145,7 +152,7 @@ class WatchConnection:
             case Gap():
                 self._seqs[event.task_id] = event.to_seq
             case Forgotten():
-                for known in (self.tasks, self.usage, self._seqs):
+                for known in (self.tasks, self.usage, self._seqs, self._ahead):
                     known.pop(event.task_id, None)
             case Started(restart_of=0):
                 self._seqs[event.task_id] = max(0, event.first_seq - 1)
@@ -154,6 +161,16 @@ class WatchConnection:
             if event.task is not None:
                 self.tasks[event.task.task_id] = event.task
         self._put_locked(event)
+
+    def _once_locked(self, event: TaskEvent) -> TaskEvent:
+        """The event; or, if it came before without its task and cursor, only what these say."""
+        assert_held(self.core.lock)
+        task_id, kind = getattr(event, "task_id", ""), type(event)
+        if not event.cursor:
+            self._ahead.setdefault(task_id, {})[kind] = event
+        elif self._ahead.get(task_id, {}).get(kind) == replace(event, task=None, cursor=""):
+            return Changed(task=event.task, cursor=event.cursor)
+        return event
 
     def _line_locked(self, line: Item) -> None:
         if CHECKED:

@@ -9,8 +9,8 @@ from overseer.auth.digest import Digest, digest_of
 from overseer.config.listen import Listen, Network, parse_cidrs, parse_listen
 from overseer.config.load import load_config, parse_config, read_config
 from overseer.config.model import ActionConfig, ClientsConfig, Config, HistoryConfig, LimitsConfig, MetaConfig
+from overseer.config.secrets import SecretSource
 from overseer.config.security import AuthConfig, TlsConfig, TokenConfig
-from overseer.config.sources import SecretSource
 from overseer.config.standing import StandingTask
 from overseer.config.storage import StorageConfig
 from overseer.schema.location import ConfigErrors, ErrorCollector

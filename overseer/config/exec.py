@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from overseer.cel import compile_condition
 from overseer.config.foreign import hints_at
-from overseer.config.limits import CgroupSection, Niceness, Rlimits
 from overseer.config.parameters import Parameter, is_private, read_parameter
+from overseer.config.process_limits import CgroupSection, Niceness, Rlimits
 from overseer.errors import CelError, TemplateError
 from overseer.process import STDIN, Cgroup, EnvFile
 from overseer.protocol import ParamSpec

@@ -14,7 +14,7 @@ from overseer.config.chains import chain_problems
 from overseer.config.listen import parse_listen
 from overseer.config.model import ROOT, Config
 from overseer.config.notices import notice_problems
-from overseer.config.restarts import retry_problems
+from overseer.config.retry_lint import retry_problems
 from overseer.config.standing import standing_problems
 from overseer.config.tree import parse_yaml
 from overseer.config.webhooks import webhook_problems

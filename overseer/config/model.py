@@ -18,8 +18,8 @@ from overseer.config.notices import CHANNEL, NOTIFY, ChannelConfig, NotifyConfig
 from overseer.config.pools import POOL
 from overseer.config.presentation import PRESENTED, Presentation
 from overseer.config.probes import HEALTH, READY, HealthConfig, ReadyConfig, booleans_of_action, check_probes
+from overseer.config.secrets import SOURCE, SecretSource
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
-from overseer.config.sources import SOURCE, SecretSource
 from overseer.config.standing import STANDING, StandingTask
 from overseer.config.storage import StorageConfig
 from overseer.config.webhooks import WEBHOOK, WebhookConfig
@@ -186,8 +186,8 @@ class ActionConfig(Presentation):
     )
     on_boot: str = field(
         Choice("none", "resume"),
-        "What the next server does with a task that was running when this one ended: nothing (`none`), or "
-        "it starts it with the same id, parameters and retry policy (`resume`). Needs a "
+        "What the next server does with a task that was running or queued when this one ended: nothing "
+        "(`none`), or it starts it with the same id, parameters and retry policy (`resume`). Needs a "
         "`data_dir`, and parameters none of which is secret.",
         default="none",
     )

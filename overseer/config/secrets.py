@@ -1,34 +1,69 @@
-"""Secrets in the file: hashed as they are read, so that neither memory nor a log holds them afterwards."""
+"""The section ``secrets``: the sources of secrets for commands."""
 
 from __future__ import annotations
 
-import re
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
 
-from overseer.auth.digest import Digest, digest_of, doubtful
+from overseer.schema.fields import field
 from overseer.schema.location import Location
-from overseer.schema.nodes import Node, Scalar
-from overseer.schema.types import FieldType
+from overseer.schema.objects import ListOf, Object
+from overseer.schema.types import Text
 
 
-class Secret(FieldType):
-    """A secret text; the value is its :class:`Digest`."""
+@dataclass(frozen=True)
+class SecretSource:
+    """One of ``secrets``: exactly one of the three keys."""
 
-    def from_yaml(self, node: Node, location: Location) -> Digest:
-        if not isinstance(node, Scalar):
-            raise ValueError("expected text")
-        if not node.text:
-            raise ValueError("an empty text is not a secret")
-        if warning := doubtful(node.text):
-            location.warn(warning)
-        return digest_of(node.text)
+    name: str
+    file: str = field(Text("path"), "A file that holds it, read at each start of a run.", default="")
+    env: str = field(
+        Text(),
+        "A variable of the server's environment that holds it: read once, when the server starts, and "
+        "removed from its environment.",
+        default="",
+    )
+    command: tuple[str, ...] = field(
+        ListOf(Text()),
+        "A program with its arguments that prints it, run at each start of a run, for ten seconds at most.",
+        default=(),
+    )
 
 
-class Sha256(FieldType):
-    """The SHA-256 of a secret, in hexadecimal; the value is a :class:`Digest`."""
+def _source(read: SecretSource, location: Location) -> SecretSource:
+    given = [key for key in ("file", "env", "command") if getattr(read, key)]
+    if len(given) > 1:
+        location.error(f"{' and '.join(given)} are alternatives: keep one of them")
+    elif not given and not any(map(location.has_error, ("file", "env", "command"))):
+        location.error("say where it is: file, env or command")
+    if "=" in read.env:
+        location.child("env", location.line).error("is not a valid name for a variable: it contains a =")
+    if read.command and not read.command[0]:
+        location.child("command", location.line).error("needs the program to run")
+    return read
 
-    def from_yaml(self, node: Node, location: Location) -> Digest:
-        if not isinstance(node, Scalar) or not re.fullmatch("[0-9a-fA-F]{64}", node.text):
-            raise ValueError(
-                "expected the SHA-256 of the token, 64 hexadecimal digits: printf %s TOKEN | sha256sum"
-            )
-        return Digest(bytes.fromhex(node.text))
+
+SOURCE = Object(SecretSource, _source, strict=True)
+
+
+def problem_of(source: SecretSource, is_set: bool) -> str:
+    """Why the secret cannot be read now; ``""`` if it can, as far as can be told without reading it.
+
+    Args:
+        is_set: whether the variable that it names was in the server's environment.
+    """
+    if source.env:
+        return "" if is_set else f"the environment has no {source.env}"
+    if source.command:
+        return "" if shutil.which(source.command[0]) else f'no such program "{source.command[0]}"'
+    try:
+        mode = Path(source.file).stat().st_mode
+    except OSError as error:
+        return f"{source.file}: {error.strerror}"
+    if not os.access(source.file, os.R_OK) or not Path(source.file).is_file():
+        return f"{source.file} cannot be read"
+    if mode & 0o004:
+        return f"every user of this machine can read {source.file}: chmod 600 it"
+    return ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from overseer.auth.digest import Digest
 from overseer.auth.principal import ROLES
-from overseer.config.secrets import Secret, Sha256
+from overseer.config.digests import Secret, Sha256
 from overseer.schema.fields import field
 from overseer.schema.location import Location
 from overseer.schema.nodes import Node, Scalar, describe_node

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 
-from overseer.ctl.status import EXIT_REFUSED, EXIT_USAGE
+from overseer.ctl.exit_status import EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.terminal import plain, say
 
 

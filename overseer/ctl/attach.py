@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from overseer.client import Client, ClientError, RefusedError, Task
+from overseer.ctl.exit_status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, words_of
 from overseer.ctl.feeding import Feeder, is_full
 from overseer.ctl.interrupts import signals_to
-from overseer.ctl.status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, words_of
 from overseer.ctl.tail import Printer, tail
 from overseer.ctl.terminal import OutputError, Style, plain, say, write_out
 from overseer.protocol import Data, Dequeued, Errored, Event, Exited, Queued, Restarting, Started

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from overseer.client import Client
 from overseer.ctl.asking import unconfirmed
+from overseer.ctl.exit_status import EXIT_USAGE
 from overseer.ctl.naming import shortened
-from overseer.ctl.status import EXIT_USAGE
 from overseer.ctl.statuses import status_of
 from overseer.ctl.terminal import counted, plain, say
 from overseer.protocol import TaskInfo

@@ -6,17 +6,17 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from overseer.client import Client, RefusedError
-from overseer.ctl import cluster, graph, logs, schedules, search, server, tasks
+from overseer.ctl import cluster, graph, logs, moving, schedules, search, server, tasks
 from overseer.ctl.choosing import NotChosen
+from overseer.ctl.exit_status import EXIT_LOST, EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.finding import find_task
 from overseer.ctl.hints import how_to_write
 from overseer.ctl.history import history
-from overseer.ctl.moments import moment_of
 from overseer.ctl.parser import Parser, make_parser
 from overseer.ctl.run import refusal, run, run_interactive
 from overseer.ctl.settings import Settings
-from overseer.ctl.status import EXIT_LOST, EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.terminal import OutputError, print_lines, print_text, say
+from overseer.ctl.times import moment_of
 from overseer.ctl.usage.commands import Commands
 from overseer.errors import OverseerError
 from overseer.util.timestamps import now
@@ -158,6 +158,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "pause": schedules.pause,
     "resume": schedules.resume,
     "pool": server.pool,
+    "move": moving.move,
     "set-pool": server.set_pool,
     "purge": server.purge,
     "metrics": server.metrics,

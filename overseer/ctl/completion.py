@@ -65,6 +65,7 @@ _TASKS: dict[str, Callable[[TaskInfo], bool]] = {  # commands about tasks, and a
     "attach": lambda task: bool(task.stdin),
     "events": lambda task: True,
     "input": lambda task: bool(task.stdin),
+    "move": lambda task: status_of(task) == "queued",
     "replay": lambda task: True,
     "reset": lambda task: status_of(task) == "errored",
     "restart": lambda task: status_of(task) not in ("queued", "waiting"),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from overseer.client import Client, ClientError, RefusedError
-from overseer.ctl.status import EXIT_REFUSED, EXIT_USAGE
+from overseer.ctl.exit_status import EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.terminal import counted, on_terminal, plain, print_json, say
 from overseer.protocol import utf8
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Self
 
-from overseer.ctl.status import EXIT_INTERRUPTED
+from overseer.ctl.exit_status import EXIT_INTERRUPTED
 
 _LEAVE_S = 1.0
 _POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from overseer.ctl.columns import cut_middle, fit, table
+from overseer.ctl.exit_status import rounded
 from overseer.ctl.naming import shortened
-from overseer.ctl.status import rounded
 from overseer.ctl.statuses import coloured, signed, status_of
 from overseer.ctl.terminal import Style, plain
 from overseer.protocol import ActionInfo, ParamSpec, PoolInfo, TaskInfo, TaskUsage, Then

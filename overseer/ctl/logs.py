@@ -12,8 +12,8 @@ from itertools import islice
 
 from overseer.client import Client, RefusedError
 from overseer.ctl.context import around, looked_for
+from overseer.ctl.exit_status import EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.finding import find_task, run_of, task_like
-from overseer.ctl.status import EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.tail import Printer, at_once
 from overseer.ctl.tasklog import Lines, TaskLog, with_marks
 from overseer.ctl.terminal import Style, json_line, plain, print_text, say, style_of

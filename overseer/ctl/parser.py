@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from overseer import __version__
 from overseer.client import DEFAULT_URL
-from overseer.ctl.status import EXITS
+from overseer.ctl.exit_status import EXITS
 from overseer.ctl.terminal import say, write_out
 from overseer.ctl.usage import output, server, tasks
 from overseer.ctl.usage.commands import Commands

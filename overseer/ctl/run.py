@@ -19,12 +19,12 @@ from overseer.client import (
     Task,
     TaskGoneError,
 )
+from overseer.ctl.exit_status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, rounded, words_of
 from overseer.ctl.feeding import Feeder
 from overseer.ctl.hints import look_at_action
 from overseer.ctl.interrupts import Interrupts
 from overseer.ctl.live import LiveLine
 from overseer.ctl.settings import Settings
-from overseer.ctl.status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, rounded, words_of
 from overseer.ctl.terminal import OutputError, Progress, json_line, plain, say, silence
 from overseer.protocol import (
     Dequeued,

@@ -9,9 +9,9 @@ from itertools import groupby
 from overseer.client import Client
 from overseer.ctl.context import around, looked_for, marked, with_context
 from overseer.ctl.finding import task_like
-from overseer.ctl.moments import local
 from overseer.ctl.naming import shortened
 from overseer.ctl.terminal import on_terminal, plain, print_json, print_text, say, style_of
+from overseer.ctl.times import local
 from overseer.protocol import LogMatch
 from overseer.util.timestamps import format_timestamp
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from overseer.client import Client
 from overseer.ctl.columns import fit, table
+from overseer.ctl.exit_status import rounded
 from overseer.ctl.finding import task_like
 from overseer.ctl.listing import name_of
-from overseer.ctl.moments import local
-from overseer.ctl.status import rounded
 from overseer.ctl.terminal import Style, room, say, show, style_of
+from overseer.ctl.times import local
 from overseer.errors import OverseerError
 from overseer.protocol import RunStats
 

@@ -11,11 +11,11 @@ from operator import itemgetter
 
 from overseer.client import Client, ClientError, ConnectionLostError, RefusedError
 from overseer.ctl.columns import columns_of, pad
+from overseer.ctl.exit_status import EXIT_LOST, EXIT_REFUSED, words_of
 from overseer.ctl.live import LiveLine
-from overseer.ctl.moments import local
 from overseer.ctl.naming import shortened
-from overseer.ctl.status import EXIT_LOST, EXIT_REFUSED, words_of
 from overseer.ctl.terminal import PALETTE, OutputError, Style, json_line, on_terminal, plain, say, write_out
+from overseer.ctl.times import local
 from overseer.protocol import Event, Exited, Gap, Output, Partial, utf8
 from overseer.util.timestamps import format_timestamp
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from overseer.client import Client, RefusedError, ReplyTimeoutError, Task, TaskNotRunError
 from overseer.ctl.choosing import chosen, matching
+from overseer.ctl.exit_status import EXIT_REFUSED, EXIT_TIMEOUT, of_exit, words_of
 from overseer.ctl.finding import find_task
 from overseer.ctl.graph import is_standing, missing_of
 from overseer.ctl.hints import look_at_action
 from overseer.ctl.listing import tasks_table
-from overseer.ctl.status import EXIT_REFUSED, EXIT_TIMEOUT, of_exit, words_of
 from overseer.ctl.statuses import GOING_ON, OVER
 from overseer.ctl.terminal import (
     OutputError,

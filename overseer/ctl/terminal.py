@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import IO, Any, Protocol, Self
 
 from overseer.ctl.columns import fit
-from overseer.ctl.status import EXIT_INTERRUPTED
+from overseer.ctl.exit_status import EXIT_INTERRUPTED
 from overseer.errors import OverseerError
 from overseer.protocol import to_plain, utf8
 

@@ -1,4 +1,4 @@
-"""``overseerctl top``: the server's tasks and pools, full-screen, refreshed every other second."""
+"""``overseerctl top``: the server's tasks and pools, full-screen, as it changes."""
 
 from __future__ import annotations
 

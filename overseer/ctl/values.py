@@ -55,6 +55,14 @@ def count(text: str) -> int:
 count.__name__ = "count"
 
 
+def place(text: str) -> int:
+    """In a queue, from 1."""
+    found = int(text)
+    if found < 1:
+        raise ValueError
+    return found
+
+
 def last(text: str) -> int | None:
     """How many of the last lines; None: all."""
     return None if text == "all" else count(text)

@@ -24,6 +24,7 @@ _RECORDED = (
     protocol.Resize,
     protocol.Pause,
     protocol.Resume,
+    protocol.Move,
     protocol.SetPool,
     protocol.Purge,
     protocol.Reload,

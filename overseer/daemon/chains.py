@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from overseer.auth.peer import Peer
@@ -10,6 +11,7 @@ from overseer.auth.principal import Principal
 from overseer.config import Config
 from overseer.config.parameters import without_hidden
 from overseer.daemon.audit import Audit
+from overseer.daemon.runs import CHAINS, RunHistory
 from overseer.protocol import Start
 from overseer.supervisor.hub import Hub
 
@@ -21,9 +23,10 @@ if TYPE_CHECKING:
 class TaskChains:
     """Opens the chains, and has the audit say what they start."""
 
-    def __init__(self, hub: Hub, audit: Audit) -> None:
+    def __init__(self, hub: Hub, audit: Audit, history: RunHistory) -> None:
         self._hub = hub
         self._audit = audit
+        self._history = history
         self._chains: Chains | None = None
 
     def apply(self, config: Config) -> None:
@@ -31,8 +34,17 @@ class TaskChains:
         if self._chains is None and any(action.then is not None for action in config.actions.values()):
             from overseer.chains.chains import Chains
 
-            self._chains = Chains(self._hub, self._record)
-            self._hub.observe(self._chains.heard)
+            paid = partial(self._history.paid, room=CHAINS)
+            self._chains = Chains(self._hub, self._record, self._history.has, paid)
+            self._hub.observe(self._chains.heard, CHAINS, self._chains.concerned)
+
+    def make_up(self) -> None:
+        """Start what earlier servers have left unstarted."""
+        for change in self._history.owed(CHAINS):
+            if self._chains is not None:
+                self._chains.make_up(change)
+            else:
+                self._history.paid(change.run_id, CHAINS)
 
     @property
     def busy(self) -> bool:

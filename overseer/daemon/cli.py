@@ -13,7 +13,7 @@ from overseer.config import ConfigErrors, ErrorCollector, parse_config, read_con
 from overseer.daemon.access import load_access
 from overseer.daemon.credentials import variables_of
 from overseer.daemon.daemon import Daemon
-from overseer.daemon.handover import handed_on, withdraw_secrets
+from overseer.daemon.environment import handed_on, withdraw_secrets
 from overseer.daemon.preflight import (
     boot_advice,
     chain_advice,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from overseer.config import Config
-from overseer.daemon.runs import RunHistory
+from overseer.daemon.runs import NOTICES, RunHistory
 from overseer.errors import RequestError
 from overseer.secrets.vault import Vault
 from overseer.supervisor.hub import Hub
@@ -37,10 +37,12 @@ class TaskNotices:
             from overseer.notices.storage import States, StoredStates
 
             history = self._history.history
-            states = States() if history is None else StoredStates(history)
+            states = States() if history is None else StoredStates(history, NOTICES)
             self._notices = Notices(config, states, self._secret)
             self._notices.start(given)
-            self._hub.observe(self._notices.heard)
+            for change in self._history.owed(NOTICES) if given is None else ():
+                self._notices.heard(change)
+            self._hub.observe(self._notices.heard, NOTICES, self._notices.concerned)
 
     def test(self, channel: str, done: Callable[[str], None]) -> None:
         """See :meth:`Notices.test`. Raises RequestError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -16,11 +17,20 @@ from overseer.history.records import Recorder
 from overseer.process import registry
 from overseer.protocol import RunInfo, RunsReply, RunsRequest, RunStatsReply, RunStatsRequest, RunTrigger
 from overseer.supervisor.hub import Hub
+from overseer.supervisor.intents import returns
+from overseer.supervisor.observers import Change
+from overseer.supervisor.owed import change_in
 from overseer.util.timestamps import now
 
 if TYPE_CHECKING:
     from overseer.history.retention import Removed
     from overseer.history.store import History
+
+_log = logging.getLogger(__name__)
+
+# Who owes something to the ends of tasks.
+CHAINS = "chains"
+NOTICES = "notices"
 
 _PARTS = 1000  # of a time, at most
 _NONE = "this server keeps no history of runs: its configuration has no data_dir"
@@ -82,6 +92,7 @@ class RunHistory:
         """
         if self.history is None:
             return set()
+        self._close_unstarted(self.history, hub.definitions.config)
         hub.standing.restore(self.history.intents)
         if not self.history.interrupted:
             hub.standing.start_waiting()
@@ -92,6 +103,36 @@ class RunHistory:
         ids = resumption.begin()
         self.returning = resumption.left
         return ids
+
+    def _close_unstarted(self, history: History, config: Config) -> None:
+        """Record the tasks that were queued when the previous server was killed as lost; standing ones that
+        are started again are not."""
+        for run in history.unstarted:
+            if run.task_id in config.tasks and returns(config, run.task_id):
+                history.forget_queued(run)
+            else:
+                history.lost_in_queue(run)
+
+    def owed(self, room: str) -> list[Change]:
+        """What previous servers were still to do, and were killed before."""
+        changes = []
+        for owed in [] if self.history is None else self.history.owed:
+            if owed.room == room:
+                try:
+                    changes.append(change_in(owed))
+                except (KeyError, TypeError, ValueError):
+                    _log.exception("what is to follow the end of a run cannot be read")
+                    self.paid(owed.run_id, room)
+        return changes
+
+    def paid(self, run_id: str, room: str) -> None:
+        """Note that a room owes nothing to the end of a run any more."""
+        if self.history is not None:
+            self.history.paid(run_id, room)
+
+    def has(self, task_id: str) -> bool:
+        """Whether a task of this id is on record."""
+        return self.history is not None and self.history.number(task_id) > 0
 
     def apply(self, config: Config) -> None:
         """Apply the new configuration's bounds."""

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 from overseer.cel import eval_cel_bool
 from overseer.config.exec import EXEC, ExecConfig
-from overseer.config.limits import shown_cgroup, shown_limits
 from overseer.config.parameters import Parameter, check_declared, is_private, template_values
 from overseer.config.probes import booleans_of
+from overseer.config.process_limits import shown_cgroup, shown_limits
 from overseer.drivers.api import ActionHandler, register_factory
 from overseer.drivers.lint import (
     warn_of_failing_templates,

@@ -112,6 +112,34 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     """,
     "ALTER TABLE runs ADD COLUMN host TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE intents ADD COLUMN place INTEGER NOT NULL DEFAULT 0",
+    # ``queued``: tasks that wait for their run. ``owed``: what is still to follow the end of a run, see
+    # history/records.
+    """
+    CREATE TABLE queued (
+        id INTEGER PRIMARY KEY,
+        task_id TEXT NOT NULL UNIQUE,
+        run_id TEXT NOT NULL,
+        action TEXT NOT NULL,
+        params TEXT NOT NULL,
+        complete INTEGER NOT NULL,
+        policy TEXT,
+        trigger_type TEXT NOT NULL,
+        trigger_by TEXT NOT NULL,
+        queued INTEGER NOT NULL,
+        definition TEXT NOT NULL,
+        server TEXT NOT NULL
+    );
+    CREATE TABLE owed (
+        id INTEGER PRIMARY KEY,
+        run_id TEXT NOT NULL,
+        room TEXT NOT NULL,
+        change TEXT NOT NULL,
+        server TEXT NOT NULL,
+        UNIQUE (run_id, room)
+    );
+    """,
+    "ALTER TABLE runs ADD COLUMN gave_up INTEGER NOT NULL DEFAULT 0",
 )
 """Each migrates a database from version N to N + 1. Append-only."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from overseer.protocol import RetryPolicy
 
@@ -43,9 +44,16 @@ RESTART = Trigger("restart")
 SERVICE = Trigger("service")
 BOOT = Trigger("boot", "boot")
 
-# What is to become of a standing task.
+# What is to become of a standing task. Those that wait are to be started in the order of their places.
 QUEUED = "queued"  # it waits for its run, which is to be
 STOPPED = "stopped"  # a person has stopped it
+
+
+class Intent(NamedTuple):
+    """What is to become of a standing task: one of the words above, or "" if only its last run tells."""
+
+    word: str = ""
+    place: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -82,7 +90,8 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """How a run ended. ``cpu_ms`` and ``max_rss``: None if not measured."""
+    """How a run ended. ``cpu_ms`` and ``max_rss``: None if not measured; ``again``: another run of its task
+    follows; ``gave_up``: none does before a reset, after so many exits (0: it was not given up)."""
 
     at: datetime
     exit_code: int
@@ -93,6 +102,8 @@ class RunEnd:
     last_seq: int
     cpu_ms: int | None = None
     max_rss: int | None = None
+    again: bool = False
+    gave_up: int = 0
 
     @property
     def status(self) -> str:
@@ -102,6 +113,20 @@ class RunEnd:
         if self.reason == "lost":
             return "lost"
         return "failed" if self.failed else "succeeded"
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What is still to follow the end of a run.
+
+    Attributes:
+        room: who is to carry it out.
+        change: what happened, as that room needs it to be told.
+    """
+
+    run_id: str
+    room: str
+    change: str
 
 
 class Recorder:
@@ -125,17 +150,34 @@ class Recorder:
     def started(self, run: Run) -> None:
         """A run has begun; clients hear of it afterwards."""
 
-    def ended(self, run: Run, end: RunEnd) -> None:
-        """A run is over; clients hear of it afterwards."""
+    def ended(self, run: Run, end: RunEnd, owed: Sequence[Owed] = ()) -> None:
+        """A run is over; clients hear of it afterwards. What is ``owed`` is stored with it, or not at all."""
 
-    def start_failed(self, run: Run, error: str) -> None:
+    def start_failed(
+        self, run: Run, error: str, *, again: bool = False, owed: Sequence[Owed] = (), gave_up: int = 0
+    ) -> None:
         """A run could not be started."""
+
+    def paid(self, run_id: str, room: str = "") -> None:
+        """A room owes nothing for a run any more; "": none does."""
+
+    def queued(self, run: Run) -> None:
+        """A task waits for a run. Starting it, or failing to, ends that."""
+
+    def dequeued(self, task_id: str) -> None:
+        """A task that has waited for its run does so no more."""
+
+    def never_started(self, task_id: str) -> None:
+        """The server ends before a task that has waited for its run could be started."""
 
     def goes_on(self, run: Run) -> None:
         """The run's task is about to have another, so it counts as running."""
 
+    def not_given_up(self, run: Run) -> None:
+        """The run's task was told to stop, or to start again, before it was given up."""
+
     def called_off(self, run: Run) -> None:
         """The run's task was stopped by a person, so a boot must not restart it."""
 
-    def intend(self, task_id: str, intent: str) -> None:
-        """What is to become of a standing task: one of the words above, or "" if only its last run tells."""
+    def intend(self, task_id: str, intent: Intent) -> None:
+        """What is to become of a standing task."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from overseer.history.moments import restored, stored
-from overseer.history.records import Run, RunEnd
+from overseer.history.records import Intent, Owed, Run, RunEnd, Trigger
 from overseer.history.writer import Statement
 from overseer.protocol import RetryPolicy, RunInfo, RunTrigger, dump, to_plain, utf8
 from overseer.schema.objects import from_plain
@@ -20,30 +20,43 @@ _VALUES = ", ".join("?" * 19)
 _INSERT = f"INSERT INTO runs ({_STARTED}) VALUES ({_VALUES}) ON CONFLICT (run_id) DO NOTHING"
 _END = (
     "UPDATE runs SET status = ?, reason = ?, failed = ?, ended = ?, duration_ms = ?, exit_code = ?, "
-    "signal = ?, error = ?, last_seq = ?, cpu_ms = ?, max_rss = ?, resume = ? WHERE run_id = ?"
+    "signal = ?, error = ?, last_seq = ?, cpu_ms = ?, max_rss = ?, resume = ?, gave_up = ? WHERE run_id = ?"
 )
 _MARK = (
     "INSERT INTO ids (task_id, number, seq, used) VALUES (?, ?, ?, ?) ON CONFLICT (task_id) DO UPDATE SET "
     "number = excluded.number, seq = excluded.seq, used = excluded.used"
 )
+_NOT_GIVEN_UP = "UPDATE runs SET gave_up = 0 WHERE run_id = ?"
 _RESUME = "UPDATE runs SET resume = ? WHERE run_id = ?"
 
+_QUEUED = "task_id, run_id, action, params, complete, policy, trigger_type, trigger_by, queued, definition"
+_QUEUE = f"INSERT OR REPLACE INTO queued ({_QUEUED}, server) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_DEQUEUE = "DELETE FROM queued WHERE task_id = ?"
+QUEUED_HERE = f"SELECT {_QUEUED} FROM queued WHERE server = ?"
+QUEUED_ELSEWHERE = f"SELECT {_QUEUED} FROM queued WHERE server <> ? ORDER BY id"
+"""The tasks that wait for their run on a server, or did on earlier ones; rows for :func:`waiting`."""
+
+_OWE = "INSERT OR IGNORE INTO owed (run_id, room, change, server) VALUES (?, ?, ?, ?)"
+_PAY = "DELETE FROM owed WHERE run_id = ?"
+OWED = "SELECT run_id, room, change FROM owed WHERE server <> ? ORDER BY id"
+"""What earlier servers have owed; rows of :class:`Owed`."""
+
 _INTEND = (
-    "INSERT INTO intents (task_id, intent) VALUES (?, ?) ON CONFLICT (task_id) DO UPDATE SET "
-    "intent = excluded.intent"
+    "INSERT INTO intents (task_id, intent, place) VALUES (?, ?, ?) ON CONFLICT (task_id) DO UPDATE SET "
+    "intent = excluded.intent, place = excluded.place"
 )
 _FORGET_INTENT = "DELETE FROM intents WHERE task_id = ?"
 
 SHOWN = (
     "id, run_id, task_id, action, number, status, reason, params, trigger_type, trigger_by, queued, started, "
-    "ended, duration_ms, exit_code, signal, error, cpu_ms, max_rss, first_seq, last_seq, host, definition"
+    "ended, duration_ms, exit_code, signal, error, cpu_ms, max_rss, first_seq, last_seq, host, definition, "
+    "gave_up"
 )
 """The columns that :func:`shown` takes."""
 
 
 def insert(run: Run, server: str) -> Statement:
     """Store a run that has begun, unless it is stored already."""
-    policy = None if run.policy is None else dump(to_plain(run.policy)).decode()
     values = (
         run.run_id,
         run.task_id,
@@ -54,7 +67,7 @@ def insert(run: Run, server: str) -> Statement:
         0,
         dump(dict(run.params)).decode(),
         int(run.complete),
-        policy,
+        _policy(run),
         run.trigger.type,
         run.trigger.by,
         None if run.queued is None else stored(run.queued),
@@ -82,7 +95,8 @@ def end(run: Run, how: RunEnd, error: str = "") -> Statement:
         how.last_seq,
         how.cpu_ms,
         how.max_rss,
-        int(how.reason == "shutdown"),
+        int(how.again or how.reason == "shutdown"),
+        how.gave_up,
         run.run_id,
     )
     return _END, values
@@ -93,14 +107,67 @@ def mark(task_id: str, number: int, seq: int, used: int) -> Statement:
     return _MARK, (task_id, number, seq, used)
 
 
+def not_given_up(run_id: str) -> Statement:
+    """Store that a run's task was not given up with it."""
+    return _NOT_GIVEN_UP, (run_id,)
+
+
 def resume(run_id: str, wanted: bool) -> Statement:
     """Store whether a boot may restart a run's task."""
     return _RESUME, (int(wanted), run_id)
 
 
-def intend(task_id: str, intent: str) -> Statement:
-    """Store what is to become of a standing task; "": nothing is known of it."""
-    return (_INTEND, (task_id, intent)) if intent else (_FORGET_INTENT, (task_id,))
+def intend(task_id: str, intent: Intent) -> Statement:
+    """Store what is to become of a standing task."""
+    return (_INTEND, (task_id, *intent)) if intent.word else (_FORGET_INTENT, (task_id,))
+
+
+def queue(run: Run, queued: int, server: str) -> Statement:
+    """Store that a task waits for its run."""
+    values = (
+        run.task_id,
+        run.run_id,
+        run.action,
+        dump(dict(run.params)).decode(),
+        int(run.complete),
+        _policy(run),
+        run.trigger.type,
+        run.trigger.by,
+        queued,
+        run.definition,
+        server,
+    )
+    return _QUEUE, values
+
+
+def dequeue(task_id: str) -> Statement:
+    """Store that a task does not wait any more."""
+    return _DEQUEUE, (task_id,)
+
+
+def waiting(row: Sequence[Any], first_seq: int) -> Run:
+    """The run that a task has waited for, whose first line would have been ``first_seq``."""
+    task_id, run_id, action, params, complete, policy, kind, by, queued, definition = row
+    at = restored(queued)
+    trigger, given = Trigger(kind, by), json.loads(params)
+    return Run(
+        *(run_id, task_id, action, given, bool(complete), policy_of(policy)),
+        *(trigger, at, at, first_seq, definition),
+    )
+
+
+def owe(owed: Owed, server: str) -> Statement:
+    """Store what is to follow a run's end."""
+    return _OWE, (owed.run_id, owed.room, _clean(owed.change), server)
+
+
+def pay(run_id: str, room: str = "") -> Statement:
+    """Store that it has followed; "": that nothing is to follow at all."""
+    return (f"{_PAY} AND room = ?", (run_id, room)) if room else (_PAY, (run_id,))
+
+
+def _policy(run: Run) -> str | None:
+    return None if run.policy is None else dump(to_plain(run.policy)).decode()
 
 
 def _clean(text: str) -> str:

@@ -19,7 +19,7 @@ from overseer.history.directory import DataDirectory, DirectoryInUseError
 from overseer.history.marks import Marks
 from overseer.history.moments import stored
 from overseer.history.pages import Pages, Query
-from overseer.history.records import Recorder, Run, RunEnd
+from overseer.history.records import Intent, Owed, Recorder, Run, RunEnd
 from overseer.history.retention import Removed, Retention
 from overseer.history.slots import SETTLE, Schedules, Slot, keep_schedules, keep_slot, load
 from overseer.history.stats import Division, sums
@@ -48,6 +48,7 @@ _SUPERSEDED = (
     "UPDATE runs SET resume = 0 WHERE resume AND server <> ? AND id < "
     "(SELECT max(id) FROM runs AS later WHERE later.task_id = runs.task_id)"
 )
+_NEVER = "the server ended before it could be started"
 # A failing disk may recover; a wrong path stays wrong.
 _PASSING = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
@@ -91,7 +92,10 @@ class History(Recorder):
         self._database = _Database(self)
         self._writer = Writer(self._database, str(self._path))
         self.interrupted: list[Interrupted] = []
-        self.intents: Mapping[str, str] = {}  # of standing tasks, as an earlier server has kept them
+        self.intents: Mapping[str, Intent] = {}  # of standing tasks, as an earlier server has kept them
+        self.unstarted: list[Run] = []  # runs that tasks waited for when an earlier server ended
+        self.owed: list[Owed] = []  # what had not followed yet
+        self._queued: dict[str, Run] = {}  # what is stored as waiting, by task
 
     def start(self) -> None:
         """Lock the directory, close the runs that an earlier server left open, and start the thread.
@@ -162,35 +166,82 @@ class History(Recorder):
         self._writer.put(self._mark(run, seq + block))
         return seq + block // 2
 
-    def ended(self, run: Run, end: RunEnd) -> None:
+    def ended(self, run: Run, end: RunEnd, owed: Sequence[Owed] = ()) -> None:
         self._marks.reached(run.task_id, end.last_seq)
-        # The row may be missing, if there was no room for it in the queue.
         ticket = self._writer.put(
-            rows.insert(run, self._server), rows.end(run, end), self._mark(run, end.last_seq)
+            rows.insert(run, self._server),  # it may be missing, if there was no room for it in the queue
+            rows.end(run, end),
+            self._mark(run, end.last_seq),
+            *(rows.owe(each, self._server) for each in owed),
         )
         self._trim()
         self._writer.wait(ticket)
 
-    def start_failed(self, run: Run, error: str) -> None:
-        last = run.first_seq - 1
-        end = RunEnd(now(), -1, "", "start_failed", 0, True, last)
-        self._writer.put(*self._begun(run, 0), rows.end(run, end, error))
+    def start_failed(self, run: Run, error: str, **more: Any) -> None:
+        self._not_begun(run, "start_failed", error, **more)
+
+    def paid(self, run_id: str, room: str = "") -> None:
+        self._writer.put(rows.pay(run_id, room))
+
+    def queued(self, run: Run) -> None:
+        assert run.queued is not None
+        self._queued[run.task_id] = run
+        self._writer.put(rows.queue(run, stored(run.queued), self._server))
+
+    def dequeued(self, task_id: str) -> None:
+        if self._queued.pop(task_id, None) is not None:
+            self._writer.put(rows.dequeue(task_id))
+
+    def never_started(self, task_id: str) -> None:
+        if (run := self._queued.get(task_id)) is not None:
+            self._not_begun(run, "shutdown", _NEVER)
+
+    def lost_in_queue(self, run: Run) -> None:
+        """Record one of :attr:`unstarted` as lost; it counts as interrupted."""
+        self._queued[run.task_id] = run
+        self._not_begun(run, "lost", _NEVER, again=True)
+        self.interrupted.append(
+            Interrupted(
+                *(run.run_id, self._server, run.task_id, run.action),
+                *(run.params, run.complete, run.policy),
+            )
+        )
+
+    def forget_queued(self, run: Run) -> None:
+        """One of :attr:`unstarted` is waited for again, so that nothing is lost."""
+        self._writer.put(rows.dequeue(run.task_id))
+
+    def _not_begun(self, run: Run, reason: str, error: str, owed: Sequence[Owed] = (), **more: Any) -> None:
+        """Record a run that never was; ``more``: of its :class:`RunEnd`."""
+        end = RunEnd(now(), -1, "", reason, 0, True, run.first_seq - 1, **more)
+        run.started = end.at
+        self._writer.put(
+            *self._begun(run, 0),
+            rows.end(run, end, error),
+            *(rows.owe(each, self._server) for each in owed),
+        )
         self._trim()
 
     def goes_on(self, run: Run) -> None:
         self._writer.put(rows.resume(run.run_id, True))
 
+    def not_given_up(self, run: Run) -> None:
+        self._writer.put(rows.not_given_up(run.run_id))
+
     def called_off(self, run: Run) -> None:
         self._writer.put(rows.resume(run.run_id, False))
 
-    def intend(self, task_id: str, intent: str) -> None:
+    def intend(self, task_id: str, intent: Intent) -> None:
         self._writer.put(rows.intend(task_id, intent))
 
-    def _begun(self, run: Run, block: int) -> tuple[Statement, Statement]:
+    def _begun(self, run: Run, block: int) -> list[Statement]:
         if not run.number:
             run.number = self._marks.next_number(run.task_id)
         self._marks.reached(run.task_id, run.first_seq - 1)
-        return rows.insert(run, self._server), self._mark(run, run.first_seq - 1 + block)
+        begun = [rows.insert(run, self._server), self._mark(run, run.first_seq - 1 + block)]
+        if self._queued.pop(run.task_id, None) is not None:
+            begun.append(rows.dequeue(run.task_id))
+        return begun
 
     def _mark(self, run: Run, seq: int) -> Statement:
         return rows.mark(run.task_id, run.number, seq, stored(now()))
@@ -306,7 +357,11 @@ class _Database:
         lost = connection.execute(_LOST, (stored(now()), history._server)).rowcount
         interrupted = connection.execute(_RESUMABLE, (history._server,)).fetchall()
         connection.execute(_SUPERSEDED, (history._server,))
-        intents = connection.execute("SELECT task_id, intent FROM intents ORDER BY task_id").fetchall()
+        kept = connection.execute("SELECT task_id, intent, place FROM intents ORDER BY task_id")
+        intents = {task_id: Intent(*intent) for task_id, *intent in kept}
+        here = connection.execute(rows.QUEUED_HERE, (history._server,)).fetchall()
+        elsewhere = connection.execute(rows.QUEUED_ELSEWHERE, (history._server,)).fetchall()
+        owed = connection.execute(rows.OWED, (history._server,)).fetchall()
         if not self._taken_over:
             connection.execute(SETTLE)
         history._marks.merge(connection.execute("SELECT task_id, number, seq FROM ids"))
@@ -317,7 +372,11 @@ class _Database:
         connection.execute("COMMIT")
         if not self._taken_over:
             history.interrupted = [_interrupted(row) for row in interrupted]
-            history.intents = dict(intents)
+            history.intents = intents
+            seq_of = history._marks.seq
+            history._queued = {row[0]: rows.waiting(row, seq_of(row[0]) + 1) for row in here}
+            history.unstarted = [rows.waiting(row, seq_of(row[0]) + 1) for row in elsewhere]
+            history.owed = [Owed(*row) for row in owed]
         self._taken_over = True
         if lost:
             _log.warning("%d run%s lost: the server ended while they were running", lost, _were(lost))

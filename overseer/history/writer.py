@@ -75,7 +75,7 @@ class Writer:
         self._lock = lock(Rank.LEAF, "history")  # guards the fields below
         self._wanted = threading.Condition(self._lock)  # notified when there is something to do
         self._stored = threading.Condition(self._lock)  # notified when something is stored, or cannot be
-        self._queue: deque[Statement] = deque()
+        self._queue: deque[tuple[Statement, ...]] = deque()  # each is stored as a whole, or not at all
         self._put = 0  # statements queued so far
         self._done = 0  # of those, how many have been stored or given up
         self._busy_since = 0.0  # monotonic; 0: it is not writing
@@ -116,13 +116,13 @@ class Writer:
             return self._put - self._done
 
     def put(self, *statements: Statement) -> int:
-        """Queue statements that belong together; never blocks. Returns a ticket for :meth:`wait`, or 0 if
-        they are lost."""
+        """Queue statements that are stored in one transaction; never blocks. Returns a ticket for
+        :meth:`wait`, or 0 if they are lost."""
         with self._lock:
-            if self._closed or len(self._queue) >= _MOST:
+            if self._closed or self._put - self._done >= _MOST:
                 self.lost += len(statements)
                 return 0
-            self._queue += statements
+            self._queue.append(statements)
             self._put += len(statements)
             self._wanted.notify()
             return self._put
@@ -189,7 +189,7 @@ class Writer:
         except sqlite3.Error as error:
             _log.warning("%s: %s", self._name, error)
 
-    def _next(self) -> list[Statement] | None:
+    def _next(self) -> list[tuple[Statement, ...]] | None:
         """The next batch to write; empty when housekeeping is due, None at the end."""
         with self._lock:
             while not self._queue:
@@ -200,20 +200,27 @@ class Writer:
                     return []
                 self._wanted.wait(wait)
             # The batch stays queued until it is stored.
-            return [self._queue[index] for index in range(min(len(self._queue), _TOGETHER))]
+            batch, size = [], 0
+            for together in self._queue:
+                batch.append(together)
+                size += len(together)
+                if size >= _TOGETHER:
+                    break
+            return batch
 
-    def _write(self, batch: list[Statement]) -> None:
+    def _write(self, batch: list[tuple[Statement, ...]]) -> None:
         """Store a batch; raises on disk errors."""
+        statements = [statement for together in batch for statement in together]
         spoilt = 0
         with self._busy():
             connection = self._database.connect()
-            if batch:
-                spoilt = _store(connection, batch, self._name)
+            if statements:
+                spoilt = _store(connection, statements, self._name)
         with self._lock:
             for _ in batch:
                 self._queue.popleft()
-            self._done += len(batch)
-            self.written += len(batch) - spoilt
+            self._done += len(statements)
+            self.written += len(statements) - spoilt
             self.lost += spoilt
             recovered, self._failing = self._failing, ""
             slow, self._slow = self._slow, False

@@ -29,9 +29,9 @@ class Lines(NamedTuple):
     truncated: bool
 
 
-def encode(ts: str, stream: str, lines: list[str], truncated: bool) -> list[bytes]:
-    """The lines as written, in pieces, each line with the same prefix."""
-    if "\n" in "".join(lines):
+def encode(ts: str, stream: str, lines: list[str], truncated: bool, split: bool = False) -> list[bytes]:
+    """The lines as written, in pieces, each line with the same prefix; ``split``: none holds a newline."""
+    if not split and "\n" in "".join(lines):
         lines = [line.replace("\n", _NEWLINE) for line in lines]
     prefix = f"{ts} {stream} {'P' if truncated else 'F'} "
     if len(lines) == 1:

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 from overseer.config.storage import StorageConfig
 from overseer.logs.directory import name_of, task_of
-from overseer.logs.hands import Hands
+from overseer.logs.disk_threads import DiskThreads
 from overseer.logs.keeper import Keeper
 from overseer.logs.listing import Listings
 from overseer.logs.reader import LogReader
@@ -36,7 +36,7 @@ class Logs:
 
     def __init__(self, root: str, settings: StorageConfig) -> None:
         self.root = os.path.abspath(root)  # noqa: PTH100
-        self._hands = Hands()
+        self._threads = DiskThreads()
         self._keeper = Keeper(self.root, settings, self._log_in)
         self._listings = Listings()
         self._lock = lock(Rank.LEAF, "logs")  # guards the fields below
@@ -56,7 +56,7 @@ class Logs:
             log.rest()
         for _ in range(readers):
             self._reads.put(None)
-        self._hands.close()
+        self._threads.close()
         self._keeper.close()
 
     @property
@@ -76,7 +76,7 @@ class Logs:
     @property
     def lost(self) -> int:
         """The number of lines that clients were sent but no log has."""
-        return self._hands.lost
+        return self._threads.lost
 
     def log_of(self, task_id: str) -> TaskLog:
         """A task's log, for writing: the same object for all callers while any of them keeps it."""
@@ -136,7 +136,7 @@ class Logs:
             Replaced: ``late`` has been called.
             Exception: whatever ``work`` raises.
         """
-        return self._hands.read(work, _READ_S, late)
+        return self._threads.read(work, _READ_S, late)
 
     def read_later(self, job: Callable[[], None]) -> None:
         """Have ``job()``, which must not raise, done on one of the readers' threads.
@@ -170,6 +170,6 @@ class Logs:
             log = self._logs.get(directory)
         if log is not None:
             return log
-        made = TaskLog(task_id(), directory, self._hands, self._keeper)
+        made = TaskLog(task_id(), directory, self._threads, self._keeper)
         with self._lock:
             return self._logs.setdefault(directory, made)

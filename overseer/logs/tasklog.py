@@ -16,7 +16,7 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from overseer.logs.directory import make
-from overseer.logs.hands import PATIENCE_S, Hands, Outcome
+from overseer.logs.disk_threads import PATIENCE_S, DiskThreads, Outcome
 from overseer.logs.lines import encode
 from overseer.logs.sealing import finish
 from overseer.logs.standalone.segments import (
@@ -94,14 +94,14 @@ class TaskLog:
 
     Args:
         directory: the task's; created when there is something to write.
-        hands: do the writing.
+        threads: do the writing.
         bounds: say whether a segment or the disk is full; notified when a segment or run has ended.
     """
 
-    def __init__(self, task_id: str, directory: str, hands: Hands, bounds: Bounds) -> None:
+    def __init__(self, task_id: str, directory: str, threads: DiskThreads, bounds: Bounds) -> None:
         self.task_id = task_id
         self._directory = directory
-        self._hands = hands
+        self._threads = threads
         self._bounds = bounds
         self._lock = lock(Rank.LEAF, "log")  # guards the fields below
         self._end = 1  # one past the last line's seq
@@ -143,6 +143,7 @@ class TaskLog:
         lines: list[str],
         truncated: bool,
         late: Callable[[], None] | None = None,
+        split: bool = False,
     ) -> bool:
         """Write a batch whose first line is ``seq``; returns whether it has been written.
 
@@ -150,12 +151,13 @@ class TaskLog:
 
         Args:
             late: called instead of returning False when this thread hangs, by the one that replaces it.
+            split: no line holds a newline.
 
         Raises:
             Replaced: ``late`` has been called.
         """
         if not self._aside_until or (time.monotonic() >= self._aside_until and not self._hangs):
-            data = encode(ts, stream, lines, truncated)
+            data = encode(ts, stream, lines, truncated, split)
 
             def give_up() -> None:
                 self._lose(len(lines))
@@ -173,7 +175,7 @@ class TaskLog:
     def rest(self) -> None:
         """Release the file, as no lines follow for now."""
         if self._file >= 0:
-            self._hands.later(self._close_unless_busy)
+            self._threads.later(self._close_unless_busy)
             self._bounds.changed(self._directory)
 
     # -- for readers and retention -----------------------------------------------------------------------
@@ -209,7 +211,7 @@ class TaskLog:
     # -- inside ----------------------------------------------------------------------------------------
 
     def _lose(self, count: int) -> None:
-        self._hands.lost += count  # a mere statistic, so a lost update is acceptable
+        self._threads.lost += count  # a mere statistic, so a lost update is acceptable
         self._unsaid += count
 
     def _do(self, work: Callable[[], None], patience: float, late: Callable[[], None] | None = None) -> bool:
@@ -245,7 +247,7 @@ class TaskLog:
             assert late is not None
             late()
 
-        outcome = self._hands.do(job, patience, None if late is None else replaced)
+        outcome = self._threads.do(job, patience, None if late is None else replaced)
         if outcome is not Outcome.DONE:
             give_up(outcome is Outcome.LATE)
         elif self._error:
@@ -348,7 +350,8 @@ class TaskLog:
         except FileNotFoundError:
             make(self._directory, self.task_id)
             self._file = os.open(path, _FLAGS | os.O_CREAT, 0o600)
-        os.ftruncate(self._file, 0)  # left by a failed attempt
+        if os.fstat(self._file).st_size:  # left by a failed attempt
+            os.ftruncate(self._file, 0)  # after which ext4 writes it to the disk when it is closed
         tail = _Tail(seq)
         with self._lock:
             self._tail, self._end, self._roll = tail, seq, False
@@ -372,13 +375,10 @@ class TaskLog:
             file, self._file = self._file, -1
         _close(file)
 
-    def _let_go(self) -> None:
-        file, self._file = self._file, -1
-        _close(file)
-
     def _end_segment(self) -> None:
         """End the segment; the next line begins another one."""
-        self._let_go()
+        file, self._file = self._file, -1
+        _close(file)
         with self._lock:
             tail, self._tail = self._tail, None
         if tail is not None:

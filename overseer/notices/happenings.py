@@ -41,6 +41,11 @@ class Happening:
     trigger: str = ""
 
     @property
+    def is_end(self) -> bool:
+        """Whether it is the end of a run, or of a task that could not be started."""
+        return bool(self.run_id and self.reason)
+
+    @property
     def subject(self) -> str:
         """Whose state changes: the task's or, if its id was generated, its action's."""
         return f"task {self.name}" if self._is_named else f"action {self.action}"

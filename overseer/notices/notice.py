@@ -53,7 +53,11 @@ class Notice:
     @property
     def named(self) -> Notice:
         """The same with an id of its own."""
-        return replace(self, id=f"msg_{new_id()}")
+        return self.named_by(new_id())
+
+    def named_by(self, digits: str) -> Notice:
+        """The same with an id of these digits."""
+        return replace(self, id=f"msg_{digits}")
 
     @property
     def data(self) -> dict[str, Any]:

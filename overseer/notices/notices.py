@@ -63,6 +63,10 @@ class Notices:
         if happening is not None:
             self._crew.do(partial(self._take, happening))
 
+    def concerned(self, change: Change) -> bool:
+        """Whether a rule may be about the end of a task."""
+        return bool(self._config.notify)
+
     def apply(self, config: Config) -> None:
         """Switch to another configuration. All channels are tried at once, disabled ones too."""
         self._config = config
@@ -137,22 +141,23 @@ class Notices:
     # On the crew's thread
 
     def _take(self, happening: Happening) -> None:
-        self._tell(self._rules.take(happening, restored(self._clock.now())))
+        following = self._rules.take(happening, restored(self._clock.now()))
+        self._tell(following, happening.run_id if happening.is_end else "")
 
     def _remind(self) -> None:
         self._tell(self._rules.remind(restored(self._clock.now())))
 
     def _follow(self, config: Config) -> None:
         gone = self._rules.replace(config.notify, config.name, config.actions)
-        self._states.changed(dict.fromkeys(gone))
+        self._states.told((), dict.fromkeys(gone))
         self._outbox.enable(config.channels)
         self._watch()
 
-    def _tell(self, following: Following) -> None:
-        for channel, notice in following.told.items():
-            self._outbox.put(Pending.new(channel, notice))
-        if following.changed:
-            self._states.changed(following.changed)
+    def _tell(self, following: Following, run_id: str = "") -> None:
+        pending = [Pending.new(channel, notice) for channel, notice in following.told.items()]
+        self._states.told(pending, following.changed, run_id)
+        for each in pending:
+            self._outbox.put(each)
         self._watch()
 
     def _watch(self) -> None:

@@ -81,9 +81,6 @@ def delay(attempts: int, first: float = FIRST_S) -> float:
 class Storage:
     """Stores pending notices; this one stores nothing. Its methods return at once, on any thread."""
 
-    def added(self, pending: Pending) -> None:
-        """Note that a notice is to be delivered."""
-
     def tried(self, pending: Pending) -> None:
         """Note that an attempt failed, and when the next is due."""
 
@@ -155,18 +152,21 @@ class Outbox:
             self._go(name)
 
     def put(self, pending: Pending) -> None:
-        """Deliver a notice as soon as possible."""
+        """Deliver a notice, which is stored, as soon as possible."""
         name = pending.channel
         given_up = []
         with self._lock:
-            if name in self._disabled:
+            disabled = name in self._disabled
+            if disabled:
                 self.failed += 1
-                return
-            queue = self._queues.setdefault(name, _Queue())
-            queue.pending.append(pending)
-            if sum(len(each.pending) for each in self._queues.values()) > MOST and len(queue.pending) > 1:
-                given_up.append(queue.pending.pop(0))
-        self._storage.added(pending)
+            else:
+                queue = self._queues.setdefault(name, _Queue())
+                queue.pending.append(pending)
+                if sum(len(each.pending) for each in self._queues.values()) > MOST and len(queue.pending) > 1:
+                    given_up.append(queue.pending.pop(0))
+        if disabled:
+            self._storage.over(pending)
+            return
         self._drop(given_up, "too many wait")
         self._go(name)
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from overseer.config.notices import NotifyConfig
 from overseer.notices.happenings import ERRORED, FAILURE, MISSED, SUCCESS, UNHEALTHY, WELL, Happening
 from overseer.notices.notice import Notice
+from overseer.util.ids import derived_id
 
 MOST = 10_000
 """The most states that are kept; above, the one reported longest ago is dropped."""
@@ -113,7 +114,7 @@ class Rules:
                     told.setdefault(channel, notice)
         while len(self._states) > MOST:
             self._set(min(self._states, key=lambda each: self._states[each].told), None)
-        return self._following(told)
+        return self._following(told, happening.run_id if happening.is_end else "")
 
     def remind(self, at: datetime) -> Following:
         """The reminders that are due by now."""
@@ -140,9 +141,10 @@ class Rules:
             default=None,
         )
 
-    def _following(self, told: Mapping[str, Notice]) -> Following:
+    def _following(self, told: Mapping[str, Notice], run_id: str = "") -> Following:
         changed, self._changed = self._changed, {}
-        return Following(changed, {channel: notice.named for channel, notice in told.items()})
+        named = {channel: _named(notice, channel, run_id) for channel, notice in told.items()}
+        return Following(changed, named)
 
     def _bad(self, rule_key: str, rule: NotifyConfig, happening: Happening, at: datetime) -> Notice | None:
         """Trouble: reported once, until it is over."""
@@ -212,6 +214,12 @@ def _concerns(rule: NotifyConfig, happening: Happening) -> bool:
         return False
     names = {happening.task_id, happening.name}
     return not rule.tasks or any(fnmatchcase(name, glob) for name in names for glob in rule.tasks)
+
+
+def _named(notice: Notice, channel: str, run_id: str) -> Notice:
+    """The notice with an id. A server that is killed before it has stored a notice may have delivered it; the
+    next one gives it the same id, if it is about the end of a run."""
+    return notice.named_by(derived_id(f"{channel}/{run_id}")) if run_id else notice.named
 
 
 def _repeats(rule: NotifyConfig, key: Key) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from overseer.errors import RequestError
 from overseer.history.moments import restored, stored
+from overseer.history.rows import pay
 from overseer.notices.notice import Notice
 from overseer.notices.outbox import GIVE_UP_S, LONGEST_S, Pending, Storage
 from overseer.notices.rules import Key, State
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_ADD = "INSERT INTO notices (channel, id, notice, created, attempts, due) VALUES (?, ?, ?, ?, ?, ?)"
+_ADD = "INSERT OR IGNORE INTO notices (channel, id, notice, created, attempts, due) VALUES (?, ?, ?, ?, ?, ?)"
 _TRY = "UPDATE notices SET attempts = ?, due = ?, holds_up = ? WHERE channel = ? AND id = ?"
 _REMOVE = "DELETE FROM notices WHERE channel = ? AND id = ?"
 _PENDING = "SELECT channel, notice, created, attempts, due, holds_up FROM notices ORDER BY rowid"
@@ -36,21 +37,27 @@ _TOLD = "SELECT rule, subject, kind, since, count, told, notice FROM told"
 
 
 class States(Storage):
-    """Stores states as well; this one stores nothing."""
+    """Stores states and new notices as well; this one stores nothing."""
 
     def load(self) -> tuple[dict[Key, State], list[Pending]]:
         """What an earlier server stored."""
         return {}, []
 
-    def changed(self, states: Mapping[Key, State | None]) -> None:
-        """Store the new states; None: forgotten. Returns at once."""
+    def told(self, pending: Iterable[Pending], states: Mapping[Key, State | None], run_id: str = "") -> None:
+        """Store notices that are to be delivered, and the states that say so (None: forgotten), all together;
+        and that the end of a run, if it is one, is reported with them. Returns at once."""
 
 
 class StoredStates(States):
-    """Stores everything in the history's database."""
+    """Stores everything in the history's database.
 
-    def __init__(self, history: History) -> None:
+    Args:
+        room: in which the history keeps what is to be reported.
+    """
+
+    def __init__(self, history: History, room: str) -> None:
         self._history = history
+        self._room = room
 
     def load(self) -> tuple[dict[Key, State], list[Pending]]:
         try:
@@ -64,14 +71,13 @@ class StoredStates(States):
                 states[Key(rule, subject, kind)] = State(restored(since), count, restored(at), known)
         return states, [each for row in pending if (each := _pending(*row)) is not None]
 
-    def changed(self, states: Mapping[Key, State | None]) -> None:
-        self._history.put(*(_changed(key, state) for key, state in states.items()))
-
-    def added(self, pending: Pending) -> None:
-        created = stored(pending.created)
-        self._history.put(
-            (_ADD, (pending.channel, pending.notice.id, _text(pending.notice), created, 0, created))
-        )
+    def told(self, pending: Iterable[Pending], states: Mapping[Key, State | None], run_id: str = "") -> None:
+        statements = [_added(each) for each in pending]
+        statements += [_changed(key, state) for key, state in states.items()]
+        if run_id:
+            statements.append(pay(run_id, self._room))
+        if statements:
+            self._history.put(*statements)
 
     def tried(self, pending: Pending) -> None:
         due = stored(now()) + int((pending.due - time.monotonic()) * 1e6)
@@ -81,6 +87,11 @@ class StoredStates(States):
 
     def over(self, pending: Pending) -> None:
         self._history.put((_REMOVE, (pending.channel, pending.notice.id)))
+
+
+def _added(pending: Pending) -> Statement:
+    created = stored(pending.created)
+    return _ADD, (pending.channel, pending.notice.id, _text(pending.notice), created, 0, created)
 
 
 def _changed(key: Key, state: State | None) -> Statement:

@@ -1,4 +1,4 @@
-"""OS processes: starting them, finding a run's whole tree, termination it, reaping, and the guardian."""
+"""OS processes: starting them, finding a run's whole tree, terminating it, reaping, and the guardian."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ from overseer.protocol.events import (
     Exited,
     Gap,
     Health,
+    Moved,
     NotReady,
     Output,
     Partial,
@@ -65,7 +66,6 @@ from overseer.protocol.replies import (
     Subscribed,
     Tasks,
     Unsubscribed,
-    Upgraded,
 )
 from overseer.protocol.requests import (
     ClusterRequest,
@@ -76,6 +76,7 @@ from overseer.protocol.requests import (
     List,
     ManifestRequest,
     MetricsRequest,
+    Move,
     NotifyTest,
     Pause,
     PoolInfoRequest,
@@ -94,14 +95,14 @@ from overseer.protocol.requests import (
     Subscribe,
     Unsubscribe,
     Unwatch,
-    Upgrade,
     UsageRequest,
     Watch,
 )
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.schedules import ScheduleInfo, SkippedSlot
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunStats, RunTrigger
-from overseer.protocol.storedrequests import LogsRequest, RunsRequest, RunStatsRequest, Search
+from overseer.protocol.stored_requests import LogsRequest, RunsRequest, RunStatsRequest, Search
+from overseer.protocol.upgrades import LastUpgrade, Upgrade, Upgraded
 from overseer.protocol.values import (
     SUCCESS_CODES,
     ActionInfo,
@@ -178,6 +179,7 @@ __all__ = [
     "Health",
     "Input",
     "InputAccepted",
+    "LastUpgrade",
     "List",
     "LogLine",
     "LogMatch",
@@ -189,6 +191,8 @@ __all__ = [
     "MessageLimits",
     "MetricsReply",
     "MetricsRequest",
+    "Move",
+    "Moved",
     "NotReady",
     "NotifyTest",
     "NotifyTested",

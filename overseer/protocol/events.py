@@ -54,6 +54,12 @@ class Started(TaskEvent):
         omit=True,
     )
     host: str = field(TEXT, "The machine that it runs on; absent: the server's own", default="", omit=True)
+    warnings: tuple[str, ...] = field(
+        ListOf(TEXT),
+        "Probable mistakes in your start: parameters that its action does not have, and are ignored",
+        default=(),
+        omit=True,
+    )
 
 
 @_event("output", Delivery.SUBSCRIBERS)
@@ -169,6 +175,12 @@ class Queued(TaskEvent):
         default=(),
         omit=True,
     )
+    warnings: tuple[str, ...] = field(
+        ListOf(TEXT),
+        "Probable mistakes in your start: parameters that its action does not have, and are ignored",
+        default=(),
+        omit=True,
+    )
 
 
 @_event("dequeued", Delivery.BROADCAST)
@@ -178,6 +190,24 @@ class Dequeued(TaskEvent):
     task_id: str = field(TASK_ID, _TASK)
     reason: str = field(Choice(*DEQUEUE_REASONS), "Why")
     ts: datetime = field(TIMESTAMP, _TS)
+
+
+@_event("moved", Delivery.BROADCAST)
+class Moved(TaskEvent):
+    """A waiting task was moved to another place in its queue."""
+
+    id: str = field(TEXT, 'The id of your move; "" if it was not yours')
+    task_id: str = field(TASK_ID, _TASK)
+    action: str = field(TEXT, "Its action")
+    position: int = field(COUNT, "Its place in its action's queue, from 1")
+    ts: datetime = field(TIMESTAMP, _TS)
+    overall: int = field(
+        COUNT,
+        "Its place among all waiting tasks that you may see, from 1; only in the answer to a move without an "
+        "action",
+        default=0,
+        omit=True,
+    )
 
 
 @_event("skipped", Delivery.BROADCAST)

@@ -10,26 +10,52 @@ from overseer.protocol.declare import Request
 from overseer.protocol.declare import request as _request
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.values import ExcessConfig
+from overseer.protocol.words import ORDERS
 from overseer.schema.binary import BASE64
-from overseer.schema.fields import field
+from overseer.schema.fields import declared, field
 from overseer.schema.objects import Object, PartOf
 from overseer.schema.quantities import COUNT, PAGE_SIZE, SIDE, TIMESTAMP, Integer
 from overseer.schema.types import BOOLEAN, SIGNAL, TASK_ID, TEXT, TEXT_MAP, Choice, Name
 
 _ACTION = Name()
-_ON_LAG = Choice("block", "drop", "catch_up")
-_PARTIAL = "Whether you are also sent unfinished lines (partial)"
-_RAW = "Whether you are also sent the task's raw terminal output (data)"
-_USAGE = "Whether you are also sent the task's resource usage (usage), every two seconds"
-_LAG = (
-    "When you read too slowly: block: the task waits for you; drop: you miss lines and get a gap; catch_up: "
-    "you are sent from its log what you missed (the default where there are logs)"
-)
-_CATCH_UP = "With on_lag block: but where there are logs, catch_up"
+
+
+@declared(kw_only=True)
+class _Following(Request):
+    """Base of the requests that subscribe their sender to a task."""
+
+    on_lag: str = field(
+        Choice("block", "drop", "catch_up"),
+        "When you read too slowly: block: the task waits for you; drop: you miss lines and get a gap; "
+        "catch_up: you are sent from its log what you missed (the default where there are logs)",
+        default="",
+        omit=True,
+        last=True,
+    )
+    catch_up: bool = field(
+        BOOLEAN, "With on_lag block: but where there are logs, catch_up", default=False, omit=True, last=True
+    )
+    partial: bool | None = field(
+        BOOLEAN, "Whether you are also sent unfinished lines (partial)", default=None, omit=True, last=True
+    )
+    raw: bool | None = field(
+        BOOLEAN,
+        "Whether you are also sent the task's raw terminal output (data)",
+        default=None,
+        omit=True,
+        last=True,
+    )
+    usage: bool | None = field(
+        BOOLEAN,
+        "Whether you are also sent the task's resource usage (usage), every two seconds",
+        default=None,
+        omit=True,
+        last=True,
+    )
 
 
 @_request("start")
-class Start(Request):
+class Start(_Following):
     """Start an action as a new task, or queue it. The sender is subscribed to the task."""
 
     either = ("action", "task_id")
@@ -57,11 +83,6 @@ class Start(Request):
         default=False,
         omit=True,
     )
-    on_lag: str = field(_ON_LAG, _LAG, default="", omit=True)
-    catch_up: bool = field(BOOLEAN, _CATCH_UP, default=False, omit=True)
-    partial: bool | None = field(BOOLEAN, _PARTIAL, default=None, omit=True)
-    raw: bool | None = field(BOOLEAN, _RAW, default=None, omit=True)
-    usage: bool | None = field(BOOLEAN, _USAGE, default=None, omit=True)
 
 
 @_request("stop")
@@ -177,7 +198,7 @@ class Replay(Request):
 
 
 @_request("subscribe")
-class Subscribe(Request):
+class Subscribe(_Following):
     """Send everything that happens to a task to the sender from now on."""
 
     task_id: str = field(TASK_ID, "The task")
@@ -187,11 +208,6 @@ class Subscribe(Request):
         default=None,
         omit=True,
     )
-    on_lag: str = field(_ON_LAG, _LAG, default="", omit=True)
-    catch_up: bool = field(BOOLEAN, _CATCH_UP, default=False, omit=True)
-    partial: bool | None = field(BOOLEAN, _PARTIAL, default=None, omit=True)
-    raw: bool | None = field(BOOLEAN, _RAW, default=None, omit=True)
-    usage: bool | None = field(BOOLEAN, _USAGE, default=None, omit=True)
 
 
 @_request("unsubscribe")
@@ -267,6 +283,26 @@ class SetPool(Request):
     )
 
 
+@_request("move")
+class Move(Request):
+    """Move a task that waits in a queue to another place in it. Say where by one of to, position, before and
+    after. What comes later still goes where the queue's order puts it."""
+
+    either = ("to", "position", "before", "after")
+    task_id: str = field(TASK_ID, "The task")
+    action: str = field(
+        _ACTION,
+        "Its action: it is moved among this action's tasks, and no other's starts sooner or later for it; "
+        "absent: among all waiting tasks that you may see",
+        default="",
+        omit=True,
+    )
+    to: str = field(Choice(*ORDERS), "Whether it becomes the first or the last", default="", omit=True)
+    position: int = field(COUNT, "Its new place, from 1; beyond the end: the last", default=0, omit=True)
+    before: str = field(TASK_ID, "The waiting task that it is to start before", default="", omit=True)
+    after: str = field(TASK_ID, "The waiting task that it is to start after", default="", omit=True)
+
+
 @_request("purge")
 class Purge(Request):
     """Empty a queue."""
@@ -332,12 +368,3 @@ class NotifyTest(Request):
     """Send a channel a test notice, once and without delay."""
 
     channel: str = field(Name(), "The channel, as the configuration names it")
-
-
-@_request("upgrade")
-class Upgrade(Request):
-    """Have the server become the program that is installed now, with the same process: tasks, connections and
-    queues go on."""
-
-    check: bool = field(BOOLEAN, "Only try whether it can; nothing changes", default=False, omit=True)
-    force: bool = field(BOOLEAN, "End the tasks and services that cannot go over", default=False, omit=True)

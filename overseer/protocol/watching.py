@@ -15,10 +15,10 @@ from overseer.schema.types import TASK_ID, TEXT
 
 @event("watching", Delivery.DIRECT)
 class Watching(Event):
-    """A snapshot of all tasks that you may see; whatever happens to them follows. It also comes unasked,
+    """A snapshot of all tasks that you may see; whatever happens to them follows. The server sends another,
     without an id, when you have fallen so far behind that the events in between are no longer kept."""
 
-    id: str = field(TEXT, "The request's; absent: it was not asked for", default="", omit=True)
+    id: str = field(TEXT, "The request's; absent: the server sent it by itself", default="", omit=True)
     tasks: tuple[TaskInfo, ...] | None = field(
         ListOf(Object(TaskInfo)),
         "All tasks, replacing those that you knew; absent: yours are still right, and what has happened "

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 
 from overseer.config import Config, SecretSource
-from overseer.config.sources import problem_of
+from overseer.config.secrets import problem_of
 from overseer.errors import ConfigError, SpawnError
 from overseer.secrets.command import MOST, output_of
 from overseer.util.files import read_small

@@ -5,16 +5,18 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from overseer.history.records import Recorder, RunEnd
+from overseer.history.records import Owed, Recorder, Run, RunEnd
 from overseer.protocol import Dequeued, Errored, Event, Exited, Restarting
 from overseer.supervisor.due import Due
 from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.observers import change_of
+from overseer.supervisor.owed import owed_after
 from overseer.supervisor.phases import Phase, RunEnding, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
-from overseer.supervisor.retry import GiveUp, NoRestart, Restart, decide
+from overseer.supervisor.retry import Decision, GiveUp, History, NoRestart, Restart, decide
 from overseer.supervisor.start_gate import RunExit
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Task
@@ -25,6 +27,27 @@ from overseer.util.timestamps import now
 
 # How it ended, by reason.
 _LAST = {"timeout": "by its timeout", "oom": "for lack of memory", "unhealthy": "since it was unhealthy"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Foreseen:
+    """What follows a run's end, unless its task is told to stop or restart before that is announced.
+
+    Attributes:
+        decided: None: it was told before.
+        again: another run.
+    """
+
+    ending: RunEnding
+    decided: tuple[Decision, History] | None = None
+    again: bool = False
+    owed: tuple[Owed, ...] = ()
+
+    @property
+    def gave_up(self) -> int:
+        """After how many exits its task is given up; 0: it is not."""
+        decision = self.decided and self.decided[0]
+        return decision.exit_count if isinstance(decision, GiveUp) else 0
 
 
 class Exits:
@@ -70,12 +93,13 @@ class Exits:
 
     def exited(self, task: Task, run: int, end: RunExit) -> None:
         """Called when a run's worker is gone and all its output delivered."""
-        ending = self._recorded(task, run, end) if self._recorder.enabled else None
+        foreseen = self._recorded(task, run, end) if self._recorder.enabled else None
         with self._table.begin() as tx:
             with task.lock:
                 if run != task.runs or task.phase is not Phase.RUNNING:
                     return  # a driver that reports an exit twice
-                ending = ending or _ending_locked(task, end)
+                foreseen = foreseen or _Foreseen(_ending_locked(task, end))
+                ending = foreseen.ending
                 task.end_run_locked(end.exit_code, end.signal, end.at, ending)
                 task.last_cpu_ms, task.last_max_rss = end.cpu_ms, end.max_rss
                 task.last_values = end.values
@@ -100,23 +124,31 @@ class Exits:
                 self._metrics.count("tasks_completed", task.action)
                 self._metrics.observe_run(task.action, ending.ran_for)
                 events = self.decide_locked(
-                    task, event, failed=ending.failed, exit_code=end.exit_code, ran_for=ending.ran_for
+                    task,
+                    event,
+                    failed=ending.failed,
+                    exit_code=end.exit_code,
+                    ran_for=ending.ran_for,
+                    decided=foreseen.decided,
                 )
             restarts = self._restarts_locked(task)
+            if task.record is not None:
+                self._correct_locked(task, task.record, foreseen)
             self.conclude_locked(tx, task, events)
             if restarts:
                 self.begin_locked(tx, task, Launch.AGAIN)
         if task.stream.disk is not None:
             task.stream.disk.rest()
 
-    def _recorded(self, task: Task, run: int, end: RunExit) -> RunEnding | None:
-        """Store the end of a run before anything follows from it, or a boot might take it for one still
-        running; returns what was stored."""
+    def _recorded(self, task: Task, run: int, end: RunExit) -> _Foreseen | None:
+        """Store the end of a run before anything follows from it, or a boot might take the run for one still
+        running; and with it what is to follow, or a boot could not make up for it."""
         with self._table.lock, task.lock:
             if run != task.runs or task.phase is not Phase.RUNNING or task.record is None:
                 return None
             record = task.record
-            ending = _ending_locked(task, end)
+            foreseen = self._foresee_locked(task, end)
+            ending = foreseen.ending
             last_seq = task.stream.last_seq
         self._recorder.ended(
             record,
@@ -130,12 +162,95 @@ class Exits:
                 last_seq,
                 end.cpu_ms,
                 end.max_rss,
+                foreseen.again,
+                foreseen.gave_up,
             ),
+            foreseen.owed,
         )
-        return ending
+        return foreseen
+
+    def _foresee_locked(self, task: Task, end: RunExit) -> _Foreseen:
+        assert_held(self._table.lock)
+        assert_held(task.lock)
+        ending = _ending_locked(task, end)
+        if self._restarts_locked(task):
+            return _Foreseen(ending, again=True)
+        if ending.asked or task.stop_request is not StopRequest.NONE or self._table.closing:
+            return _Foreseen(ending)
+        decision, _ = decided = self._decision_locked(task, ending.failed, ending.ran_for)
+        if isinstance(decision, Restart):
+            return _Foreseen(ending, decided, again=True)
+        if not self._table.observers.owe:
+            return _Foreseen(ending, decided)
+        event: Event = Exited(task.id, task.last_pid, end.exit_code, False, end.at)
+        error = end.lost if ending.reason == "lost" else task.error_message
+        if isinstance(decision, GiveUp):
+            event = Errored(task.id, task.last_pid, decision.exit_count, end.at)
+            error = error or _gave_up(decision.exit_count, ending.reason, end.exit_code)
+        failed = ending.failed or isinstance(decision, GiveUp)
+        change = replace(
+            change_of(task, event, "failed" if failed else "succeeded"),
+            exit_code=end.exit_code,
+            signal=end.signal,
+            reason=ending.reason,
+            error=error,
+            values=end.values,
+        )
+        return _Foreseen(ending, decided, owed=owed_after(self._table.observers, change))
+
+    def _correct_locked(self, task: Task, record: Run, foreseen: _Foreseen) -> None:
+        """Store where what follows a run is not what was foreseen."""
+        assert_held(self._table.lock)
+        again = task.phase in (Phase.WAITING, Phase.STARTING)
+        if again and not foreseen.again:
+            self._recorder.goes_on(record)
+        elif foreseen.again and not again and not self._table.closing:
+            self._recorder.called_off(record)
+        if foreseen.gave_up and task.phase is not Phase.ERRORED:
+            self._recorder.not_given_up(record)
+        if foreseen.owed and _outcome(task) not in ("succeeded", "failed"):
+            self._recorder.paid(record.run_id)
+
+    def start_failed_locked(
+        self, task: Task, record: Run | None, message: str, event: Event | None = None, outcome: str = ""
+    ) -> None:
+        """Record a failure to start, before it is announced; no message: it was called off.
+
+        Args:
+            event, outcome: what becomes of the task, if that is to be followed by something.
+        """
+        assert_held(self._table.lock)
+        if record is None or not message:
+            self._queueing.left_locked(task)
+            return
+        outcome = outcome or _outcome(task)
+        owed: tuple[Owed, ...] = ()
+        if event is not None and self._table.observers.owe:
+            owed = owed_after(self._table.observers, change_of(task, event, outcome))
+        again = task.phase in (Phase.WAITING, Phase.STARTING)
+        gave_up = event.exit_count if isinstance(event, Errored) else 0
+        self._recorder.start_failed(record, message, again=again, owed=owed, gave_up=gave_up)
+
+    def _decision_locked(self, task: Task, failed: bool, ran_for: float) -> tuple[Decision, History]:
+        assert_held(self._table.lock)
+        return decide(
+            task.terms.policy,
+            task.history,
+            now_s=time.monotonic(),
+            failed=failed,
+            ran_for_s=ran_for,
+            rng=self._rng,
+        )
 
     def decide_locked(
-        self, task: Task, exited: Exited | None, *, failed: bool, exit_code: int, ran_for: float
+        self,
+        task: Task,
+        exited: Exited | None,
+        *,
+        failed: bool,
+        exit_code: int,
+        ran_for: float,
+        decided: tuple[Decision, History] | None = None,
     ) -> list[Event]:
         """Move the task on after a run, or after a failure to start one (no ``exited``).
 
@@ -154,14 +269,7 @@ class Exits:
             request = StopRequest.STOP if closing else task.stop_request
             dequeued = _stop_locked(task, request, "shutdown" if closing else "stopped")
             return events or dequeued
-        decision, task.history = decide(
-            task.terms.policy,
-            task.history,
-            now_s=time.monotonic(),
-            failed=failed,
-            ran_for_s=ran_for,
-            rng=self._rng,
-        )
+        decision, task.history = decided or self._decision_locked(task, failed, ran_for)
         if isinstance(decision, Restart):
             task.move_locked(Phase.WAITING)
             self._metrics.count("tasks_restarted", task.action)
@@ -185,8 +293,7 @@ class Exits:
         count = decision.exit_count if isinstance(decision, GiveUp) else task.history.total
         task.exit_count = count
         if not task.error_message:
-            last = _LAST.get(task.last_reason, f"with exit code {exit_code}")
-            task.error_message = f"gave up after {count} exits, the last {last}"
+            task.error_message = _gave_up(count, task.last_reason, exit_code)
         return [*events, errored(task)]
 
     def _restarts_locked(self, task: Task) -> bool:
@@ -200,8 +307,6 @@ class Exits:
         assert_held(self._table.lock)
         admitted: tuple[str, ...] = ()
         position = 0
-        if task.record is not None and task.phase in (Phase.WAITING, Phase.STARTING):
-            self._recorder.goes_on(task.record)
         if task.phase is Phase.QUEUED:
             assert task.queued_at is not None
             requeued = self._pool.requeue(task.id, task.queued_at)
@@ -264,6 +369,11 @@ def _outcome(task: Task) -> str:
         case Phase.STOPPED:
             return "stopped"
     return ""
+
+
+def _gave_up(count: int, reason: str, exit_code: int) -> str:
+    last = _LAST.get(reason, f"with exit code {exit_code}")
+    return f"gave up after {count} exits, the last {last}"
 
 
 def _ending_locked(task: Task, end: RunExit) -> RunEnding:

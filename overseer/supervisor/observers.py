@@ -53,46 +53,69 @@ class Change:
 Observer = Callable[[Change], None]
 
 
+def change_of(task: Task, event: Event, outcome: str = "") -> Change:
+    """A change of a task as it is now; the hub's lock is held."""
+    ran = not task.start_failed
+    failed = task.record if task.start_failed else None
+    return Change(
+        event,
+        task.id,
+        task.action,
+        without_hidden(task.params, task.terms.hidden),
+        task.run_id if failed is None else failed.run_id,
+        task.trigger,
+        outcome,
+        outcome == "stopped" and task.stopped_by_person,
+        exit_code=task.last_exit_code if ran else None,
+        signal=task.last_signal if ran else "",
+        reason=task.last_reason if ran else "start_failed",
+        error=task.error_message,
+        values=task.last_values if ran else {},
+    )
+
+
 class Observers:
     """Passes changes to observers, in order, on a separate thread; without observers it does nothing."""
 
     def __init__(self) -> None:
         self._observers: list[Observer] = []
+        self._rooms: dict[str, Callable[[Change], bool]] = {}
         self._changes: SimpleQueue[Change | None] = SimpleQueue()  # None: the end
         self._thread: threading.Thread | None = None
         self._noted = 0  # changes so far; hub's lock
         self._passed = 0  # of these; the thread's own
 
-    def add(self, observer: Observer) -> None:
-        """Register an observer; call it before tasks are started, on one thread."""
+    def add(
+        self, observer: Observer, room: str = "", concerned: Callable[[Change], bool] | None = None
+    ) -> None:
+        """Register an observer; call it before tasks are started, on one thread.
+
+        Args:
+            room: its name, if it owes something to ends of tasks.
+            concerned: whether it does to this one; must not block.
+        """
         self._observers.append(observer)
+        if concerned is not None:
+            self._rooms[room] = concerned
         if len(self._observers) == 1:
             self._thread = start_thread(self._run, "observers")
+
+    @property
+    def owe(self) -> bool:
+        """Whether any room may owe something to the end of a task."""
+        return bool(self._rooms)
+
+    def concerned(self, change: Change) -> list[str]:
+        """The rooms that owe something to the end of a task."""
+        if change.outcome not in ("succeeded", "failed"):
+            return []
+        return [room for room, concerned in self._rooms.items() if concerned(change)]
 
     def note(self, task: Task, event: Event, outcome: str = "") -> None:
         """Note a change of a task; the hub's lock is held, so that changes come in order."""
         if self._observers:
-            params = without_hidden(task.params, task.terms.hidden)
-            by_person = outcome == "stopped" and task.stopped_by_person
-            ran = not task.start_failed
             self._noted += 1
-            self._changes.put(
-                Change(
-                    event,
-                    task.id,
-                    task.action,
-                    params,
-                    task.run_id,
-                    task.trigger,
-                    outcome,
-                    by_person,
-                    exit_code=task.last_exit_code if ran else None,
-                    signal=task.last_signal if ran else "",
-                    reason=task.last_reason if ran else "start_failed",
-                    error=task.error_message,
-                    values=task.last_values if ran else {},
-                )
-            )
+            self._changes.put(change_of(task, event, outcome))
 
     def note_skipped(self, event: Skipped, action: str) -> None:
         """Note a start that a schedule skipped; the hub's lock is held."""

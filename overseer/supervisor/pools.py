@@ -1,20 +1,25 @@
-"""Clients' requests about pools: show one, change it, purge its queue."""
+"""Clients' requests about pools: show one, change it, move what waits in it, purge its queue."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from overseer.protocol import PoolInfo, Purged
+from overseer.errors import RequestError
+from overseer.protocol import Move, Moved, PoolInfo, Purged
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.exits import Exits
-from overseer.supervisor.phases import StopRequest
+from overseer.supervisor.intents import Intents
+from overseer.supervisor.phases import Phase, StopRequest
+from overseer.supervisor.pool.policy import LAST, Where
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.stops import Stops
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Requester
 from overseer.supervisor.transaction import Transaction
+from overseer.util.locks import assert_held
+from overseer.util.timestamps import now
 
 
 class Pools:
@@ -28,6 +33,7 @@ class Pools:
         queueing: Queueing,
         exits: Exits,
         stops: Stops,
+        intents: Intents,
     ) -> None:
         self._table = table
         self._pool = pool
@@ -35,6 +41,7 @@ class Pools:
         self._queueing = queueing
         self._exits = exits
         self._stops = stops
+        self._intents = intents
 
     def info(self, action: str = "", requester: Requester | None = None) -> PoolInfo:
         """The state of an action's pool, or the global one; also sent to the requester.
@@ -77,6 +84,49 @@ class Pools:
             # Whoever may change a pool sees all of it.
             return self._queueing.tell_pool_locked(tx, action, requester, picture)
 
+    def move(self, request: Move, requester: Requester | None = None) -> Moved:
+        """Move a waiting task within its queue; the requester is sent ``moved``.
+
+        Raises:
+            RequestError: no such task, it does not wait there, or it is not clear where to.
+        """
+        requester = requester or Requester()
+        where, action = _where(request), request.action
+        with self._table.begin(requester) as tx:
+            task = self._table.find(request.task_id, requester.principal)
+            sees = requester.principal.scope
+            try:
+                found = self._pool.move(task.id, where, action, sees)
+            except KeyError as error:
+                raise self._not_there_locked(error.args[0], request, requester) from None
+            moved = Moved(
+                requester.request_id, task.id, task.action, found.position, now(), overall=found.overall
+            )
+            if not found.changed:
+                requester.tell(tx, moved)
+                return moved
+            self._intents.reordered_locked(self._pool.replayed())
+            self._queueing.moved_locked(tx, task, requester, moved)
+            if sees is not None and not action:
+                # Its way may have led past tasks whose places others see change.
+                self._queueing.pool_changed_locked(tx, "", self._pool.rows(), but=task.action)
+            return moved
+
+    def _not_there_locked(self, task_id: str, request: Move, requester: Requester) -> RequestError:
+        """Why a task is not where it would have to wait; it may have started just now."""
+        assert_held(self._table.lock)
+        name = "task" if task_id == request.task_id else task_id
+        task = self._table.get(task_id)
+        if task is None or not requester.principal.sees(task.action):
+            return RequestError(f"{name} not found", code="not_found")
+        if task.waiting_on:
+            why = "it waits for other tasks"
+        elif task.phase is Phase.QUEUED:
+            why = f"its action is {task.action}"
+        else:
+            why = f"it is {task.status}"
+        return RequestError(f"{name} does not wait in that queue: {why}", code="conflict")
+
     def purge(self, action: str = "", requester: Requester | None = None) -> int:
         """Empty an action's queue, or all queues; the requester is sent the number of tasks.
 
@@ -100,3 +150,15 @@ class Pools:
             if action:  # rechecked, as a reload may have removed it
                 self._current.value.refuse_unknown(action, requester.principal)
             yield tx
+
+
+def _where(request: Move) -> Where:
+    """Where a task is to be moved. Raises RequestError."""
+    given = (request.to, request.position, request.before, request.after)
+    if sum(map(bool, given)) != 1:
+        raise RequestError("move: one of to, position, before and after is required", code="invalid")
+    if request.task_id in (request.before, request.after):
+        raise RequestError("a task cannot be moved before or after itself", code="invalid")
+    if request.to:
+        return Where(1 if request.to == "first" else LAST)
+    return Where(request.position, request.before, request.after)

@@ -6,39 +6,66 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from overseer.auth.principal import Principal
+from overseer.history.records import Recorder
 from overseer.net.frames import Encoded
-from overseer.protocol import Dequeued, PoolInfo, PoolInfoReply, PoolUpdated, Queued, Skipped, encode_pool
+from overseer.process import registry
+from overseer.protocol import (
+    Dequeued,
+    Moved,
+    PoolInfo,
+    PoolInfoReply,
+    PoolUpdated,
+    Queued,
+    Skipped,
+    encode_pool,
+)
 from overseer.supervisor.clients import Client, Clients
+from overseer.supervisor.definitions import Current
 from overseer.supervisor.due import Due
+from overseer.supervisor.intents import returns
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.phases import Phase
 from overseer.supervisor.pool.pool import PoolManager, Rows
+from overseer.supervisor.recording import run_of
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Requester, Task
-from overseer.supervisor.transaction import Transaction
+from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held
 from overseer.util.timers import Timer, Timers
 from overseer.util.timestamps import now
+
+_Queueing = Queued | Dequeued | Moved
 
 
 class Queueing:
     """Admits tasks to pools or queues, and announces what enters and leaves these."""
 
     def __init__(
-        self, table: TaskTable, pool: PoolManager, clients: Clients, metrics: Metrics, timers: Timers
+        self,
+        table: TaskTable,
+        pool: PoolManager,
+        clients: Clients,
+        metrics: Metrics,
+        timers: Timers,
+        recorder: Recorder,
+        current: Current,
     ) -> None:
         self._table = table
         self._pool = pool
         self._clients = clients
         self._metrics = metrics
         self._timers = timers
+        self._recorder = recorder
+        self._current = current
         self._expiring: Timer | None = None  # for the queued item that expires next; hub's lock
 
     def enqueued_locked(self, tx: Transaction, task: Task, position: int) -> None:
         """Announce a task that has just entered its queue; position 0: it waits for other tasks first."""
         assert_held(self._table.lock)
         self._metrics.count("enqueued", task.action)
+        if self._recorder.enabled:
+            self._recorder.queued(run_of(task, Launch.QUEUED, registry.new_run_id()))
         self.told_locked(tx, task, position)
 
     def told_locked(self, tx: Transaction, task: Task, position: int) -> None:
@@ -57,9 +84,19 @@ class Queueing:
         tx.observe(task, queued)
         with task.lock:
             if requester.client is not None:
-                tx.send(requester.client, replace(queued, id=requester.request_id))
+                mine = replace(queued, id=requester.request_id, warnings=requester.warnings)
+                task.requester = replace(requester, warnings=())
+                tx.send(requester.client, _seen(mine, task, requester.principal))
             self.broadcast_locked(tx, task, queued, excluding=requester.client)
         self.watch_queues_locked()
+
+    def moved_locked(self, tx: Transaction, task: Task, requester: Requester, moved: Moved) -> None:
+        """Announce a task that was moved within its queue; ``moved`` is the answer."""
+        assert_held(self._table.lock)
+        requester.tell(tx, moved)
+        with task.lock:
+            told = replace(moved, id="", overall=0)
+            self.broadcast_locked(tx, task, told, excluding=requester.client)
 
     def dequeued_locked(self, tx: Transaction, task_ids: Iterable[str], reason: str) -> None:
         """Announce tasks that left the queue and will not run. Those that never ran are forgotten."""
@@ -76,13 +113,28 @@ class Queueing:
                 event = Dequeued(task_id=task_id, reason=reason, ts=now())
                 tx.observe(task, event, "stopped")
                 self.broadcast_locked(tx, task, event)
+            self.left_locked(task)
             if ran:
                 self._table.finish(task)
             else:
                 self._table.forget(task_id)
 
+    def left_locked(self, task: Task) -> None:
+        """Record that a task, if it was queued, will not be started after all."""
+        assert_held(self._table.lock)
+        returning = task.terms.standing is not None and returns(self._current.value.config, task.id)
+        if not self._table.closing:
+            self._recorder.dequeued(task.id)
+        elif not returning:
+            self._recorder.never_started(task.id)
+
     def broadcast_locked(
-        self, tx: Transaction, task: Task, event: Queued | Dequeued, *, excluding: Client | None = None
+        self,
+        tx: Transaction,
+        task: Task,
+        event: _Queueing,
+        *,
+        excluding: Client | None = None,
     ) -> None:
         """Send an event to the event log and to every client that may see it, ``excluding`` one.
 
@@ -91,8 +143,12 @@ class Queueing:
         assert_held(self._table.lock)
         assert_held(task.lock)
         tx.log(task.log, event, excluding)
-        clients = self._audience_locked(task.action, task)
-        tx.send_all([client for client in clients if client is not excluding], event)
+        clients = [each for each in self._audience_locked(task.action, task) if each is not excluding]
+        if task.waits:
+            for client in clients:
+                tx.send(client, _seen(event, task, client.principal))
+        else:
+            tx.send_all(clients, event)
 
     def skipped_locked(self, tx: Transaction, log: EventLog, action: str, event: Skipped) -> None:
         """Announce that a schedule has not started a task of an action."""
@@ -122,14 +178,16 @@ class Queueing:
         tx.send_encoded(requester.client, Encoded([encode_pool(reply, rows)]))
         return info
 
-    def pool_changed_locked(self, tx: Transaction, action: str, picture: Rows) -> None:
+    def pool_changed_locked(
+        self, tx: Transaction, action: str, picture: Rows, *, but: str | None = None
+    ) -> None:
         """Broadcast a changed pool; of the global one, each client is shown the part about its own
-        actions."""
+        actions. Those who see the action ``but`` hear of the change in another way."""
         assert_held(self._table.lock)
         told: dict[Principal | None, Encoded] = {}  # None: the unrestricted view
         for client in self._clients:
             who = client.principal
-            if action and not who.sees(action):
+            if (action and not who.sees(action)) or (but is not None and who.sees(but)):
                 continue
             view = None if action or who.scope is None else who
             if view not in told:
@@ -149,3 +207,11 @@ class Queueing:
         with self._table.begin() as tx:
             self.dequeued_locked(tx, self._pool.expire(), "expired")
             self.watch_queues_locked()
+
+
+def _seen(event: _Queueing, task: Task, principal: Principal) -> _Queueing:
+    """The event without what ``principal`` may not see."""
+    if not isinstance(event, Queued):
+        return event
+    seen = task.waiting_on_for(principal)
+    return event if seen == event.waiting_on else replace(event, waiting_on=seen)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from overseer.auth.principal import Principal
 from overseer.config.standing import in_order
 from overseer.errors import RequestError
-from overseer.history.records import BOOT
+from overseer.history.records import BOOT, Intent
 from overseer.protocol import Graph, GraphEdge, GraphNode
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.dependencies import Dependencies, is_met
@@ -42,9 +42,9 @@ class Standing:
         self._dependencies = dependencies
         self._intents = intents
         self._start = start
-        self._waited: Collection[str] = ()  # for their run, when an earlier server ended
+        self._waited: Sequence[str] = ()  # for their run, when an earlier server ended
 
-    def restore(self, intents: Mapping[str, str]) -> None:
+    def restore(self, intents: Mapping[str, Intent]) -> None:
         """Take over what an earlier server has kept of standing tasks."""
         if intents:
             self._waited = self._intents.restore(intents)
@@ -59,10 +59,11 @@ class Standing:
         self._dependencies.returning = left
         tasks = self._current.value.config.tasks
         wanted = {name for name, task in tasks.items() if task.autostart == "true"}
-        self._start_each(wanted.difference(resumed))
+        self._start_each(self._in_order(wanted.difference(resumed, self._waited)))
 
     def start_waiting(self) -> None:
-        """Start those that waited for their run when an earlier server ended; after those that ran."""
+        """Start those that waited for their run when an earlier server ended, in the order in which they
+        waited; after those that ran."""
         self._start_each(self._waited)
 
     def start_added(self, before: Collection[str]) -> None:
@@ -71,12 +72,14 @@ class Standing:
         if added := [name for name in tasks if name not in before and tasks[name].autostart == "true"]:
             with self._table.lock:
                 stopped = set(self._intents.stopped)
-            self._start_each(set(added) - stopped)
+            self._start_each(self._in_order(set(added) - stopped))
 
-    def _start_each(self, wanted: Collection[str]) -> None:
-        if not wanted:
+    def _in_order(self, wanted: Collection[str]) -> list[str]:
+        return [name for name in in_order(self._current.value.config.tasks) if name in wanted]
+
+    def _start_each(self, order: Sequence[str]) -> None:
+        if not order:
             return
-        order = [name for name in in_order(self._current.value.config.tasks) if name in wanted]
 
         def start() -> None:
             with standstill:

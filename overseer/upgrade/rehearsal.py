@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from typing import NamedTuple
 
 from overseer.errors import OverseerError
 from overseer.upgrade.succession import invocation
@@ -16,8 +17,19 @@ _PATIENCE_S = 60.0
 _SHOWN = 2000  # characters of what it says
 
 
-def rehearse(state: bytes, stage: int) -> str:
-    """Have the program that is installed now read the state; returns its version.
+class Rehearsed(NamedTuple):
+    """A program that can take over.
+
+    Attributes:
+        compiled: descriptor of what it has compiled, for the second time.
+    """
+
+    version: str
+    compiled: int
+
+
+def rehearse(state: bytes, stage: int) -> Rehearsed:
+    """Have the program that is installed now read the state.
 
     Args:
         stage: descriptor of the first stage, by which it is run as it would be in the server's place.
@@ -26,31 +38,35 @@ def rehearse(state: bytes, stage: int) -> str:
         OverseerError: it cannot, and why.
         OSError: it cannot be started.
     """
-    fd = to_memory(state)
+    fd, compiled = to_memory(state), -1
     try:
+        compiled = to_memory(b"", "overseer-compiled")
         how, option = invocation(sys.orig_argv[1:]), ["--check-handover", str(fd)]
         said = {
             **how._asdict(),
             "arguments": [*how.arguments, *option],
             "rest": [*how.rest, *option],
             "rehearsal": True,
+            "compiled": compiled,
         }
         run = subprocess.run(
             [sys.executable, *how.options, f"/proc/self/fd/{stage}", *how.rest, *option],
-            pass_fds=[fd, stage],
+            pass_fds=[fd, stage, compiled],
             env={**os.environ, VARIABLE: json.dumps(said)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE_S,
             errors="replace",
         )
+        if run.returncode:
+            raise OverseerError(f"the new program cannot take over: {_problem(run.stderr, run.returncode)}")
+        return Rehearsed(run.stdout.strip() or "unknown", os.dup(compiled))
     except subprocess.TimeoutExpired:
         raise OverseerError(f"the new program has not read the state within {_PATIENCE_S:g} s") from None
     finally:
         os.close(fd)
-    if run.returncode:
-        raise OverseerError(f"the new program cannot take over: {_problem(run.stderr, run.returncode)}")
-    return run.stdout.strip() or "unknown"
+        if compiled >= 0:
+            os.close(compiled)
 
 
 def _problem(said: str, status: int) -> str:
@@ -67,7 +83,6 @@ def _problem(said: str, status: int) -> str:
 
 
 def say(version: str) -> None:
-    """The answer of the child, which ends here."""
+    """The answer of the child, which the first stage ends."""
     sys.stdout.write(f"{version}\n")
     sys.stdout.flush()
-    os._exit(0)

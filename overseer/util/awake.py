@@ -7,14 +7,13 @@ where the next one is overdue, so no thread ever sees the lost time.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
 from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timer, Timers
 
-TICK = 0.5  # seconds between two ticks
+TICK = 1.0  # seconds between two ticks
 _LATE = 0.25  # by which a tick may be late on a busy machine
 
 
@@ -54,24 +53,45 @@ awake = AwakeClock()
 
 
 class Ticker:
-    """Ticks :data:`awake` by a timer until it is stopped."""
+    """Ticks :data:`awake` by a timer while somebody has deadlines, so that an idle process sleeps.
 
-    def __init__(self, timers: Timers) -> None:
+    Args:
+        needed: whether somebody has; called with a leaf locked.
+    """
+
+    def __init__(self, timers: Timers, needed: Callable[[], bool]) -> None:
         self._timers = timers
-        self._stopped = threading.Event()
+        self._needed = needed
+        self._lock = lock(Rank.LEAF, "ticker")  # guards the fields below
+        self._ticking = False
+        self._stopped = False
         self._timer: Timer | None = None
+        self.begin()
+
+    def begin(self) -> None:
+        """Tick from now on, unless it is so already; to be called once it is needed."""
+        with self._lock:
+            if self._ticking or self._stopped:
+                return
+            self._ticking = True
         self._tick()
 
     def stop(self) -> None:
         """Idempotent."""
-        self._stopped.set()
+        with self._lock:
+            self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
         awake.stop()
 
     def _tick(self) -> None:
         awake.tick()
-        self._timer = self._timers.schedule(TICK, self._tick)
-        if self._stopped.is_set() or not self._timer.pending:  # meanwhile, or the timers are closed
-            self._timer.cancel()
+        with self._lock:
+            goes_on = self._ticking = not self._stopped and self._needed()
+        if goes_on:
+            self._timer = self._timers.schedule(TICK, self._tick)
+            goes_on = not self._stopped and self._timer.pending  # stopped meanwhile, or the timers are closed
+            if not goes_on:
+                self._timer.cancel()
+        if not goes_on:
             awake.stop()

@@ -20,6 +20,7 @@ from types import MappingProxyType
 from overseer.errors import OverseerError, SpawnError
 from overseer.process import StopPolicy, Usage, registry
 from overseer.process.lines import LineSplitter, MaskedSplitter
+from overseer.process.pipe import MOST_READ
 from overseer.util.latch import Latch
 from overseer.util.locks import CHECKED, Rank, assert_held, assert_none_held, lock
 from overseer.util.masking import Secrets
@@ -39,6 +40,8 @@ class OutputBatch:
         ts: when they arrived; aware, UTC.
         truncated: its only line was cut at the line limit.
         overwritten: the beginning of its only line, which redrew itself, was dropped.
+        split: its lines were made by splitting at newlines, so none holds one. ``dataclasses.replace`` drops
+            this, since whoever changes lines may put one in.
     """
 
     stream: str
@@ -46,6 +49,7 @@ class OutputBatch:
     lines: list[str]
     truncated: bool = False
     overwritten: bool = False
+    split: bool = field(default=False, init=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class RunContext:
     Attributes:
         run_id: unique; letters, digits, ``-``, ``_`` and ``.``; in the environment of the run's processes.
         max_line: bytes after which a line is cut.
+        max_read: bytes of a process's output that are read, and passed on, at a time.
         exited: called like ``on_exited``, after it, in case that fails: the end must become known.
         begun: called with each worker that has begun, possibly after its driver's ``start`` has failed.
         workers: those created for the run, so that none is lost if the driver fails afterwards.
@@ -98,6 +103,7 @@ class RunContext:
     run_id: str = field(default_factory=registry.new_run_id)
     stop: StopPolicy = StopPolicy()  # noqa: RUF009 (frozen)
     max_line: int = 10 << 20
+    max_read: int = MOST_READ
     exited: Callable[[Worker, int, bool, datetime], None] | None = None
     begun: Callable[[Worker], None] | None = None
     workers: list[Worker] = field(default_factory=list)

@@ -56,6 +56,7 @@ TABLE = {
     "resize": ("operator", "+", "+"),
     "restart": ("operator", "+", "+"),
     "forget": ("operator", "+", "+"),
+    "move": ("operator", "+", "+"),
     "set_pool": ("admin", "admin", "+"),
     "purge": ("admin", "admin", "+"),
     "notify_test": ("admin", "admin", "+"),
@@ -99,6 +100,11 @@ CELLS: dict[str, tuple[dict[str, Any], str, str]] = {
     "reset": ({"task_id": "task-of-{}"}, "task is not errored", "task not found"),
     "restart": ({"task_id": "again-of-{}"}, "started", "task not found"),
     "forget": ({"task_id": "task-of-{}"}, "task is not over: stop it first", "task not found"),
+    "move": (
+        {"task_id": "task-of-{}", "to": "first"},
+        "task does not wait in that queue: it is running",
+        "task not found",
+    ),
     "signal": ({"task_id": "task-of-{}", "signal": "CONT"}, "signaled", "task not found"),
     "input": (
         {"task_id": "task-of-{}", "data": "x"},

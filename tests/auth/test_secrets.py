@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from overseer.config import load_config
-from overseer.daemon import handover
+from overseer.daemon import environment
 from overseer.daemon.access import load_access
 from overseer.daemon.preflight import security_advice
 from overseer.errors import ConfigError
@@ -86,7 +86,7 @@ def test_a_token_is_nowhere_but_with_its_owner() -> None:
 def test_the_program_starts_over_as_itself(tmp_path: Path) -> None:
     program = """
 import os, sys, threading
-from overseer.daemon.handover import handed_on, withdraw_secrets
+from overseer.daemon.environment import handed_on, withdraw_secrets
 if sys.argv[1] == "threads":
     threading.Thread(target=threading.Event().wait, daemon=True).start()
 secrets = withdraw_secrets(["OVERSEER_TOKEN", "B"], start_over=True, before=handed_on(), config=b"x")
@@ -114,7 +114,7 @@ print(os.getpid(), sys.argv[1:], secrets, "OVERSEER_TOKEN" in open("/proc/self/e
 @pytest.mark.parametrize("value", ["0", "9999", "x", "-1"])
 def test_nobody_else_hands_secrets_on(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("OVERSEER_HANDED_ON", value)
-    assert handover.handed_on() is None
+    assert environment.handed_on() is None
     assert "OVERSEER_HANDED_ON" not in os.environ
 
 

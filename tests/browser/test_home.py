@@ -203,6 +203,18 @@ def test_what_comes_next_is_said(home: Page) -> None:
     expect(home.locator(".hello p")).to_have_text(re.compile("Next: Build, in "))
 
 
+def test_beside_a_form_are_the_last_runs_of_its_action(home: Page, client: WsClient) -> None:
+    client.run("build", params={"branch": "broken"})
+    home.goto(home.url.split("#")[0] + "#actions/build")
+    runs = home.get_by_role("complementary", name="Its last runs")
+    expect(runs.locator("li").first).to_contain_text("Build broken")
+    expect(runs.locator("li").first).to_contain_text("exit 3")
+    client.run("build", params={"branch": "beside"})
+    expect(runs.locator("li").first).to_contain_text("Build beside")
+    runs.locator("a.name").first.click()
+    expect(home.locator("#view-history .run-head")).to_be_visible()
+
+
 def test_activity_counts_the_runs_of_hours_for_each_action_with_one_crosshair(
     home: Page, client: WsClient
 ) -> None:
@@ -217,10 +229,14 @@ def test_activity_counts_the_runs_of_hours_for_each_action_with_one_crosshair(
     runs.focus()
     home.keyboard.press("ArrowLeft")  # the last part of the time, in both pictures
     expect(runs).to_have_attribute("aria-label", re.compile(r"Runs, \d+:\d+.* . .*failed [1-9]"))
-    expect(took).to_have_attribute("aria-label", re.compile(r"took, \d+:\d+.* . .*half of them up to \d"))
+    expect(took).to_have_attribute("aria-label", re.compile(r"took together, \d+:\d+.* . .*of all runs"))
+    expect(row.locator("canvas")).to_be_visible()
     assert runs.evaluate("c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((x) => x)")
     row.get_by_role("button", name="Build").click()
     expect(home.get_by_label("Of which action")).to_have_value("build")
+    took = home.locator(".past .chart canvas").nth(2)
+    expect(took).to_have_attribute("aria-label", re.compile(r"long they took, .*half of them up to \d"))
+    expect(home.locator(".by-action tr.chosen")).to_contain_text("Build")
     home.locator(".past .chart canvas").first.press("Enter")  # nothing is pointed at
     expect(home.locator("#view-activity")).to_be_visible()
 

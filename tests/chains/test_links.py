@@ -32,8 +32,9 @@ class Hub:
     def submit(self, action: str, task_id: str, params: Mapping[str, str], cause: Link) -> str:
         if action == "refused":
             raise SubmitError("no room")
+        assert task_id
         self.started.append((action, params, cause))
-        return "new"
+        return task_id
 
     def announce(self, task_id: str, event: ChainRefused, shown: ChainRefused) -> None:
         assert task_id == event.task_id == shown.task_id
@@ -45,18 +46,25 @@ class Stage:
         self.hub = Hub(config)
         self.recorded: list[tuple[str, str, str, str]] = []
         self._all = threading.Semaphore(0)
-        self.chains = Chains(self.hub, self._record)  # type: ignore[arg-type]
+        self.before: set[str] = set()  # what an earlier server has started
+        self.paid: list[str] = []
+        started, paid = self.before.__contains__, self.paid.append
+        self.chains = Chains(self.hub, self._record, started, paid)  # type: ignore[arg-type]
 
     def _record(self, link: Link, action: str, params: Mapping[str, str], task_id: str, why: str) -> None:
         self.recorded.append((link.by, action, task_id, why))
         self._all.release()
 
     def end(self, outcome: str = "succeeded", trigger: Trigger | None = None, **given: Any) -> None:
-        """A task of the action "a" is over; waits until all that follows is recorded."""
-        event = Exited("t", 1, 0, False, now())
-        more = {"exit_code": 0, "signal": "", "reason": "exited", "error": "", "values": {}, **given}
-        trigger = trigger or Trigger("client")
-        self.chains.heard(Change(event, "t", "a", {"p": "v"}, "run1", trigger, outcome, False, **more))
+        """A task of the action "a" is over."""
+        self.chains.heard(over(outcome, trigger, **given))
+
+
+def over(outcome: str = "succeeded", trigger: Trigger | None = None, **given: Any) -> Change:
+    event = Exited("t", 1, 0, False, now())
+    more = {"exit_code": 0, "signal": "", "reason": "exited", "error": "", "values": {}, **given}
+    trigger = trigger or Trigger("client")
+    return Change(event, "t", "a", {"p": "v"}, "run1", trigger, outcome, False, **more)
 
 
 @pytest.fixture
@@ -92,10 +100,30 @@ def test_what_follows_is_started_in_order_and_one_that_fails_holds_up_no_other(s
         ("refused", "no room"),
         ("b", "params.x: template: 1:3: index out of range: 99"),
     ]
-    assert [(by, action, task_id) for by, action, task_id, _ in stage.recorded] == [
-        *(("chain:t", "b", "new"), ("chain:t", "refused", ""), ("chain:t", "b", ""), ("chain:t", "b", "new")),
+    assert [(by, action, bool(task_id)) for by, action, task_id, _ in stage.recorded] == [
+        *(("chain:t", "b", True), ("chain:t", "refused", False)),
+        *(("chain:t", "b", False), ("chain:t", "b", True)),
     ]
+    assert len({task_id for _, _, task_id, _ in stage.recorded}) == 3, "each has an id of its own"
+    assert stage.paid == ["run1"]
     assert (stage.chains.started, stage.chains.refused) == (2, 2)
+
+
+def test_what_an_earlier_server_has_started_is_not_started_again(stage: Stage) -> None:
+    stage.end(values={"o": "out"})
+    wait(stage, 4)
+    first, *_, last = stage.recorded
+    later = Stage(stage.hub.config)
+    later.before.add(first[2])
+    later.chains.make_up(over(values={"o": "out"}))
+    wait(later, 3)
+    assert [task_id for *_, task_id, _ in later.recorded] == ["", "", last[2]], "the same end, the same ids"
+    assert later.paid == ["run1"]
+
+
+def test_an_end_that_nothing_follows_any_more_is_settled(stage: Stage) -> None:
+    stage.chains.make_up(over("stopped"))
+    assert stage.paid == ["run1"]
 
 
 @pytest.mark.parametrize("outcome", ["stopped", ""])
@@ -113,7 +141,7 @@ def test_so_many_starts_may_follow_from_each_other_and_no_more(stage: Stage) -> 
     ((_, _, link),) = stage.hub.started
     assert (link.depth, link.by, link.type) == (DEEPEST, "chain:t", "chain")
     (refused,) = stage.hub.announced
-    assert refused.message == f"{DEEPEST} starts have followed from each other, which is the most"
+    assert refused.message == f"a chain has at most {DEEPEST} starts"
 
 
 def test_once_it_is_closed_nothing_follows_and_that_is_said(

@@ -19,13 +19,15 @@ class Proxy:
     ``budget``: connections are cut after so many bytes for the client, each connection anew; None: never.
     ``refuse``: new connections are closed at once. ``tls``: what the client is spoken to with. ``on_second``
     is called when the second connection is made, before anything passes over it; ``on_second_passed`` when
-    some tens of lines have come over it.
+    some tens of lines have come over it. ``cut_between``: a connection is cut before the second of the two,
+    once the first has come from the server.
     """
 
     def __init__(self, address: str, *, tls: ssl.SSLContext | None = None) -> None:
         host, _, port = address.rpartition(":")
         self.target = (host, int(port))
         self.budget: int | None = None
+        self.cut_between: tuple[bytes, bytes] | None = None
         self.refuse = False
         self.connections = 0
         self.first = (
@@ -129,10 +131,19 @@ class Proxy:
         passed: Callable[[], None] | None = None,
     ) -> None:
         total = 0
+        seen = b""
         try:
             while data := source.recv(65536):
                 flowing.wait()
                 self._flowing.wait()
+                if self.cut_between is not None:
+                    seen += data
+                    first, second = self.cut_between
+                    at = seen.find(second, max(0, seen.find(first))) if first in seen else -1
+                    if at >= 0:
+                        self.cut_between = None
+                        sink.sendall(data[: max(0, len(data) - (len(seen) - at))])
+                        break
                 if budget is not None:
                     data, budget = data[:budget], budget - len(data)
                 sink.sendall(data)

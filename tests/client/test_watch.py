@@ -107,8 +107,7 @@ def test_a_lost_connection_goes_on_where_it_was(daemon: Daemon, other: Client) -
         proxy.cut()
         for name in ("missed-1", "missed-2"):
             other.start("count", task_id=name, n="0").wait(WAIT_S)
-        # Lines bring their task's events along, so those of two tasks may come in any order, and what came
-        # right before the cut, without a cursor yet, may come again.
+        # Lines bring their task's events along, so those of two tasks may come in any order.
         heard: list[Event] = []
         while not {"missed-1", "missed-2"} <= {each.task_id for each in heard if isinstance(each, Exited)}:
             heard.append(next(events))
@@ -116,6 +115,25 @@ def test_a_lost_connection_goes_on_where_it_was(daemon: Daemon, other: Client) -
         for name in ("missed-1", "missed-2"):
             mine = [each for each in heard if isinstance(each, Started | Exited) and each.task_id == name]
             assert [type(each) for each in mine] == [Started, Exited], heard
+        is_true(watch, other)
+
+
+def test_an_end_that_came_right_before_the_connection_was_lost_does_not_come_again(
+    daemon: Daemon, other: Client
+) -> None:
+    with Proxy(daemon.address) as proxy, Client(proxy.url) as client, client.watch(output=True) as watch:
+        events = watch.events(WAIT_S)
+        proxy.cut_between = b'"type":"exited"', b'{"type":"changed"'
+        other.start("count", task_id="once").wait(WAIT_S)
+        heard = exits(watch, "once", events)
+        proxy.wait_connections(3)  # the watch's second one
+        assert proxy.cut_between is None, "it was cut there"
+        for event in events:
+            heard.append(event)
+            if getattr(event, "task", None) is not None and event.task.worker_state == "exited":
+                break
+        runs = [type(each) for each in heard if isinstance(each, Started | Exited)]
+        assert runs == [Started, Exited], heard
         is_true(watch, other)
 
 

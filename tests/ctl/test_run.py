@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from overseer.ctl.status import rounded
+from overseer.ctl.exit_status import rounded
 from tests.harness import ROOT, Daemon, shell
 
 LIMIT_S = 30

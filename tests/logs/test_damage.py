@@ -94,7 +94,7 @@ def test_a_time_that_there_is_not_is_text(logs: Logs, time: bytes) -> None:
     script = Script(logs.log_of("t"))
     script.write("one", "two")
     script.log.rest()
-    logs._hands.do(lambda: None)
+    logs._threads.do(lambda: None)
     path = path_of(logs, 1, "log")
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(time + lines[0][27:] + lines[1])

@@ -91,7 +91,7 @@ def test_a_reader_reads_on_in_what_has_expired(make_logs: MakeLogs, monkeypatch:
     for _ in range(30):
         script.write(*("x" * 90 for _ in range(10)))
     script.log.rest()
-    logs._hands.do(lambda: None)
+    logs._threads.do(lambda: None)
     reading = logs.reader_of("t").forward(0)
     first = next(reading)
     logs.settings = logs.settings.__class__(segment=10_000, task_log_bytes=1)
@@ -112,7 +112,7 @@ def test_what_is_being_written_stays(make_logs: MakeLogs) -> None:
     logs._keeper._keep(logs.directory_of("t"))
     assert [line[3] for line in all_of(logs.reader_of("t"))] == ["next"]
     script.log.rest()
-    logs._hands.do(lambda: None)
+    logs._threads.do(lambda: None)
     logs._keeper._keep(logs.directory_of("t"))
     assert not all_of(logs.reader_of("t"))
     assert script.write("again")
@@ -123,7 +123,7 @@ def test_a_disk_without_room_is_left_some(make_logs: MakeLogs, monkeypatch: pyte
     logs = make_logs(segment=10_000, min_free=50)
     script = Script(logs.log_of("t"))
     fill(script, 3)
-    logs._hands.do(lambda: None)
+    logs._threads.do(lambda: None)
     monkeypatch.setattr(os, "statvfs", lambda path: type("V", (), {"f_bavail": 10, "f_blocks": 100}))
     logs._keeper._look(None)
     assert not Path(logs.directory_of("t")).exists()
@@ -203,7 +203,7 @@ def test_a_run_that_is_forgotten_while_its_last_segment_is_open_goes_later(make_
     logs._keeper._keep(logs.directory_of("t"))
     assert len(all_of(logs.reader_of("t"))) == 2
     script.log.rest()
-    logs._hands.do(lambda: None)
+    logs._threads.do(lambda: None)
     logs._keeper._keep(logs.directory_of("t"))
     assert not all_of(logs.reader_of("t"))
 
@@ -227,7 +227,7 @@ def test_what_cannot_be_removed_keeps_what_follows_it(
         for _ in range(4):
             script.write(*("x" * 90 for _ in range(10)))
         script.log.rest()
-    logs._hands.do(lambda: None)
+    logs._threads.do(lambda: None)
     logs._keeper._look(None)
     assert [line[0] for line in all_of(logs.reader_of("a"))] == list(range(1, 41))
     assert not all_of(logs.reader_of("b"))

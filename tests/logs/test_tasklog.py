@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from overseer.logs import tasklog
-from overseer.logs.hands import Outcome
+from overseer.logs.disk_threads import Outcome
 from overseer.logs.standalone.segments import list_segments
 from overseer.logs.store import Logs
 from tests.harness import allowed
@@ -165,7 +165,7 @@ def test_a_segment_that_somebody_cuts_is_left_alone(
     """Its lines are gone, but none that follows gets the number of another."""
     script.write("one", "two")
     script.log.rest()
-    logs._hands.do(lambda: None)
+    logs._threads.do(lambda: None)
     (segment,) = Path(directory).glob("*.log")
     os.truncate(segment, 0)
     assert script.write("three")
@@ -191,7 +191,7 @@ def test_a_file_that_a_hanging_write_uses_stays_open(
     assert not script.write("two")
     monkeypatch.setattr(os, "writev", real)
     script.log.rest()  # its run is over meanwhile
-    logs._hands.do(lambda: None)
+    logs._threads.do(lambda: None)
     answers.set()
     logs.close()
     deadline = time.monotonic() + 30
@@ -225,7 +225,7 @@ class _Hanging:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, logs: Logs) -> None:
         self.answers, self.over = threading.Event(), threading.Event()
-        writev, do = os.writev, logs._hands.do
+        writev, do = os.writev, logs._threads.do
 
         def hanging(file: int, pieces: list[bytes]) -> int:
             assert self.answers.wait(30)
@@ -236,11 +236,11 @@ class _Hanging:
                 work()
                 self.over.set()
 
-            monkeypatch.setattr(logs._hands, "do", do)
+            monkeypatch.setattr(logs._threads, "do", do)
             return do(job, *rest)
 
         monkeypatch.setattr(os, "writev", hanging)
-        monkeypatch.setattr(logs._hands, "do", doing)
+        monkeypatch.setattr(logs._threads, "do", doing)
 
     def answer(self) -> None:
         self.answers.set()

@@ -63,9 +63,6 @@ class Recorded(Storage):
             self.said.append(f"{what} {pending.notice.message} {pending.attempts}")
             self.changed.notify_all()
 
-    def added(self, pending: Pending) -> None:
-        self._note("added", pending)
-
     def tried(self, pending: Pending) -> None:
         self._note("tried", pending)
 

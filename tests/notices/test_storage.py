@@ -36,7 +36,7 @@ def open_(tmp_path: Path) -> Iterator[Open]:
         history = History(str(tmp_path / "data"), StorageConfig(), f"server{len(opened)}", lambda _: None)
         history.start()
         opened.append(history)
-        return StoredStates(history)
+        return StoredStates(history, "notices")
 
     yield make
     for each in opened:
@@ -46,17 +46,16 @@ def open_(tmp_path: Path) -> Iterator[Open]:
 def test_states_are_known_to_the_next_server(open_: Open) -> None:
     before = open_()
     state = State(THEN, 1, THEN, NOTICE)
-    before.changed({KEY: state, KEY._replace(kind="missed"): state})
-    before.changed({KEY: replace(state, count=2, told=THEN + timedelta(days=1))})
-    before.changed({KEY._replace(kind="missed"): None})
+    before.told((), {KEY: state, KEY._replace(kind="missed"): state})
+    before.told((), {KEY: replace(state, count=2, told=THEN + timedelta(days=1))})
+    before.told((), {KEY._replace(kind="missed"): None})
     assert open_().load() == ({KEY: replace(state, count=2, told=THEN + timedelta(days=1))}, [])
 
 
 def test_what_waits_is_taken_up_in_its_order_with_its_attempts(open_: Open) -> None:
     before = open_()
     first, second, third = (Pending.new(channel, NOTICE.named) for channel in ("b", "a", "b"))
-    for each in (first, second, third):
-        before.added(each)
+    before.told((first, second, third), {})
     before.tried(replace(second, attempts=3, due=time.monotonic() + 100, holds_up=False))
     before.over(first)
     states, (one, other) = open_().load()
@@ -72,7 +71,7 @@ def test_what_waits_is_taken_up_in_its_order_with_its_attempts(open_: Open) -> N
 def test_a_clock_that_was_set_neither_gives_up_nor_waits_for_long(open_: Open, days: int) -> None:
     before = open_()
     moved = replace(Pending.new("a", NOTICE), created=now() + timedelta(days=days))
-    before.added(moved)
+    before.told([moved], {})
     _, (pending,) = open_().load()
     assert 0 <= pending.due - time.monotonic() <= 600 or pending.due <= time.monotonic()
     assert pending.expires > max(time.monotonic(), pending.due)
@@ -80,7 +79,7 @@ def test_a_clock_that_was_set_neither_gives_up_nor_waits_for_long(open_: Open, d
 
 def test_what_cannot_be_read_is_left_out(open_: Open, caplog: pytest.LogCaptureFixture) -> None:
     before = open_()
-    before.added(Pending.new("a", NOTICE))
+    before.told([Pending.new("a", NOTICE)], {})
     before._history.put(("UPDATE notices SET notice = '{}'", ()))
     assert open_().load() == ({}, [])
     assert "a notice that was stored cannot be read" in caplog.text

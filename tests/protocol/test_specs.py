@@ -202,6 +202,7 @@ def test_there_is_an_operation_for_every_request(manifest: dict[str, Any]) -> No
         "resize_task",
         "restart_task",
         "forget_task",
+        "move_task",
         "list_tasks",
         "show_graph",
         "show_cluster",
@@ -252,7 +253,7 @@ def test_openapi_has_its_frame() -> None:
     assert built["swagger"] == "2.0"
     assert built["info"] == {"title": "recorder", "description": "Records", "version": "1.2.3"}
     assert list(built["paths"]) == ["/ws"]
-    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 32
+    assert len(built["paths"]["/ws"]["ws"]["commands"]) == 33
 
 
 def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[str, dict[str, Any]]) -> None:
@@ -289,6 +290,7 @@ def test_openapi_has_a_command_for_each_request_and_each_action(commands: dict[s
         "ws-notify-test",
         "ws-cluster",
         "ws-upgrade",
+        "ws-move",
         "start-echo",
         "start-greet",
     ]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import overseer
-from overseer.history.records import Recorder, Run, RunEnd
+from overseer.history.records import Owed, Recorder, Run, RunEnd
 from overseer.supervisor.clients import Client
 from overseer.supervisor.task import Requester
 from overseer.util.timers import Timers
@@ -65,11 +65,11 @@ class Slow(Recorder):
         self.told.append(("started", run))
         assert self.allow.acquire(timeout=30)
 
-    def ended(self, run: Run, end: RunEnd) -> None:
+    def ended(self, run: Run, end: RunEnd, owed: Sequence[Owed] = ()) -> None:
         self.told.append(("ended", run, end))
         assert self.allow.acquire(timeout=30)
 
-    def start_failed(self, run: Run, error: str) -> None:
+    def start_failed(self, run: Run, error: str, *, owed: Sequence[Owed] = (), **more: Any) -> None:
         self.told.append(("failed", run, error))
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from textwrap import fill
 from typing import Any
 
-from overseer.ctl.moments import FORMS
-from overseer.ctl.status import EXITS
+from overseer.ctl.exit_status import EXITS
+from overseer.ctl.times import FORMS
 from overseer.ctl.values import count, nonempty, statuses
 
 TASK = "TASK"

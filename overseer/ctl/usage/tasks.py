@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from overseer.ctl.usage.commands import TASK, Commands, chosen, filters, limit, task, tasks, times
-from overseer.ctl.values import count, most, nonempty, seconds, signal_name
+from overseer.ctl.values import count, most, nonempty, place, seconds, signal_name
 from overseer.protocol import EXIT_REASON, RUN_STATUS
 
 
@@ -63,6 +63,28 @@ def add_starting(commands: Commands) -> None:
         "restart --action build --status failed",
     )
     chosen(command, "restart all tasks that run", "restart")
+    command = commands.add(
+        "move",
+        "move waiting tasks to another place in the queue",
+        "Several tasks keep the order in which they are named.",
+        "move deploy-7 --first",
+        "move build-3 --before build-1",
+        "move build-3 --up",
+    )
+    tasks(command)
+    where = command.add_mutually_exclusive_group(required=True)
+    where.add_argument("--first", action="store_true", help="the next to start")
+    where.add_argument("--last", action="store_true", help="to the end of the queue")
+    where.add_argument("--to", type=place, metavar="PLACE", help="to this place, from 1")
+    where.add_argument("--before", type=nonempty, metavar=TASK, help="right before this task")
+    where.add_argument("--after", type=nonempty, metavar=TASK, help="right after this task")
+    where.add_argument("--up", action="store_true", help="one place up")
+    where.add_argument("--down", action="store_true", help="one place down")
+    command.add_argument(
+        "--within-action",
+        action="store_true",
+        help="count only tasks of the same action; no other's start sooner or later for it",
+    )
     tasks(commands.add("reset", "start errored tasks again", "", "reset web"))
     command = commands.add(
         "rm",

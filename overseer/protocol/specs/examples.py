@@ -59,13 +59,14 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Describe("r8", "build"),
     protocol.PoolInfoRequest("r9", "build"),
     protocol.SetPool("r10", "build", 4, 20, {"action": "requeue", "grace": 10}),
+    protocol.Move("r27", "build-next", to="first"),
     protocol.Purge("r11", "build"),
     protocol.UsageRequest("r20", _TASK),
     protocol.MetricsRequest("r12"),
     protocol.ManifestRequest("r13"),
     protocol.Reload("r15", dry_run=True),
     protocol.NotifyTest("r24", "ops"),
-    protocol.Upgrade("r25"),
+    protocol.Upgrade("r25", wait_ms=60_000),
     protocol.NotifyTested("r24", "ops"),
     protocol.Upgraded("r25", from_="1.0.0", to="1.1.0", tasks=12, clients=3, pause_ms=240),
     protocol.Started("r1", _TASK, _PID, _THEN),
@@ -94,6 +95,7 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
         _TASK, "unhealthy", _LATER, detail="http://127.0.0.1:8000/health: HTTP 503 Service Unavailable"
     ),
     protocol.Queued("r1", "build-next", "build", 1, _LATER),
+    protocol.Moved("r27", "build-next", "build", 1, _LATER, 2),
     protocol.Dequeued("build-next", "purged", _LATER),
     protocol.Tasks(
         "r4",

@@ -44,6 +44,7 @@ _ORDER = (
     "notify_test",
     "cluster",
     "upgrade",
+    "move",
 )
 
 

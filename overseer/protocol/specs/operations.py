@@ -117,6 +117,16 @@ OPERATIONS = (
         notes="Only a task that is over can be forgotten. Those who watch are sent forgotten too.",
     ),
     Operation(
+        "move_task",
+        protocol.Move,
+        "Move a waiting task",
+        success=(protocol.Moved,),
+        broadcast=(protocol.Moved, protocol.PoolUpdated),
+        notes="Without an action, those that it is moved past exchange turns with it; tasks that you may not "
+        "see keep their places in the order of all. It is a conflict if the task, or the one that it is to "
+        "start before or after, does not wait in that queue: it has just started, or waits for other tasks.",
+    ),
+    Operation(
         "list_tasks",
         protocol.List,
         "List tasks",

@@ -38,7 +38,7 @@ def with_generated_parts(text: str) -> str:
 
 def _summary() -> str:
     requests = table(
-        ("request", "answer", "news it may cause"),
+        ("request", "answer", "events that may follow"),
         (
             (
                 _link(operation.request.type, "request"),

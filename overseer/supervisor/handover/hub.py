@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from overseer.history.records import Intent
 from overseer.supervisor.clients import Client
 from overseer.supervisor.dependencies import _Held
 from overseer.supervisor.handover.clients import Numbers, export_subscription, restore_subscription
@@ -66,7 +67,8 @@ def export_hub(hub: Hub, numbers: Numbers, origins: Origins, out: Outgoing) -> d
         "pools": export_pools(hub._pool),
         "launches": _export_launches(hub, numbers),
         "stopped": sorted(hub.standing._intents.stopped),
-        "kept": dict(hub.standing._intents._kept),
+        "kept": {name: list(intent) for name, intent in hub.standing._intents._kept.items()},
+        "last_place": hub.standing._intents._last,
         "held": [
             [held.task.id, dict(held.left), held.force] for held in hub.standing._dependencies._held.values()
         ],
@@ -133,7 +135,13 @@ def restore_hub(
                     subscription.behind = restore_behind(said["behind"], events, given)
                 table.wait(task_id, subscription)
         hub.standing._intents.stopped = set(data["stopped"])
-        hub.standing._intents._kept = dict(data["kept"])
+        # An earlier program had no places: a word alone.
+        kept = {
+            name: Intent(said) if isinstance(said, str) else Intent(*said)
+            for name, said in data["kept"].items()
+        }
+        hub.standing._intents._kept = kept
+        hub.standing._intents._last = data.get("last_place", 0)
         dependencies = hub.standing._dependencies
         for task_id, left, force in data["held"]:
             held = table.get(task_id)

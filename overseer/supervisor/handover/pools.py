@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from overseer.protocol import ExcessConfig, QueueConfig
-from overseer.supervisor.pool.pool import PoolManager, _Scope, _Slot
+from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.pool.queues import Item, Queues, _Queue
+from overseer.supervisor.pool.slots import Scope, Slot
 from overseer.util.plain import from_plain, to_plain
 
 
@@ -28,16 +29,16 @@ def restore_pools(pools: PoolManager, data: Mapping[str, Any]) -> None:
         pools._all = _scope(data["all"])
         pools._scopes = {name: _scope(each) for name, each in data["scopes"].items()}
         for task_id, action, forced, leaving in data["slots"]:
-            pools._slots[task_id] = _Slot(action, forced, leaving)
+            pools._slots[task_id] = Slot(action, forced, leaving)
             for scope in (pools._all, pools._scopes[action]):
                 scope.running += 1
                 scope.leaving += leaving
         _restore_queues(pools._queues, data["queues"])
 
 
-def _scope(data: Any) -> _Scope:
+def _scope(data: Any) -> Scope:
     limit, excess = data
-    return _Scope(limit, from_plain(ExcessConfig, excess))
+    return Scope(limit, from_plain(ExcessConfig, excess))
 
 
 def _export_queues(queues: Queues) -> dict[str, Any]:
@@ -55,6 +56,7 @@ def _export_queues(queues: Queues) -> dict[str, Any]:
                     for item in queue.items.values()
                 ],
                 "turns": list(queue.turns),
+                "line": list(queue.line),
             }
             for name, queue in queues._queues.items()
         },
@@ -80,3 +82,7 @@ def _restore_queues(queues: Queues, data: Mapping[str, Any]) -> None:
             queues._queues[place].taken += 1
         for turn in said["turns"]:
             queue.turns[turn] = by_turn[turn]
+        arrived = list(queue.items)
+        # A program that could not move tasks has not said in which order they start.
+        line = said.get("line", arrived if queues._config(queue).order == "first" else arrived[::-1])
+        queue.line.update((task_id, queue.items[task_id]) for task_id in line)

@@ -154,7 +154,9 @@ class Stream:
             go_on = partial(self._publish_logged, batch, pid, run, size, ts)
             try:
                 logged = disk.append(
-                    seq, ts, batch.stream, lines, batch.truncated, late=lambda: go_on(logged=False)
+                    *(seq, ts, batch.stream, lines, batch.truncated),
+                    late=lambda: go_on(logged=False),
+                    split=batch.split,
                 )
             except Exception:
                 go_on(logged=False)

@@ -110,6 +110,44 @@ class Requeued:
     admitted: tuple[str, ...] = ()
 
 
+LAST = 2**62
+"""A place beyond the end of any queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where a task is moved to: a place, from 1, at the most the last one; or right before, or after, another
+    task. One of the three is given."""
+
+    place: int = 0
+    before: str = ""
+    after: str = ""
+
+    def index(self, others: Sequence[str]) -> int:
+        """Its index among the ``others`` that wait there. Raises KeyError for one that does not."""
+        if self.place:
+            return min(self.place, len(others) + 1) - 1
+        other = self.before or self.after
+        if other not in others:
+            raise KeyError(other)
+        return others.index(other) + (1 if self.after else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The place of a task that was moved, from 1.
+
+    Attributes:
+        position: in its action's queue.
+        overall: among all that it was moved among; 0: these were its action's.
+        changed: whether any task has another place now.
+    """
+
+    position: int
+    overall: int
+    changed: bool
+
+
 def has_room(limit: int, running: int) -> bool:
     """Whether one more may run; ``limit`` 0: unlimited."""
     return limit == 0 or running < limit

@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -22,45 +22,24 @@ from overseer.supervisor.pool.policy import (
     Admission,
     Admit,
     Displace,
+    Moved,
     Outcome,
     Reconfigured,
     Refuse,
     Requeued,
     Resize,
     Trim,
+    Where,
     admit,
     count_excess,
-    has_room,
     pick_excess,
 )
 from overseer.supervisor.pool.queues import Item, Queues
+from overseer.supervisor.pool.slots import Scope, Slot, own_pools
 from overseer.util.locks import Rank, assert_held, lock
 
 Rows = tuple[PoolInfo, list[tuple[bytes, bytes]]]
 """A pool without its queue's items, and these as JSON; see :func:`overseer.protocol.queue_row`."""
-
-
-@dataclass(slots=True)
-class _Slot:
-    """A task that counts as running."""
-
-    action: str
-    forced: bool  # its start was, which matters if it is requeued
-    leaving: bool = False  # already told to stop
-
-
-@dataclass(slots=True)
-class _Scope:
-    """Settings and counts of one action, or the global ones."""
-
-    limit: int
-    excess: ExcessConfig
-    running: int = 0
-    leaving: int = 0  # of those running
-
-    @property
-    def has_room(self) -> bool:
-        return has_room(self.limit, self.running)
 
 
 class PoolManager:
@@ -81,12 +60,12 @@ class PoolManager:
     ) -> None:
         self._clock = clock
         self._lock = lock(Rank.POOL, "pool")  # guards everything below
-        self._all = _Scope(global_pool.limit, global_pool.excess)
-        pools = _own_pools(global_pool, action_pools)
+        self._all = Scope(global_pool.limit, global_pool.excess)
+        pools = own_pools(global_pool, action_pools)
         # As configured, regardless of later changes.
         self._configured = (global_pool, pools)
-        self._scopes = {action: _Scope(config.limit, config.excess) for action, config in pools.items()}
-        self._slots: dict[str, _Slot] = {}  # in order of the starts
+        self._scopes = {action: Scope(config.limit, config.excess) for action, config in pools.items()}
+        self._slots: dict[str, Slot] = {}  # in order of the starts
         self._queues = Queues(global_pool.queue, {action: config.queue for action, config in pools.items()})
         self._draining = False
 
@@ -178,7 +157,7 @@ class PoolManager:
         There is always room for it, as for one that is requeued."""
         with self._lock:
             self._check_new_locked(task_id)
-            self._scopes.setdefault(action, _Scope(0, ExcessConfig()))  # a reload may have taken it away
+            self._scopes.setdefault(action, Scope(0, ExcessConfig()))  # a reload may have taken it away
             return self._enter_locked(task_id, action, queued_at, forced)
 
     def cancel(self, task_id: str) -> bool:
@@ -189,6 +168,24 @@ class PoolManager:
                 return False
             self._queues.remove(item)
             return True
+
+    def move(
+        self, task_id: str, where: Where, action: str = "", sees: Callable[[str], bool] | None = None
+    ) -> Moved:
+        """Move a queued task within the queue of its ``action``, whose turns stay as they are; or, with
+        ``""``, within all queues together; with ``sees``, within those of actions that it admits, whose
+        turns they exchange, so that no other task comes sooner or later for it.
+
+        Raises:
+            KeyError: this task does not wait there.
+        """
+        with self._lock:
+            return self._queues.move(task_id, where, action, sees)
+
+    def replayed(self) -> list[str]:
+        """The queued tasks in an order in which they would have to arrive to wait as they do."""
+        with self._lock:
+            return self._queues.replayed()
 
     def purge(self, action: str = "") -> tuple[str, ...]:
         """Empty the queue of ``action``, or all of them; returns the ids, next to start first.
@@ -251,13 +248,13 @@ class PoolManager:
         """
         with self._lock:
             before, pools_before = self._configured
-            pools = _own_pools(global_pool, action_pools)
+            pools = own_pools(global_pool, action_pools)
             self._configured = (global_pool, pools)
             changed = [""] if self._take_over_locked("", self._all, before, global_pool) else []
             for action, config in pools.items():
                 scope = self._scopes.get(action)
                 if scope is None:
-                    self._scopes[action] = _Scope(config.limit, config.excess)
+                    self._scopes[action] = Scope(config.limit, config.excess)
                     self._queues.configure(action, config.queue)
                     changed.append(action)
                 elif self._take_over_locked(action, scope, pools_before.get(action), config):
@@ -308,7 +305,7 @@ class PoolManager:
     # Everything below needs the lock.
 
     def _take_over_locked(
-        self, action: str, scope: _Scope, before: PoolConfig | None, config: PoolConfig
+        self, action: str, scope: Scope, before: PoolConfig | None, config: PoolConfig
     ) -> bool:
         """Apply what differs from ``before`` (None: everything); returns whether anything does."""
         assert_held(self._lock)
@@ -326,11 +323,10 @@ class PoolManager:
         scope = self._scope_locked(action)
         if sees is None or action:
             return scope.limit, scope.running, self._queues.waiting(action)
-        seen = {name for name in self._scopes if sees(name)}
-        running = sum(self._scopes[name].running for name in seen)
-        return scope.limit, running, [item for item in self._queues.waiting() if item.action in seen]
+        running = sum(each.running for name, each in self._scopes.items() if sees(name))
+        return scope.limit, running, self._queues.waiting(sees=sees)
 
-    def _scope_locked(self, action: str) -> _Scope:
+    def _scope_locked(self, action: str) -> Scope:
         assert_held(self._lock)
         return self._all if action == "" else self._scopes[action]
 
@@ -341,11 +337,11 @@ class PoolManager:
 
     def _start_locked(self, task_id: str, action: str, forced: bool) -> None:
         assert_held(self._lock)
-        self._slots[task_id] = _Slot(action, forced)
+        self._slots[task_id] = Slot(action, forced)
         for scope in (self._all, self._scopes[action]):
             scope.running += 1
 
-    def _leave_locked(self, task_id: str) -> _Slot | None:
+    def _leave_locked(self, task_id: str) -> Slot | None:
         assert_held(self._lock)
         slot = self._slots.pop(task_id, None)
         if slot is not None:
@@ -396,7 +392,7 @@ class PoolManager:
             self._queues.remove(item)
         return tuple(item.task_id for item in items)
 
-    def _trim_locked(self, action: str, scope: _Scope, old_limit: int) -> tuple[Trim, ...]:
+    def _trim_locked(self, action: str, scope: Scope, old_limit: int) -> tuple[Trim, ...]:
         assert_held(self._lock)
         count = count_excess(old_limit, scope.limit, scope.running, scope.leaving)
         if not count:
@@ -408,12 +404,3 @@ class PoolManager:
         for task_id in picked:
             self._mark_leaving_locked(task_id)
         return tuple(Trim(task_id, how.action == "requeue", float(how.grace)) for task_id in picked)
-
-
-def _own_pools(
-    global_pool: PoolConfig, action_pools: Mapping[str, PoolConfig | None]
-) -> Mapping[str, PoolConfig]:
-    return {
-        action: PoolConfig(excess=global_pool.excess) if config is None else config
-        for action, config in action_pools.items()
-    }

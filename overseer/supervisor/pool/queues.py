@@ -1,8 +1,9 @@
 """The queues of the pool: which tasks wait, in which order, for how long.
 
 Each task that arrives brings its queue a *turn*. Turns are served in order of arrival across queues, so no
-queue is starved by another. The queue's order decides which of its tasks uses a turn: in a last-in-first-out
-queue, the newest, and the task that brought the turn gets the newest's instead.
+queue is starved by another. The queue's line says which of its tasks uses a turn: in a last-in-first-out
+queue the newest, and the task that brought the turn gets the newest's instead. Moving a task within its queue
+changes the line; moving it among several queues has these exchange turns.
 
 One queue per action; an action without a queue config follows the global one. Not thread-safe and without a
 clock: used by :class:`overseer.supervisor.pool.pool.PoolManager` under its lock.
@@ -11,13 +12,13 @@ clock: used by :class:`overseer.supervisor.pool.pool.PoolManager` under its lock
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import itemgetter
 
 from overseer.protocol import QueueConfig, QueueItem, queue_row
-from overseer.supervisor.pool.policy import QueueState
+from overseer.supervisor.pool.policy import Moved, QueueState, Where
 
 
 @dataclass(slots=True)
@@ -35,7 +36,8 @@ class Item:
     place: str
     """The action whose queue's size it counts against; see :mod:`overseer.supervisor.pool.policy`."""
     turn: int
-    """The rank of the arrival whose turn it has: its own, unless its queue is last-in-first-out."""
+    """The rank of the arrival whose turn it has: its own, unless its queue is last-in-first-out or tasks were
+    moved."""
     row: tuple[bytes, bytes] = field(init=False, repr=False)
     """What clients see of it except its position, encoded once for all messages."""
 
@@ -44,13 +46,14 @@ class Item:
 
 
 class _Queue:
-    """One action's queue, in order of arrival, so that everything needed is at one of its ends."""
+    """One action's queue. All that is needed quickly is at the ends of its orders."""
 
-    __slots__ = ("config", "items", "taken", "turns", "unforced")
+    __slots__ = ("config", "items", "line", "taken", "turns", "unforced")
 
     def __init__(self, config: QueueConfig | None) -> None:
         self.config = config  # None: the global one
-        self.items: OrderedDict[str, Item] = OrderedDict()
+        self.items: OrderedDict[str, Item] = OrderedDict()  # in order of arrival
+        self.line: OrderedDict[str, Item] = OrderedDict()  # in the order in which they start
         self.unforced: OrderedDict[str, Item] = OrderedDict()  # the items that may be displaced
         self.turns: OrderedDict[int, Item] = OrderedDict()  # earliest first, each with the item that has it
         self.taken = 0  # places taken, by its own items or by those that displaced some
@@ -107,17 +110,21 @@ class Queues:
         queue = self._queues[action]
         self._rank += 1
         item = Item(task_id, action, queued_at, since, self._rank, forced, place, turn=self._rank)
-        self._items[task_id] = queue.items[task_id] = queue.turns[item.turn] = item
+        self._items[task_id] = queue.items[task_id] = queue.line[task_id] = queue.turns[item.turn] = item
         if not forced:
             queue.unforced[task_id] = item
         self._queues[place].taken += 1
-        return 1 if self._config(queue).order == "last" else len(queue.items)
+        if self._config(queue).order == "first":
+            return len(queue.line)
+        queue.line.move_to_end(task_id, last=False)
+        return 1
 
     def remove(self, item: Item) -> None:
         """Remove an item."""
         queue = self._queues[item.action]
         del self._items[item.task_id]
         del queue.items[item.task_id]
+        del queue.line[item.task_id]
         del queue.turns[item.turn]
         queue.unforced.pop(item.task_id, None)
         self._queues[item.place].taken -= 1
@@ -137,23 +144,66 @@ class Queues:
         """Use the next turn of the queue of ``action``, which has items; removes and returns the item to
         start."""
         queue = self._queues[action]
-        item = next(self._in_order(queue))
+        item = next(iter(queue.line.values()))
         owner = next(iter(queue.turns.values()))
         item.turn, owner.turn = owner.turn, item.turn
         queue.turns[owner.turn] = owner
         self.remove(item)
         return item
 
-    def waiting(self, action: str = "") -> list[Item]:
-        """The items of one queue, or of all, in the order in which they would start with room."""
+    def waiting(self, action: str = "", sees: Callable[[str], bool] | None = None) -> list[Item]:
+        """The items of one queue, or of all (with ``sees``, of the actions it admits), in the order in which
+        they would start with room."""
         if action:
-            return list(self._in_order(self._queues[action]))
-        # Each queue is already in order, which makes sorting fast.
+            return list(self._queues[action].line.values())
+        return [item for _, item in self._by_turn(sees)]
+
+    def _by_turn(self, sees: Callable[[str], bool] | None = None) -> list[tuple[int, Item]]:
         by_turn: list[tuple[int, Item]] = []
+        for action, queue in self._queues.items():
+            if sees is None or sees(action):
+                by_turn += zip(queue.turns, queue.line.values(), strict=True)
+        by_turn.sort(key=itemgetter(0))  # each queue is already in order, which makes this fast
+        return by_turn
+
+    def move(
+        self, task_id: str, where: Where, action: str = "", sees: Callable[[str], bool] | None = None
+    ) -> Moved:
+        """See :meth:`PoolManager.move`."""
+        item = self._items[task_id]
+        if action not in ("", item.action):
+            raise KeyError(task_id)
+        before = self.waiting(action, sees)
+        order = [each for each in before if each is not item]
+        at = where.index([each.task_id for each in order])
+        order.insert(at, item)
+        changed = before[at] is not item
+        if changed and action:
+            self._queues[action].line = OrderedDict((each.task_id, each) for each in order)
+        elif changed:
+            self._exchange([turn for turn, _ in self._by_turn(sees)], order)
+        if action:
+            return Moved(at + 1, 0, changed)
+        return Moved(sum(each.action == item.action for each in order[: at + 1]), at + 1, changed)
+
+    def _exchange(self, turns: Iterable[int], order: Sequence[Item]) -> None:
+        """Give whole queues' items these turns, the earliest to the first."""
+        queues = {item.action: self._queues[item.action] for item in order}
+        for queue in queues.values():
+            queue.line.clear()
+            queue.turns.clear()
+        for turn, item in zip(turns, order, strict=True):
+            queue, item.turn = queues[item.action], turn
+            queue.line[item.task_id] = queue.turns[turn] = item
+
+    def replayed(self) -> list[str]:
+        """See :meth:`PoolManager.replayed`."""
+        arrivals: list[tuple[int, str]] = []
         for queue in self._queues.values():
-            by_turn += zip(queue.turns, self._in_order(queue), strict=True)
-        by_turn.sort(key=itemgetter(0))
-        return [item for _, item in by_turn]
+            in_order = queue.line if self._config(queue).order == "first" else reversed(queue.line)
+            arrivals += zip(queue.turns, in_order, strict=True)
+        arrivals.sort()
+        return [task_id for _, task_id in arrivals]
 
     def expire(self, now: float) -> list[Item]:
         """Remove and return the items that have been queued for ``max_age`` by ``now``."""
@@ -171,13 +221,21 @@ class Queues:
         return min((due for due in dues if due is not None), default=None)
 
     def configure(self, action: str, config: QueueConfig | None) -> None:
-        """Change a queue's config, or the global config with ``""``; a new action gets a queue."""
+        """Change a queue's config, or the global config with ``""``; a new action gets a queue. With another
+        order, a queue forgets which of its tasks were moved."""
+        orders = {name: self._config(queue).order for name, queue in self._queues.items()}
         if not action:
             self._default = config or QueueConfig()
         elif action in self._queues:
             self._queues[action].config = config
         else:
             self._queues[action] = _Queue(config)
+        for name, before in orders.items():
+            queue = self._queues[name]
+            order = self._config(queue).order
+            if order != before:
+                arrived = queue.items.items()
+                queue.line = OrderedDict(arrived if order == "first" else reversed(arrived))
 
     def remove_queue(self, action: str) -> bool:
         """Remove the queue of an action if it is empty and no item counts against it."""
@@ -203,8 +261,3 @@ class Queues:
         """When the oldest item, the first to do so, expires."""
         max_age = self._config(queue).max_age
         return queue.oldest.since + max_age if queue.items and max_age else None
-
-    def _in_order(self, queue: _Queue) -> Iterator[Item]:
-        """The items in the order in which the queue starts them."""
-        items = queue.items.values()
-        return reversed(items) if self._config(queue).order == "last" else iter(items)

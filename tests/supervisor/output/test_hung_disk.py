@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from overseer.config import StorageConfig
-from overseer.logs import hands
+from overseer.logs import disk_threads
 from overseer.logs.standalone.segments import list_segments
 from overseer.logs.store import Logs
 from overseer.supervisor.metrics import Metrics
@@ -184,7 +184,7 @@ def test_the_reader_of_a_drivers_own_on_output_is_not_replaced(
 def test_who_writes_is_watched_only_while_somebody_does(
     monkeypatch: pytest.MonkeyPatch, logs: Logs, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(hands, "_WATCH_S", 0.05)
+    monkeypatch.setattr(disk_threads, "_WATCH_S", 0.05)
     os.mkfifo(tmp_path / "more")
     worker, _, recorder = _start(logs, "echo first; read x < more; echo $x", tmp_path)
     recorder.until(lambda: recorder.lines() == ["first"])

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from overseer.protocol import ExcessConfig, PoolConfig, QueueConfig
 from overseer.supervisor.metrics import PoolFigures
-from overseer.supervisor.pool.policy import Admission, Outcome, Requeued, Trim
+from overseer.supervisor.pool.policy import Admission, Outcome, Requeued, Trim, Where
 from overseer.supervisor.pool.pool import PoolManager
 from tests.supervisor.pool.pools import MOMENT, Clock
 
@@ -40,6 +40,7 @@ class Model:
     excess: dict[str, ExcessConfig]
     running: list[Task] = field(default_factory=list)
     waiting: list[Task] = field(default_factory=list)
+    lines: dict[str, list[str]] = field(default_factory=lambda: {action: [] for action in ACTIONS})
     arrivals: int = 0
     drained: bool = False
 
@@ -61,7 +62,8 @@ class Model:
         for action in ACTIONS:
             queued = self.queued(action)
             if queued and self.room(action):
-                user = queued[-1 if self.queue(action).order == "last" else 0]
+                names = {task.name: task for task in queued}
+                user = next(names[name] for name in self.lines[action] if name in names)
                 turns.append((min(task.turn for task in queued), user))
         return min(turns, key=lambda pair: pair[0], default=None)
 
@@ -85,8 +87,32 @@ class Model:
         self.arrivals += 1
         task.arrival = task.turn = self.arrivals
         task.since, task.place, task.leaving = now, place, False
+        line = self.lines[task.action]
+        if task.name in line:
+            line.remove(task.name)
         self.waiting.append(task)
-        return 1 if self.queue(task.action).order == "last" else len(self.queued(task.action))
+        first = self.queue(task.action).order == "last"
+        line.insert(0 if first else len(line), task.name)
+        return 1 if first else len(self.queued(task.action))
+
+    def move(self, name: str, index: int, action: str, seen: tuple[str, ...]) -> list[str]:
+        """The new order of what waits there."""
+        shown = seen if not action else (action,)
+        before = [other for other in self.info("") if self.task(other).action in shown]
+        order = [other for other in before if other != name]
+        order.insert(index, name)
+        turns = sorted(self.task(other).turn for other in order)
+        for turn, other in zip(turns, order, strict=True):
+            if not action and order != before:
+                self.task(other).turn = turn
+        for each in ACTIONS if order != before else ():
+            mine = [other for other in order if self.task(other).action == each]
+            if mine:
+                self.lines[each] = mine
+        return order
+
+    def task(self, name: str) -> Task:
+        return next(task for task in self.waiting if task.name == name)
 
     def victim(self, action: str, force: bool) -> Task | None:
         def may_go(task: Task) -> bool:
@@ -125,6 +151,7 @@ class Model:
             self.queues,
             self.excess,
             waiting=[replace(task) for task in self.waiting if action in ("", task.action)],
+            lines=self.lines,
         )
         return list(shadow.settle())
 
@@ -224,6 +251,31 @@ class PoolMachine(RuleBasedStateMachine):
         assert self.pool.cancel(task.name)
         assert not self.pool.cancel(task.name)
         self.model.waiting.remove(task)
+
+    @precondition(lambda self: self.model.waiting)
+    @rule(data=st.data(), within=st.booleans(), seen=st.sets(actions), how=st.integers(0, 2))
+    def move(self, data: st.DataObject, within: bool, seen: set[str], how: int) -> None:
+        task = data.draw(st.sampled_from(self.model.waiting))
+        shown = (task.action,) if within else (*seen, task.action)
+        others = [name for name in self.model.info("") if self.model.task(name).action in shown]
+        hidden = [name for name in self.model.info("") if self.model.task(name).action not in shown]
+        at = {name: place for place, name in enumerate(self.model.info(""))}
+        others.remove(task.name)
+        index = data.draw(st.integers(0, len(others)))
+        where = Where(place=index + 1)
+        if how == 1 and index < len(others):
+            where = Where(before=others[index])
+        elif how == 2 and index:
+            where = Where(after=others[index - 1])
+        action = task.action if within else ""
+        moved = self.pool.move(task.name, where, action, lambda other: other in shown)
+        order = self.model.move(task.name, index, action, shown)
+        own = [name for name in order if self.model.task(name).action == task.action]
+        assert moved.position == own.index(task.name) + 1
+        assert moved.overall == (0 if within else index + 1)
+        now = {name: place for place, name in enumerate(self.model.info(""))}
+        assert {name: now[name] for name in hidden} == {name: at[name] for name in hidden}
+        assert moved.changed == (now != at)
 
     @rule(action=scopes)
     def purge(self, action: str) -> None:

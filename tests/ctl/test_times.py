@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from overseer.ctl.moments import local, moment_of
+from overseer.ctl.times import local, moment_of
 from overseer.errors import OverseerError
 from overseer.util.timestamps import format_timestamp
 

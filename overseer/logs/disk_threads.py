@@ -42,17 +42,17 @@ class Outcome(Enum):
 
 
 class _Job:
-    __slots__ = ("claim", "done", "hand", "work")
+    __slots__ = ("claim", "done", "work", "writer")
 
     def __init__(self, work: Callable[[], None]) -> None:
         self.work = work
-        self.claim = threading.Lock()  # taken by the hand that does it, or by a caller that gives up on it
+        self.claim = threading.Lock()  # taken by the writer that does it, or by a caller that gives up on it
         self.done = threading.Lock()  # held until it has been done
         self.done.acquire()
-        self.hand: _Hand | None = None
+        self.writer: _Writer | None = None
 
 
-class _Hand:
+class _Writer:
     """One thread; ``since``: when its job began, or 0."""
 
     __slots__ = ("native_id", "since")
@@ -96,14 +96,14 @@ def _waits(thread: int) -> str:
     return "" if "\nState:\tR" in status else status.partition("\nvoluntary_ctxt_switches:")[2]
 
 
-class Hands:
+class DiskThreads:
     """Does jobs; those of its own thread in order, one at a time unless one hangs. Thread-safe."""
 
     def __init__(self) -> None:
         self.lost = 0  # lines that clients were sent but no log has
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
-        self._lock = lock(Rank.LEAF, "hands")  # guards the fields below
-        self._hand: _Hand | None = None  # takes jobs; started by the first one
+        self._lock = lock(Rank.LEAF, "disk threads")  # guards the fields below
+        self._writer: _Writer | None = None  # takes jobs; started by the first one
         self._hung = 0  # replaced threads that have not returned
         self._closed = False
         self._calls: set[_Call] = set()  # of threads that do their work themselves; each op on it is atomic
@@ -134,10 +134,10 @@ class Hands:
             return Outcome.NEVER
         starved = time.monotonic() + max(patience, _STARVED_S)
         while not job.done.acquire(timeout=patience):
-            hand = job.hand or self._hand
-            if hand is not None and hand.hangs(patience):
-                replaced = self._replace(hand)
-                if job.hand is hand:
+            writer = job.writer or self._writer
+            if writer is not None and writer.hangs(patience):
+                replaced = self._replace(writer)
+                if job.writer is writer:
                     return Outcome.LATE
                 if not replaced and job.claim.acquire(blocking=False):
                     return Outcome.NEVER
@@ -211,63 +211,63 @@ class Hands:
         self._latest = 0.0  # so nobody needs to look any more
         with self._lock:
             open_, self._closed = not self._closed, True
-            hand = self._hand
-        if open_ and hand is not None:
+            writer = self._writer
+        if open_ and writer is not None:
             last = _Job(lambda: None)
             self._queue.put(last)
             last.done.acquire(timeout=1.0)
             self._queue.put(None)
 
     def _submit(self, job: _Job) -> bool:
-        if self._hand is None and not self._start():
+        if self._writer is None and not self._start():
             return False
         if self._hung >= _MOST_HUNG:
-            hand = self._hand
-            if hand is None or hand.hangs(PATIENCE_S):
+            writer = self._writer
+            if writer is None or writer.hangs(PATIENCE_S):
                 return False
         self._queue.put(job)
         return True
 
     def _start(self) -> bool:
         with self._lock:
-            if self._hand is not None:
+            if self._writer is not None:
                 return True
-            hand = self._hand = _Hand()
+            writer = self._writer = _Writer()
         try:
-            start_thread(lambda: self._run(hand), "log-writer")
+            start_thread(lambda: self._run(writer), "log-writer")
         except RuntimeError as error:
             _log.warning("logs cannot be written: %s", error)
             with self._lock:
-                self._hand = None
+                self._writer = None
             return False
         return True
 
-    def _replace(self, hand: _Hand) -> bool:
+    def _replace(self, writer: _Writer) -> bool:
         """Replace a hanging thread; False if too many hang."""
         with self._lock:
-            if self._hand is not hand:
+            if self._writer is not writer:
                 return True
             if self._hung >= _MOST_HUNG:
                 return False
             self._hung += 1
-            self._hand = None
+            self._writer = None
         return self._start()
 
-    def _run(self, hand: _Hand) -> None:
-        hand.native_id = threading.get_native_id()
-        while self._hand is hand:
+    def _run(self, writer: _Writer) -> None:
+        writer.native_id = threading.get_native_id()
+        while self._writer is writer:
             job = self._queue.get()
             if job is None:
                 return
             if not job.claim.acquire(blocking=False):
                 continue
-            job.hand = hand
-            hand.since = time.monotonic()
+            job.writer = writer
+            writer.since = time.monotonic()
             try:
                 job.work()
             except Exception:
                 _log.exception("a log's job failed")
-            hand.since = 0.0
+            writer.since = 0.0
             job.done.release()
         with self._lock:
             self._hung -= 1

@@ -8,22 +8,22 @@ from collections.abc import Callable
 
 import pytest
 
-from overseer.logs.hands import Hands, Outcome
+from overseer.logs.disk_threads import DiskThreads, Outcome
 from overseer.util.standin import Replaced, replaceable
 
 PATIENCE = 0.05
 
 
 def _given_up(work: Callable[[threading.Event], object], *, replaceably: bool) -> bool:
-    """Whether work is gone on without, on a thread that can be replaced or through the hands' own; it is told
+    """Whether work is gone on without, on a thread that can be replaced or through the log-writer; it is told
     by an event."""
-    hands = Hands()
+    threads = DiskThreads()
     given_up = threading.Event()
 
     def do() -> None:
         with replaceable(given_up.set if replaceably else None):
             try:
-                if hands.do(lambda: work(given_up) and None, PATIENCE, lambda: None) is not Outcome.DONE:
+                if threads.do(lambda: work(given_up) and None, PATIENCE, lambda: None) is not Outcome.DONE:
                     given_up.set()
             except Replaced:
                 pass
@@ -32,7 +32,7 @@ def _given_up(work: Callable[[threading.Event], object], *, replaceably: bool) -
     thread.start()
     thread.join(30)
     assert not thread.is_alive()
-    hands.close()
+    threads.close()
     return given_up.is_set()
 
 
