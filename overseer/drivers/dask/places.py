@@ -104,8 +104,8 @@ class Places:
         self._submit(client, entries, names)
 
     def look(self, names: Mapping[str, str], heard: float) -> bool:
-        """Have what the engine has forgotten, or what other workers match now, submitted again; and tell those
-        that wait for long.
+        """Have submitted again what the engine has forgotten, or what other workers match now; tell who waits
+        for long.
 
         Args:
             heard: monotonic; up to when the scheduler is known to answer.
