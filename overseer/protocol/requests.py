@@ -368,12 +368,3 @@ class NotifyTest(Request):
     """Send a channel a test notice, once and without delay."""
 
     channel: str = field(Name(), "The channel, as the configuration names it")
-
-
-@_request("upgrade")
-class Upgrade(Request):
-    """Have the server become the program that is installed now, with the same process: tasks, connections and
-    queues go on."""
-
-    check: bool = field(BOOLEAN, "Only try whether it can; nothing changes", default=False, omit=True)
-    force: bool = field(BOOLEAN, "End the tasks and services that cannot go over", default=False, omit=True)
