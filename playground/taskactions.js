@@ -109,7 +109,8 @@ async function signal(app, task) {
   if (await attempt(() => app.link.request(sent))) say([`SIG${select.value} sent to `, named(task.task_id)]);
 }
 
-async function startAgain(app, task) {
+/** Start a task, or one that is only in the history, again with its parameters. */
+export async function startAgain(app, task) {
   const params = task.params ?? {};
   const secrets = secretsOf(app, task.action);
   if (Object.keys(params).some((name) => secrets.has(name))) {

@@ -7,7 +7,6 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,7 +22,6 @@ from overseer.util.hashes import sha256
 from overseer.util.ids import new_uuid
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.plain import from_plain, to_plain
-from overseer.util.suggest import ignored
 from overseer.util.timestamps import parse_timestamp
 
 _LINES = 1000  # of output that are kept for an answer, unless it is to have fewer
@@ -137,10 +135,11 @@ KEYS = Keys()
 
 
 def start(call: Call) -> Response:
-    """Start a task: 201 if it runs, 202 if it is queued; 200 if its end came while it was waited for."""
+    """Start a task: 201 if it runs, 202 if it is queued; 200 if its end came while it was waited for, 202 if
+    an upgrade has cut that short."""
     until = call.wait_until
-    warnings = _ignored(call)
     answer, repeated = KEYS.start(call)
+    warnings = answer.get("warnings", [])
     task_id = answer["task_id"]
     if until and repeated:
         call.exchange.ask("subscribe", task_id=task_id, since_seq=0)
@@ -149,21 +148,9 @@ def start(call: Call) -> Response:
     if until and (end := _wait(call, task_id, until, warnings)) is not None:
         return end
     row = _info(call, task_id)
-    place = f"/api/v1/tasks/{quote(task_id, safe='')}"
-    started = "pid" in answer
+    started = "pid" in answer and not (until and call.exchange.hastened)  # what was waited for is to come
     body = {**(row or {"task_id": task_id}), **({"warnings": warnings} if warnings else {})}
-    return json_answer(body, 201 if started else 202, ("Location", place))
-
-
-def _ignored(call: Call) -> list[str]:
-    """Warnings about parameters that the action does not have."""
-    params, action = call.given.get("params"), call.given.get("action", "")
-    if not params or not isinstance(params, dict):
-        return []
-    with suppress(RefusedError):  # so is the start
-        (info,) = call.exchange.ask("describe", action=action)["actions"]
-        return ignored(action, params, info["params"])
-    return []
+    return json_answer(body, 201 if started else 202, _location(task_id))
 
 
 def wait_for_end(call: Call) -> Response:
@@ -177,7 +164,11 @@ def wait_for_end(call: Call) -> Response:
     if until and (end := _wait(call, task_id, until)) is not None:
         return end
     # A stop is not answered; a refusal of it comes before the answer to what is asked next.
-    return json_answer(_info(call, task_id, sent), 202)
+    return json_answer(_info(call, task_id, sent), 202, _location(task_id))
+
+
+def _location(task_id: str) -> tuple[str, str]:
+    return "Location", f"/api/v1/tasks/{quote(task_id, safe='')}"
 
 
 def _info(call: Call, task_id: str, refused_id: str = "") -> dict[str, Any]:
@@ -254,3 +245,13 @@ def _answer(call: Call, task_id: str, tail: _Tail, warnings: Sequence[str]) -> R
         *(("Overseer-Warning", quote(warning, safe=" ,;:?")) for warning in warnings),
     )
     return Response(200, b"".join(map(text_line, output)), TEXT, headers)
+
+
+def upgrade(call: Call) -> Response:
+    """Upgrade the server, or try whether that can be done. As this connection does not outlive an upgrade,
+    the answer is 202 as soon as that begins; what came of it is where Location says."""
+    sent = call.exchange.send(call.operation.request.type, **call.given)
+    answer = call.exchange.answer_unless_hastened(sent)
+    if answer is None:
+        return json_answer({"detail": "it has begun"}, 202, ("Location", "/api/v1/upgrade"))
+    return json_answer({name: value for name, value in answer.items() if name not in ("type", "id")})

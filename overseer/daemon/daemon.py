@@ -131,7 +131,8 @@ class Daemon:
         self._api = WebApi(lambda: self._config.limits, self._documents.api)
         counting = self._history, self._logs, self._chains, self._notices, self._webhooks, self._api
         self._totals = Totals(counting, {} if given is None else given.values.get("counters", {}))
-        self._upgrades = Upgrades(self._parts, self._manager, (self._log, self._audit), quiet=self._is_quiet)
+        files = self._log, self._audit, version
+        self._upgrades = Upgrades(self._parts, self._manager, *files, quiet=self._is_quiet)
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
@@ -398,11 +399,7 @@ class Daemon:
             **self._documents.routes(),
             "/healthz": lambda request: Response(200, b"ok\n"),
             "/metrics": Exposition(
-                self._hub,
-                self._version,
-                self._started_at,
-                self._gauges,
-                self._counters,
+                *(self._hub, self._version, self._started_at, self._gauges, self._counters)
             ).answer,
         }
 
@@ -412,7 +409,8 @@ class Daemon:
         return self._gate.access.encrypted and isinstance(self._server.address, tuple)
 
     def _gauges(self) -> dict[str, tuple[str, float]]:
-        parts = self._reloader, self._history, self._logs, self._schedules, self._notices
+        mine = self._reloader, self._upgrades
+        parts = (*mine, self._history, self._logs, self._schedules, self._notices)
         return {name: gauge for part in parts for name, gauge in part.gauges().items()}
 
     def _counters(self) -> dict[str, tuple[str, float]]:

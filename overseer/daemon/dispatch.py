@@ -21,7 +21,7 @@ from overseer.daemon.notices import TaskNotices
 from overseer.daemon.reload import Reloader
 from overseer.daemon.runs import RunHistory
 from overseer.daemon.schedules import TaskSchedules
-from overseer.daemon.upgrade import Upgrades
+from overseer.daemon.upgrade import Asked, Upgrades
 from overseer.errors import NotPermittedError, RequestError
 from overseer.net.outbox import TRY_AGAIN_LATER, Outbox
 from overseer.supervisor.clients import Client, DeferredFlush
@@ -155,12 +155,13 @@ class Dispatcher:
         else:
             self._reply(protocol.NotifyTested(request.id, request.channel))
 
-    def _upgraded(self, request_id: str, said: protocol.Upgraded | str) -> None:
+    def _upgraded(self, request: protocol.Upgrade, said: protocol.Upgraded | RequestError) -> None:
         """Answer, on whatever thread, what came of an upgrade, if this is still the same program."""
-        if isinstance(said, str):
-            self._reply(protocol.Error(request_id, said, code="failed"))
+        if isinstance(said, RequestError):
+            self._record(request, error=said.message)
+            self._reply(protocol.Error(request.id, said.message, code=said.code))
         else:
-            self._reply(replace(said, id=request_id))
+            self._reply(replace(said, id=request.id))
 
     def closed(self) -> None:
         """Called when the connection is gone."""
@@ -316,13 +317,8 @@ class Dispatcher:
             case protocol.NotifyTest():
                 self._notices.test(request.channel, partial(self._tested, request))
             case protocol.Upgrade():
-                self._upgrades.request(
-                    client,
-                    request.id,
-                    partial(self._upgraded, request.id),
-                    force=request.force,
-                    check=request.check,
-                )
+                asked = Asked(request.check, request.force, request.wait_ms)
+                self._upgrades.request(client, request.id, partial(self._upgraded, request), asked)
             case protocol.Reload():
                 self._reloader.reload(
                     lambda changes: self._reply(

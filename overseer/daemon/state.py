@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -60,7 +60,7 @@ class Given:
     def read(cls, passed: Succession, *, rehearsal: bool = False) -> Given:
         """What was passed on. Raises OverseerError: it cannot be read."""
         values, blobs = unpack(passed.state)
-        return cls(values, Incoming(blobs, rehearsal=rehearsal), passed)
+        return cls(values, Incoming(blobs, rehearsal=rehearsal, kept=passed.kept), passed)
 
     @property
     def config(self) -> bytes | None:
@@ -127,8 +127,8 @@ def at_rest(parts: Parts) -> Iterator[list[Connection]]:
 
 
 def export(
-    parts: Parts, connections: list[Connection], askers: Mapping[Client, str]
-) -> tuple[bytes, list[int]]:
+    parts: Parts, connections: list[Connection], askers: Sequence[tuple[Client, str]]
+) -> tuple[bytes, Outgoing]:
     """The state, within :func:`at_rest`, and the descriptors that it names."""
     out, gate = Outgoing(), parts.gate
     config = parts.hub.definitions.config
@@ -166,12 +166,10 @@ def export(
         "webhooks": parts.webhooks.export(),
         "failures": gate.failures.export(),
         "counters": dict(parts.totals.counters()),
-        "askers": [
-            [numbers[client], request_id] for client, request_id in askers.items() if client in numbers
-        ],
+        "askers": [[numbers[client], request_id] for client, request_id in askers if client in numbers],
         "hub": hub,
     }
-    return pack(values, out.blobs), out.descriptors
+    return pack(values, out.blobs), out
 
 
 def _client_of(handler: Handler | None) -> Client | None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from overseer.auth.principal import Principal
 from overseer.config import Config, LimitsConfig
 from overseer.net.endpoint import Service
-from overseer.net.handler import ConnectionLimits, Handler
+from overseer.net.handler import Handler
 from overseer.net.http import Reply, Request, Response
+from overseer.net.limits import ConnectionLimits
 from overseer.net.readable import ReadableOutbox
 from overseer.util.locks import Rank, lock
 

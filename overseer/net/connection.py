@@ -271,15 +271,7 @@ class Connection:
         return True
 
     def _websocket(self, request: Request) -> None:
-        endpoint, limits = self._endpoint, self._endpoint.limits
-        outbox = SocketOutbox(
-            self._stream,
-            self._writer,
-            bound=limits.buffer,
-            stall_timeout=limits.stall_timeout,
-            close_timeout=limits.close_timeout,
-            timers=endpoint.timers,
-        )
+        outbox = SocketOutbox(self._stream, self._writer, self._endpoint.limits, self._endpoint.timers)
         self.received = Received(request.rest)
         if self._enter(outbox):
             self._converse(request, outbox)

@@ -116,15 +116,7 @@ def restore_connection(
     """The WebSocket again, and what handles its messages; it goes on with :func:`resume`."""
     peer = _restore_peer(data["peer"], sign_in_of)
     connection, writer = server.take_over(given.socket(data["fd"]), peer)
-    limits = server.endpoint.limits
-    outbox = SocketOutbox(
-        connection.stream,
-        writer,
-        bound=limits.buffer,
-        stall_timeout=limits.stall_timeout,
-        close_timeout=limits.close_timeout,
-        timers=server.endpoint.timers,
-    )
+    outbox = SocketOutbox(connection.stream, writer, server.endpoint.limits, server.endpoint.timers)
     chunks = [Chunk(given.blob(number), output, more) for number, output, more in data["chunks"]]
     outbox._queue.restore(chunks, data["offset"], data["within"])
     outbox._full, outbox._refused = data["full"], data["refused"]

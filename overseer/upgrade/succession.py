@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 
 from overseer.errors import OverseerError
 from overseer.upgrade.package import Package
 from overseer.upgrade.standalone.stage import NAME
-from overseer.util.handover import VARIABLE, from_memory
+from overseer.util.handover import VARIABLE, Outgoing, from_memory
 
 _DEADLINE_S = 60.0  # for the new program to take over, after which the old one is executed again
 _WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
@@ -69,21 +69,25 @@ class Succession:
     Attributes:
         state: as bytes.
         began: since when nothing is read or sent (monotonic).
+        asked: when the upgrade was asked for (monotonic).
         ended: tasks that it has ended for this.
         failure: why the program that was to follow did not; ``""``: this is that one.
         file: the descriptor of the state, or -1.
+        kept: what was read of pipes while no program could be run, by descriptor.
     """
 
     state: bytes = field(repr=False)
     began: float = 0.0
+    asked: float = 0.0
     ended: tuple[str, ...] = ()
     failure: str = ""
     file: int = -1
+    kept: Mapping[int, bytes] = field(default_factory=dict, repr=False)
 
     def commit(self) -> None:
         """This program has taken over, and does not go back any more."""
         stage = sys.modules.get(NAME)
-        if stage is not None and not self.failure:
+        if stage is not None:
             stage.STAGE.commit()
         os.close(self.file)
 
@@ -92,7 +96,7 @@ def replace_by(
     state: int,
     package: Package,
     compiled: int,
-    descriptors: Collection[int],
+    out: Outgoing,
     more: Mapping[str, Any],
     variables: Mapping[str, str],
 ) -> NoReturn:
@@ -101,8 +105,9 @@ def replace_by(
     Args:
         package: what is gone back to if it fails.
         compiled: descriptor of what it compiled when it was tried out.
-        descriptors: what it is given.
-        more: what else a :class:`Succession` has.
+        out: the descriptors that it is given.
+        more: what else a :class:`Succession` has; ``deadline``: seconds that the program has to take over;
+            ``leaders``: the children that it is to reap.
         variables: for its environment, beside this one's.
 
     Raises:
@@ -111,16 +116,18 @@ def replace_by(
     how = invocation(sys.orig_argv[1:])
     said = {
         **how._asdict(),
+        "deadline": _DEADLINE_S,
         **more,
         "pid": os.getpid(),
         "state": state,
         "archive": package.archive,
         "stage": package.stage,
+        "place": package.place,
         "compiled": compiled,
-        "descriptors": list(descriptors),
-        "deadline": _DEADLINE_S,
+        "descriptors": out.descriptors,
+        "pipes": out.pipes,
     }
-    passed = [state, package.archive, package.stage, compiled, *descriptors]
+    passed = [state, package.archive, package.stage, compiled, *out.descriptors]
     command = [sys.executable, *how.options, f"/proc/self/fd/{package.stage}", *how.rest]
     try:
         for fd in passed:
@@ -148,6 +155,8 @@ def succession() -> Succession | None:
         file = said["state"]
         state = from_memory(file)
         os.set_inheritable(file, False)
-        return Succession(state, said["began"], tuple(said["ended"]), said.get("failure", ""), file)
+        moments = said["began"], said.get("asked", said["began"])
+        kept = {int(pipe): from_memory(each) for pipe, each in said.get("kept", {}).items()}
+        return Succession(state, *moments, tuple(said["ended"]), said.get("failure", ""), file, kept)
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise OverseerError(f"the state that was handed over cannot be read: {error}") from None
