@@ -68,7 +68,8 @@ def _show_pool(options: Namespace, info: PoolInfo) -> int:
 
 def purge(client: Client, options: Namespace) -> int:
     queues = "all queues" if options.action is None else f"the queue of {options.action}"
-    confirm(options, f"empty {queues}")
+    waiting = 0 if options.yes else client.pool(options.action).queue_depth
+    confirm(options, f"empty {queues} ({counted(waiting, 'waiting task')})")
     count = client.purge(options.action)
     show(options, {"count": count}, lambda: [f"{count} removed from the queue"])
     return 0
