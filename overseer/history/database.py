@@ -139,6 +139,7 @@ MIGRATIONS = (
         UNIQUE (run_id, room)
     );
     """,
+    "ALTER TABLE runs ADD COLUMN gave_up INTEGER NOT NULL DEFAULT 0",
 )
 """Each migrates a database from version N to N + 1. Append-only."""
 

@@ -181,8 +181,8 @@ class History(Recorder):
         self._trim()
         self._writer.wait(ticket)
 
-    def start_failed(self, run: Run, error: str, *, again: bool = False, owed: Sequence[Owed] = ()) -> None:
-        self._not_begun(run, "start_failed", error, again, owed)
+    def start_failed(self, run: Run, error: str, **more: Any) -> None:
+        self._not_begun(run, "start_failed", error, **more)
 
     def paid(self, run_id: str, room: str = "") -> None:
         self._writer.put(rows.pay(run_id, room))
@@ -215,11 +215,9 @@ class History(Recorder):
         """One of :attr:`unstarted` is waited for again, so that nothing is lost."""
         self._writer.put(rows.dequeue(run.task_id))
 
-    def _not_begun(
-        self, run: Run, reason: str, error: str, again: bool = False, owed: Sequence[Owed] = ()
-    ) -> None:
-        """Record a run that never was."""
-        end = RunEnd(now(), -1, "", reason, 0, True, run.first_seq - 1, again=again)
+    def _not_begun(self, run: Run, reason: str, error: str, owed: Sequence[Owed] = (), **more: Any) -> None:
+        """Record a run that never was; ``more``: of its :class:`RunEnd`."""
+        end = RunEnd(now(), -1, "", reason, 0, True, run.first_seq - 1, **more)
         run.started = end.at
         self._writer.put(
             *self._begun(run, 0),
@@ -230,6 +228,9 @@ class History(Recorder):
 
     def goes_on(self, run: Run) -> None:
         self._writer.put(rows.resume(run.run_id, True))
+
+    def not_given_up(self, run: Run) -> None:
+        self._writer.put(rows.not_given_up(run.run_id))
 
     def called_off(self, run: Run) -> None:
         self._writer.put(rows.resume(run.run_id, False))
