@@ -174,6 +174,7 @@ class Starts:
             requested=why.requested and task.requester.client is not None,
             waits=partial(self._waits, launching),
             begins=partial(self._begins, launching),
+            announced=launching.returned,
         )
         launching.context = context
         try:
