@@ -16,7 +16,7 @@ SOURCES := $(shell find overseer playground onefile docs packaging -type f ! -na
 $(shell test -x $(PY) || rm -f $(VENV)/.made $(VENV)/.wheels $(VENV)/.run $(VENV)/.dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test migrating soak kills seam cluster upgrades lint bench build install clean distclean
+.PHONY: help run test migrating soak kills seam cluster upgrades pictures lint bench build install clean distclean
 
 help:
 	@echo 'make run      start the server on config.yaml (the first time: make .venv and install what is needed)'
@@ -27,6 +27,7 @@ help:
 	@echo 'make seam     fifty rounds of clients that stop reading while logs are written, compressed and removed'
 	@echo 'make upgrades replace a running server a hundred times under load'
 	@echo 'make cluster  kill, freeze and cut off the parts of a Dask cluster that runs tasks, and load it'
+	@echo 'make pictures take the pictures of the page in docs/screenshots anew'
 	@echo 'make lint     check the sources'
 	@echo 'make bench    measure everything next to a bare baseline and write docs/BENCHMARKS.md (four minutes)'
 	@echo 'make build    make dist/sticky-overseer, the whole program in one executable file'
@@ -65,6 +66,10 @@ upgrades: $(VENV)/.dev
 # does some of it.
 cluster: $(VENV)/.dev
 	@OVERSEER_TEST_CLUSTER=1 $(PY) -m pytest tests/drivers/dask $(ARGS)
+
+# What the documents show of the page, of a server at work: make pictures ARGS="home history" for some.
+pictures: $(VENV)/.dev
+	@OVERSEER_CHECK_LOCKS= $(PY) -m tests.pictures $(ARGS)
 
 lint: $(VENV)/.dev
 	@$(PY) -m ruff check .

@@ -1,6 +1,6 @@
 // The page: puts the parts together, shows the view that its address names, and hears the keys that work everywhere.
 
-import { fill, h } from "./dom.js";
+import { fill, h, setText } from "./dom.js";
 import { HOME, signIn, whoAmI } from "./auth.js";
 import { Link } from "./link.js";
 import { Store } from "./store.js";
@@ -76,7 +76,10 @@ async function enter() {
     const who = await whoAmI();
     app.skew = who.skew ?? 0;
     if (who.outcome === "in") return who.manifest;
-    if (who.outcome === "sign-in") await signIn(at("gate"));
+    if (who.outcome === "sign-in") {
+      setText(at("connection"), "Signed out");
+      await signIn(at("gate"));
+    }
     else {
       const text = `No connection: ${who.why}. ${who.todo} Retrying automatically.`;
       fill(at("gate"), h("p.empty", { role: "alert" }, text));

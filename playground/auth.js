@@ -2,7 +2,7 @@
 // token goes to session in a header, which answers with a cookie that scripts cannot read; it is kept nowhere
 // else. The manifest says then who we are and what we may do.
 
-import { h } from "./dom.js";
+import { h, icon } from "./dom.js";
 import { beside, look } from "./reach.js";
 
 const NEEDS = {
@@ -15,6 +15,8 @@ const NEEDS = {
   restart: "operator",
   pause: "operator",
   resume: "operator",
+  forget: "operator",
+  move: "operator",
   set_pool: "admin",
   purge: "admin",
   reload: "admin",
@@ -71,6 +73,7 @@ export function signIn(place) {
       h(
         "form.sign-in",
         { onsubmit: submit },
+        icon("logo"),
         h("h1", null, "Sign in"),
         h("p", null, "This server requires a token."),
         h("label", { for: "token" }, "Token"),

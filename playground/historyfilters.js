@@ -112,12 +112,10 @@ export class Filters {
     return this.#tell();
   }
 
-  /** Want what began from `from` until `until`, in the server's ms, as well. */
+  /** The fields of an address with what began from `from` until `until`, in the server's ms, of what is wanted. */
   between(from, until) {
-    this.#time.value = BETWEEN;
     const { skew } = this.#app.link;
-    [this.#from.value, this.#until.value] = [fieldTime(from + skew), fieldTime(until + skew + 999)];
-    this.#tell();
+    return { ...this.query, within: "", from: fieldTime(from + skew), until: fieldTime(until + skew + 999) };
   }
 
   /** Tasks whose ids are like what was asked for. */

@@ -134,7 +134,7 @@ export class Past {
       h(bad ? "td.bad" : "td", null, bad ? `${count(bad)} (${Math.round((100 * bad) / runs)} %)` : "–"),
       h("td", null, median === undefined ? "–" : exactly(median)),
       h("td", null, p95 === undefined ? "–" : exactly(p95)),
-      h("td", null, ms ? duration(ms) : "–"),
+      h("td", null, ms ? exactly(ms) : "–"),
     );
     return { element, strip };
   }

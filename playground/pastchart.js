@@ -193,14 +193,19 @@ export class PastChart {
       setText(this.#values[which], this.#text(value));
       this.#keys[which].classList.toggle("none", this.#series.length > 2 && !this.#parts.some((each) => of(each)));
     });
-    const when = part ? `${brief(part.from, this.#now)} – ${brief(part.to, this.#now)}` : this.#bars ? "in all" : "at most";
+    const when = part ? between(part, this.#now) : this.#bars ? "in all" : "at most";
     setText(this.#when, when);
     const said = this.#series.map(({ name }, which) => `${name} ${this.#values[which].textContent}`).join(", ");
     this.#canvas.setAttribute("aria-label", `${this.#title}, ${when}: ${said}; at most ${this.#text(Math.max(...sums))} at a time`);
   }
 }
 
-const brief = (ms, now) => shortMoment(new Date(ms).toISOString(), now).replace(/:00$/, "");
+// "Nov 26, 06:00 – 08:00".
+function between({ from, to }, now) {
+  const [begin, end] = [from, to].map((ms) => shortMoment(new Date(ms).toISOString(), now).replace(/(:\d\d):00$/, "$1"));
+  const day = begin.slice(0, begin.lastIndexOf(" ") + 1);
+  return `${begin} – ${day && end.startsWith(day) ? end.slice(day.length) : end}`;
+}
 
 function tickText(ms, step) {
   const at = new Date(ms);

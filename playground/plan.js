@@ -32,7 +32,7 @@ export class Plan {
 
   #app;
   #place;
-  #empty = h("p.empty", { hidden: true });
+  #empty = h("div.empty", { hidden: true });
   #lines = document.createElementNS(SVG, "svg");
   #board = h("div.plan", null);
   #alone = h("ul.alone", { "aria-label": "Needs no other, nor is needed" });
@@ -64,7 +64,7 @@ export class Plan {
     const { nodes, edges } = this.#graph;
     this.#empty.hidden = nodes.length > 0;
     if (!nodes.length) {
-      fill(this.#empty, "No standing tasks. The server's configuration names them under ", h("code", null, "tasks"), ".");
+      fill(this.#empty, h("p", null, "No standing tasks. The server's configuration names them under ", h("code", null, "tasks"), "."));
     }
     const shape = JSON.stringify([nodes.map(({ task_id: id }) => id), edges.map((edge) => [edge.task_id, edge.depends_on])]);
     if (shape !== this.#shape) {

@@ -5,9 +5,9 @@ import { count, duration, many } from "./format.js";
 import { idOf, nameOf, titleOf } from "./names.js";
 import { attempt, confirm, say } from "./notices.js";
 import { addressOf } from "./router.js";
+import { QueueList } from "./queuelist.js";
 import { allowed, seesAll } from "./auth.js";
 
-const SHOWN = 50; // queue items listed; the rest is counted
 const RUNNING = 12; // running tasks listed
 const HOLDS = new Set(["running", "starting", "restarting"]); // what has a place
 
@@ -38,7 +38,7 @@ export class Pools {
     if (JSON.stringify(names) !== JSON.stringify([...this.#cards.keys()])) {
       this.#cards = new Map(names.map((name) => [name, this.#card(name)]));
       const cards = [...this.#cards.values()].map(({ element }) => element);
-      const about = h("p.hint", null, "A pool decides how many tasks run at the same time. What waits starts in the order shown, which is the order it came in.");
+      const about = h("p.hint", null, "A pool decides how many tasks run at the same time. What waits starts in the order shown: as it came, unless somebody moves it.");
       fill(this.#place, h("h2", null, "Pools"), about, h("div.cards", null, cards));
     }
     const running = [...tasks.values()].filter(({ status }) => HOLDS.has(status));
@@ -55,7 +55,7 @@ export class Pools {
       places: h("div.meter", { role: "meter", "aria-labelledby": ids.title, "aria-valuemin": "0" }),
       numbers: h("p.numbers"),
       running: h("ul.holding", { "aria-label": "Running" }),
-      queue: h("ol.queue", { "aria-label": "Waiting, in this order" }),
+      queue: new QueueList(this.#app, name),
       limit: number(ids.limit, "none", "0: no limit"),
       size: number(ids.queue, size === undefined ? "–" : size || "any", "Unchanged when empty; 0: unlimited"),
       purge: iconButton("purge", `Purge the queue of ${name || "every action"}`, () => this.#purge(name), { text: "Purge", kind: "harm" }),
@@ -78,7 +78,7 @@ export class Pools {
       card.places,
       card.knobs,
       card.running,
-      card.queue,
+      card.queue.element,
     );
     return card;
   }
@@ -107,9 +107,9 @@ export class Pools {
     card.places.setAttribute("aria-valuetext", text);
     if (document.activeElement !== card.limit) card.limit.value = limit || "";
     card.purge.disabled = !this.#app.link.connected;
-    card.purge.hidden = !allowed("purge") || !waiting;
+    card.purge.hidden = !allowed("purge") || !waiting || !(name || seesAll());
     this.#fillRunning(card, held);
-    this.#fillQueue(card, name, items, waiting);
+    card.queue.show(items, waiting);
   }
 
   #fillRunning(card, held) {
@@ -129,30 +129,6 @@ export class Pools {
     const { store } = this.#app;
     const known = store.tasks.get(task.task_id) ?? task;
     return [h("a.name", { href: addressOf("tasks", [task.task_id]) }, nameOf(store, known)), idOf(task.task_id)];
-  }
-
-  #fillQueue(card, name, items, waiting) {
-    const key = JSON.stringify([items.slice(0, SHOWN), waiting]);
-    if (card.key !== key) {
-      card.key = key;
-      fill(
-        card.queue,
-        items
-          .slice(0, SHOWN)
-          .map((item) =>
-            h(
-              "li",
-              { value: item.position + 1 },
-              h("span.place", null, `${item.position + 1}`),
-              this.#link(item),
-              item.forced ? h("span.tag", null, icon("force"), "forced") : null,
-              h("span.age", { "data-since": item.queued_at }),
-            ),
-          ),
-        waiting > SHOWN ? h("li.rest", null, `and ${many(waiting - SHOWN, "more", "more")}`) : null,
-      );
-    }
-    this.#tick(card.queue);
   }
 
   #tick(list) {

@@ -4,7 +4,7 @@ import { fill, h, iconButton, inFrame, named } from "./dom.js";
 import { count, exactly, many, moment, paramsText, sentence, shortMoment } from "./format.js";
 import { RUN_STATES, STATES } from "./states.js";
 import { besidesOf, calledOf, titleOf } from "./names.js";
-import { go } from "./router.js";
+import { addressOf, go } from "./router.js";
 import { byOf, exitOf, lastedOf, runAddress, statusOf } from "./runwords.js";
 import { Timeline } from "./timeline.js";
 
@@ -19,7 +19,7 @@ export class Runs {
     this.#seen = seen;
     this.#timeline = new Timeline({
       open: (run) => go(runAddress(run)),
-      choose: (from, to) => filters.between(from, to),
+      choose: (from, to) => go(addressOf("history", [], filters.between(from, to))),
       titled: (action) => titleOf(app.store, action),
     });
     this.#older = h("button", { type: "button", hidden: true, onclick: () => this.#loadOlder() }, "Older runs");

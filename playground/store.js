@@ -20,7 +20,7 @@ export class Store {
     link.on("status", ({ state }) => state === "open" && this.#opened());
     link.on("*", ({ message }) => message.cursor && this.#happened(message));
     link.on("unwatched", () => this.#watch()); // sent by hand in the console
-    for (const type of ["queued", "dequeued", "pool_updated"]) link.on(type, () => this.refresh());
+    for (const type of ["queued", "dequeued", "moved", "pool_updated"]) link.on(type, () => this.refresh());
     document.addEventListener("visibilitychange", () => document.hidden || this.refresh());
     setInterval(() => this.#tick(), TICK);
   }

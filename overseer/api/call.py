@@ -167,8 +167,13 @@ class Call:
 
     def ask(self, **more: object) -> dict[str, Any]:
         """Send the operation's message; the answer, without what tells it from others."""
-        answer = self.exchange.ask(self.operation.request.type, **self.given, **more)
+        answer = self.exchange.ask(self.operation.request.type, **{**self.given, **more})
         return {name: value for name, value in answer.items() if name not in ("type", "id")}
+
+    def task(self, task_id: str) -> dict[str, Any] | None:
+        """What there is to say of a task, if there is one."""
+        rows: list[dict[str, Any]] = self.exchange.ask("list", task_id=task_id)["tasks"]
+        return rows[0] if rows else None
 
 
 def simply(call: Call) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -60,18 +61,30 @@ class Exchange:
     def answer(self, request_id: str, earlier: str = "") -> Message:
         """The answer to a request that was sent; a refusal of the ``earlier`` one counts too. Raises as
         :meth:`ask`."""
-        for line in self._come(time.monotonic() + _ANSWER_S):
-            if not line:
-                continue
-            message = {} if line.startswith(OUTPUT) else json.loads(line)
+        for message in self._answers(request_id, earlier, time.monotonic() + _ANSWER_S):
+            if message is not None:
+                return message
+        raise refused(504, "the server has not answered in time")
+
+    def answer_unless_hastened(self, request_id: str) -> Message | None:
+        """The answer, however long that takes; None: the server is being upgraded. Raises as :meth:`ask`."""
+        for message in self._answers(request_id, "", math.inf):
+            if message is not None or self.hastened:
+                return message
+        return None
+
+    def _answers(self, request_id: str, earlier: str, deadline: float) -> Iterator[Message | None]:
+        """The answer, once it has come; until then now and again None."""
+        for line in self._come(deadline):
+            message = {} if not line or line.startswith(OUTPUT) else json.loads(line)
             mine = message.get("id")
             if message.get("type") == "error" and mine in (request_id, earlier):
                 raise of_error(message)
-            if mine != request_id:
+            if mine == request_id:
+                yield dict(message)
+            if line:
                 self._passed.append(line)
-            else:
-                return dict(message)
-        raise refused(504, "the server has not answered in time")
+            yield None
 
     def last_seq(self, task_id: str) -> int:
         """The seq of a task's latest line; 0: it has none. To be asked before anything is subscribed to.

@@ -37,6 +37,7 @@ _PROBLEM = {
         "existing_task_id": {"type": "string", "description": "The task that it would have duplicated"},
     },
 }
+_BEGUN = {"type": "object", "properties": {"detail": {"type": "string"}}}
 _WARNINGS = {
     "type": "array",
     "items": {"type": "string"},
@@ -138,7 +139,10 @@ def _responses(operation: Operation) -> dict[str, Any]:
         "content": {problems.CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
     responses: dict[str, Any] = {}
-    if operation.status != 200:
+    if operation.status == 202 and operation.shows:
+        what = "It has begun; Location says where to ask what has come of it"
+        responses["202"] = {"description": what, "content": {JSON: {"schema": _BEGUN}}}
+    elif operation.status != 200:
         for status in dict.fromkeys((operation.status, 202)):
             what = "It runs" if status == 201 else "It is queued, or was asked to"
             row = _ref("StartedTask" if operation.name == "start_action" else "TaskInfo")

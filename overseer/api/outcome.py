@@ -6,8 +6,10 @@ import json
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -17,8 +19,12 @@ from overseer.api.media import JSON, OUTPUT, TEXT, accepted, text_line
 from overseer.api.problems import RefusedError, refused
 from overseer.auth.principal import Principal
 from overseer.net.http import Response
+from overseer.util.hashes import sha256
+from overseer.util.ids import new_uuid
 from overseer.util.locks import Rank, assert_held, lock
+from overseer.util.plain import from_plain, to_plain
 from overseer.util.suggest import ignored
+from overseer.util.timestamps import parse_timestamp
 
 _LINES = 1000  # of output that are kept for an answer, unless it is to have fewer
 _BYTES = 16 * 2**20  # of these
@@ -27,13 +33,23 @@ _KEY_S = 86400.0  # and for how long
 _KEY_LENGTH = 255
 
 
+@dataclass(slots=True)
 class _Key:
-    """What was asked for with an Idempotency-Key, and the answer to that."""
+    """What was asked for with an Idempotency-Key, and what came of it.
 
-    def __init__(self, asked: str) -> None:
-        self.asked = asked
-        self.at = time.monotonic()
-        self.answer: Message | None = None
+    Attributes:
+        asked: a hash.
+        task_id: of the task, which is named before it is asked for.
+        at: monotonic.
+        answer: once it is known.
+        open: whoever was to hear the answer is gone, so whether there is such a task is to be found out.
+    """
+
+    asked: str
+    task_id: str
+    at: float = field(default_factory=time.monotonic)
+    answer: Message | None = None
+    open: bool = False
 
 
 class Keys:
@@ -51,34 +67,61 @@ class Keys:
             return call.ask(), False
         if len(key) > _KEY_LENGTH:
             raise refused(422, f"an Idempotency-Key has at most {_KEY_LENGTH} characters")
-        asked = json.dumps(call.given, sort_keys=True)
+        asked = sha256(json.dumps(call.given, sort_keys=True).encode()).hexdigest()
         place = (call.request.peer.principal, key)
-        mine = _Key(asked)
-        known = self._known(place, mine)
-        if known is not None:
-            return known, True
+        mine, again = self._turn(place, asked, call.given.get("task_id") or new_uuid())
+        if mine.answer is not None:
+            return mine.answer, True
+        answer: Message | None = None
+        refusal = False
         try:
-            mine.answer = call.ask()
+            if again and (row := call.task(mine.task_id)) is not None:
+                # A task of that name may have been there before.
+                asked_at = datetime.now(UTC) - timedelta(seconds=time.monotonic() - mine.at)
+                answer = row if parse_timestamp(row["created_at"]) >= asked_at else None
+            answer = answer or call.ask(task_id=mine.task_id)
+        except RefusedError as error:
+            refusal = error.response.status != 504  # else it may still be carried out
+            raise
         finally:
             with self._lock:
-                if mine.answer is None and self._keys.get(place) is mine:
+                mine.answer, mine.open = answer, answer is None
+                if refusal and self._keys.get(place) is mine:
                     del self._keys[place]
                 self._changed.notify_all()
-        return mine.answer, False
+        return answer, again
 
-    def _known(self, place: tuple[Principal, str], mine: _Key) -> Message | None:
-        """The answer there was; None: it is for the caller to ask now."""
+    def _turn(self, place: tuple[Principal, str], asked: str, task_id: str) -> tuple[_Key, bool]:
+        """What is known of a key; without an answer it is the caller's turn to ask, perhaps again."""
         with self._lock:
             self._forget_old_locked()
             while (key := self._keys.get(place)) is not None:
-                if key.asked != mine.asked:
+                if key.asked != asked:
                     raise refused(422, "this Idempotency-Key was used for another request")
                 if key.answer is not None:
-                    return key.answer
+                    return key, True
+                if key.open:
+                    key.open = False
+                    return key, True
                 if not self._changed.wait(60.0):
                     raise refused(409, "the request with this Idempotency-Key is still being carried out")
-            self._keys[place] = mine
-            return None
+            key = self._keys[place] = _Key(asked, task_id)
+            return key, False
+
+    def export(self) -> list[Any]:
+        """All of them, for :meth:`restore`."""
+        with self._lock:
+            return [
+                [to_plain(principal), name, key.asked, key.task_id, key.at, key.answer]
+                for (principal, name), key in self._keys.items()
+            ]
+
+    def restore(self, data: Iterable[Any]) -> None:
+        """Go on with those of the program before this one."""
+        with self._lock:
+            for principal, name, asked, task_id, at, answer in data:
+                key = _Key(asked, task_id, at, answer, open=answer is None)
+                self._keys[from_plain(Principal, principal), name] = key
 
     def _forget_old_locked(self) -> None:
         assert_held(self._lock)
@@ -94,7 +137,8 @@ KEYS = Keys()
 
 
 def start(call: Call) -> Response:
-    """Start a task: 201 if it runs, 202 if it is queued; 200 if its end came while it was waited for."""
+    """Start a task: 201 if it runs, 202 if it is queued; 200 if its end came while it was waited for, 202 if
+    an upgrade has cut that short."""
     until = call.wait_until
     warnings = _ignored(call)
     answer, repeated = KEYS.start(call)
@@ -106,10 +150,9 @@ def start(call: Call) -> Response:
     if until and (end := _wait(call, task_id, until, warnings)) is not None:
         return end
     row = _info(call, task_id)
-    place = f"/api/v1/tasks/{quote(task_id, safe='')}"
-    started = "pid" in answer
+    started = "pid" in answer and not (until and call.exchange.hastened)  # what was waited for is to come
     body = {**(row or {"task_id": task_id}), **({"warnings": warnings} if warnings else {})}
-    return json_answer(body, 201 if started else 202, ("Location", place))
+    return json_answer(body, 201 if started else 202, _location(task_id))
 
 
 def _ignored(call: Call) -> list[str]:
@@ -134,7 +177,11 @@ def wait_for_end(call: Call) -> Response:
     if until and (end := _wait(call, task_id, until)) is not None:
         return end
     # A stop is not answered; a refusal of it comes before the answer to what is asked next.
-    return json_answer(_info(call, task_id, sent), 202)
+    return json_answer(_info(call, task_id, sent), 202, _location(task_id))
+
+
+def _location(task_id: str) -> tuple[str, str]:
+    return "Location", f"/api/v1/tasks/{quote(task_id, safe='')}"
 
 
 def _info(call: Call, task_id: str, refused_id: str = "") -> dict[str, Any]:
@@ -211,3 +258,13 @@ def _answer(call: Call, task_id: str, tail: _Tail, warnings: Sequence[str]) -> R
         *(("Overseer-Warning", quote(warning, safe=" ,;:?")) for warning in warnings),
     )
     return Response(200, b"".join(map(text_line, output)), TEXT, headers)
+
+
+def upgrade(call: Call) -> Response:
+    """Upgrade the server, or try whether that can be done. As this connection does not outlive an upgrade,
+    the answer is 202 as soon as that begins; what came of it is where Location says."""
+    sent = call.exchange.send(call.operation.request.type, **call.given)
+    answer = call.exchange.answer_unless_hastened(sent)
+    if answer is None:
+        return json_answer({"detail": "it has begun"}, 202, ("Location", "/api/v1/upgrade"))
+    return json_answer({name: value for name, value in answer.items() if name not in ("type", "id")})

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from overseer.auth.peer import Peer
 from overseer.util.locks import Rank, assert_held, lock
@@ -93,6 +93,16 @@ class Failures:
 
     def __len__(self) -> int:
         return len(self._forgiven)
+
+    def export(self) -> list[tuple[str, float]]:
+        """All of them, for :meth:`restore`."""
+        with self._lock:
+            return list(self._forgiven.items())
+
+    def restore(self, data: Iterable[tuple[str, float]]) -> None:
+        """Go on with those of the program before this one."""
+        with self._lock:
+            self._forgiven.update(data)
 
     def wait(self, peer: Peer, *, by_page: bool = False) -> int:
         """For how many whole seconds this peer may not try; 0: it may."""

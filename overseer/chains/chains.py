@@ -109,7 +109,7 @@ class Chains:
             for name, template in follow_up.params.items():
                 params[name] = _rendered(name, template.render, values)
             if link.depth > DEEPEST:
-                raise SubmitError(f"{DEEPEST} starts have followed from each other, which is the most")
+                raise SubmitError(f"a chain has at most {DEEPEST} starts")
             self._hub.submit(follow_up.action, task_id, params, cause=link)
         except OverseerError as error:
             refusal = str(error)

@@ -28,6 +28,8 @@ from overseer.util.wakeup import Wakeup, poll_timeout
 _MAX_MESSAGE = 1 << 30  # a list of all tasks is one message
 _FIRST_DELAY, _LAST_DELAY = 0.1, 5.0  # seconds between attempts to connect again
 _GOODBYE_S = 0.5
+SERVICE_RESTART = 1012
+"""The close code of an encrypted connection to a server that is being upgraded: it is there again at once."""
 _names = itertools.count(1)
 
 
@@ -117,7 +119,8 @@ class Connection:
                         self.router.down_locked(failure)
                 if self.core.settings.reconnect <= 0:
                     return
-                self.core.notice(f"{failure}; trying to connect again")
+                if failure.code != SERVICE_RESTART:
+                    self.core.notice(f"{failure}; trying to connect again")
         except ClientError as error:
             failure = ConnectionLostError(f"{failure or 'the connection is lost'}, and {error}")
         except BaseException as error:

@@ -255,22 +255,6 @@ class Requests:
             protocol.Reloaded, [protocol.Reload(id=self._router.new_id(), dry_run=dry_run)], timeout
         )
 
-    def upgrade(
-        self, *, check: bool = False, force: bool = False, timeout: Seconds | None = None
-    ) -> protocol.Upgraded:
-        """Have the server become the program that is installed now, with the same process; connections and
-        tasks go on.
-
-        Args:
-            check: only try whether it can.
-            force: end tasks and services that cannot go on.
-
-        Raises:
-            RefusedError: it cannot; the server has stayed what it is.
-        """
-        request = protocol.Upgrade(id=self._router.new_id(), check=check, force=force)
-        return self._expect(protocol.Upgraded, [request], timeout)
-
     def notify_test(self, channel: str, *, timeout: Seconds | None = None) -> None:
         """Have the server send a test notice to a channel; RefusedError says why it was not delivered. A
         webhook has ten seconds to accept it, a program thirty."""

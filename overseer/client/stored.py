@@ -15,7 +15,7 @@ from overseer.client.arguments import (
     task_id_of,
     text_of,
 )
-from overseer.client.requests import Requests
+from overseer.client.upgrades import UpgradeRequests
 from overseer.protocol import (
     ActionInfo,
     LogLine,
@@ -32,7 +32,7 @@ from overseer.protocol import (
 _PAGE = 1000  # lines or matches that a server returns at once
 
 
-class StoredRequests(Requests):
+class StoredRequests(UpgradeRequests):
     """All requests, with these."""
 
     def run_stats(

@@ -12,7 +12,7 @@ from overseer.ctl.exit_status import EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.finding import find_task
 from overseer.ctl.listing import action_lines, actions_table, pool_lines
 from overseer.ctl.terminal import counted, plain, room, say, show
-from overseer.protocol import PoolInfo, to_plain
+from overseer.protocol import PoolInfo, Upgraded, to_plain
 from overseer.util.timestamps import now
 
 _UPGRADE_S = 180.0  # for the new program to prove itself, and to take over
@@ -92,19 +92,33 @@ def reload(client: Client, options: Namespace) -> int:
 
 
 def upgrade(client: Client, options: Namespace) -> int:
-    done = client.upgrade(check=options.check, force=options.force, timeout=_UPGRADE_S)
+    if options.wait and not options.check:
+        left = _left(client.upgrade(check=True, timeout=_UPGRADE_S))
+        if left:
+            say(f"waiting for {left}")
+    wanted = {"check": options.check, "force": options.force, "wait": options.wait}
+    done = client.upgrade(**wanted, timeout=_UPGRADE_S)
     versions = f"{done.from_} to {done.to}" if done.from_ != done.to else done.to
     kept = f"{counted(done.tasks, 'running task')} and {counted(done.clients, 'client')}"
     if done.check:
+        left = _left(done)
         lines = [f"the server can be upgraded: {versions}; {kept} would go on"]
-        if done.ended:
-            lines.append(f"cannot go on, and are ended by --force: {', '.join(map(plain, done.ended))}")
+        if left:
+            lines = [f"{lines[0]}, but not {left}: see --wait and --force"]
     else:
         lines = [f"upgraded: {versions}; {kept} went on, after a pause of {done.pause_ms} ms"]
         if done.ended:
             lines.append(f"ended: {', '.join(map(plain, done.ended))}")
     show(options, to_plain(done), lambda: lines)
-    return 0
+    return EXIT_REFUSED if done.check and (done.ended or done.services) else 0
+
+
+def _left(checked: Upgraded) -> str:
+    """What cannot go on in another program."""
+    return ", ".join(
+        [f"the task {plain(name)}" for name in checked.ended]
+        + [f"the service of {plain(name)}" for name in checked.services]
+    )
 
 
 def notify(client: Client, options: Namespace) -> int:

@@ -37,6 +37,7 @@ from overseer.daemon.runs import RunHistory
 from overseer.daemon.schedules import TaskSchedules
 from overseer.daemon.signals import SignalLoop, has_terminal
 from overseer.daemon.systemd import Notifier, passed_sockets
+from overseer.daemon.totals import Totals
 from overseer.daemon.upgrade import Upgrades
 from overseer.daemon.webapi import API_PATH, WebApi, connection_limits
 from overseer.daemon.webhooks import TaskWebhooks
@@ -128,7 +129,10 @@ class Daemon:
         self._terminal = has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         self._documents = Documents(self._hub, version, lambda: self._encrypted)
         self._api = WebApi(lambda: self._config.limits, self._documents.api)
-        self._upgrades = Upgrades(self._parts, self._manager, (self._log, self._audit), quiet=self._is_quiet)
+        counting = self._history, self._logs, self._chains, self._notices, self._webhooks, self._api
+        self._totals = Totals(counting, {} if given is None else given.values.get("counters", {}))
+        files = self._log, self._audit, version
+        self._upgrades = Upgrades(self._parts, self._manager, *files, quiet=self._is_quiet)
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
@@ -140,12 +144,10 @@ class Daemon:
             pipe=None if given is None else given.pipe,
         )
         self._restored: Restored | None = None
-        if given is not None and isinstance(self._server, Server):
+        if given is not None and (parts := self._parts()) is not None:
             from overseer.daemon.state import Definer, Restored  # by then it is loaded
 
-            definition_of = Definer(given, path, config, handlers)
-            self._restored = Restored(given, self._hub, self._server, self._gate, definition_of)
-            self._history.adopt(given.directory_lock)
+            self._restored = Restored(given, parts, Definer(given, path, config, handlers))
 
     def run(self) -> int:
         """Serve until told to stop; returns the exit status."""
@@ -214,8 +216,8 @@ class Daemon:
             return None
         return Parts(
             *(self._hub, self._server, self._gate, self._history, self._schedules, self._notices),
-            *(self._signals, self._version, self._started_at, self._started),
-            *(self._variables, self._vault.variables, self._upgrades.counted),
+            *(self._api, self._webhooks, self._signals, self._totals, self._upgrades.counted),
+            *(self._version, self._started_at, self._started, self._variables, self._vault.variables),
         )
 
     def _is_quiet(self) -> bool:
@@ -397,11 +399,7 @@ class Daemon:
             **self._documents.routes(),
             "/healthz": lambda request: Response(200, b"ok\n"),
             "/metrics": Exposition(
-                self._hub,
-                self._version,
-                self._started_at,
-                self._gauges,
-                self._counters,
+                *(self._hub, self._version, self._started_at, self._gauges, self._counters)
             ).answer,
         }
 
@@ -411,10 +409,9 @@ class Daemon:
         return self._gate.access.encrypted and isinstance(self._server.address, tuple)
 
     def _gauges(self) -> dict[str, tuple[str, float]]:
-        parts = self._reloader, self._history, self._logs, self._schedules, self._notices
+        mine = self._reloader, self._upgrades
+        parts = (*mine, self._history, self._logs, self._schedules, self._notices)
         return {name: gauge for part in parts for name, gauge in part.gauges().items()}
 
     def _counters(self) -> dict[str, tuple[str, float]]:
-        mine = self._webhooks, self._api, self._upgrades
-        parts = (self._history, self._logs, self._chains, self._notices, *mine)
-        return {name: counter for part in parts for name, counter in part.counters().items()}
+        return {**self._totals.counters(), **self._upgrades.counters()}

@@ -21,13 +21,14 @@ from overseer.daemon.notices import TaskNotices
 from overseer.daemon.reload import Reloader
 from overseer.daemon.runs import RunHistory
 from overseer.daemon.schedules import TaskSchedules
-from overseer.daemon.upgrade import Upgrades
+from overseer.daemon.upgrade import Asked, Upgrades
 from overseer.errors import NotPermittedError, RequestError
 from overseer.net.outbox import TRY_AGAIN_LATER, Outbox
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.task import Requester
+from overseer.util.standstill import standstill
 from overseer.util.threads import run_on_thread
 
 _log = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ class Dispatcher:
         self._notices = notices
         self._searching = threading.BoundedSemaphore(_SEARCHES) if self._catches_up else None
         self._schedules = schedules
+        self._unanswered: dict[str, str] = {}  # by id
         self._client = Client(outbox, default, self._principal)
         hub.connect(self._client)
         if peer.sign_in is not None:
@@ -105,6 +107,8 @@ class Dispatcher:
             if not in_time:
                 limit = f"{self._per_second} a second is the limit (limits.requests_per_second)"
                 raise RequestError(f"too many requests: {limit}", code="too_many")
+            if isinstance(request, protocol.Search | protocol.NotifyTest):
+                self._unanswered[request_id] = data if isinstance(data, str) else data.decode()
             if isinstance(request, protocol.Search) and self._searching is not None:
                 self._search(request, self._searching)
             else:
@@ -151,12 +155,13 @@ class Dispatcher:
         else:
             self._reply(protocol.NotifyTested(request.id, request.channel))
 
-    def _upgraded(self, request_id: str, said: protocol.Upgraded | str) -> None:
+    def _upgraded(self, request: protocol.Upgrade, said: protocol.Upgraded | RequestError) -> None:
         """Answer, on whatever thread, what came of an upgrade, if this is still the same program."""
-        if isinstance(said, str):
-            self._reply(protocol.Error(request_id, said, code="failed"))
+        if isinstance(said, RequestError):
+            self._record(request, error=said.message)
+            self._reply(protocol.Error(request.id, said.message, code=said.code))
         else:
-            self._reply(replace(said, id=request_id))
+            self._reply(replace(said, id=request.id))
 
     def closed(self) -> None:
         """Called when the connection is gone."""
@@ -166,9 +171,14 @@ class Dispatcher:
         if self._peer.sign_in is not None:
             self._peer.sign_in.detach(self._client.outbox)
 
+    def unanswered(self) -> list[str]:
+        """The requests that other threads are to answer, which can be carried out again; at a standstill."""
+        return list(self._unanswered.values())
+
     def _reply(self, event: protocol.Event) -> None:
-        with DeferredFlush() as out:
+        with standstill, DeferredFlush() as out:
             out.send(self._client, event)
+            self._unanswered.pop(getattr(event, "id", ""), None)
 
     def _serve(self, request: protocol.Request) -> None:
         """Handle a request if its sender is permitted to make it, and record it."""
@@ -307,13 +317,8 @@ class Dispatcher:
             case protocol.NotifyTest():
                 self._notices.test(request.channel, partial(self._tested, request))
             case protocol.Upgrade():
-                self._upgrades.request(
-                    client,
-                    request.id,
-                    partial(self._upgraded, request.id),
-                    force=request.force,
-                    check=request.check,
-                )
+                asked = Asked(request.check, request.force, request.wait_ms)
+                self._upgrades.request(client, request.id, partial(self._upgraded, request), asked)
             case protocol.Reload():
                 self._reloader.reload(
                     lambda changes: self._reply(

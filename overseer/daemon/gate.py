@@ -69,6 +69,11 @@ class Gate(Policy):
     def sign_ins(self) -> SignIns:
         return self._sign_ins
 
+    @property
+    def failures(self) -> Failures:
+        """Wrong tokens."""
+        return self._failures
+
     def end_revoked_sign_ins(self) -> None:
         """End the sign-ins of principals that are no longer known; no locks held."""
         self._sign_ins.end_those(lambda principal: not self._access.knows(principal))

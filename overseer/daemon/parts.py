@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from overseer.daemon.runs import RunHistory
     from overseer.daemon.schedules import TaskSchedules
     from overseer.daemon.signals import SignalLoop
+    from overseer.daemon.totals import Totals
+    from overseer.daemon.webapi import WebApi
+    from overseer.daemon.webhooks import TaskWebhooks
     from overseer.net.server import Server
     from overseer.supervisor.hub import Hub
 
@@ -28,10 +31,13 @@ class Parts:
     history: RunHistory
     schedules: TaskSchedules
     notices: TaskNotices
+    api: WebApi
+    webhooks: TaskWebhooks
     signals: SignalLoop
+    totals: Totals
+    upgrades: tuple[int, int]  # carried out, and failed
     version: str
     started_at: float
     started: Config  # the configuration that the server was started with
     variables: Mapping[str, Digest]
     secrets: Mapping[str, str]
-    upgrades: tuple[int, int]  # carried out, and failed

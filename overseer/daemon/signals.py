@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -22,6 +23,7 @@ _HEARD = (*_ENDING, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHL
 # background process that uses its terminal would loop: an interrupted call is made again.
 _LEFT_IGNORED = {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTTIN, signal.SIGTTOU}
 _RETRY_S = 1.0  # between tries of reaping after a failure
+_REAP_S = 0.02  # between two looks for what has ended
 
 
 class SignalLoop:
@@ -127,6 +129,7 @@ class SignalLoop:
         poll.register(self._read, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
         again: float | None = None
+        next_reap = 0.0
         while not self._ended:
             ready = {fd for fd, _ in poll.poll(None if again is None else poll_timeout(again))}
             said = os.read(self._read, 4096) if self._read in ready else b""
@@ -144,6 +147,9 @@ class SignalLoop:
             if self._end_requested and self._ending is None:
                 self._ask_to_end()
             if signal.SIGCHLD in said or not ready:
+                if (early := next_reap - time.monotonic()) > 0:  # so that many ends at once cost one look
+                    self._wake.wait(early)
+                next_reap = time.monotonic() + _REAP_S
                 try:
                     again = self._reap()
                 except Exception:

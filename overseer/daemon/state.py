@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,7 +14,6 @@ from overseer.auth.digest import Digest
 from overseer.auth.principal import Principal
 from overseer.auth.sign_ins import SignIn
 from overseer.config import Config, parse_config
-from overseer.daemon.gate import Gate
 from overseer.daemon.parts import Parts
 from overseer.drivers.api import ActionHandler, build_action_handlers
 from overseer.errors import OverseerError
@@ -22,7 +21,6 @@ from overseer.net import handover as net
 from overseer.net.connection import Connection
 from overseer.net.handler import Handler
 from overseer.net.listeners import Listener
-from overseer.net.server import Server
 from overseer.process import registry, usage_meter
 from overseer.process.forking import given_file_limit
 from overseer.process.guardian import guardian
@@ -31,7 +29,6 @@ from overseer.supervisor.clients import Client
 from overseer.supervisor.definitions import Definition
 from overseer.supervisor.handover.hub import export_hub, freeze, restore_hub
 from overseer.supervisor.handover.tasks import Origins
-from overseer.supervisor.hub import Hub
 from overseer.upgrade.succession import Succession
 from overseer.util.handover import Incoming, Outgoing, pack, unpack
 from overseer.util.plain import from_plain, to_plain
@@ -130,7 +127,7 @@ def at_rest(parts: Parts) -> Iterator[list[Connection]]:
 
 
 def export(
-    parts: Parts, connections: list[Connection], askers: Mapping[Client, str]
+    parts: Parts, connections: list[Connection], askers: Sequence[tuple[Client, str]]
 ) -> tuple[bytes, list[int]]:
     """The state, within :func:`at_rest`, and the descriptors that it names."""
     out, gate = Outgoing(), parts.gate
@@ -165,9 +162,11 @@ def export(
         "history": out.fd(lock),
         "schedules": parts.schedules.export(),
         "notices": parts.notices.export(),
-        "askers": [
-            [numbers[client], request_id] for client, request_id in askers.items() if client in numbers
-        ],
+        "api": parts.api.export(),
+        "webhooks": parts.webhooks.export(),
+        "failures": gate.failures.export(),
+        "counters": dict(parts.totals.counters()),
+        "askers": [[numbers[client], request_id] for client, request_id in askers if client in numbers],
         "hub": hub,
     }
     return pack(values, out.blobs), out.descriptors
@@ -220,9 +219,8 @@ def _only(config: Config, action: str) -> Config:
 class Restored:
     """A server's parts with all that was handed over; nothing of it goes on before :meth:`go_on`."""
 
-    def __init__(self, given: Given, hub: Hub, server: Server, gate: Gate, definition_of: Definer) -> None:
-        values, incoming = given.values, given.incoming
-        self._hub = hub
+    def __init__(self, given: Given, parts: Parts, definition_of: Definer) -> None:
+        values, incoming, gate = given.values, given.incoming, parts.gate
         sign_ins: dict[str, SignIn] = {
             key: gate.sign_ins.restore(key, from_plain(Principal, who), ends)
             for key, who, ends in values["sign_ins"]
@@ -230,18 +228,23 @@ class Restored:
         self.connections: list[Connection] = []
         self.clients: dict[int, Client] = {}
         for number, said in enumerate(values["connections"]):
-            connection, handler = net.restore_connection(server, said, sign_ins.get, incoming)
+            connection, handler = net.restore_connection(parts.server, said, sign_ins.get, incoming)
             self.connections.append(connection)
             if (client := _client_of(handler)) is not None:
                 self.clients[number] = client
         restore_usage(usage_meter, values["usage"])
-        self._resume = restore_hub(hub, values["hub"], self.clients, definition_of, incoming)
+        gate.failures.restore(values.get("failures", ()))
+        parts.history.adopt(given.directory_lock)
+        parts.api.restore(values.get("api"))
+        parts.webhooks.restore(values.get("webhooks"))
+        self._resume = restore_hub(parts.hub, values["hub"], self.clients, definition_of, incoming)
         self.tasks = sum(each["run"] is not None for each in values["hub"]["tasks"])
         self.askers = [
             (self.clients[number], request_id)
             for number, request_id in values["askers"]
             if number in self.clients
         ]
+        self._unanswered = [each.get("unanswered", ()) for each in values["connections"]]
         self.upgrades = tuple(values["upgrades"])
         self._strays = values["strays"]
         self._guardian = values["guardian"]
@@ -252,6 +255,10 @@ class Restored:
         self._resume()
         for connection in self.connections:
             net.resume(connection)
+        for connection, requests in zip(self.connections, self._unanswered, strict=True):
+            if (handler := connection.handler) is not None:
+                for text in requests:
+                    handler.receive(text)
         for stray in self._strays:
             if stray["pid"]:
                 run_on_thread(lambda pid=stray["pid"]: _end(pid), "stray")  # type: ignore[misc]

@@ -12,19 +12,23 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from overseer.auth.peer import Peer
+from overseer.auth.principal import Principal
 from overseer.daemon.audit import Audit
 from overseer.daemon.parts import Parts
 from overseer.daemon.systemd import Notifier
 from overseer.errors import OverseerError, RequestError
-from overseer.protocol import Error, Event, Upgraded
+from overseer.protocol import Error, LastUpgrade, Upgrade, Upgraded
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.upgrade.package import Package
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import Rank, lock
 from overseer.util.logs import settle_log
 from overseer.util.threads import start_thread
+from overseer.util.timestamps import now
 
 if TYPE_CHECKING:
     from overseer.daemon.state import Given, Restored
@@ -32,14 +36,35 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_SIGNAL = Peer("server", "", principal=Principal("signal", "admin"))
 _QUIET_S = 5.0  # for what follows from what has happened
-_ENDED_S = 30.0  # for tasks that are ended, beyond their graces
 _DRAINED_S = 0.5  # for requests by HTTP
 _STORED_S = 2.0
 _FLUSHED_S = 1.0
 
-Answer = Callable[[Upgraded | str], None]
+Answer = Callable[[Upgraded | RequestError], None]
 """Gets the answer, or why there is none."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """What is asked for; a request that comes while one is carried out can only add to that.
+
+    Attributes:
+        check: only try whether the new program can take over.
+        force: end what cannot go over.
+        wait_ms: for how long to wait for it to end by itself.
+        since: when it was asked for (monotonic).
+    """
+
+    check: bool = False
+    force: bool = False
+    wait_ms: InitVar[int] = 0
+    since: float = field(default_factory=time.monotonic)
+    wait_until: float = field(init=False)  # monotonic; 0: not at all
+
+    def __post_init__(self, wait_ms: int) -> None:
+        self.wait_until = self.since + wait_ms / 1000 if wait_ms else 0.0
 
 
 class Upgrades:
@@ -47,7 +72,8 @@ class Upgrades:
 
     Args:
         parts: of the server; None: it cannot be upgraded (stdio).
-        files: what is written to them is written before the end.
+        log, audit: what is written to them is written before the end.
+        version: this program's.
         quiet: whether nothing is left that follows from what has happened.
     """
 
@@ -55,19 +81,24 @@ class Upgrades:
         self,
         parts: Callable[[], Parts | None],
         manager: Notifier,
-        files: Sequence[EventLog | Audit],
+        log: EventLog,
+        audit: Audit,
+        version: str,
         *,
         quiet: Callable[[], bool],
     ) -> None:
         self._parts = parts
         self._quiet = quiet
-        self._files = files
+        self._log = log
+        self._audit = audit
         self._manager = manager
+        self._version = version
         self._kept: Package | None = None
         self._lock = lock(Rank.LEAF, "upgrade")  # guards the rest
-        self._going_on = False
+        self._under_way: Asked | None = None
         self._answers: list[tuple[Client | None, str, Answer]] = []
         self.counted = 0, 0  # those carried out since the process began, and those that failed
+        self.last: LastUpgrade | None = None
 
     def counters(self) -> Mapping[str, tuple[str, float]]:
         """For monitoring: help text and value, by name."""
@@ -77,12 +108,39 @@ class Upgrades:
             "upgrades_failed": ("Upgrades that were refused, or gone back from", failed),
         }
 
+    def gauges(self) -> Mapping[str, tuple[str, float]]:
+        """As :meth:`counters`, of the last upgrade; empty before the first."""
+        last = self.last
+        if last is None:
+            return {}
+        return {
+            "upgrade_last_successful": ("Whether the last upgrade succeeded", float(not last.error)),
+            "upgrade_last_timestamp_seconds": (
+                "When the last upgrade was over, in seconds since 1970",
+                last.at.timestamp(),
+            ),
+            "upgrade_last_duration_seconds": (
+                "How long the last upgrade took, from the request to its end",
+                last.duration_ms / 1000,
+            ),
+            "upgrade_last_pause_seconds": (
+                "For how long nothing was read or sent in the last upgrade",
+                last.pause_ms / 1000,
+            ),
+        }
+
     def on_signal(self) -> None:
         """SIGUSR2."""
+        self._record()
         try:
-            self.request(None, "", lambda said: None, force=False, check=False)
+            self.request(None, "", self._record, Asked())
         except RuntimeError as error:
             _log.error("the server was not upgraded: %s", error)
+
+    def _record(self, said: Upgraded | RequestError | None = None) -> None:
+        """Have an upgrade by signal in the audit, and why it was refused."""
+        error = said.message if isinstance(said, RequestError) else ""
+        self._audit.record(_SIGNAL, Upgrade(""), allowed=True, error=error)
 
     def keep(self) -> None:
         """Keep a copy of this program, to go back to, before an installation replaces its files."""
@@ -97,34 +155,39 @@ class Upgrades:
             self._kept = Package()
         return self._kept
 
-    def request(
-        self, client: Client | None, request_id: str, answer: Answer, *, force: bool, check: bool
-    ) -> None:
+    def request(self, client: Client | None, request_id: str, answer: Answer, asked: Asked) -> None:
         """Upgrade, on another thread.
 
         Args:
             client: is answered by the new program, under this ``request_id``.
             answer: called if the server stays what it is.
-            check: only try whether the new program can take over.
 
         Raises:
-            RequestError: one is being carried out, and this is a check.
+            RequestError: one is being carried out, and this is a check, or the other way round.
         """
         with self._lock:
-            if self._going_on and check:
-                raise RequestError("an upgrade is being carried out", code="conflict")
+            before = self._under_way
+            if before is not None and asked.check is not before.check:
+                what = "tried" if before.check else "carried out"
+                raise RequestError(f"an upgrade is being {what}", code="conflict")
             self._answers.append((client, request_id, answer))
-            begin, self._going_on = not self._going_on, True
-        if begin:
-            start_thread(lambda: self._run(force, check), "upgrade")
+            if before is None:
+                self._under_way = asked
+            else:
+                before.force = before.force or asked.force
+                before.wait_until = max(before.wait_until, asked.wait_until)
+        if before is None:
+            start_thread(lambda: self._run(asked), "upgrade")
 
     def done(self, given: Given, restored: Restored, version: str) -> None:
         """This is the program that follows: say so to those who asked for it."""
-        passed = given.passed
-        pause = round((time.monotonic() - passed.began) * 1000)
+        passed, moment = given.passed, time.monotonic()
+        pause, took = round((moment - passed.began) * 1000), round((moment - passed.asked) * 1000)
         done, failed = restored.upgrades
         self.counted = done + (not passed.failure), failed + bool(passed.failure)
         tasks, clients = restored.tasks, len(restored.connections)
+        went = version, pause, took, tasks, clients, passed.ended
+        self.last = LastUpgrade(now(), given.version, *went, passed.failure)
         if passed.failure:
             _log.error("the server was not upgraded, and goes on as it was: %s", passed.failure)
         else:
@@ -133,107 +196,117 @@ class Upgrades:
                 *(given.version, version, tasks, clients, pause),
             )
         for client, request_id in restored.askers:
-            reply: Event = Upgraded(
-                request_id, False, given.version, version, tasks, clients, pause, passed.ended
-            )
             if passed.failure:
-                reply = Error(request_id, passed.failure, code="failed")
+                reply: Upgraded | Error = Error(request_id, passed.failure, code="failed")
+            else:
+                ended = passed.ended
+                reply = Upgraded(request_id, False, given.version, version, tasks, clients, pause, ended)
             with DeferredFlush() as out:
                 out.send(client, reply)
 
-    def _run(self, force: bool, check: bool) -> None:
-        said: Upgraded | str
+    def _run(self, asked: Asked) -> None:
+        said: Upgraded | RequestError
         try:
-            said = self._upgrade(force, check)
+            said = self._upgrade(asked)
+        except RequestError as error:
+            said = error
         except (OverseerError, OSError) as error:
-            said = str(error)
+            said = RequestError(str(error), code="failed")
         except Exception as error:
             _log.exception("upgrading failed")
-            said = f"internal error: {type(error).__name__}"
+            said = RequestError(f"internal error: {type(error).__name__}", code="failed")
         with self._lock:
-            self._going_on = False
+            self._under_way = None
             answers, self._answers = self._answers, []
-            done, failed = self.counted
-            self.counted = done, failed + (isinstance(said, str) and not check)
-        if isinstance(said, str):
-            _log.error("the server was not upgraded: %s", said)
+            if isinstance(said, RequestError) and not asked.check:
+                done, failed = self.counted
+                self.counted = done, failed + 1
+                took = round((time.monotonic() - asked.since) * 1000)
+                self.last = LastUpgrade(now(), self._version, duration_ms=took, error=said.message)
+        if isinstance(said, RequestError):
+            _log.error("the server %s upgraded: %s", "cannot be" if asked.check else "was not", said.message)
         for _, _, answer in answers:
             answer(said)
 
-    def _upgrade(self, force: bool, check: bool) -> Upgraded:
+    def _is_wanted(self) -> bool:
+        """Whether any of those who asked for it is still there."""
+        with self._lock:
+            return any(client is None or not client.outbox.closed for client, _, _ in self._answers)
+
+    def _upgrade(self, asked: Asked) -> Upgraded:
         """Become the new program, and not return; with ``check``, say that it can be done.
 
         Raises:
             OverseerError, OSError: why it cannot; the server goes on.
         """
-        from overseer.net.handover import is_portable  # nobody needs these before
+        from overseer.daemon import bound  # nobody needs these before
         from overseer.upgrade.rehearsal import rehearse
 
         parts = self._parts()
         if parts is None:
             raise OverseerError("a server that listens on stdio cannot be upgraded")
-        if parts.hub._table.closing:
-            raise OverseerError("the server is shutting down")
+        hub = parts.hub
+        if hub._table.closing:
+            raise RequestError("the server is shutting down", code="unavailable")
         if parts.history.returning:
             raise OverseerError("the server is still starting tasks of the one before it: try again")
-        ended = self._make_ready(parts, force=force and not check, check=check)
+        left = bound.look(hub)
+        if any(left) and not (asked.check or asked.force or asked.wait_until):
+            raise bound.LeftError(left)
         state, tasks, clients = self._state(parts)
         new = rehearse(state, self._package().stage)
+        if asked.check:
+            os.close(new.compiled)
+            return Upgraded(
+                *("", True, parts.version, new.version, tasks, clients),
+                ended=left.tasks,
+                services=left.services,
+                last=self.last,
+            )
         try:
-            if check:
-                return Upgraded("", True, parts.version, new.version, tasks, clients, ended=tuple(ended))
-            self._manager.reloading()
-            try:
+            raise self._replace(parts, asked, new)
+        except BaseException:
+            parts.server.accept_again()
+            self._manager.ready("the server was not upgraded")
+            hub._services.update()
+            raise
+
+    def _replace(self, parts: Parts, asked: Asked, new: Rehearsed) -> OverseerError:
+        """As :meth:`_become`, once nothing is left that cannot go over."""
+        from overseer.daemon import bound
+        from overseer.net.handover import is_portable
+        from overseer.upgrade.rehearsal import rehearse
+
+        hub, ended = parts.hub, list[str]()
+        try:
+            while True:
+                if any(left := bound.look(hub)) and not asked.force and asked.wait_until:
+                    _log.info("the upgrade waits for what cannot go on in another program: %s", left)
+                    bound.wait(hub, lambda: asked.wait_until, lambda: asked.force, self._is_wanted)
+                    again = rehearse(self._state(parts)[0], self._package().stage)  # perhaps another by now
+                    os.close(new.compiled)
+                    new = again
+                if asked.force:
+                    ended += bound.end(hub)
+                hub._services.interrupt()
+                self._manager.reloading()
                 parts.server.drain(is_portable, _DRAINED_S)
-                raise self._become(parts, new, ended)
-            except BaseException:
+                try:
+                    return self._become(parts, new, ended, asked.since)
+                except bound.LeftError:  # it has begun meanwhile
+                    if not asked.force and time.monotonic() >= asked.wait_until:
+                        raise
                 parts.server.accept_again()
-                self._manager.ready("the server was not upgraded")
-                parts.hub._services.update()
-                raise
+                hub._services.update()
         finally:
             os.close(new.compiled)
-
-    def _make_ready(self, parts: Parts, *, force: bool, check: bool) -> list[str]:
-        """Refuse what cannot go over, or end it; the tasks that were ended."""
-        from overseer.supervisor.handover.tasks import bound_to_this_program
-
-        hub = parts.hub
-        with hub._table.lock:
-            bound = [task.id for task in hub._table if bound_to_this_program(task)]
-        services = hub._services.running
-        if not force and not check and (bound or services):
-            named = [
-                *(f"the task {name}" for name in bound),
-                *(f"the service of {name}" for name in services),
-            ]
-            raise OverseerError(
-                f"these cannot go on in another program: {', '.join(named)}; end them, or upgrade with force"
-            )
-        if not force:
-            return bound
-        for name in bound:
-            try:
-                hub.stop(name)
-            except RequestError as error:
-                _log.warning("task %s cannot be stopped: %s", name, error.message)
-        hub._services.interrupt()
-        deadline = time.monotonic() + hub.shutdown_budget + _ENDED_S
-        with hub._table.lock:
-            over = hub._table.freed.wait_for(
-                lambda: not any(map(bound_to_this_program, hub._table)),
-                max(0.0, deadline - time.monotonic()),
-            )
-        if not over:
-            raise OverseerError("tasks that cannot go on in another program have not ended")
-        return bound
 
     def _state(self, parts: Parts) -> tuple[bytes, int, int]:
         """A copy of the state, and how many runs and clients it has."""
         from overseer.daemon.state import at_rest, export
 
         with at_rest(parts) as connections:
-            state, _ = export(parts, connections, {})
+            state, _ = export(parts, connections, ())
             tasks = sum(task.worker is not None and task.phase.name == "RUNNING" for task in parts.hub._table)
         return state, tasks, len(connections)
 
@@ -244,8 +317,10 @@ class Upgrades:
                 raise OverseerError("too much follows from what tasks do: try again")
             time.sleep(0.002)
 
-    def _become(self, parts: Parts, new: Rehearsed, ended: list[str]) -> OverseerError:
-        """Execute the new program; returns why that is impossible. Raises OverseerError, OSError."""
+    def _become(self, parts: Parts, new: Rehearsed, ended: Sequence[str], asked: float) -> OverseerError:
+        """Execute the new program; returns why that is impossible. Raises OverseerError, OSError; LeftError:
+        something cannot go over."""
+        from overseer.daemon.bound import LeftError, look_locked
         from overseer.daemon.state import at_rest, export
         from overseer.upgrade.succession import replace_by
         from overseer.util.handover import to_memory
@@ -255,13 +330,18 @@ class Upgrades:
         with at_rest(parts) as connections:
             if not self._quiet():
                 raise OverseerError("too much follows from what tasks do: try again")
+            if any(left := look_locked(parts.hub)):
+                raise LeftError(left)
             with self._lock:
-                askers = {client: id for client, id, _ in self._answers if client is not None}
+                askers = [(client, id) for client, id, _ in self._answers if client is not None]
             data, descriptors = export(parts, connections, askers)
             parts.history.settle(_STORED_S)
-            for file in self._files:
-                file.settle(_FLUSHED_S)
-            more: Mapping[str, Any] = {"began": began, "ended": ended}
+            self._log.settle(_FLUSHED_S)
+            self._audit.settle(_FLUSHED_S)
+            more: dict[str, Any] = {"began": began, "asked": asked, "ended": ended}
+            if self._manager.watchdog is not None:  # half of the manager's timeout: it must not come first
+                self._manager.alive()
+                more["deadline"] = min(60.0, 1.5 * self._manager.watchdog)
             state = to_memory(data)
             failed: list[OSError] = []
             over = threading.Event()

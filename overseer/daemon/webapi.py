@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from overseer.auth.principal import Principal
 from overseer.config import Config, LimitsConfig
 from overseer.net.endpoint import Service
-from overseer.net.handler import ConnectionLimits, Handler
+from overseer.net.handler import Handler
 from overseer.net.http import Reply, Request, Response
+from overseer.net.limits import ConnectionLimits
 from overseer.net.readable import ReadableOutbox
 from overseer.util.locks import Rank, lock
 
@@ -30,12 +31,27 @@ class WebApi(Service):
         self._describe = describe
         self._counting = lock(Rank.LEAF, "api requests")
         self._requests = 0
+        self._given: Any = None  # what the program before this one knew, while nobody has used it
 
     @cached_property
     def _api(self) -> Api:
+        from overseer.api.outcome import KEYS
         from overseer.api.service import Api
 
+        KEYS.restore(self._given or ())
+        self._given = None
         return Api(self._limits, self._describe)
+
+    def export(self) -> Any:
+        """What another program has to know to go on; at a standstill."""
+        if "_api" not in vars(self):
+            return self._given
+        from overseer.api.outcome import KEYS
+
+        return KEYS.export()
+
+    def restore(self, data: Any) -> None:
+        self._given = data
 
     def serve(self, request: Request, handler: Handler, outbox: ReadableOutbox, reply: Reply) -> None:
         with self._counting:

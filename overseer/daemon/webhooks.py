@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from overseer.auth.peer import Peer
 from overseer.auth.principal import Principal
@@ -46,6 +46,7 @@ class TaskWebhooks(Hooks):
         self._refused = refused
         self._audit = audit
         self._used = False
+        self._given: Any = None  # what the program before this one knew, while nobody has used them
 
     @property
     def enabled(self) -> bool:
@@ -72,7 +73,18 @@ class TaskWebhooks(Hooks):
         from overseer.webhooks.webhooks import Webhooks
 
         self._used = True
-        return Webhooks(self._hub, self._config, self._secret, self._refused, self._record)
+        webhooks = Webhooks(self._hub, self._config, self._secret, self._refused, self._record)
+        if self._given is not None:
+            webhooks.restore(self._given)
+            self._given = None
+        return webhooks
+
+    def export(self) -> Any:
+        """What another program has to know to go on; at a standstill."""
+        return self._webhooks.export() if self._used else self._given
+
+    def restore(self, data: Any) -> None:
+        self._given = data
 
     def _secret(self, name: str) -> str:
         return self._vault.read(self._config().secrets, name)

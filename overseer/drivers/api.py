@@ -128,7 +128,14 @@ class TaskSubmitter(Protocol):
 
 
 class ServiceHandler(ActionHandler):
-    """A handler with a background service of its own, such as a directory scanner."""
+    """A handler with a background service of its own, such as a directory scanner.
+
+    Attributes:
+        restartable: an upgrade of the server may end its service, and begin it again in the new program,
+            without being asked to: nothing is lost by that.
+    """
+
+    restartable = False
 
     @abstractmethod
     def run_service(self, stop: threading.Event, submitter: TaskSubmitter) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from overseer.auth.peer import Peer
@@ -34,6 +35,9 @@ _log = logging.getLogger(__name__)
 
 _HEALTH = "/healthz"
 _DRAIN = 64 * 1024
+_TRY_AGAIN = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+)
 _STRANGERS_TIME = 2.0  # seconds that a stranger has for a health check, TLS included
 
 
@@ -67,10 +71,11 @@ class Connection:
         self._stranger = stranger
         self._upgraded = upgraded
         self._ended = ended
-        # Guards the two below: a stop and an upgrade at the same time must not miss each other.
+        # Guards the three below: a stop and an upgrade at the same time must not miss each other.
         self._state = lock(Rank.LEAF, "connection")
         self._outbox: Outbox | None = None
         self._stopped: tuple[int, str] | None = None
+        self._asked = False  # the request has been read
         # Of a WebSocket.
         self.handler: Handler | None = None
         self.received: Received | None = None
@@ -93,6 +98,13 @@ class Connection:
             self._stream.abort()
         else:
             outbox.close(code, reason)
+
+    def turn_away(self, code: int, reason: str) -> None:
+        """As :meth:`stop`; a client that has not sent all of its request is told to try again."""
+        with self._state, suppress(OSError):
+            if not self._asked and self._stream.portable:
+                self._stream.send([_TRY_AGAIN])
+        self.stop(code, reason)
 
     def close_if_revoked(self) -> bool:
         """Close the WebSocket, if it is one and its peer is no longer admitted; whether that was so."""
@@ -167,6 +179,8 @@ class Connection:
         except BadRequest as error:
             self._respond(error.response)
             return
+        with self._state:
+            self._asked = True
         if request is None:
             return
         if hooks is not None and hooks.takes(request):
@@ -257,15 +271,7 @@ class Connection:
         return True
 
     def _websocket(self, request: Request) -> None:
-        endpoint, limits = self._endpoint, self._endpoint.limits
-        outbox = SocketOutbox(
-            self._stream,
-            self._writer,
-            bound=limits.buffer,
-            stall_timeout=limits.stall_timeout,
-            close_timeout=limits.close_timeout,
-            timers=endpoint.timers,
-        )
+        outbox = SocketOutbox(self._stream, self._writer, self._endpoint.limits, self._endpoint.timers)
         self.received = Received(request.rest)
         if self._enter(outbox):
             self._converse(request, outbox)

@@ -99,6 +99,7 @@ def export_connection(
         "fd": out.fd(connection.stream.fileno()),
         "peer": _export_peer(connection.peer, key_of),
         "received": out.blob(connection.received.unhandled()),
+        "unanswered": [] if connection.handler is None else connection.handler.unanswered(),
         "closing": [outbox.close_code, outbox.close_reason] if outbox._closing else None,
         "chunks": [[out.blob(bytes(each.data)), each.output, each.more] for each in chunks],  # type: ignore[arg-type]
         "offset": offset,
@@ -115,15 +116,7 @@ def restore_connection(
     """The WebSocket again, and what handles its messages; it goes on with :func:`resume`."""
     peer = _restore_peer(data["peer"], sign_in_of)
     connection, writer = server.take_over(given.socket(data["fd"]), peer)
-    limits = server.endpoint.limits
-    outbox = SocketOutbox(
-        connection.stream,
-        writer,
-        bound=limits.buffer,
-        stall_timeout=limits.stall_timeout,
-        close_timeout=limits.close_timeout,
-        timers=server.endpoint.timers,
-    )
+    outbox = SocketOutbox(connection.stream, writer, server.endpoint.limits, server.endpoint.timers)
     chunks = [Chunk(given.blob(number), output, more) for number, output, more in data["chunks"]]
     outbox._queue.restore(chunks, data["offset"], data["within"])
     outbox._full, outbox._refused = data["full"], data["refused"]

@@ -27,6 +27,7 @@ from typing import Literal
 
 from overseer.net.chunks import Buffer, ChunkQueue, Source
 from overseer.net.frames import Message, Streamed, close_frame
+from overseer.net.limits import ConnectionLimits
 from overseer.util.awake import awake
 from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.standstill import standstill
@@ -49,9 +50,8 @@ class Outbox(ABC):
     :meth:`_take_locked`, and reports with :meth:`_sent_locked` what has left.
 
     Args:
-        bound: bytes that may be pending (softly, see above).
-        stall_timeout: seconds that it may be over half.
-        close_timeout: seconds from a close to the end of the connection.
+        limits: ``buffer``: bytes that may be pending (softly, see above); ``stall_timeout``: seconds that it
+            may be over half; ``close_timeout``: seconds from a close to the end of the connection.
     """
 
     __slots__ = (
@@ -61,15 +61,13 @@ class Outbox(ABC):
         "_until_bounded", "close_code", "close_reason",
     )  # fmt: skip
 
-    def __init__(
-        self, *, framing: Framing, bound: int, stall_timeout: float, close_timeout: float, timers: Timers
-    ) -> None:
-        self._bound = bound
-        self._half = bound // 2
+    def __init__(self, framing: Framing, limits: ConnectionLimits, timers: Timers) -> None:
+        self._bound = limits.buffer
+        self._half = limits.buffer // 2
         self._drained_at = min(self._half // 2, _READ_AHEAD)
         self._place = self._half * 3 // 4  # of whoever must not be over half for what it may be sent later
-        self._stall_timeout = stall_timeout
-        self._close_timeout = close_timeout
+        self._stall_timeout = limits.stall_timeout
+        self._close_timeout = limits.close_timeout
         self._timers = timers
         self._framed = framing == "websocket"
         self._lock: threading.Lock = lock(Rank.LEAF, "outbox")  # guards all that follows

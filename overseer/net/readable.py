@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from overseer.net.handler import ConnectionLimits
+from overseer.net.limits import ConnectionLimits
 from overseer.net.outbox import Outbox
 from overseer.net.turns import Turn, Turns
 from overseer.util.locks import assert_held, assert_none_held
@@ -22,13 +22,7 @@ class ReadableOutbox(Outbox):
 
     def __init__(self, limits: ConnectionLimits, timers: Timers, cut: Callable[[], None]) -> None:
         """``cut`` ends the connection at once."""
-        super().__init__(
-            framing="lines",
-            bound=limits.buffer,
-            stall_timeout=limits.stall_timeout,
-            close_timeout=limits.close_timeout,
-            timers=timers,
-        )
+        super().__init__("lines", limits, timers)
         self._for_work = Waiters(self._lock)  # the reader
         self._cut_connection = cut
         self._rest = b""  # of the last take: the beginning of a line

@@ -8,7 +8,8 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from overseer.auth.peer import Peer
 from overseer.config.listen import Listen
@@ -76,6 +77,7 @@ class Server:
         self._numbers = 0
         self._accepting = True
         self._held = False  # no connection is accepted for now
+        self._busy = False  # one is being accepted
         self._warned = ("", 0.0)  # the acceptor's own: its last warning, and when it gave it
         self._acceptor = VitalThread(target=self._run, name="net-accept")
         self._wake = Wakeup()
@@ -132,10 +134,10 @@ class Server:
             if isinstance(outbox := connection.outbox, ReadableOutbox):
                 outbox.hasten()
         with self._changed:
-            self._changed.wait_for(lambda: all(map(stays, self._connections)), seconds)
+            self._changed.wait_for(lambda: not self._busy and all(map(stays, self._connections)), seconds)
             left = [connection for connection in self._connections if not stays(connection)]
         for connection in left:
-            connection.stop(_SERVICE_RESTART, "the server is being upgraded: connect again")
+            connection.turn_away(_SERVICE_RESTART, "the server is being upgraded: connect again")
 
     def accept_again(self) -> None:
         """Go on accepting."""
@@ -212,14 +214,25 @@ class Server:
                 if fd not in sockets:
                     continue
                 try:
-                    with self._changed:  # meanwhile they wait where they are
-                        self._changed.wait_for(lambda: not (self._held and self._accepting))
-                    with standstill:
+                    with self._turn(), standstill:
                         self._accept(sockets[fd])
                 except _Broken:
                     raise
                 except Exception:
                     _log.exception("accepting a connection failed")
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One connection may be accepted; while none may, they wait where they are."""
+        with self._changed:
+            self._changed.wait_for(lambda: not (self._held and self._accepting))
+            self._busy = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
 
     def _accept(self, ready: socket.socket) -> None:
         try:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from overseer.auth.peer import Peer
 from overseer.net.chunks import Buffer
-from overseer.net.handler import ConnectionLimits, Handler, OpenHandler
+from overseer.net.handler import Handler, OpenHandler
+from overseer.net.limits import ConnectionLimits
 from overseer.net.outbox import Outbox
 from overseer.util.awake import Ticker
 from overseer.util.locks import assert_none_held
@@ -172,13 +173,7 @@ class _PipeOutbox(Outbox):
     """
 
     def __init__(self, fd: int, limits: ConnectionLimits, timers: Timers, broken: Callable[[], None]) -> None:
-        super().__init__(
-            framing="lines",
-            bound=limits.buffer,
-            stall_timeout=limits.stall_timeout,
-            close_timeout=limits.close_timeout,
-            timers=timers,
-        )
+        super().__init__("lines", limits, timers)
         self._fd = fd
         self._broken = broken
         self._wake = Wakeup()

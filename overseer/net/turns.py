@@ -73,7 +73,7 @@ class Turn:
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
-        # Written with the lock of the Turns.
+        # Written with the lock of the Turns, but for begin, before which nobody else writes it.
         self.state = _State.BUSY
         self.granted = threading.Event()
 

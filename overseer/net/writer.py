@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from overseer.net.bytestream import ByteStream
 from overseer.net.chunks import Buffer, Chunk
 from overseer.net.frames import Message
+from overseer.net.limits import ConnectionLimits
 from overseer.net.outbox import Outbox
 from overseer.util.locks import CHECKED, Rank, assert_held, assert_none_held, lock
 from overseer.util.threads import start_thread
@@ -122,23 +123,8 @@ class SocketOutbox(Outbox):
 
     __slots__ = ("_fd", "_finished", "_stream", "_until_idle", "_waiting", "_writer")
 
-    def __init__(
-        self,
-        stream: ByteStream,
-        writer: Writer,
-        *,
-        bound: int,
-        stall_timeout: float,
-        close_timeout: float,
-        timers: Timers,
-    ) -> None:
-        super().__init__(
-            framing="websocket",
-            bound=bound,
-            stall_timeout=stall_timeout,
-            close_timeout=close_timeout,
-            timers=timers,
-        )
+    def __init__(self, stream: ByteStream, writer: Writer, limits: ConnectionLimits, timers: Timers) -> None:
+        super().__init__("websocket", limits, timers)
         self._stream = stream
         self._writer = writer
         self._fd = stream.fileno()

@@ -23,8 +23,8 @@ from overseer.util.standstill import standstill
 DRAIN_IDLE_S = 2.0
 DRAIN_MAX_S = 10.0
 SHOW_EVERY_S = 0.1  # at most one look at a pipe's unfinished line in this time
-_READ = 65536  # as much as a pipe holds
-_LITTLE = 4096  # the size of the first read, which mostly gets a single line
+MOST_READ = 65536  # at a time: as much as a pipe holds
+LITTLE_READ = 4096  # the size of the first read, which mostly gets a single line
 _READS_A_CHECK = 32  # after which a flood lets the other pipe and the leader's exit be seen
 
 
@@ -33,7 +33,7 @@ class Pipe:
 
     __slots__ = (
         *("_deliver", "_groups", "_raw", "_raw_again", "_show", "_show_at", "_showing", "_size", "_splitter"),
-        *("again_at", "fd", "owed", "silent_at", "stream"),
+        *("_most", "again_at", "fd", "owed", "silent_at", "stream"),
     )
 
     def __init__(
@@ -44,6 +44,7 @@ class Pipe:
         show: Callable[[bytes], float | None] | None = None,
         raw: Callable[[bytes], float | None] | None = None,
         stream: str = "",
+        most: int = MOST_READ,
     ) -> None:
         """
         Args:
@@ -55,6 +56,7 @@ class Pipe:
             raw: gets the bytes of each read before its lines are delivered; may block, and may return in how
                 many seconds to call it with ``b""`` if nothing comes.
             stream: its name.
+            most: bytes read at a time.
         """
         self.fd = fd
         self.stream = stream
@@ -67,7 +69,8 @@ class Pipe:
         self._deliver = deliver
         self._show = show
         self._raw = raw
-        self._size = _LITTLE  # of the next read
+        self._most = most
+        self._size = LITTLE_READ  # of the next read
         self._showing = False  # the last call of show was not b""
         self._show_at = 0.0  # when it may be called again (monotonic)
         self._raw_again: float | None = None  # what raw returned last
@@ -93,16 +96,16 @@ class Pipe:
                 self._call_later(self._show_unfinished())
             elif self._raw is not None or self.again_at is not None:
                 self._call_later(None)
-            if len(data) < _LITTLE or standstill.closed:  # it is empty, and no flood fills it meanwhile
-                self._size = _LITTLE
+            if len(data) < LITTLE_READ or standstill.closed:  # it is empty, and no flood fills it meanwhile
+                self._size = LITTLE_READ
                 return True
-            self._size = _READ
+            self._size = self._most
         return True
 
     def drain(self) -> bool:
         """Read once, now that the leader is dead; False at the end of the pipe."""
         try:
-            data = os.read(self.fd, _READ)
+            data = os.read(self.fd, self._most)
         except BlockingIOError:
             return True
         except OSError as error:
@@ -167,6 +170,7 @@ class PipeReader:
         """``leader``: the leader's pidfd; not closed here."""
         self._open = {pipe.fd: pipe for pipe in pipes}
         self._leader = leader
+        self.leader_is_dead = False  # it has been seen
         self._drained_by: float | None = None  # when to stop at last, once the leader is dead (monotonic)
 
     def run(self) -> None:
@@ -208,12 +212,15 @@ class PipeReader:
                             pipe.call_again()
                 for fd, event in ready:
                     if fd == self._leader:
-                        return
+                        self.leader_is_dead = True
+                        continue
                     pipe = self._open[fd]
                     # Without POLLIN all is read, and nobody has the other end.
-                    if event == select.POLLHUP or not pipe.read():
+                    if event == select.POLLHUP or not (self.leader_is_dead or pipe.read()):
                         poll.unregister(fd)
                         self._finish(pipe)
+                if self.leader_is_dead:
+                    return
 
     def _begin_drain(self) -> float:
         """The leader is dead; returns when to stop at last."""

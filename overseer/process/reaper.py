@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from overseer.process.forking import hand_forked, is_popen_child, remember_popens
-from overseer.process.registry import Registry, adopted_children, registry
+from overseer.process.registry import Registry, registry
 from overseer.process.standalone.terminate import Termination
 from overseer.process.standalone.tree import Process, read_process
 
@@ -68,7 +68,7 @@ class Orphans:
             self._recheck_in(self._next_scan - now)
             return
         try:
-            children = adopted_children()
+            children = self._registry.adopted()
         except OSError:
             self._recheck_in(_RETRY_S)
             return

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from overseer.process.policy import StopPolicy
 from overseer.process.standalone import cgroups
 from overseer.process.standalone.tree import (
+    WHOLE,
     Process,
     Scanner,
     Snapshot,
@@ -61,6 +62,7 @@ class Registry:
         me = read_process(os.getpid())
         self.since = me.start if me is not None else 0  # clock ticks since boot
         self._key = os.urandom(16)
+        self._adopted = _MainChildren()
         self._scanner = Scanner(self.server_id, self.since)  # used by the one thread that scans
         # Guards the fields below; notified when a scan of /proc is over.
         self._looked = threading.Condition(lock(Rank.PROCESSES, "processes"))
@@ -198,8 +200,7 @@ class Registry:
         orphans: set[int] = set()
         empty = 0
         for _ in range(_ORPHAN_LOOKS):
-            before = self.children()
-            orphans = set(adopted_children()) - before
+            orphans = self._strangers()
             if orphans:
                 began = _start_of(leader) or 0
                 orphans = {
@@ -211,6 +212,23 @@ class Registry:
             if empty == 2:
                 break
         return orphans
+
+    def _strangers(self) -> set[int]:
+        """Adopted children that this program does not wait for, nor did a moment ago."""
+        found = self.adopted()
+        with self._looked:
+            if self._children.issuperset(found):
+                return set()
+        before = self.children()
+        return set(self.adopted()) - before
+
+    def adopted(self) -> list[int]:
+        """The main thread's children, which include all adopted ones.
+
+        Raises:
+            OSError: the kernel does not list them.
+        """
+        return self._adopted.read()
 
     def find(self, tree: Tree, leader: int, pipes: Container[str], cgroup: str = "") -> list[Process]:
         """The live processes of a run except its leader; ``pipes`` and ``cgroup`` are as in its Entry.
@@ -250,7 +268,7 @@ class Registry:
         others: set[int] = set()
         end = time.monotonic() + _CHASE_S
         while time.monotonic() < end:
-            for pid in adopted_children():
+            for pid in self.adopted():
                 if pid in others or pid in spared:
                     continue
                 process = scanner.read(pid)
@@ -272,13 +290,24 @@ def _lives(process: Process) -> bool:
     return current is not None and current.start == process.start and not current.zombie
 
 
-def adopted_children() -> list[int]:
-    """The main thread's children, which include all adopted ones.
+class _MainChildren:
+    """The list of this process's main thread's children, kept open: each stop looks at it."""
 
-    Raises:
-        OSError: the kernel does not list them.
-    """
-    return thread_children(os.getpid(), os.getpid())
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        try:
+            self._file = os.open(f"/proc/{self._pid}/task/{self._pid}/children", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._file = -1
+
+    def read(self) -> list[int]:
+        """Raises OSError: the kernel does not list them."""
+        pid = os.getpid()
+        if self._file >= 0 and pid == self._pid:
+            text = os.pread(self._file, 1 << 16, 0)
+            if len(text) < WHOLE:
+                return list(map(int, text.split()))
+        return thread_children(pid, pid)
 
 
 def has_forked() -> bool:

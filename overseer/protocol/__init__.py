@@ -66,7 +66,6 @@ from overseer.protocol.replies import (
     Subscribed,
     Tasks,
     Unsubscribed,
-    Upgraded,
 )
 from overseer.protocol.requests import (
     ClusterRequest,
@@ -96,7 +95,6 @@ from overseer.protocol.requests import (
     Subscribe,
     Unsubscribe,
     Unwatch,
-    Upgrade,
     UsageRequest,
     Watch,
 )
@@ -104,6 +102,7 @@ from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.schedules import ScheduleInfo, SkippedSlot
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunStats, RunTrigger
 from overseer.protocol.stored_requests import LogsRequest, RunsRequest, RunStatsRequest, Search
+from overseer.protocol.upgrades import LastUpgrade, Upgrade, Upgraded
 from overseer.protocol.values import (
     SUCCESS_CODES,
     ActionInfo,
@@ -180,6 +179,7 @@ __all__ = [
     "Health",
     "Input",
     "InputAccepted",
+    "LastUpgrade",
     "List",
     "LogLine",
     "LogMatch",

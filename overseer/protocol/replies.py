@@ -248,21 +248,6 @@ class NotifyTested(Reply):
     channel: str = field(TEXT, "The channel")
 
 
-@_event("upgraded", Delivery.DIRECT)
-class Upgraded(Reply):
-    """The server is the new program now or, with check, could become it."""
-
-    check: bool = field(BOOLEAN, "Whether nothing was changed", default=False, omit=True)
-    from_: str = field(TEXT, "The version that the server was", default="", name="from")
-    to: str = field(TEXT, "The version that it is, or would be", default="")
-    tasks: int = field(COUNT, "The running tasks that went on, or would", default=0)
-    clients: int = field(COUNT, "The connections that went on, or would", default=0)
-    pause_ms: int = field(COUNT, "For how long nothing was read or sent", default=0, omit=True)
-    ended: tuple[str, ...] = field(
-        ListOf(TEXT), "Tasks that could not go over, and were ended, or would be", default=(), omit=True
-    )
-
-
 @_event("error", Delivery.DIRECT)
 class Error(Event):
     """A request was refused; the connection stays open."""

@@ -12,25 +12,50 @@ from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.values import ExcessConfig
 from overseer.protocol.words import ORDERS
 from overseer.schema.binary import BASE64
-from overseer.schema.fields import field
+from overseer.schema.fields import declared, field
 from overseer.schema.objects import Object, PartOf
 from overseer.schema.quantities import COUNT, PAGE_SIZE, SIDE, TIMESTAMP, Integer
 from overseer.schema.types import BOOLEAN, SIGNAL, TASK_ID, TEXT, TEXT_MAP, Choice, Name
 
 _ACTION = Name()
-_ON_LAG = Choice("block", "drop", "catch_up")
-_PARTIAL = "Whether you are also sent unfinished lines (partial)"
-_RAW = "Whether you are also sent the task's raw terminal output (data)"
-_USAGE = "Whether you are also sent the task's resource usage (usage), every two seconds"
-_LAG = (
-    "When you read too slowly: block: the task waits for you; drop: you miss lines and get a gap; catch_up: "
-    "you are sent from its log what you missed (the default where there are logs)"
-)
-_CATCH_UP = "With on_lag block: but where there are logs, catch_up"
+
+
+@declared(kw_only=True)
+class _Following(Request):
+    """Base of the requests that subscribe their sender to a task."""
+
+    on_lag: str = field(
+        Choice("block", "drop", "catch_up"),
+        "When you read too slowly: block: the task waits for you; drop: you miss lines and get a gap; "
+        "catch_up: you are sent from its log what you missed (the default where there are logs)",
+        default="",
+        omit=True,
+        last=True,
+    )
+    catch_up: bool = field(
+        BOOLEAN, "With on_lag block: but where there are logs, catch_up", default=False, omit=True, last=True
+    )
+    partial: bool | None = field(
+        BOOLEAN, "Whether you are also sent unfinished lines (partial)", default=None, omit=True, last=True
+    )
+    raw: bool | None = field(
+        BOOLEAN,
+        "Whether you are also sent the task's raw terminal output (data)",
+        default=None,
+        omit=True,
+        last=True,
+    )
+    usage: bool | None = field(
+        BOOLEAN,
+        "Whether you are also sent the task's resource usage (usage), every two seconds",
+        default=None,
+        omit=True,
+        last=True,
+    )
 
 
 @_request("start")
-class Start(Request):
+class Start(_Following):
     """Start an action as a new task, or queue it. The sender is subscribed to the task."""
 
     either = ("action", "task_id")
@@ -58,11 +83,6 @@ class Start(Request):
         default=False,
         omit=True,
     )
-    on_lag: str = field(_ON_LAG, _LAG, default="", omit=True)
-    catch_up: bool = field(BOOLEAN, _CATCH_UP, default=False, omit=True)
-    partial: bool | None = field(BOOLEAN, _PARTIAL, default=None, omit=True)
-    raw: bool | None = field(BOOLEAN, _RAW, default=None, omit=True)
-    usage: bool | None = field(BOOLEAN, _USAGE, default=None, omit=True)
 
 
 @_request("stop")
@@ -178,7 +198,7 @@ class Replay(Request):
 
 
 @_request("subscribe")
-class Subscribe(Request):
+class Subscribe(_Following):
     """Send everything that happens to a task to the sender from now on."""
 
     task_id: str = field(TASK_ID, "The task")
@@ -188,11 +208,6 @@ class Subscribe(Request):
         default=None,
         omit=True,
     )
-    on_lag: str = field(_ON_LAG, _LAG, default="", omit=True)
-    catch_up: bool = field(BOOLEAN, _CATCH_UP, default=False, omit=True)
-    partial: bool | None = field(BOOLEAN, _PARTIAL, default=None, omit=True)
-    raw: bool | None = field(BOOLEAN, _RAW, default=None, omit=True)
-    usage: bool | None = field(BOOLEAN, _USAGE, default=None, omit=True)
 
 
 @_request("unsubscribe")
@@ -353,12 +368,3 @@ class NotifyTest(Request):
     """Send a channel a test notice, once and without delay."""
 
     channel: str = field(Name(), "The channel, as the configuration names it")
-
-
-@_request("upgrade")
-class Upgrade(Request):
-    """Have the server become the program that is installed now, with the same process: tasks, connections and
-    queues go on."""
-
-    check: bool = field(BOOLEAN, "Only try whether it can; nothing changes", default=False, omit=True)
-    force: bool = field(BOOLEAN, "End the tasks and services that cannot go over", default=False, omit=True)

@@ -74,19 +74,25 @@ class Services:
                 service.stop.set()
 
     @property
-    def running(self) -> list[str]:
-        """The actions whose services run."""
+    def bound(self) -> list[str]:
+        """The actions whose services run, and cannot be begun again in another program unasked."""
         with self._changed:
-            return list(self._running)
+            return [name for name, each in self._running.items() if not each.handler.restartable]
 
-    def interrupt(self) -> None:
-        """Have all services return, for a second; :meth:`update` starts them again."""
+    def interrupt(self, grace: float = _GRACE) -> tuple[str, ...]:
+        """Have all services return, in so many seconds; :meth:`update` starts them again.
+
+        Returns:
+            The actions of those that have not returned, and are not to be left behind.
+        """
         with self._changed:
-            services = list(self._running.values())
+            services = dict(self._running)
             self._running.clear()
-        for service in services:
+        for service in services.values():
             service.stop.set()
-        _join(services, time.monotonic())
+        _join(services.values(), time.monotonic(), grace)
+        left = {name: each for name, each in services.items() if each.thread.is_alive()}
+        return tuple(name for name, each in left.items() if not each.handler.restartable)
 
     def stop(self) -> None:
         """Tell all services to stop, and start no more. Idempotent."""
@@ -119,6 +125,6 @@ class _Service:
             _log.exception("action %s: its service failed", name)
 
 
-def _join(services: Iterable[_Service], told: float) -> None:
+def _join(services: Iterable[_Service], told: float, grace: float = _GRACE) -> None:
     for service in services:
-        service.thread.join(max(0.0, told + _GRACE - time.monotonic()))
+        service.thread.join(max(0.0, told + grace - time.monotonic()))

@@ -17,6 +17,7 @@ from overseer.drivers.api import driver_failure
 from overseer.errors import OverseerError, RequestError
 from overseer.history.records import Recorder, Run
 from overseer.net.frames import Encoded
+from overseer.process.pipe import LITTLE_READ, MOST_READ
 from overseer.process.policy import StopPolicy
 from overseer.protocol import Started, encode
 from overseer.secrets.vault import Vault
@@ -162,6 +163,8 @@ class Starts:
             task.id,
             stop=StopPolicy(action.kill_mode, action.stop_signal, action.stop_grace),
             max_line=config.limits.max_line,
+            # Short lines become some thirty times as long: no more than fits into a client's buffer.
+            max_read=max(LITTLE_READ, min(config.clients.buffer // 32, MOST_READ)),
             exited=gate.on_exited,
             begun=gate.begun,
             secrets=secrets,

@@ -43,7 +43,7 @@ class UsageWatch:
         self._next: Timer | None = None  # hub's lock
         self._looked_at = 0.0  # monotonic; hub's lock
         self._failing = False
-        self._of_all: list[Client] = []  # those who are told of all tasks; hub's lock
+        self._of_all: list[Client] = []  # those who are sent the usage of all tasks; hub's lock
 
     def tell(self, task_id: str, requester: Requester) -> None:
         """Send the requester the usage of one task, or of all that it may see.
@@ -73,13 +73,13 @@ class UsageWatch:
         self._look_in_locked(max(0.0, self._looked_at + _FRESH_S - time.monotonic()))
 
     def watch_all_locked(self, client: Client) -> None:
-        """From now on a client is told of all tasks that it may see."""
+        """Have a client sent the usage of all tasks that it may see."""
         assert_held(self._table.lock)
         self._of_all.append(client)
         self.watched_locked()
 
     def unwatch_all_locked(self, client: Client) -> None:
-        """A client is told of all tasks no longer."""
+        """End that."""
         assert_held(self._table.lock)
         self._of_all = [other for other in self._of_all if other is not client]
 

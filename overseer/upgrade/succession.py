@@ -69,6 +69,7 @@ class Succession:
     Attributes:
         state: as bytes.
         began: since when nothing is read or sent (monotonic).
+        asked: when the upgrade was asked for (monotonic).
         ended: tasks that it has ended for this.
         failure: why the program that was to follow did not; ``""``: this is that one.
         file: the descriptor of the state, or -1.
@@ -76,6 +77,7 @@ class Succession:
 
     state: bytes = field(repr=False)
     began: float = 0.0
+    asked: float = 0.0
     ended: tuple[str, ...] = ()
     failure: str = ""
     file: int = -1
@@ -102,7 +104,7 @@ def replace_by(
         package: what is gone back to if it fails.
         compiled: descriptor of what it compiled when it was tried out.
         descriptors: what it is given.
-        more: what else a :class:`Succession` has.
+        more: what else a :class:`Succession` has; ``deadline``: seconds that the program has to take over.
         variables: for its environment, beside this one's.
 
     Raises:
@@ -111,6 +113,7 @@ def replace_by(
     how = invocation(sys.orig_argv[1:])
     said = {
         **how._asdict(),
+        "deadline": _DEADLINE_S,
         **more,
         "pid": os.getpid(),
         "state": state,
@@ -118,7 +121,6 @@ def replace_by(
         "stage": package.stage,
         "compiled": compiled,
         "descriptors": list(descriptors),
-        "deadline": _DEADLINE_S,
     }
     passed = [state, package.archive, package.stage, compiled, *descriptors]
     command = [sys.executable, *how.options, f"/proc/self/fd/{package.stage}", *how.rest]
@@ -148,6 +150,7 @@ def succession() -> Succession | None:
         file = said["state"]
         state = from_memory(file)
         os.set_inheritable(file, False)
-        return Succession(state, said["began"], tuple(said["ended"]), said.get("failure", ""), file)
+        moments = said["began"], said.get("asked", said["began"])
+        return Succession(state, *moments, tuple(said["ended"]), said.get("failure", ""), file)
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise OverseerError(f"the state that was handed over cannot be read: {error}") from None

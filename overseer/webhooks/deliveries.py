@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 from overseer.util.locks import Rank, lock
@@ -30,6 +31,17 @@ class Deliveries:
             if len(taken) > self._remembered:
                 taken.popitem(last=False)
             return True
+
+    def export(self) -> dict[str, list[str]]:
+        """All of them, for :meth:`restore`."""
+        with self._lock:
+            return {webhook: [digest.hex() for digest in taken] for webhook, taken in self._taken.items()}
+
+    def restore(self, data: Mapping[str, Iterable[str]]) -> None:
+        """Go on with those of the program before this one."""
+        with self._lock:
+            for webhook, taken in data.items():
+                self._taken[webhook] = OrderedDict.fromkeys(map(bytes.fromhex, taken))
 
     def give_back(self, webhook: str, id: str) -> None:
         """Forget a delivery that has started nothing, so that it may come again."""

@@ -23,6 +23,7 @@ from overseer.net.http import BadRequest, Request, Response
 from overseer.supervisor.hub import Hub
 from overseer.util.awake import awake
 from overseer.util.locks import Rank, lock
+from overseer.util.standstill import standstill
 from overseer.webhooks.deliveries import Deliveries
 from overseer.webhooks.signatures import SHOWN, Unproven, check, check_head
 
@@ -90,6 +91,14 @@ class Webhooks:
         self.started = 0
         self.refusals = 0
 
+    def export(self) -> dict[str, Any]:
+        """What another program has to know to go on, see :meth:`restore`; at a standstill."""
+        return {"deliveries": self._deliveries.export(), "failures": self._failures.export()}
+
+    def restore(self, data: Mapping[str, Any]) -> None:
+        self._deliveries.restore(data["deliveries"])
+        self._failures.restore(data["failures"])
+
     def answer(self, request: Request, *, stranger: bool) -> Response:
         """Answer a POST below :data:`PREFIX`.
 
@@ -153,16 +162,17 @@ class Webhooks:
     def _start(self, delivery: _Delivery) -> Response:
         name, hook = delivery.name, delivery.hook
         nothing = _unmet(hook.when, delivery.values)
-        if not nothing and not self._deliveries.take(name, delivery.id):
-            nothing = "this delivery has been taken before"
-        if nothing:
-            self._record(delivery.peer, name, hook.action, {}, True, "", f"nothing to do: {nothing}")
-            return Response(200, json_body({"message": f"nothing to do: {nothing}"}), JSON)
         params: dict[str, str] = {}
         try:
-            for param, template in hook.params.items():
-                params[param] = template.render(delivery.values)
-            task_id = self._hub.submit(hook.action, "", params, Trigger("webhook", f"webhook:{name}"))
+            with standstill:  # whoever knows that it was taken knows what it has started
+                if not nothing and not self._deliveries.take(name, delivery.id):
+                    nothing = "this delivery has been taken before"
+                if nothing:
+                    self._record(delivery.peer, name, hook.action, {}, True, "", f"nothing to do: {nothing}")
+                    return Response(200, json_body({"message": f"nothing to do: {nothing}"}), JSON)
+                for param, template in hook.params.items():
+                    params[param] = template.render(delivery.values)
+                task_id = self._hub.submit(hook.action, "", params, Trigger("webhook", f"webhook:{name}"))
         except (SubmitError, TemplateError) as error:
             self._deliveries.give_back(name, delivery.id)
             self._record(delivery.peer, name, hook.action, params, True, "", str(error))

@@ -20,6 +20,7 @@ from types import MappingProxyType
 from overseer.errors import OverseerError, SpawnError
 from overseer.process import StopPolicy, Usage, registry
 from overseer.process.lines import LineSplitter, MaskedSplitter
+from overseer.process.pipe import MOST_READ
 from overseer.util.latch import Latch
 from overseer.util.locks import CHECKED, Rank, assert_held, assert_none_held, lock
 from overseer.util.masking import Secrets
@@ -82,6 +83,7 @@ class RunContext:
     Attributes:
         run_id: unique; letters, digits, ``-``, ``_`` and ``.``; in the environment of the run's processes.
         max_line: bytes after which a line is cut.
+        max_read: bytes of a process's output that are read, and passed on, at a time.
         exited: called like ``on_exited``, after it, in case that fails: the end must become known.
         begun: called with each worker that has begun, possibly after its driver's ``start`` has failed.
         workers: those created for the run, so that none is lost if the driver fails afterwards.
@@ -101,6 +103,7 @@ class RunContext:
     run_id: str = field(default_factory=registry.new_run_id)
     stop: StopPolicy = StopPolicy()  # noqa: RUF009 (frozen)
     max_line: int = 10 << 20
+    max_read: int = MOST_READ
     exited: Callable[[Worker, int, bool, datetime], None] | None = None
     begun: Callable[[Worker], None] | None = None
     workers: list[Worker] = field(default_factory=list)

@@ -211,7 +211,8 @@ class OSWorker(Worker):
         raw = getattr(seen, "raw", None) if self._on_terminal else None
         if raw is not None and (mask := self._run.secrets.mask) is not None:
             raw = MaskedRaw(mask, raw)
-        return Pipe(fd, self._run.splitter(), partial(self._deliver, stream), show, raw, stream)
+        deliver = partial(self._deliver, stream)
+        return Pipe(fd, self._run.splitter(), deliver, show, raw, stream, self._run.max_read)
 
     def _read(self) -> None:
         """Read all there is: from the beginning, or from where a thread stopped that hangs."""
@@ -265,9 +266,10 @@ class OSWorker(Worker):
         """
         try:
             if self._outcome is None:
-                poll = select.poll()
-                poll.register(self._pidfd, select.POLLIN)
-                poll.poll()
+                if not self._reader.leader_is_dead:
+                    poll = select.poll()
+                    poll.register(self._pidfd, select.POLLIN)
+                    poll.poll()
                 self._processes.wait_for_stops()
                 with standstill:  # only this process knows how it ended, once it is reaped
                     self._outcome = self._processes.reap()

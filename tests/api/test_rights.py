@@ -48,6 +48,8 @@ TABLE: dict[str, tuple[str, dict[str, Any] | None, int, int]] = {
     "PUT /pools/{name}": ("admin", {"limit": 50}, 200, 404),
     "GET /metrics": ("viewer", None, 200, 200),
     "POST /reload": ("admin", {"dry_run": True}, 200, 403),
+    "GET /upgrade": ("admin", None, 200, 403),
+    "POST /upgrade": ("admin", {"check": True}, 200, 403),
 }
 # What they are about, unless it is a task that runs.
 _ABOUT = {
@@ -59,7 +61,7 @@ _ABOUT = {
     "POST /tasks/{task_id}/resume": "yearly-{}",
 }
 # What concerns everybody is refused to who is limited, whatever it is about.
-_OF_ALL = ("PUT /pools", "POST /reload")
+_OF_ALL = ("PUT /pools", "POST /reload", "GET /upgrade", "POST /upgrade")
 
 
 def test_every_operation_is_in_the_table() -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from overseer.config import load_config
 from overseer.net.frames import Encoded
+from overseer.net.limits import ConnectionLimits
 from overseer.net.tls import Certificates as Certificates_
 from overseer.net.tls import TlsStream
 from overseer.net.writer import SocketOutbox, Writer
@@ -203,9 +204,7 @@ def test_an_outbox_sends_the_last_bytes_when_nothing_follows(certificates: Certi
     try:
         stream.open(time.monotonic() + 10)
         ready.wait(10)
-        outbox = SocketOutbox(
-            stream, writer, bound=1 << 20, stall_timeout=10, close_timeout=10, timers=timers
-        )
+        outbox = SocketOutbox(stream, writer, ConnectionLimits(close_timeout=10.0), timers)
         outbox.append(Encoded([b"x" * 100_000]))
         outbox.flush()
         # All of it is encrypted, little of it went, and there is nothing else that would push out the rest.

@@ -127,6 +127,25 @@ def test_time_is_seen_at_a_glance(history: Page) -> None:
     expect(history.locator(".run-head h2")).to_have_text("job 1 #20")
 
 
+def test_a_crosshair_tells_the_time_and_dragging_shows_the_runs_of_that_time(history: Page) -> None:
+    lane = history.locator(".lane").first
+    box = lane.bounding_box()
+    assert box
+    y = box["y"] + 3
+    history.mouse.move(box["x"] + 60, y)
+    expect(history.locator(".cross")).to_be_visible()
+    expect(history.locator(".timeline .when")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
+    history.mouse.down()
+    history.mouse.move(box["x"] + box["width"] - 1, y, steps=3)
+    expect(history.locator(".timeline .when")).to_contain_text("\u2013")
+    history.mouse.up()
+    expect(history.get_by_label("From")).to_have_value(re.compile("T"))
+    expect(history.locator(".run").first).to_be_visible()
+    history.go_back()
+    expect(history.get_by_label("Time", exact=True)).to_have_value("")
+    expect(run_count(history)).to_contain_text("50 runs")
+
+
 def test_a_long_time_in_which_nothing_happens_leaves_room_for_what_does(history: Page) -> None:
     """One run, an hour, and three runs within a second: each of the three is seen."""
     places = history.evaluate((HERE / "folded.js").read_text())

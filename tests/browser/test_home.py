@@ -203,6 +203,18 @@ def test_what_comes_next_is_said(home: Page) -> None:
     expect(home.locator(".hello p")).to_have_text(re.compile("Next: Build, in "))
 
 
+def test_beside_a_form_are_the_last_runs_of_its_action(home: Page, client: WsClient) -> None:
+    client.run("build", params={"branch": "broken"})
+    home.goto(home.url.split("#")[0] + "#actions/build")
+    runs = home.get_by_role("complementary", name="Its last runs")
+    expect(runs.locator("li").first).to_contain_text("Build broken")
+    expect(runs.locator("li").first).to_contain_text("exit 3")
+    client.run("build", params={"branch": "beside"})
+    expect(runs.locator("li").first).to_contain_text("Build beside")
+    runs.locator("a.name").first.click()
+    expect(home.locator("#view-history .run-head")).to_be_visible()
+
+
 def test_activity_counts_the_runs_of_hours_for_each_action_with_one_crosshair(
     home: Page, client: WsClient
 ) -> None:

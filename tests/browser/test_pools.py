@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("playwright")
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.views import visit
 from tests.harness import WsClient
@@ -37,6 +37,81 @@ def test_a_pool_is_resized_by_hand_and_its_queue_is_seen_in_order(page: Page, cl
     expect(page.get_by_role("dialog")).to_contain_text("2 tasks are stopped")
     page.get_by_role("dialog").get_by_role("button", name="Lower it").click()
     expect(meter).to_have_attribute("aria-valuetext", "1 of 1 running, 1 waiting")
+
+
+def _waiting(page: Page) -> Locator:
+    """In the queue of "one": one task runs, four wait."""
+    return page.get_by_role("region", name="one", exact=True).locator(".queue")
+
+
+@pytest.fixture
+def queue(page: Page, client: WsClient) -> Locator:
+    for task_id in ("runs", "q1", "q2", "q3", "q4"):
+        client.request("start", action="one", task_id=task_id)
+    visit(page, "pools")
+    queue = _waiting(page)
+    expect(queue.locator(".id")).to_have_text(["q1", "q2", "q3", "q4"])
+    return queue
+
+
+def test_a_waiting_task_is_dragged_to_another_place(page: Page, client: WsClient, queue: Locator) -> None:
+    def drag(name: str, to: str, key: str = "") -> None:
+        grip = queue.locator(f'li[data-task="{name}"] .grip')
+        queue.locator("li").last.scroll_into_view_if_needed()
+        target = queue.locator(f'li[data-task="{to}"]').bounding_box()
+        box = grip.bounding_box()
+        assert box is not None
+        assert target is not None
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(target["x"] + 9, target["y"] + target["height"] / 2, steps=4)
+        expect(queue.locator(".drop-before, .drop-after")).to_have_attribute("data-task", to)
+        if key:
+            page.keyboard.press(key)
+        page.mouse.up()
+
+    drag("q4", "q1")
+    expect(queue.locator(".id")).to_have_text(["q4", "q1", "q2", "q3"])
+    drag("q4", "q2")
+    expect(queue.locator(".id")).to_have_text(["q1", "q2", "q4", "q3"])
+    drag("q3", "q1", "Escape")
+    expect(queue.locator(".dragged")).to_have_count(0)
+    expect(queue.locator(".moves")).to_have_count(0)  # a drag is no press
+    assert [item["task_id"] for item in client.request("pool_info", action="one")["pool"]["queue_items"]] == [
+        *("q1", "q2", "q4", "q3")
+    ]
+    # Somebody else moves it: that is seen without a press.
+    client.request("move", task_id="q3", to="first")
+    expect(queue.locator(".id")).to_have_text(["q3", "q1", "q2", "q4"])
+
+
+def test_a_waiting_task_is_moved_with_keys_and_with_buttons(
+    page: Page, client: WsClient, queue: Locator
+) -> None:
+    grip = queue.get_by_role("button", name="Move q3, number 3 of 4")
+    grip.focus()
+    page.keyboard.press("ArrowUp")
+    expect(queue.locator(".id")).to_have_text(["q1", "q3", "q2", "q4"])
+    expect(queue.get_by_role("button", name="Move q3, number 2 of 4")).to_be_focused()
+    page.keyboard.press("End")
+    expect(queue.locator(".id")).to_have_text(["q1", "q2", "q4", "q3"])
+    page.keyboard.press("Enter")
+    front = queue.get_by_role("button", name="First: q3")
+    front.click()
+    expect(queue.locator(".id")).to_have_text(["q3", "q1", "q2", "q4"])
+    expect(front).to_be_focused()
+    queue.get_by_role("button", name="Down: q3").click()
+    expect(queue.locator(".id")).to_have_text(["q1", "q3", "q2", "q4"])
+    page.set_viewport_size({"width": 390, "height": 844})
+    try:
+        for button in queue.locator("button").all():
+            box = button.bounding_box()
+            assert box is not None
+            assert min(box["width"], box["height"]) >= 44
+        queue.get_by_role("button", name="Up: q3").click()
+        expect(queue.locator(".id")).to_have_text(["q3", "q1", "q2", "q4"])
+    finally:
+        page.set_viewport_size({"width": 1360, "height": 860})
 
 
 def test_pictures_show_the_last_minutes(page: Page, client: WsClient) -> None:

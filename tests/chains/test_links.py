@@ -141,7 +141,7 @@ def test_so_many_starts_may_follow_from_each_other_and_no_more(stage: Stage) -> 
     ((_, _, link),) = stage.hub.started
     assert (link.depth, link.by, link.type) == (DEEPEST, "chain:t", "chain")
     (refused,) = stage.hub.announced
-    assert refused.message == f"{DEEPEST} starts have followed from each other, which is the most"
+    assert refused.message == f"a chain has at most {DEEPEST} starts"
 
 
 def test_once_it_is_closed_nothing_follows_and_that_is_said(

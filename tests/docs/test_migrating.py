@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from overseer.config import load_config
-from overseer.net.handler import ConnectionLimits
+from overseer.net.limits import ConnectionLimits
 from tests.docs.migrating import PROOFS
 from tests.harness import ROOT, Daemon, WsClient, shell
 

@@ -7,7 +7,7 @@ import sys
 
 import overseer
 import overseer.daemon.webapi
-from overseer.net.handler import ConnectionLimits
+from overseer.net.limits import ConnectionLimits
 
 if __name__ == "__main__":
     overseer.daemon.webapi.ConnectionLimits = functools.partial(  # type: ignore[misc,assignment]

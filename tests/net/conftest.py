@@ -15,8 +15,8 @@ from overseer.auth.peer import Peer
 from overseer.config.listen import Listen
 from overseer.net.endpoint import Endpoint, Policy
 from overseer.net.frames import Encoded
-from overseer.net.handler import ConnectionLimits
 from overseer.net.http import Response, Route, json_response
+from overseer.net.limits import ConnectionLimits
 from overseer.net.outbox import Outbox
 from overseer.net.server import Server
 from overseer.util.timers import Timers

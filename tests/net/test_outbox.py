@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from overseer.net.frames import Encoded, Piece, close_frame, text_frames
-from overseer.net.outbox import Outbox
+from overseer.net.limits import ConnectionLimits
+from overseer.net.outbox import Framing, Outbox
 from overseer.util.locks import LockOrderError, Rank, lock
 from overseer.util.timers import Timers
 from tests.harness import allowed
@@ -19,9 +20,9 @@ from tests.harness import allowed
 class HeldOutbox(Outbox):
     """Sends what the test says, when it says so."""
 
-    def __init__(self, timers: Timers, **options: Any) -> None:
-        settings = {"framing": "websocket", "bound": 1000, "stall_timeout": 60.0, "close_timeout": 60.0}
-        super().__init__(timers=timers, **(settings | options))  # type: ignore[arg-type]
+    def __init__(self, timers: Timers, framing: Framing = "websocket", **limits: Any) -> None:
+        settings = {"buffer": 1000, "stall_timeout": 60.0, "close_timeout": 60.0}
+        super().__init__(framing, ConnectionLimits(**(settings | limits)), timers)
         self.aborted = threading.Event()
         self.sent = b""
 

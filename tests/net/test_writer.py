@@ -11,6 +11,7 @@ import pytest
 
 from overseer.net.bytestream import SocketStream
 from overseer.net.frames import Encoded
+from overseer.net.limits import ConnectionLimits
 from overseer.net.outbox import Buffer
 from overseer.net.writer import SocketOutbox, Writer
 from overseer.util.timers import Timers
@@ -39,8 +40,11 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield pair
 
 
+LIMITS = ConnectionLimits(buffer=10**6, stall_timeout=60.0, close_timeout=60.0)
+
+
 def new_outbox(stream: SocketStream, writer: Writer, timers: Timers) -> SocketOutbox:
-    return SocketOutbox(stream, writer, bound=10**6, stall_timeout=60.0, close_timeout=60.0, timers=timers)
+    return SocketOutbox(stream, writer, LIMITS, timers)
 
 
 class GatedStream(SocketStream):
@@ -254,7 +258,7 @@ def test_when_the_thread_fails_its_clients_are_cut_off_and_the_next_one_is_serve
         near, far = socket.socketpair()
         with near, far:
             stream = SocketStream(near)
-            outbox = kind(stream, writer, bound=10**7, stall_timeout=60.0, close_timeout=60.0, timers=timers)
+            outbox = kind(stream, writer, ConnectionLimits(stall_timeout=60.0), timers)
             for _ in range(20):
                 outbox.append(MESSAGE)
                 outbox.flush()

@@ -22,7 +22,7 @@ printf '\033[1m$ make release\033[0m\n'
 for unit in parser planner storage network scheduler console; do
   printf '\033[36mcc\033[0m  src/%s.c\n' $unit; sleep 0.04
 done
-[ [[.branch]] = broken ] && {
+[ [[ shquote .branch ]] = broken ] && {
   echo 'src/planner.c:218: error: no member named "deadline" in struct plan' >&2
   echo 'make: *** [release] Error 2' >&2; exit 2; }
 printf 'linking dist/shop-2.14.0\n'
@@ -59,7 +59,11 @@ done
 """
 _ENCODE = r"""
 n=0
-while :; do n=$((n + 1)); printf '\r[[.film]]  frame %6d  %3d%%' $((n * 214)) $((n % 100)); sleep 0.2; done
+while :; do
+  n=$((n + 1))
+  printf '\r%s  frame %6d  %3d%%' [[ shquote .film ]] $((n * 214)) $((n % 100))
+  sleep 0.2
+done
 """
 
 ACTIONS: dict[str, dict[str, Any]] = {

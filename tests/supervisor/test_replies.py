@@ -29,6 +29,7 @@ from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Task
 from overseer.util import locks
+from overseer.util.jsonlog import EventLog
 from overseer.util.timers import Timers
 from tests.faults.support import wait_until
 from tests.supervisor.output.test_publisher import _Held
@@ -119,7 +120,7 @@ class Stage:
             history=history,
             logs=TaskLogs(config),
             schedules=TaskSchedules(self.hub, history, Audit()),
-            upgrades=Upgrades(lambda: None, Notifier(), (), quiet=lambda: True),
+            upgrades=Upgrades(lambda: None, Notifier(), EventLog(), Audit(), "", quiet=lambda: True),
             notices=TaskNotices(self.hub, history, Vault()),
         )
 

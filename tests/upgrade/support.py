@@ -6,7 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from tests.faults.support import address_of
 from tests.harness import ROOT, Daemon
+from tests.net.rawclient import http_request
 
 
 class Installed:
@@ -34,6 +36,12 @@ class Installed:
 
     def daemon(self, **settings: Any) -> Daemon:
         return Daemon(program=self.program, **settings)
+
+
+def counter(daemon: Daemon, name: str) -> int:
+    """What a counter of the server's says now."""
+    text = http_request(address_of(daemon), "/metrics", timeout=60.0).body.decode()
+    return int(float(text.partition(f"\noverseer_{name}_total ")[2].split()[0]))
 
 
 def lines_of(messages: list[dict[str, Any]], task_id: str) -> list[tuple[int, str]]:

@@ -64,9 +64,19 @@ def add_server(commands: Commands) -> None:
             command.add_argument("--grace", type=seconds, help="seconds between SIGTERM and SIGKILL")
     command = commands.add("reload", "reload the server's configuration, without stopping a task")
     command.add_argument("--dry-run", action="store_true", help="only say what would change")
-    command = commands.add("upgrade", "have the server become the program that is installed now; tasks go on")
+    command = commands.add(
+        "upgrade",
+        "have the server become the program that is installed now; tasks go on",
+        "Connections go on as well; encrypted ones are made again. Functions of drivers and their services "
+        "cannot go on: by default nothing happens while there are any.",
+        *("upgrade --check", "upgrade", "upgrade --wait 10m"),
+    )
     command.add_argument("--check", action="store_true", help="only try whether it can; nothing changes")
-    command.add_argument("--force", action="store_true", help="end what cannot go on: functions and services")
+    left = command.add_mutually_exclusive_group()
+    left.add_argument(
+        "--wait", type=seconds, metavar="DURATION", default=0.0, help="wait so long until it has ended"
+    )
+    left.add_argument("--force", action="store_true", help="end it")
     command = commands.add("notify", "send a test notice", "", "notify test ops")
     command.add_argument("what", choices=("test",), help="send a channel a notice that is a test")
     command.add_argument("channel", type=nonempty, metavar="CHANNEL", help="its name in the server's config")

@@ -66,7 +66,7 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.ManifestRequest("r13"),
     protocol.Reload("r15", dry_run=True),
     protocol.NotifyTest("r24", "ops"),
-    protocol.Upgrade("r25"),
+    protocol.Upgrade("r25", wait_ms=60_000),
     protocol.NotifyTested("r24", "ops"),
     protocol.Upgraded("r25", from_="1.0.0", to="1.1.0", tasks=12, clients=3, pause_ms=240),
     protocol.Started("r1", _TASK, _PID, _THEN),

@@ -23,6 +23,7 @@ import runpy
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
@@ -114,7 +115,8 @@ class Stage:
         except SystemExit as end:
             if end.code:
                 raise
-        self._compiled.write(self._said["compiled"])
+        with suppress(Exception):  # without it, all is compiled again
+            self._compiled.write(self._said["compiled"])
         os._exit(0)  # whatever threads it has
 
     def _run_new(self) -> None:
@@ -186,7 +188,7 @@ class Compiled:
 
     def write(self, file: int) -> None:
         """Write it, with all modules that are loaded, to a descriptor."""
-        for name, module in list(sys.modules.items()):
+        for name, module in sys.modules.copy().items():
             spec = getattr(module, "__spec__", None)
             if spec is None or spec.name != name or type(spec.loader) is not SourceFileLoader:
                 continue

@@ -16,6 +16,7 @@ from overseer.config import StorageConfig
 from overseer.logs import store
 from overseer.logs.reader import LogReader
 from overseer.logs.store import Logs
+from overseer.net.limits import ConnectionLimits
 from overseer.net.outbox import Outbox
 from overseer.protocol import Exited
 from overseer.supervisor.clients import Client, DeferredFlush
@@ -37,7 +38,7 @@ class _Outbox(Outbox):
     """Sends when it is read; remembers how much has been pending at most."""
 
     def __init__(self, timers: Timers) -> None:
-        super().__init__(framing="lines", bound=_BOUND, stall_timeout=60.0, close_timeout=60.0, timers=timers)
+        super().__init__("lines", ConnectionLimits(buffer=_BOUND, stall_timeout=60.0), timers)
         self.most = 0
 
     def flush(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from overseer.net.limits import ConnectionLimits
 from overseer.net.outbox import Outbox
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.metrics import Metrics
@@ -25,7 +26,7 @@ _BOUND = 2000
 
 class _Held(Outbox):
     def __init__(self, timers: Timers, bound: int = _BOUND) -> None:
-        super().__init__(framing="lines", bound=bound, stall_timeout=60.0, close_timeout=60.0, timers=timers)
+        super().__init__("lines", ConnectionLimits(buffer=bound, stall_timeout=60.0), timers)
 
     def flush(self) -> None:
         pass

@@ -1,0 +1,68 @@
+"""Upgrades of the server: the request, its answer, and what is remembered of the last one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from overseer.protocol.declare import Delivery, Reply, Request
+from overseer.protocol.declare import event as _event
+from overseer.protocol.declare import request as _request
+from overseer.protocol.declare import value as _value
+from overseer.schema.fields import field
+from overseer.schema.objects import ListOf, Object
+from overseer.schema.quantities import COUNT, TIMESTAMP
+from overseer.schema.types import BOOLEAN, TEXT
+
+
+@_request("upgrade")
+class Upgrade(Request):
+    """Have the server become the program that is installed now, with the same process: tasks, connections and
+    queues go on."""
+
+    check: bool = field(BOOLEAN, "Only try whether it can; nothing changes", default=False, omit=True)
+    force: bool = field(BOOLEAN, "End the tasks and services that cannot go over", default=False, omit=True)
+    wait_ms: int = field(
+        COUNT,
+        "Milliseconds to wait for these to end by themselves; given up when your connection ends",
+        default=0,
+        omit=True,
+    )
+
+
+@_value()
+class LastUpgrade:
+    """What came of an upgrade."""
+
+    at: datetime = field(TIMESTAMP, "When it was over")
+    from_: str = field(TEXT, "The version that the server was", name="from")
+    to: str = field(TEXT, "The version that it became", default="", omit=True)
+    pause_ms: int = field(COUNT, "For how long nothing was read or sent", default=0, omit=True)
+    duration_ms: int = field(COUNT, "Milliseconds from the request to the end", default=0)
+    tasks: int = field(COUNT, "The running tasks that went on", default=0, omit=True)
+    clients: int = field(COUNT, "The connections that went on", default=0, omit=True)
+    ended: tuple[str, ...] = field(ListOf(TEXT), "Tasks that were ended for it", default=(), omit=True)
+    error: str = field(TEXT, "Why the server has stayed what it was", default="", omit=True)
+
+
+@_event("upgraded", Delivery.DIRECT)
+class Upgraded(Reply):
+    """The server is the new program now or, with check, could become it."""
+
+    check: bool = field(BOOLEAN, "Whether nothing was changed", default=False, omit=True)
+    from_: str = field(TEXT, "The version that the server was", default="", name="from")
+    to: str = field(TEXT, "The version that it is, or would be", default="")
+    tasks: int = field(COUNT, "The running tasks that went on, or would", default=0)
+    clients: int = field(COUNT, "The connections that went on, or would", default=0)
+    pause_ms: int = field(COUNT, "For how long nothing was read or sent", default=0, omit=True)
+    ended: tuple[str, ...] = field(
+        ListOf(TEXT), "Tasks that could not go over, and were ended, or would be", default=(), omit=True
+    )
+    services: tuple[str, ...] = field(
+        ListOf(TEXT),
+        "With check: the actions whose services cannot go over; the new program starts them again",
+        default=(),
+        omit=True,
+    )
+    last: LastUpgrade | None = field(
+        Object(LastUpgrade), "With check: what came of the last upgrade", default=None, omit=True
+    )
