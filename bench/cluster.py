@@ -18,8 +18,8 @@ from bench.servers import Server, free_port
 
 __all__ = ["cluster_cases"]
 
-_THREADS = 16
-_IN_FLIGHT = 8
+_THREADS = 64
+_IN_FLIGHT = 32
 
 
 def cluster_cases(lines: int, starts: int) -> Iterator[Case]:
@@ -84,7 +84,7 @@ def _cluster(port: int, server: Server) -> Iterator[None]:
         yield
     finally:
         for each in reversed(programs):
-            each.terminate()
+            each.kill()
             each.wait(30.0)
 
 

@@ -2,8 +2,9 @@
 
     python -m bench.simulated WORKERS TASKS
 
-The scheduler is a real one, and so are the workers, though they are all in one process. Their relays say that
-each run has begun, have it print a line every ten seconds, and end it when it is stopped.
+The scheduler is a real one, and so are the workers, though they share a few processes, and do not profile
+themselves. Their relays say that each run has begun, have it print a line every ten seconds, and end it when
+it is stopped.
 """
 
 from __future__ import annotations
@@ -24,10 +25,17 @@ from bench.servers import HERE, Server, free_port
 
 _EVERY_S = 10.0  # between the lines of a run
 _WATCHED_S = 30.0
+_TOGETHER = 125  # workers in one process
+# What each worker looks at in itself fifty times a second is too much for one machine with very many.
+_QUIET = {
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "60s",
+    "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "60s",
+}
 
 
-def workers(address: str, count: int, threads: int) -> None:
-    """Be so many workers, until killed."""
+def workers(address: str, first: int, count: int, threads: int) -> None:
+    """Be so many workers, with numbers from ``first`` on, until killed."""
     from distributed import Worker
 
     from overseer.drivers.dask import far
@@ -80,7 +88,7 @@ def workers(address: str, count: int, threads: int) -> None:
     async def serve() -> None:
         made = [
             Worker(address, name=f"w{number}", nthreads=threads, memory_limit=0, dashboard=False)
-            for number in range(count)
+            for number in range(first, first + count)
         ]
         for some in range(0, count, 50):
             await asyncio.gather(*made[some : some + 50])
@@ -100,10 +108,13 @@ def main() -> None:
         programs = [_program([sys.executable, "-m", "distributed.cli.dask_scheduler", *where], directory)]
         try:
             threads = str(-(-tasks // count))
-            far_side = [sys.executable, "-m", "bench.simulated", "workers", address, str(count), threads]
-            programs.append(_program(far_side, directory, stdout=subprocess.PIPE))
-            assert programs[1].stdout is not None
-            programs[1].stdout.readline()
+            for first in range(0, count, _TOGETHER):
+                some = ["workers", address, str(first), str(min(_TOGETHER, count - first)), threads]
+                far_side = [sys.executable, "-m", "bench.simulated", *some]
+                programs.append(_program(far_side, directory, stdout=subprocess.PIPE, **_QUIET))
+            for program in programs[1:]:
+                assert program.stdout is not None
+                program.stdout.readline()
             top_level = {"actions": {"far": {"type": "dask", "config": cluster}}}
             with Server(HERE, top_level) as server:
                 _measure(server, programs[0].pid, count, tasks)
@@ -115,10 +126,11 @@ def main() -> None:
                     program.stdout.close()
 
 
-def _program(command: list[str], directory: str, **more: Any) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    more.setdefault("stdout", subprocess.DEVNULL)
-    return subprocess.Popen(command, cwd=directory, env=environment, stderr=subprocess.DEVNULL, **more)
+def _program(
+    command: list[str], directory: str, stdout: int = subprocess.DEVNULL, **environment: str
+) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **environment}
+    return subprocess.Popen(command, cwd=directory, env=environment, stdout=stdout, stderr=subprocess.DEVNULL)
 
 
 def _measure(server: Server, scheduler: int, count: int, tasks: int) -> None:
@@ -162,6 +174,6 @@ def _resident(pid: int) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1] == "workers":
-        workers(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+        workers(sys.argv[2], *map(int, sys.argv[3:6]))
     else:
         main()

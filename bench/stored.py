@@ -45,6 +45,7 @@ def stored_cases(lines: int, log: int, searched: int, runs: int) -> Iterator[Cas
         partial(_logged, lines),
         baseline=False,
         top_level={"data_dir": "data"},
+        runs=3,
     )
     yield Case(
         "log-read",
@@ -57,7 +58,7 @@ def stored_cases(lines: int, log: int, searched: int, runs: int) -> Iterator[Cas
         partial(_read, log),
         baseline=False,
         top_level=KEPT,
-        runs=3,
+        runs=2,
     )
     for packed, goal, size in (("", 300.0, searched), ("gz", None, searched // 4)):
         kind = "compressed" if packed else "plain"
@@ -68,7 +69,7 @@ def stored_cases(lines: int, log: int, searched: int, runs: int) -> Iterator[Cas
             partial(_search, size, packed),
             baseline=False,
             top_level=KEPT,
-            runs=3,
+            runs=2,
         )
     yield Case(
         "runs",

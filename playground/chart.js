@@ -6,6 +6,7 @@ import { rate } from "./format.js";
 const STEP = 1000; // ms a sample
 const FADE = 0.14;
 const SHORTEST = 60; // samples
+const LEFT = 44; // px for the scale
 
 export class Chart {
   /** `series`: [{name, colour (a CSS variable), of: (sample, before) => number}]; `longest`: samples shown at most. */
@@ -32,7 +33,7 @@ export class Chart {
       ),
       this.#canvas,
     );
-    this.#canvas.addEventListener("pointermove", ({ offsetX }) => this.pointed(offsetX / this.#canvas.clientWidth));
+    this.#canvas.addEventListener("pointermove", ({ offsetX }) => this.pointed(Math.max(0, (offsetX - LEFT) / (this.#canvas.clientWidth - LEFT))));
     this.#canvas.addEventListener("pointerleave", () => this.pointed(null));
     this.#canvas.addEventListener("blur", () => this.pointed(null));
     this.#canvas.addEventListener("keydown", (event) => {
@@ -86,7 +87,7 @@ export class Chart {
     );
     const top = ceiling(Math.max(1, ...lines.flat()));
     this.#grid(pen, style, width, height, top);
-    const x = (at, length) => width - ((length - 1 - at) / (this.#span - 2)) * width;
+    const x = (at, length) => width - ((length - 1 - at) / (this.#span - 2)) * (width - LEFT);
     const y = (value) => height - 16 - (value / top) * (height - 26);
     lines.forEach((values, which) =>
       this.#line(pen, style.getPropertyValue(`--${this.#series[which].colour}`), values, x, y, height),
@@ -103,15 +104,15 @@ export class Chart {
     for (const share of [0, 0.5, 1]) {
       const line = Math.round(height - 16 - share * (height - 26)) + 0.5;
       pen.beginPath();
-      pen.moveTo(0, line);
+      pen.moveTo(LEFT, line);
       pen.lineTo(width, line);
       pen.stroke();
-      if (share) pen.fillText(rate(top * share), 4, line - 3);
+      pen.textAlign = "right";
+      if (share) pen.fillText(rate(top * share), LEFT - 8, line + 4);
     }
-    pen.fillText(`${spanText(this.#span)} ago`, 4, height - 3);
-    pen.textAlign = "right";
-    pen.fillText("now", width - 4, height - 3);
+    pen.fillText("now", width, height - 3);
     pen.textAlign = "left";
+    pen.fillText(`${spanText(this.#span)} ago`, LEFT, height - 3);
   }
 
   #line(pen, colour, values, x, y, height) {

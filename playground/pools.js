@@ -1,5 +1,6 @@
 // The pools: what runs in each and what waits, in order; for those who may, the limits, of one at a time.
 
+import { Clusters } from "./clusters.js";
 import { fill, h, icon, iconButton, inFrame, named, newId, setText } from "./dom.js";
 import { count, duration, many } from "./format.js";
 import { idOf, nameOf, titleOf } from "./names.js";
@@ -16,6 +17,7 @@ export class Pools {
     this.#app = app;
     this.#place = place;
     this.#draw = inFrame(() => this.#show());
+    this.#clusters = new Clusters(app, () => !place.hidden);
     app.store.on("pools", this.#draw);
     app.store.on("tasks", this.#draw);
     app.link.on("status", this.#draw);
@@ -24,11 +26,13 @@ export class Pools {
   #app;
   #place;
   #draw;
+  #clusters;
   #cards = new Map(); // action -> card
 
   /** Called when the view is shown. */
   shown() {
     this.#draw();
+    this.#clusters.load();
   }
 
   #show() {
@@ -39,7 +43,7 @@ export class Pools {
       this.#cards = new Map(names.map((name) => [name, this.#card(name)]));
       const cards = [...this.#cards.values()].map(({ element }) => element);
       const about = h("p.hint", null, "A pool decides how many tasks run at the same time. What waits starts in the order shown: as it came, unless somebody moves it.");
-      fill(this.#place, h("h2", null, "Pools"), about, h("div.cards", null, cards));
+      fill(this.#place, h("h2", null, "Pools"), about, h("div.cards", null, cards), this.#clusters.element);
     }
     const running = [...tasks.values()].filter(({ status }) => HOLDS.has(status));
     running.sort((one, other) => ((one.last_started_at ?? "") < (other.last_started_at ?? "") ? -1 : 1));
@@ -96,6 +100,7 @@ export class Pools {
   #fill(card, name, pool, held) {
     const { limit, running, queue_depth: waiting, queue_items: items = [] } = pool;
     card.places.hidden = !limit; // it would be a fraction of nothing
+    card.element.classList.toggle("idle", Boolean(name) && !limit && !running && !waiting);
     if (limit) {
       card.bar.style.width = `${Math.min(100, (running / limit) * 100)}%`;
       card.bar.classList.toggle("full", running >= limit);

@@ -1,7 +1,7 @@
 // What a run's fields mean to a person.
 
 import { h, icon, named } from "./dom.js";
-import { exactly } from "./format.js";
+import { exactly, many } from "./format.js";
 import { addressOf } from "./router.js";
 import { STATES } from "./states.js";
 
@@ -55,6 +55,7 @@ export function notesOf(run, previous = null) {
     const why = { timeout: ", for it ran too long", oom: ", for lack of memory", unhealthy: ", for it was unhealthy", shutdown: ", with the server", stopped: ", as requested" };
     foot.text = `${how} after ${exactly(ms)}${why[reason] ?? ""}`;
   }
+  if (run.gave_up) foot.text += `; gave up after ${many(run.gave_up, "exit")}`;
   return { head, foot };
 }
 

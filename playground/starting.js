@@ -67,6 +67,7 @@ export async function startTask(app, request, { open }) {
       app.watch.release(taskId);
     }
     app.store.refresh();
+    for (const warning of reply.warnings ?? []) say(warning, { bad: true });
     return reply;
   } catch (error) {
     if (isNew) app.watch.drop(taskId);

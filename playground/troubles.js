@@ -7,7 +7,7 @@ import { nameOf, idOf } from "./names.js";
 import { runOf } from "./lastruns.js";
 import { exitOf, runAddress, statusOf } from "./runwords.js";
 import { addressOf } from "./router.js";
-import { perform } from "./taskactions.js";
+import { perform, startAgain } from "./taskactions.js";
 import { allowed } from "./auth.js";
 import { whenOf } from "./when.js";
 
@@ -79,7 +79,8 @@ export class Troubles {
     const byTask = new Map();
     for (const run of runs) {
       const { task_id: id } = run;
-      const latest = byTask.get(id) ?? { ...run, times: 0, stopped: store.tasks.get(id)?.status === "stopped" };
+      const known = store.tasks.get(id);
+      const latest = byTask.get(id) ?? { ...run, times: 0, stopped: known?.status === "stopped", left: Boolean(run.gave_up) && !known };
       byTask.set(id, { ...latest, times: latest.times + 1 });
     }
     for (const task of gaveUp) byTask.set(task.task_id, { ...runOf(task), status: "errored", task });
@@ -116,10 +117,18 @@ export class Troubles {
       whenOf(ended(run), link.now),
       run.fine ? h("span.why", null, `${reasonOf(run)}, `, statusOfFine()) : why,
       run.word && !run.fine ? word : null,
-      run.task && allowed("reset")
-        ? h("span.acts", null, iconButton("reset", "Reset: start over", () => perform(this.#app, "reset", run.task_id), { text: "Reset", kind: "plain" }))
-        : null,
+      this.#button(run),
     );
+  }
+
+  // A server that was started since knows such a task only from its history: it is started, and not reset.
+  #button(run) {
+    if (!this.#app.link.connected) return null;
+    const reset = () => perform(this.#app, "reset", run.task_id);
+    const again = () => startAgain(this.#app, run);
+    if (run.task && allowed("reset")) return h("span.acts", null, iconButton("reset", "Reset: start over", reset, { text: "Reset", kind: "plain" }));
+    if (!run.left || run.fine || !allowed("start") || !this.#app.store.action(run.action)) return null;
+    return h("span.acts", null, iconButton("again", "Start again with the same parameters", again, { text: "Start again", kind: "plain" }));
   }
 }
 
@@ -130,6 +139,7 @@ const statusOfFine = () => h("span.since", null, "succeeded since");
 
 function reasonOf(run) {
   const last = run.status === "lost" ? "the server ended before it did" : run.error || exitOf(run);
+  if (run.left) return [`gave up after ${many(run.gave_up, "exit")}`, last].filter(Boolean).join(": ");
   if (run.status === "errored" || (run.times === 1 && !run.stopped)) return last;
   const times = run.times === 1 ? "once" : many(run.times, "time");
   return [`failed ${times}${run.stopped ? ", then stopped" : ""}`, last].filter(Boolean).join(": ");

@@ -7,7 +7,6 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,7 +22,6 @@ from overseer.util.hashes import sha256
 from overseer.util.ids import new_uuid
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.plain import from_plain, to_plain
-from overseer.util.suggest import ignored
 from overseer.util.timestamps import parse_timestamp
 
 _LINES = 1000  # of output that are kept for an answer, unless it is to have fewer
@@ -140,8 +138,8 @@ def start(call: Call) -> Response:
     """Start a task: 201 if it runs, 202 if it is queued; 200 if its end came while it was waited for, 202 if
     an upgrade has cut that short."""
     until = call.wait_until
-    warnings = _ignored(call)
     answer, repeated = KEYS.start(call)
+    warnings = answer.get("warnings", [])
     task_id = answer["task_id"]
     if until and repeated:
         call.exchange.ask("subscribe", task_id=task_id, since_seq=0)
@@ -153,17 +151,6 @@ def start(call: Call) -> Response:
     started = "pid" in answer and not (until and call.exchange.hastened)  # what was waited for is to come
     body = {**(row or {"task_id": task_id}), **({"warnings": warnings} if warnings else {})}
     return json_answer(body, 201 if started else 202, _location(task_id))
-
-
-def _ignored(call: Call) -> list[str]:
-    """Warnings about parameters that the action does not have."""
-    params, action = call.given.get("params"), call.given.get("action", "")
-    if not params or not isinstance(params, dict):
-        return []
-    with suppress(RefusedError):  # so is the start
-        (info,) = call.exchange.ask("describe", action=action)["actions"]
-        return ignored(action, params, info["params"])
-    return []
 
 
 def wait_for_end(call: Call) -> Response:

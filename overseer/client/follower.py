@@ -86,6 +86,7 @@ class Follower:
         self.success_codes: tuple[int, ...] = ()  # according to the server's list
         self.dequeued = ""  # the reason
         self.waiting = False  # queued since it waits for other tasks
+        self.warnings: tuple[str, ...] = ()  # about its start
         self.over = False
         self.failure: ClientError | None = None
         self.unsure_since: datetime | None = None  # when it exited, possibly for good

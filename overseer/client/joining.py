@@ -148,6 +148,7 @@ class TaskRequests(PoolRequests):
 
         def answered(event: Event | None) -> None:
             if isinstance(event, Started | Queued):
+                follower.warnings = event.warnings
                 follower.begin_locked()
             elif isinstance(event, Subscribed):
                 follower.subscribed_locked(event, listed=False)

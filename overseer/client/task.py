@@ -37,6 +37,11 @@ class Task:
         return self._follower.task_id
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """Probable mistakes in its start: parameters that its action does not have, and are ignored."""
+        return self._follower.warnings
+
+    @property
     def state(self) -> str:
         """starting, queued, running, restarting; over: ended (by itself), stopped, errored, or gone."""
         return self._follower.state

@@ -14,7 +14,7 @@ from overseer.ctl.listing import ago, name_of, params_of
 from overseer.ctl.naming import shortened
 from overseer.ctl.stats import sums
 from overseer.ctl.statuses import coloured, signed
-from overseer.ctl.terminal import Style, plain, room, say, show, style_of
+from overseer.ctl.terminal import Style, counted, plain, room, say, show, style_of
 from overseer.protocol import RunInfo
 from overseer.util.timestamps import now
 
@@ -88,8 +88,14 @@ def _row(run: RunInfo, moment: datetime, style: Style, shown: Callable[[str], st
         _ran(run, moment),
         ago(run.started, moment),
         name_of(by),
-        plain(run.error) if run.error else params_of(run.params),
+        _more(run),
     )
+
+
+def _more(run: RunInfo) -> str:
+    """Its parameters; of one that went wrong beyond its exit, why."""
+    gave_up = f"gave up after {counted(run.gave_up, 'exit')}" if run.gave_up else ""
+    return "; ".join(filter(None, (gave_up, plain(run.error) or params_of(run.params))))
 
 
 def _ran(run: RunInfo, moment: datetime) -> str:

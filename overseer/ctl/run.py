@@ -56,7 +56,7 @@ def run(settings: Settings, options: Namespace, *, interactive: bool = False) ->
         try:
             with settings.connect() as client:
                 # Meanwhile a signal just ends overseerctl.
-                params = look_at_action(client, options.action, options.params, feeds=interactive)
+                params = look_at_action(client, options, feeds=interactive)
                 runner = _Runner(client, task_id, options.json, interactive)
                 return runner.run(interrupts, options, params)
         except ConnectFailedError as error:
@@ -73,7 +73,7 @@ def run_interactive(settings: Settings, options: Namespace) -> int:
         if stdin == "pty" and not options.json:
             from overseer.ctl.attach import Session
 
-            params = look_at_action(client, action, options.params)
+            params = look_at_action(client, options)
             task = client.start(
                 action,
                 params,

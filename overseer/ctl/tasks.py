@@ -9,10 +9,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from overseer.client import Client, RefusedError, ReplyTimeoutError, Task, TaskNotRunError
+from overseer.ctl.asking import confirm_start
 from overseer.ctl.choosing import chosen, matching
 from overseer.ctl.exit_status import EXIT_REFUSED, EXIT_TIMEOUT, of_exit, words_of
 from overseer.ctl.finding import find_task
-from overseer.ctl.graph import is_standing, missing_of
+from overseer.ctl.graph import action_of, is_standing, missing_of
 from overseer.ctl.hints import look_at_action
 from overseer.ctl.listing import tasks_table
 from overseer.ctl.statuses import GOING_ON, OVER
@@ -41,9 +42,10 @@ _RESTART_S = 86400.0  # for a restart, whose stop takes what the server's config
 def start(client: Client, options: Namespace) -> int:
     more: dict[str, Any] = {"force": options.force, "wait_for_room": options.wait_for_room or 0}
     if standing := is_standing(client, options):
+        confirm_start(options, client.actions(action_of(client, options.action))[0])
         task = client.start(task_id=options.action, **more)
     else:
-        params = look_at_action(client, options.action, options.params)
+        params = look_at_action(client, options)
         task = client.start(options.action, params, task_id=options.id, **more)
     answer = {"task_id": task.id, "state": task.state, "status": task.status}
     try:

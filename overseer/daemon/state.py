@@ -60,7 +60,7 @@ class Given:
     def read(cls, passed: Succession, *, rehearsal: bool = False) -> Given:
         """What was passed on. Raises OverseerError: it cannot be read."""
         values, blobs = unpack(passed.state)
-        return cls(values, Incoming(blobs, rehearsal=rehearsal), passed)
+        return cls(values, Incoming(blobs, rehearsal=rehearsal, kept=passed.kept), passed)
 
     @property
     def config(self) -> bytes | None:
@@ -128,7 +128,7 @@ def at_rest(parts: Parts) -> Iterator[list[Connection]]:
 
 def export(
     parts: Parts, connections: list[Connection], askers: Sequence[tuple[Client, str]]
-) -> tuple[bytes, list[int]]:
+) -> tuple[bytes, Outgoing]:
     """The state, within :func:`at_rest`, and the descriptors that it names."""
     out, gate = Outgoing(), parts.gate
     config = parts.hub.definitions.config
@@ -169,7 +169,7 @@ def export(
         "askers": [[numbers[client], request_id] for client, request_id in askers if client in numbers],
         "hub": hub,
     }
-    return pack(values, out.blobs), out.descriptors
+    return pack(values, out.blobs), out
 
 
 def _client_of(handler: Handler | None) -> Client | None:
@@ -234,7 +234,7 @@ class Restored:
                 self.clients[number] = client
         restore_usage(usage_meter, values["usage"])
         gate.failures.restore(values.get("failures", ()))
-        parts.history.adopt(given.directory_lock)
+        parts.history.adopt(given.directory_lock, back=bool(given.passed.failure))
         parts.api.restore(values.get("api"))
         parts.webhooks.restore(values.get("webhooks"))
         self._resume = restore_hub(parts.hub, values["hub"], self.clients, definition_of, incoming)

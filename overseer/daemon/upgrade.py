@@ -21,6 +21,8 @@ from overseer.daemon.audit import Audit
 from overseer.daemon.parts import Parts
 from overseer.daemon.systemd import Notifier
 from overseer.errors import OverseerError, RequestError
+from overseer.process import registry
+from overseer.process.guardian import guardian
 from overseer.protocol import Error, LastUpgrade, Upgrade, Upgraded
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.upgrade.package import Package
@@ -334,11 +336,12 @@ class Upgrades:
                 raise LeftError(left)
             with self._lock:
                 askers = [(client, id) for client, id, _ in self._answers if client is not None]
-            data, descriptors = export(parts, connections, askers)
+            data, out = export(parts, connections, askers)
             parts.history.settle(_STORED_S)
             self._log.settle(_FLUSHED_S)
             self._audit.settle(_FLUSHED_S)
-            more: dict[str, Any] = {"began": began, "asked": asked, "ended": ended}
+            leaders = [guardian.pid, *(each.pid for each in registry.entries())]
+            more: dict[str, Any] = {"began": began, "asked": asked, "ended": ended, "leaders": leaders}
             if self._manager.watchdog is not None:  # half of the manager's timeout: it must not come first
                 self._manager.alive()
                 more["deadline"] = min(60.0, 1.5 * self._manager.watchdog)
@@ -349,7 +352,7 @@ class Upgrades:
             def execute() -> None:
                 try:
                     replace_by(
-                        *(state, self._package(), new.compiled, descriptors, more),
+                        *(state, self._package(), new.compiled, out, more),
                         self._manager.variables,
                     )
                 except OSError as error:

@@ -139,6 +139,7 @@ MIGRATIONS = (
         UNIQUE (run_id, room)
     );
     """,
+    "ALTER TABLE runs ADD COLUMN gave_up INTEGER NOT NULL DEFAULT 0",
 )
 """Each migrates a database from version N to N + 1. Append-only."""
 
@@ -206,6 +207,27 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
         _log.info("%s was migrated to version %d; the old one is kept as %s", path, len(migrations), kept)
     for number, script in enumerate(migrations[version:], version + 1):
         connection.executescript(f"BEGIN;{script};PRAGMA user_version = {number};COMMIT")
+
+
+def put_back(path: Path, version: int = len(MIGRATIONS)) -> None:
+    """Undo the migration by a newer server that could not take over from this one: the copy that it made
+    before is the database again.
+
+    Raises:
+        sqlite3.Error, OSError: that is impossible.
+    """
+    kept = path.with_name(f"{path.name}.v{version}")
+    if not kept.exists():
+        return
+    connection = sqlite3.connect(path)
+    try:
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+    finally:
+        connection.close()
+    if found > version:
+        for ending in ("-wal", "-shm"):
+            path.with_name(path.name + ending).unlink(missing_ok=True)
+        kept.replace(path)
 
 
 def is_broken(error: BaseException) -> bool:

@@ -91,7 +91,7 @@ class Run:
 @dataclass(frozen=True, slots=True)
 class RunEnd:
     """How a run ended. ``cpu_ms`` and ``max_rss``: None if not measured; ``again``: another run of its task
-    follows."""
+    follows; ``gave_up``: none does before a reset, after so many exits (0: it was not given up)."""
 
     at: datetime
     exit_code: int
@@ -103,6 +103,7 @@ class RunEnd:
     cpu_ms: int | None = None
     max_rss: int | None = None
     again: bool = False
+    gave_up: int = 0
 
     @property
     def status(self) -> str:
@@ -152,7 +153,9 @@ class Recorder:
     def ended(self, run: Run, end: RunEnd, owed: Sequence[Owed] = ()) -> None:
         """A run is over; clients hear of it afterwards. What is ``owed`` is stored with it, or not at all."""
 
-    def start_failed(self, run: Run, error: str, *, again: bool = False, owed: Sequence[Owed] = ()) -> None:
+    def start_failed(
+        self, run: Run, error: str, *, again: bool = False, owed: Sequence[Owed] = (), gave_up: int = 0
+    ) -> None:
         """A run could not be started."""
 
     def paid(self, run_id: str, room: str = "") -> None:
@@ -169,6 +172,9 @@ class Recorder:
 
     def goes_on(self, run: Run) -> None:
         """The run's task is about to have another, so it counts as running."""
+
+    def not_given_up(self, run: Run) -> None:
+        """The run's task was told to stop, or to start again, before it was given up."""
 
     def called_off(self, run: Run) -> None:
         """The run's task was stopped by a person, so a boot must not restart it."""

@@ -20,12 +20,13 @@ _VALUES = ", ".join("?" * 19)
 _INSERT = f"INSERT INTO runs ({_STARTED}) VALUES ({_VALUES}) ON CONFLICT (run_id) DO NOTHING"
 _END = (
     "UPDATE runs SET status = ?, reason = ?, failed = ?, ended = ?, duration_ms = ?, exit_code = ?, "
-    "signal = ?, error = ?, last_seq = ?, cpu_ms = ?, max_rss = ?, resume = ? WHERE run_id = ?"
+    "signal = ?, error = ?, last_seq = ?, cpu_ms = ?, max_rss = ?, resume = ?, gave_up = ? WHERE run_id = ?"
 )
 _MARK = (
     "INSERT INTO ids (task_id, number, seq, used) VALUES (?, ?, ?, ?) ON CONFLICT (task_id) DO UPDATE SET "
     "number = excluded.number, seq = excluded.seq, used = excluded.used"
 )
+_NOT_GIVEN_UP = "UPDATE runs SET gave_up = 0 WHERE run_id = ?"
 _RESUME = "UPDATE runs SET resume = ? WHERE run_id = ?"
 
 _QUEUED = "task_id, run_id, action, params, complete, policy, trigger_type, trigger_by, queued, definition"
@@ -48,7 +49,8 @@ _FORGET_INTENT = "DELETE FROM intents WHERE task_id = ?"
 
 SHOWN = (
     "id, run_id, task_id, action, number, status, reason, params, trigger_type, trigger_by, queued, started, "
-    "ended, duration_ms, exit_code, signal, error, cpu_ms, max_rss, first_seq, last_seq, host, definition"
+    "ended, duration_ms, exit_code, signal, error, cpu_ms, max_rss, first_seq, last_seq, host, definition, "
+    "gave_up"
 )
 """The columns that :func:`shown` takes."""
 
@@ -94,6 +96,7 @@ def end(run: Run, how: RunEnd, error: str = "") -> Statement:
         how.cpu_ms,
         how.max_rss,
         int(how.again or how.reason == "shutdown"),
+        how.gave_up,
         run.run_id,
     )
     return _END, values
@@ -102,6 +105,11 @@ def end(run: Run, how: RunEnd, error: str = "") -> Statement:
 def mark(task_id: str, number: int, seq: int, used: int) -> Statement:
     """Store the highest numbers of an id."""
     return _MARK, (task_id, number, seq, used)
+
+
+def not_given_up(run_id: str) -> Statement:
+    """Store that a run's task was not given up with it."""
+    return _NOT_GIVEN_UP, (run_id,)
 
 
 def resume(run_id: str, wanted: bool) -> Statement:

@@ -14,7 +14,7 @@ from typing import Any
 
 from overseer.config import StorageConfig
 from overseer.history import rows
-from overseer.history.database import NewerDatabaseError, open_database
+from overseer.history.database import NewerDatabaseError, open_database, put_back
 from overseer.history.directory import DataDirectory, DirectoryInUseError
 from overseer.history.marks import Marks
 from overseer.history.moments import stored
@@ -118,6 +118,10 @@ class History(Recorder):
             self._directory.release()
             raise
 
+    def put_back(self) -> None:
+        """Undo what a newer server has done that could not take over from this one; before :meth:`start`."""
+        put_back(self._path)
+
     @property
     def directory(self) -> DataDirectory:
         return self._directory
@@ -177,8 +181,8 @@ class History(Recorder):
         self._trim()
         self._writer.wait(ticket)
 
-    def start_failed(self, run: Run, error: str, *, again: bool = False, owed: Sequence[Owed] = ()) -> None:
-        self._not_begun(run, "start_failed", error, again, owed)
+    def start_failed(self, run: Run, error: str, **more: Any) -> None:
+        self._not_begun(run, "start_failed", error, **more)
 
     def paid(self, run_id: str, room: str = "") -> None:
         self._writer.put(rows.pay(run_id, room))
@@ -211,11 +215,9 @@ class History(Recorder):
         """One of :attr:`unstarted` is waited for again, so that nothing is lost."""
         self._writer.put(rows.dequeue(run.task_id))
 
-    def _not_begun(
-        self, run: Run, reason: str, error: str, again: bool = False, owed: Sequence[Owed] = ()
-    ) -> None:
-        """Record a run that never was."""
-        end = RunEnd(now(), -1, "", reason, 0, True, run.first_seq - 1, again=again)
+    def _not_begun(self, run: Run, reason: str, error: str, owed: Sequence[Owed] = (), **more: Any) -> None:
+        """Record a run that never was; ``more``: of its :class:`RunEnd`."""
+        end = RunEnd(now(), -1, "", reason, 0, True, run.first_seq - 1, **more)
         run.started = end.at
         self._writer.put(
             *self._begun(run, 0),
@@ -226,6 +228,9 @@ class History(Recorder):
 
     def goes_on(self, run: Run) -> None:
         self._writer.put(rows.resume(run.run_id, True))
+
+    def not_given_up(self, run: Run) -> None:
+        self._writer.put(rows.not_given_up(run.run_id))
 
     def called_off(self, run: Run) -> None:
         self._writer.put(rows.resume(run.run_id, False))

@@ -31,7 +31,7 @@ def export_pipe(pipe: Pipe, out: Outgoing) -> dict[str, Any]:
     """One of a run's pipes, and what has been read of its unfinished line."""
     raw = pipe._raw
     return {
-        "fd": out.fd(pipe.fd),
+        "fd": out.pipe(pipe.fd),
         "state": [getattr(pipe, name) for name in _OF_PIPE],
         "splitter": _export_splitter(pipe._splitter, out),
         "raw": _export_masker(raw._masker, out) if isinstance(raw, MaskedRaw) else None,
@@ -39,6 +39,7 @@ def export_pipe(pipe: Pipe, out: Outgoing) -> dict[str, Any]:
 
 
 def restore_pipe(pipe: Pipe, data: Mapping[str, Any], given: Incoming) -> None:
+    pipe.ahead = given.kept(data["fd"])
     for name, value in zip(_OF_PIPE, data["state"], strict=True):
         setattr(pipe, name, value)
     _restore_splitter(pipe._splitter, data["splitter"], given)

@@ -33,7 +33,7 @@ class Pipe:
 
     __slots__ = (
         *("_deliver", "_groups", "_raw", "_raw_again", "_show", "_show_at", "_showing", "_size", "_splitter"),
-        *("_most", "again_at", "fd", "owed", "silent_at", "stream"),
+        *("_most", "again_at", "ahead", "fd", "owed", "silent_at", "stream"),
     )
 
     def __init__(
@@ -64,6 +64,7 @@ class Pipe:
             None  # when ``show`` or ``raw`` is to be called, changed or not (monotonic)
         )
         self.owed = 0  # bytes that may be the leader's, once it is dead
+        self.ahead = b""  # what another program has read of it, and not delivered
         self.silent_at = 0.0  # when it is drained unless something comes (monotonic)
         self._splitter = splitter
         self._deliver = deliver
@@ -113,11 +114,7 @@ class Pipe:
         if not data:
             return False
         self.owed -= len(data)
-        if self._raw is not None:
-            self._raw_again = self._raw(data)
-        if groups := self._splitter.feed(data):
-            self._groups = groups
-            self._deliver(groups)
+        self._take(data)
         self.silent_at = time.monotonic() + DRAIN_IDLE_S
         return True
 
@@ -125,7 +122,17 @@ class Pipe:
         """Go on after a ``deliver`` that has raised: do what was left to do after the latest read."""
         if self._groups:
             self._deliver(self._groups)
+        ahead, self.ahead = self.ahead, b""
+        for begin in range(0, len(ahead), self._most):
+            self._take(ahead[begin : begin + self._most])
         self._call_later(self._show_unfinished())
+
+    def _take(self, data: bytes) -> None:
+        if self._raw is not None:
+            self._raw_again = self._raw(data)
+        if groups := self._splitter.feed(data):
+            self._groups = groups
+            self._deliver(groups)
 
     def finish(self) -> None:
         """Nothing more is read of it: deliver what is held."""

@@ -54,6 +54,12 @@ class Started(TaskEvent):
         omit=True,
     )
     host: str = field(TEXT, "The machine that it runs on; absent: the server's own", default="", omit=True)
+    warnings: tuple[str, ...] = field(
+        ListOf(TEXT),
+        "Probable mistakes in your start: parameters that its action does not have, and are ignored",
+        default=(),
+        omit=True,
+    )
 
 
 @_event("output", Delivery.SUBSCRIBERS)
@@ -166,6 +172,12 @@ class Queued(TaskEvent):
     waiting_on: tuple[str, ...] = field(
         ListOf(TEXT),
         'The tasks that it waits for; "cluster": a place to run on, in which its pool counts it as running',
+        default=(),
+        omit=True,
+    )
+    warnings: tuple[str, ...] = field(
+        ListOf(TEXT),
+        "Probable mistakes in your start: parameters that its action does not have, and are ignored",
         default=(),
         omit=True,
     )

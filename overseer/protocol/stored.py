@@ -79,6 +79,12 @@ class RunInfo:
     )
     signal: str = field(TEXT, "The signal that ended it, such as SIGKILL", default="", omit=True)
     error: str = field(TEXT, "Why it could not be started, if it could not", default="", omit=True)
+    gave_up: int = field(
+        COUNT,
+        "After how many exits its task was given up with it, to stay down until a reset; absent: it was not",
+        default=0,
+        omit=True,
+    )
     cpu_ms: int | None = field(COUNT, "Milliseconds of CPU time it used", default=None, omit=True)
     max_rss: int | None = field(COUNT, "Bytes of memory it had at most", default=None, omit=True)
     first_seq: int = field(COUNT, "The seq of its first line")

@@ -280,7 +280,7 @@ class TaskInfo:
     status: str = field(STATUS, "What it is, in one word; absent: the server is older", default="", omit=True)
     waiting_on: tuple[str, ...] = field(
         ListOf(TEXT),
-        'The tasks that it waits for; "cluster": a place to run on, while it is active without a pid',
+        'What it waits for: tasks that you may see; "cluster": a place to run on, while active without a pid',
         default=(),
         omit=True,
     )

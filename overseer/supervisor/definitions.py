@@ -16,7 +16,7 @@ from overseer.errors import NotPermittedError, OverseerError, RequestError
 from overseer.protocol import PoolConfig, RetryPolicy
 from overseer.supervisor.retry import effective_policy
 from overseer.util.masking import log_failure, masked
-from overseer.util.suggest import did_you_mean
+from overseer.util.suggest import did_you_mean, ignored
 
 _log = logging.getLogger(__name__)
 
@@ -152,6 +152,14 @@ class Definitions:
         defaults = {name: spec.default for name, spec in info.params.items() if spec is not None}
         values = (params.get(name) or defaults.get(name) or "" for name in dedupe_key)
         return Accepted(definition, (action, *values), hidden)
+
+    def ignored(self, action: str, params: Mapping[str, str]) -> tuple[str, ...]:
+        """A warning for each parameter that an action does not have."""
+        return (
+            tuple(ignored(action, params, said_of_action(action, self.handlers[action]).params))
+            if params
+            else ()
+        )
 
     def hidden(self, action: str, params: Mapping[str, str]) -> frozenset[str]:
         """The parameters whose values are shown to nobody; for an unknown action, all."""

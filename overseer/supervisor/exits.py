@@ -43,6 +43,12 @@ class _Foreseen:
     again: bool = False
     owed: tuple[Owed, ...] = ()
 
+    @property
+    def gave_up(self) -> int:
+        """After how many exits its task is given up; 0: it is not."""
+        decision = self.decided and self.decided[0]
+        return decision.exit_count if isinstance(decision, GiveUp) else 0
+
 
 class Exits:
     """Moves tasks on when a run is over, and begins the next run: of the same task, or of queued ones."""
@@ -157,6 +163,7 @@ class Exits:
                 end.cpu_ms,
                 end.max_rss,
                 foreseen.again,
+                foreseen.gave_up,
             ),
             foreseen.owed,
         )
@@ -199,6 +206,8 @@ class Exits:
             self._recorder.goes_on(record)
         elif foreseen.again and not again and not self._table.closing:
             self._recorder.called_off(record)
+        if foreseen.gave_up and task.phase is not Phase.ERRORED:
+            self._recorder.not_given_up(record)
         if foreseen.owed and _outcome(task) not in ("succeeded", "failed"):
             self._recorder.paid(record.run_id)
 
@@ -219,7 +228,8 @@ class Exits:
         if event is not None and self._table.observers.owe:
             owed = owed_after(self._table.observers, change_of(task, event, outcome))
         again = task.phase in (Phase.WAITING, Phase.STARTING)
-        self._recorder.start_failed(record, message, again=again, owed=owed)
+        gave_up = event.exit_count if isinstance(event, Errored) else 0
+        self._recorder.start_failed(record, message, again=again, owed=owed, gave_up=gave_up)
 
     def _decision_locked(self, task: Task, failed: bool, ran_for: float) -> tuple[Decision, History]:
         assert_held(self._table.lock)

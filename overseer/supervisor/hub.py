@@ -29,7 +29,6 @@ from overseer.supervisor.definitions import Current, Definitions
 from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.due import Due
 from overseer.supervisor.exits import Exits
-from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.intents import Intents
 from overseer.supervisor.interaction import Interaction
 from overseer.supervisor.listing import Listing
@@ -38,6 +37,7 @@ from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.metrics_view import MetricsView
 from overseer.supervisor.observers import Change, Observer
+from overseer.supervisor.orphaned_workers import OrphanedWorkers
 from overseer.supervisor.output.subscription import NO_WISHES, Wishes
 from overseer.supervisor.phases import StopRequest
 from overseer.supervisor.pool.pool import PoolManager
@@ -96,12 +96,12 @@ class Hub:
         metrics = self._metrics = Metrics(handlers)
         self._log = log or EventLog()
         recorder, self._logs = recorder or Recorder(), logs
-        failed_starts = FailedStarts(table)
+        orphans = OrphanedWorkers(table)
         self._queueing = Queueing(table, pool, self._clients, metrics, timers, recorder, self._current)
         self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder, rng or random.Random())
         self.usage = UsageWatch(table, timers)
         self.probing = Probing(table, metrics)
-        common = self._queueing, self._exits, failed_starts
+        common = self._queueing, self._exits, orphans
         intents = Intents(table, self._current, recorder)
         dependencies = Dependencies(table, pool, self._queueing, self._exits, intents)
         self.standing = Standing(table, self._current, dependencies, intents, self.start)
@@ -199,6 +199,7 @@ class Hub:
             definitions = self.definitions
             named, given, standing = definitions.resolve(task_id, action, params or {}, requester.principal)
             definition, dedupe, hidden = definitions.check(named, given, requester.principal)
+            requester = replace(requester, warnings=definitions.ignored(named, given))
             policy = definitions.policy(retry_policy, named, standing)
             task = Task(
                 task_id or new_uuid(),

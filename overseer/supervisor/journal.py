@@ -17,6 +17,7 @@ from overseer.auth.principal import Principal
 from overseer.protocol import Changed, Event, Forgotten, encode
 from overseer.supervisor.clients import Client
 from overseer.supervisor.output.encode import TaskRow
+from overseer.supervisor.waits import Waits, hidden_of, without_names
 from overseer.util.hashes import blake2b
 from overseer.util.locks import assert_held
 from overseer.util.timestamps import now
@@ -42,13 +43,20 @@ class Entry:
         head: the event without its closing brace.
         row: the task's row after it; None: the task is forgotten.
         told: the watches whose clients are sent the event itself in another way.
+        waits: what the task waits for, which not everybody may see.
     """
 
-    __slots__ = ("action", "cursor", "head", "row", "told")
+    __slots__ = ("action", "cursor", "head", "row", "told", "waits")
 
     def __init__(
-        self, action: str | None, head: bytes, row: TaskRow | None, told: frozenset[int] = _NOBODY
+        self,
+        action: str | None,
+        head: bytes,
+        row: TaskRow | None,
+        told: frozenset[int] = _NOBODY,
+        waits: Waits = (),
     ) -> None:
+        self.waits = waits
         self.action = action
         self.head = head
         self.row = row
@@ -60,11 +68,15 @@ class Entry:
         """Its approximate size in bytes."""
         return len(self.head) + len(self.row or b"") + 50
 
-    def payload(self, tag: str, *, told: bool) -> bytes:
-        """The message for watchers with this tag."""
+    def payload(self, tag: str, principal: Principal, *, told: bool) -> bytes:
+        """The message for watchers with this tag, who see what ``principal`` does."""
         head = _CHANGED if told else self.head
-        if self.row is not None:
-            head = b'%b,"task":%b' % (head, self.row if isinstance(self.row, bytes) else self.row.data())
+        row = self.row if self.row is None or isinstance(self.row, bytes) else self.row.data()
+        if hidden := hidden_of(self.waits, principal):
+            head = without_names(head + b"}", hidden)[:-1]
+            row = row and without_names(row, hidden)
+        if row is not None:
+            head = b'%b,"task":%b' % (head, row)
         return b'%b,"cursor":"%b"}' % (head, (self.cursor + tag).encode())
 
 
@@ -142,7 +154,7 @@ class Journal:
         watches = [client.watch for client in clients if client is not None and client.watch]
         self._unsaid.pop(task, None)
         row = task.encoded_info_locked()
-        self._keep_locked(Entry(task.action, encoded[:-1], row, frozenset(watches) or _NOBODY))
+        self._keep_locked(Entry(task.action, encoded[:-1], row, frozenset(watches) or _NOBODY, task.waits))
         self.news(0.0)
 
     def touched(self, task: Task, row: TaskRow | None) -> None:
@@ -167,7 +179,7 @@ class Journal:
             before = self._unsaid.pop(task)
             row = task.encoded_info_locked()
             if row != before:
-                self._keep_locked(Entry(task.action, _CHANGED, row))
+                self._keep_locked(Entry(task.action, _CHANGED, row, waits=task.waits))
         if self._unsaid:
             self.news(0.0)
 

@@ -74,7 +74,7 @@ class Listing:
             if request.limit and len(tasks) > request.limit:
                 del tasks[request.limit :]
                 following = tasks[-1].id
-            rows = [task.encoded_info_locked() for task in tasks]
+            rows = [task.row_for_locked(client.principal) for task in tasks]
             if request.limit:
                 fitting = _fitting(rows)
                 following = tasks[fitting - 1].id if fitting < len(rows) else following

@@ -35,6 +35,8 @@ from overseer.util.locks import assert_held
 from overseer.util.timers import Timer, Timers
 from overseer.util.timestamps import now
 
+_Queueing = Queued | Dequeued | Moved
+
 
 class Queueing:
     """Admits tasks to pools or queues, and announces what enters and leaves these."""
@@ -82,7 +84,9 @@ class Queueing:
         tx.observe(task, queued)
         with task.lock:
             if requester.client is not None:
-                tx.send(requester.client, replace(queued, id=requester.request_id))
+                mine = replace(queued, id=requester.request_id, warnings=requester.warnings)
+                task.requester = replace(requester, warnings=())
+                tx.send(requester.client, _seen(mine, task, requester.principal))
             self.broadcast_locked(tx, task, queued, excluding=requester.client)
         self.watch_queues_locked()
 
@@ -128,7 +132,7 @@ class Queueing:
         self,
         tx: Transaction,
         task: Task,
-        event: Queued | Dequeued | Moved,
+        event: _Queueing,
         *,
         excluding: Client | None = None,
     ) -> None:
@@ -139,8 +143,12 @@ class Queueing:
         assert_held(self._table.lock)
         assert_held(task.lock)
         tx.log(task.log, event, excluding)
-        clients = self._audience_locked(task.action, task)
-        tx.send_all([client for client in clients if client is not excluding], event)
+        clients = [each for each in self._audience_locked(task.action, task) if each is not excluding]
+        if task.waits:
+            for client in clients:
+                tx.send(client, _seen(event, task, client.principal))
+        else:
+            tx.send_all(clients, event)
 
     def skipped_locked(self, tx: Transaction, log: EventLog, action: str, event: Skipped) -> None:
         """Announce that a schedule has not started a task of an action."""
@@ -199,3 +207,11 @@ class Queueing:
         with self._table.begin() as tx:
             self.dequeued_locked(tx, self._pool.expire(), "expired")
             self.watch_queues_locked()
+
+
+def _seen(event: _Queueing, task: Task, principal: Principal) -> _Queueing:
+    """The event without what ``principal`` may not see."""
+    if not isinstance(event, Queued):
+        return event
+    seen = task.waiting_on_for(principal)
+    return event if seen == event.waiting_on else replace(event, waiting_on=seen)

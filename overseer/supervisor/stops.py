@@ -9,8 +9,8 @@ from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.supervisor.clients import Clients
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.exits import Exits
-from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.orphaned_workers import OrphanedWorkers
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
@@ -37,7 +37,7 @@ class Stops:
         current: Current,
         queueing: Queueing,
         exits: Exits,
-        orphans: FailedStarts,
+        orphans: OrphanedWorkers,
         metrics: Metrics,
         recorder: Recorder,
     ) -> None:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from overseer.supervisor.output.encode import TaskRow, task_row
 from overseer.supervisor.output.publisher import Stream
 from overseer.supervisor.phases import NEXT, Phase, RunEnding, StopRequest
 from overseer.supervisor.retry import History
+from overseer.supervisor.waits import Waits, hidden_of
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.timers import Timer
@@ -46,6 +47,7 @@ class Requester:
     request_id: str = ""
     newly_subscribed: bool = False  # by this request; undone if it is refused after all
     cause: Trigger | None = None  # the origin, if not a client
+    warnings: tuple[str, ...] = ()  # for the answer to its start
 
     @property
     def principal(self) -> Principal:
@@ -320,6 +322,8 @@ class Task:
     def status(self) -> str:
         """What it is, in the word that clients are shown."""
         match self.phase:
+            case Phase.RUNNING:  # first, as most are asked for
+                return "ready" if self.ready else "running"
             case Phase.QUEUED:
                 return "waiting" if self.waiting_on else "queued"
             case Phase.WAITING:
@@ -331,7 +335,7 @@ class Task:
             case Phase.STARTING if self.waiting_on:
                 return "waiting"
             case _:
-                return "ready" if self.ready and self.phase is Phase.RUNNING else "running"
+                return "running"
 
     @property
     def failed(self) -> bool:
@@ -351,6 +355,26 @@ class Task:
         if row is None:
             row = self._encoded_info = task_row(self.info_locked())
         return row
+
+    @property
+    def waits(self) -> Waits:
+        """The tasks that it waits for, each with its action; "": the configuration no longer has it."""
+        if not self.waiting_on or self.phase is not Phase.QUEUED:  # what a start waits for is no task
+            return ()
+        tasks = self.terms.definition.origin.tasks
+        return tuple((name, tasks[name].action if name in tasks else "") for name in self.waiting_on)
+
+    def waiting_on_for(self, principal: Principal) -> tuple[str, ...]:
+        """What it waits for, as far as ``principal`` may see that."""
+        hidden = hidden_of(self.waits, principal)
+        return tuple(name for name in self.waiting_on if name not in hidden)
+
+    def row_for_locked(self, principal: Principal) -> TaskRow:
+        """:meth:`encoded_info_locked`, as far as ``principal`` may see it."""
+        assert_held(self.lock, self.hub_lock)
+        if not hidden_of(self.waits, principal):
+            return self.encoded_info_locked()
+        return task_row(replace(self.info_locked(), waiting_on=self.waiting_on_for(principal)))
 
     def touched_locked(self) -> datetime:
         """The latest of creation, last start, last exit, and what was found out of it since; a clock set back

@@ -94,7 +94,10 @@ class _Round:
         key = *where, told
         if key not in self._messages:
             marked = zip(span.seen, told or (False,) * len(span.seen), strict=True)
-            self._messages[key] = Encoded([entry.payload(watcher.tag, told=it) for entry, it in marked])
+            principal = watcher.client.principal
+            self._messages[key] = Encoded(
+                [entry.payload(watcher.tag, principal, told=it) for entry, it in marked]
+            )
         return self._messages[key]
 
     def _span_locked(self, watcher: Watcher, room: int) -> _Span:
@@ -156,6 +159,7 @@ class Watchers:
 
     def _show(self, watcher: Watcher, request_id: str) -> None:
         """Send a watcher a snapshot of all tasks, and continue from there."""
+        principal = watcher.client.principal
 
         def show_locked(tx: Transaction, tasks: list[Task]) -> None:
             assert_held(self._table.lock)
@@ -164,14 +168,13 @@ class Watchers:
             cursor = self._journal.mark_locked() + watcher.tag
             watcher.next = self._journal.end
             watcher.waits = False
-            rows = [task.encoded_info_locked() for task in tasks]
+            rows = [task.row_for_locked(principal) for task in tasks]
             send_rows(tx, watcher.client, Watching(id=request_id, tasks=(), cursor=cursor), rows)
             if request_id:
                 self._begin_locked(watcher)
             else:
                 self.renewed += 1
 
-        principal = watcher.client.principal
         self._listing.picture(
             lambda: [task for task in self._table if principal.sees(task.action)], show_locked
         )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import overseer
+from overseer.upgrade.standalone.stage import NAME
 from overseer.util.handover import to_memory
 
 _ROOT = Path(overseer.__file__).parent
@@ -23,6 +24,7 @@ class Package:
             other, then a line of JSON with their names and sizes. Compressing them would take ten times as
             long, at every start of a server.
         stage: descriptor of what is executed first.
+        place: where this program was run from, if that is a copy of itself; ``""``: it is not.
     """
 
     def __init__(self) -> None:
@@ -36,6 +38,8 @@ class Package:
                 sizes.append((name, len(data)))
             file.write(b"\n" + json.dumps(sizes).encode())
         self.stage = to_memory(_STAGE.read_bytes(), "overseer-stage")
+        first = sys.modules.get(NAME)
+        self.place: str = getattr(getattr(first, "STAGE", None), "place", "")
 
 
 def _files() -> Iterator[tuple[str, str]]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 
 from overseer.errors import OverseerError
 from overseer.upgrade.package import Package
 from overseer.upgrade.standalone.stage import NAME
-from overseer.util.handover import VARIABLE, from_memory
+from overseer.util.handover import VARIABLE, Outgoing, from_memory
 
 _DEADLINE_S = 60.0  # for the new program to take over, after which the old one is executed again
 _WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
@@ -73,6 +73,7 @@ class Succession:
         ended: tasks that it has ended for this.
         failure: why the program that was to follow did not; ``""``: this is that one.
         file: the descriptor of the state, or -1.
+        kept: what was read of pipes while no program could be run, by descriptor.
     """
 
     state: bytes = field(repr=False)
@@ -81,11 +82,12 @@ class Succession:
     ended: tuple[str, ...] = ()
     failure: str = ""
     file: int = -1
+    kept: Mapping[int, bytes] = field(default_factory=dict, repr=False)
 
     def commit(self) -> None:
         """This program has taken over, and does not go back any more."""
         stage = sys.modules.get(NAME)
-        if stage is not None and not self.failure:
+        if stage is not None:
             stage.STAGE.commit()
         os.close(self.file)
 
@@ -94,7 +96,7 @@ def replace_by(
     state: int,
     package: Package,
     compiled: int,
-    descriptors: Collection[int],
+    out: Outgoing,
     more: Mapping[str, Any],
     variables: Mapping[str, str],
 ) -> NoReturn:
@@ -103,8 +105,9 @@ def replace_by(
     Args:
         package: what is gone back to if it fails.
         compiled: descriptor of what it compiled when it was tried out.
-        descriptors: what it is given.
-        more: what else a :class:`Succession` has; ``deadline``: seconds that the program has to take over.
+        out: the descriptors that it is given.
+        more: what else a :class:`Succession` has; ``deadline``: seconds that the program has to take over;
+            ``leaders``: the children that it is to reap.
         variables: for its environment, beside this one's.
 
     Raises:
@@ -119,10 +122,12 @@ def replace_by(
         "state": state,
         "archive": package.archive,
         "stage": package.stage,
+        "place": package.place,
         "compiled": compiled,
-        "descriptors": list(descriptors),
+        "descriptors": out.descriptors,
+        "pipes": out.pipes,
     }
-    passed = [state, package.archive, package.stage, compiled, *descriptors]
+    passed = [state, package.archive, package.stage, compiled, *out.descriptors]
     command = [sys.executable, *how.options, f"/proc/self/fd/{package.stage}", *how.rest]
     try:
         for fd in passed:
@@ -151,6 +156,7 @@ def succession() -> Succession | None:
         state = from_memory(file)
         os.set_inheritable(file, False)
         moments = said["began"], said.get("asked", said["began"])
-        return Succession(state, *moments, tuple(said["ended"]), said.get("failure", ""), file)
+        kept = {int(pipe): from_memory(each) for pipe, each in said.get("kept", {}).items()}
+        return Succession(state, *moments, tuple(said["ended"]), said.get("failure", ""), file, kept)
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise OverseerError(f"the state that was handed over cannot be read: {error}") from None

@@ -27,6 +27,7 @@ class Outgoing:
 
     def __init__(self) -> None:
         self.descriptors: list[int] = []
+        self.pipes: list[int] = []  # those of them that tasks write to
         self.blobs: list[bytes] = []
         self._known: dict[int, int] = {}  # by identity, as many clients may be sent the same bytes
 
@@ -35,6 +36,11 @@ class Outgoing:
         if number >= 0:
             self.descriptors.append(number)
         return number
+
+    def pipe(self, number: int) -> int:
+        """Hand over a descriptor that a task writes to."""
+        self.pipes.append(number)
+        return self.fd(number)
 
     def blob(self, data: bytes) -> int:
         """Hand over bytes; returns their number. They must not be changed or dropped before the end."""
@@ -50,11 +56,19 @@ class Incoming:
 
     Args:
         rehearsal: the descriptors are another process's: stand-ins are made for them.
+        kept: see :meth:`kept`.
     """
 
-    def __init__(self, blobs: list[bytes], *, rehearsal: bool = False) -> None:
+    def __init__(
+        self, blobs: list[bytes], *, rehearsal: bool = False, kept: Mapping[int, bytes] | None = None
+    ) -> None:
         self._blobs = blobs
         self.rehearsal = rehearsal
+        self._kept = kept or {}
+
+    def kept(self, number: int) -> bytes:
+        """What was read of a descriptor since the state was written."""
+        return self._kept.get(number, b"")
 
     def blob(self, index: int) -> bytes:
         return self._blobs[index]

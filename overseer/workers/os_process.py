@@ -353,8 +353,11 @@ class OSWorker(Worker):
         """Go on with a run that another program has handed over.
 
         Raises:
+            OSError: out of memory or epoll watches.
             RuntimeError: the system allows no more threads.
         """
+        if self._input is not None:
+            self._input.begin()
         if self._reading:
             start_thread(self._read, f"run-{self.task_id}")
         else:

@@ -37,6 +37,7 @@ TABLE: dict[str, tuple[str, dict[str, Any] | None, int, int]] = {
     "GET /runs": ("viewer", None, 200, 200),
     "GET /runs/{run_id}": ("viewer", None, 200, 404),
     "GET /runs/{run_id}/output": ("viewer", None, 200, 404),
+    "GET /run-stats": ("viewer", None, 200, 200),
     "GET /search": ("viewer", None, 200, 200),
     "GET /graph": ("viewer", None, 200, 200),
     "GET /cluster": ("viewer", None, 200, 200),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -148,3 +149,16 @@ def test_the_console_shows_every_message_and_sends_one_by_hand(page: Page, clien
     expect(messages).to_contain_text('"type":"pool_info"')
     page.get_by_role("searchbox", name="Find messages").fill("nonsense")
     expect(messages.locator(".c-row")).to_have_count(2)
+
+
+def test_where_tasks_run_on_clusters_their_workers_are_shown(page: Page) -> None:
+    visit(page, "pools")
+    expect(page.get_by_role("region", name="Clusters")).to_have_count(0)  # this server has none
+    expect(page.locator(".cards .card").first).to_be_visible()
+    page.evaluate((Path(__file__).parent / "clusters.js").read_text())
+    clusters = page.get_by_role("region", name="Clusters")
+    good = clusters.get_by_role("region", name="tcp://scheduler:8786")
+    expect(good).to_contain_text("2 workers, 8 threads, 1 waiting")
+    expect(good.get_by_role("meter", name="one")).to_have_attribute("aria-valuetext", "4 of 4 threads taken")
+    expect(good.get_by_role("link", name="train")).to_have_attribute("href", "#tasks/a")
+    expect(clusters.get_by_role("region", name="tcp://lost:8786")).to_contain_text("Connection refused.")

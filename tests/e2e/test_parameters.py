@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Daemon, WsClient
+from overseer.client import Client
+from tests.harness import Daemon, WsClient, shell
 
 PARAMETERS: dict[str, Any] = {
     "count": {"type": "integer", "min": 1, "max": 10, "default": "3"},
@@ -130,3 +131,23 @@ def test_a_boolean_is_a_bool_in_templates_and_a_number_is_text(
 def jinja() -> Iterator[Daemon]:
     with Daemon(templates="jinja", actions={"show": shows(JINJA, PARAMETERS)}) as daemon:
         yield daemon
+
+
+def test_the_answer_to_a_start_warns_of_parameters_that_the_action_does_not_have() -> None:
+    config = {"parameters": {"who": {"default": "you"}}}
+    queue = {"limit": 1, "queue": {"enabled": True}}
+    actions = {"greet": shell("echo hi [[.who]]; exec sleep 60", config=config, task_pool=queue)}
+    warning = "whom is ignored: greet has no such parameter; did you mean who?"
+    with Daemon(actions=actions) as daemon, daemon.connect() as client, daemon.connect() as other:
+        other.request("watch", output=True)
+        started = client.request("start", action="greet", params={"whom": "Ann"}, task_id="a")
+        assert (started["type"], started["warnings"]) == ("started", [warning])
+        queued = client.request("start", action="greet", params={"whom": "Ann"}, task_id="b")
+        assert (queued["type"], queued["warnings"]) == ("queued", [warning])
+        assert "warnings" not in client.request("start", action="greet", params={"who": "Ann"}, task_id="c")
+        client.send("stop", task_id="a")
+        assert "warnings" not in client.expect("started", task_id="b")  # it has been said
+        other.expect("started", task_id="b")
+        assert "is ignored" not in str(other.messages)
+        with Client(daemon.url) as library:
+            assert library.start("greet", whom="Ann").warnings == (warning,)

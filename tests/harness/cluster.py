@@ -13,12 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from overseer.testing.leaks import wait_for_exit
 from tests.harness.daemon import ROOT
+
+if TYPE_CHECKING:
+    from tests.harness.lan import Lan
 
 __all__ = ["Cluster", "needs_distributed", "wait_until"]
 
@@ -43,10 +45,12 @@ def wait_until(what: str, true: Callable[[], object], timeout: float = 60.0) -> 
 class _Program:
     """One process of a cluster, and what it says on stderr."""
 
-    def __init__(self, name: str, arguments: Sequence[str], directory: Path) -> None:
+    def __init__(
+        self, name: str, arguments: Sequence[str], directory: Path, before: Sequence[str] = ()
+    ) -> None:
         self.name = name
         self.process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
+            [*before, sys.executable, "-m", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -114,7 +118,9 @@ class Cluster:
         nannies: bool = True,
         security: Sequence[str] = (),
         scheme: str = "tcp",
+        lan: Lan | None = None,
     ) -> None:
+        self._lan = lan  # where its machines are: ``s`` with the scheduler, and one for each worker
         self._count = workers
         self._threads = threads
         self._security = list(security)
@@ -137,30 +143,38 @@ class Cluster:
         return self
 
     def start_scheduler(self, port: int) -> None:
-        where = ["--host", f"{self._scheme}://127.0.0.1", "--port", str(port), "--no-dashboard"]
-        self.scheduler = _Program("scheduler", [_SCHEDULER, *where, *self._security], self.directory)
+        host, before = self._machine("s")
+        where = ["--host", f"{self._scheme}://{host}", "--port", str(port), "--no-dashboard"]
+        arguments = [_SCHEDULER, *where, *self._security]
+        self.scheduler = _Program("scheduler", arguments, self.directory, before)
         self.address = self.scheduler.wait_stderr(r"Scheduler at:\s+(\S+)")[1]
 
-    def restart_scheduler(self) -> None:
-        """Kill it, and start another at the same address."""
-        self.scheduler.end(signal.SIGKILL)
-        self.start_scheduler(int(self.address.rpartition(":")[2]))
+    def _machine(self, name: str) -> tuple[str, list[str]]:
+        """A machine's address, and what a command that is to run there begins with."""
+        if self._lan is None:
+            return "127.0.0.1", []
+        return self._lan.addresses[name], self._lan.inside(name)
 
     def add_worker(
         self, name: str, *more: str, ready: bool = True, scheduler: str = "", threads: int = 0
     ) -> _Program:
-        where = [scheduler or self.address, "--host", "127.0.0.1", "--no-dashboard", "--name", name]
+        host, before = self._machine(name)
+        where = [scheduler or self.address, "--no-dashboard", "--name", name]
+        if "--contact-address" not in more:
+            where += ["--host", host]
         size = ["--nthreads", str(threads or self._threads), "--memory-limit", "0"]
         more = (*more, *([] if self._nannies else ["--no-nanny"]))
-        worker = _Program(name, [_WORKER, *where, *size, *self._security, *more], self.directory)
+        worker = _Program(name, [_WORKER, *where, *size, *self._security, *more], self.directory, before)
         self.workers[name] = worker
         if ready:
             worker.wait_stderr("Registered to")
         return worker
 
     def worker_pid(self, name: str) -> int:
-        """The pid of a nanny's worker."""
+        """The pid of a worker, which may be its nanny's."""
         nanny = self.workers[name].process.pid
+        if not self._nannies:
+            return nanny
         found: list[int] = []
 
         def look() -> bool:
@@ -188,8 +202,3 @@ class Cluster:
 def _children(pid: int) -> list[int]:
     listed = Path(f"/proc/{pid}/task").glob("*/children")
     return [int(child) for each in listed for child in each.read_text().split()]
-
-
-def gone(pid: int, timeout: float = 30.0) -> bool:
-    """Whether a process has ended in time."""
-    return wait_for_exit(pid, timeout)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import base64
+import struct
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,6 +79,25 @@ _VIEWS: dict[str, tuple[str, Callable[[Page], None] | None, bool]] = {
 }
 
 
+def _small(page: Page, picture: bytes) -> bytes:
+    """The same as a PNG with a palette, a third of its size."""
+    script = (Path(__file__).parent / "shrink.js").read_text()
+    width, height, colours, indexes = page.evaluate(script, base64.b64encode(picture).decode())
+    rows = base64.b64decode(indexes)
+    lines = b"".join(b"\0" + rows[at : at + width] for at in range(0, width * height, width))
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0))
+        + chunk(b"PLTE", b"".join(colour.to_bytes(3, "big") for colour in colours))
+        + chunk(b"IDAT", zlib.compress(lines, 9))
+        + chunk(b"IEND", b"")
+    )
+
+
 @contextmanager
 def _opened(browser: Browser, scheme: str, phone: bool) -> Iterator[Page]:
     size = _PHONE if phone else _DESKTOP
@@ -101,6 +123,7 @@ def main(arguments: list[str]) -> int:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        studio = browser.new_page()
         for name in options.views or _VIEWS:
             address, act, phone = _VIEWS[name]
             for scheme in ("light",) if phone else ("light", "dark"):
@@ -112,7 +135,7 @@ def main(arguments: list[str]) -> int:
                         act(page)
                         page.wait_for_timeout(_SETTLE_MS)
                     file = options.into / (f"{name}.png" if phone else f"{name}-{scheme}.png")
-                    page.screenshot(path=file)
+                    file.write_bytes(_small(studio, page.screenshot()))
                     print(f"{file.name}: {file.stat().st_size // 1024} KiB")
         browser.close()
     return 0

@@ -24,6 +24,7 @@ class _Task:
     def __init__(self, name: str, says: int = 10) -> None:
         self.id, self.action = name, "a"
         self.says = says
+        self.waits = ()
         self.stream = SimpleNamespace(subscribers={})
 
     def encoded_info_locked(self) -> bytes:
@@ -48,7 +49,7 @@ class _World:
         if number is None:
             return None
         told = [change for change in self.journal.since_locked(number) if change.action is not None]
-        return [json.loads(change.payload(tag, told=False))["task"]["task_id"] for change in told]
+        return [json.loads(change.payload(tag, ANYONE, told=False))["task"]["task_id"] for change in told]
 
 
 @pytest.fixture
@@ -94,7 +95,8 @@ def test_or_as_many_as_fit(world: _World, monkeypatch: pytest.MonkeyPatch) -> No
         world.exits(f"{number}", 10_000)
     assert world.seen(begin) is None
     kept = [
-        json.loads(each.payload("", told=False)) for each in world.journal.since_locked(world.journal.first)
+        json.loads(each.payload("", ANYONE, told=False))
+        for each in world.journal.since_locked(world.journal.first)
     ]
     assert kept[-1]["task"]["task_id"] == "29"
     assert len(kept) == 9
@@ -124,7 +126,7 @@ def test_a_task_that_changes_without_an_event_is_told_of_unless_it_is_as_before(
     world.journal.say_locked()
     assert world.seen(begin) == ["told", "new", "other"]
     last = next(world.journal.since_locked(world.journal.end - 1))
-    assert json.loads(last.payload("", told=False))["type"] == "changed"
+    assert json.loads(last.payload("", ANYONE, told=False))["type"] == "changed"
     world.journal.say_locked()
     assert world.seen(begin) == ["told", "new", "other"]
 

@@ -69,7 +69,7 @@ class Slow(Recorder):
         self.told.append(("ended", run, end))
         assert self.allow.acquire(timeout=30)
 
-    def start_failed(self, run: Run, error: str, *, again: bool = False, owed: Sequence[Owed] = ()) -> None:
+    def start_failed(self, run: Run, error: str, *, owed: Sequence[Owed] = (), **more: Any) -> None:
         self.told.append(("failed", run, error))
 
 

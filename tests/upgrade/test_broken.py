@@ -112,3 +112,23 @@ def test_the_old_program_comes_back_although_all_its_files_are_gone(
         (installed.directory / file).write_text("# emptied\n" + (installed.directory / file).read_text())
     assert "worse" in _refused(client)
     assert client.request("pool_info")["type"] == "pool_info"
+
+
+def test_a_migrated_database_is_as_it_was_when_the_old_program_comes_back(installed: Installed):
+    migrations = '        UNIQUE (run_id, room)\n    );\n    """,\n'
+    fails = _GOES_ON + "        raise OSError('no luck')\n"
+    with installed.daemon(actions=_ACTIONS, data_dir="data") as daemon, daemon.connect() as client:
+        client.request("start", _WAIT, action="cat", task_id="cat")
+        installed.change(
+            "overseer/history/database.py", migrations, migrations + '    "CREATE TABLE later (a);",\n'
+        )
+        installed.change("overseer/daemon/daemon.py", _GOES_ON, fails)
+        assert "no luck" in _refused(client)
+        client.request("input", _WAIT, task_id="cat", data="", eof=True)
+        client.expect("exited", _WAIT, task_id="cat")
+        (run,) = client.request("runs", _WAIT)["runs"]
+        assert run["status"] == "succeeded"
+        installed.change("overseer/daemon/daemon.py", fails, _GOES_ON)
+        assert client.request("upgrade", _WAIT)["type"] == "upgraded"
+        assert client.request("runs", _WAIT)["runs"] == [run]
+        assert "was migrated to version" in daemon.stderr

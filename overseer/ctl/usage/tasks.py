@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from overseer.ctl.usage.commands import TASK, Commands, chosen, filters, limit, task, tasks, times
+from overseer.ctl.usage.commands import TASK, Commands, chosen, filters, limit, task, tasks, times, yes
 from overseer.ctl.values import count, most, nonempty, place, seconds, signal_name
 from overseer.protocol import EXIT_REASON, RUN_STATUS
 
@@ -40,6 +40,7 @@ def add_starting(commands: Commands) -> None:
             metavar="TIME",
             help="where pool and queue are full, try again for this long, such as 90 or 10m",
         )
+        yes(command)
         if name == "run":
             command.add_argument("-i", "--interactive", action="store_true", help="pass stdin on to the task")
             command.add_argument(

@@ -26,14 +26,14 @@ from overseer.drivers.dask.frames import FORMAT
 from overseer.drivers.dask.link import Link
 from overseer.drivers.dask.places import Entry, Places
 from overseer.drivers.dask.pulse import Pulse
-from overseer.drivers.dask.reach import CONNECT_S, Reach, said_of
+from overseer.drivers.dask.reach import CONNECT_S, Reach, refuses, said_of
 from overseer.drivers.dask.run import FarWorker
 from overseer.errors import SpawnError
 from overseer.process import registry
 from overseer.protocol import ClusterInfo, ClusterWorker
 from overseer.util.crew import Crew
 from overseer.util.locks import Rank, assert_held, lock
-from overseer.util.threads import run_on_thread, start_thread
+from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ _PAUSE_S = 1.0  # between attempts to connect
 _MATCH_S = 2.0  # between looks for workers that match a pattern
 _BUSY = ("executing", "long-running")
 _NOT_YET = "not connected yet"
+_SILENT = "the scheduler does not answer"
 
 
 class Cluster:
@@ -72,7 +73,8 @@ class Cluster:
         self._closing = False  # no new link is wanted
         self._places = Places(self.address)
         self._placing = Crew("cluster-places", 4)
-        self._reach: Reach  # set by the thread that watches, before anything needs it
+        self._reach: Reach  # set by the thread that watches, before anything needs it; the next, too
+        self._pulse: Pulse
         self._names: dict[str, str] = {}  # addresses of workers, by name
         self._looked = 0.0  # monotonic; at them
         self._seen = 0.0  # monotonic; when runs without a place were looked at
@@ -143,12 +145,12 @@ class Cluster:
     def figures(self, actions: Collection[str]) -> tuple[bool, int, Mapping[str, int]]:
         waiting, placed = self._ours(actions)
         hosts = {runs[0].host or address: len(runs) for address, runs in placed.items() if runs}
-        return self._client is not None, len(waiting), hosts
+        return self._client is not None and not self._away, len(waiting), hosts
 
     def look(self, actions: Collection[str], whole: bool) -> ClusterInfo:
         waiting, placed = self._ours(actions)
         with self._lock:
-            client, why = self._client, self._why
+            client, why = None if self._away else self._client, self._why
         info = ClusterInfo(self.address, tuple(actions), False, why, tuple(waiting))
         if client is None:
             return info
@@ -200,15 +202,18 @@ class Cluster:
                 if self._users or self._runs:
                     self._begin_locked()
 
-    def _has_failed(self, why: str, pause: float = _PAUSE_S) -> None:
+    def _has_failed(self, why: str) -> None:
         """There is no connection: tell who waits, and pause."""
+        self._is_away(why)
+        with self._lock:
+            if self._users or self._runs:
+                self._changed.wait(_PAUSE_S)
+
+    def _is_away(self, why: str) -> None:
         with self._lock:
             self._why, self._away = why, True
             said = self._unreachable_locked()
         self._places.refuse(said)
-        with self._lock:
-            if self._users or self._runs:
-                self._changed.wait(pause)
 
     def _in_use(self) -> bool:
         with self._lock:
@@ -231,41 +236,61 @@ class Cluster:
             self._has_failed(said_of(error))
             return
         stream = client.scheduler_comm
+        self._pulse = pulse = Pulse(self._reach, client, self._answered)
         client.subscribe_topic(far.topic(registry.server_id), self._announced)
         with self._lock:
             self._client, self._away = client, False
         _log.info("connected to the cluster %s", self.address)
-        pulse = Pulse(self._reach, client)
         try:
             while self._in_use():
                 if client.scheduler_comm is not stream or stream.closed() or client.status != "running":
-                    why = "the connection is lost"
+                    self._is_lost("the connection is lost")
                     break
-                if not pulse.beats():
-                    why = "the scheduler does not answer"
+                pulse.look()
+                if pulse.is_hopeless:
+                    self._is_lost(_SILENT)
                     break
+                if pulse.is_silent:
+                    self._is_away(_SILENT)
+                elif self._away:
+                    with self._lock:
+                        self._away = False
                 self._find_places(client, pulse)
-            else:
-                return
         finally:
+            pulse.end()
             with self._lock:
                 self._client = None
             self._places.lost()
-            run_on_thread(partial(_close, client), "cluster-close")
+            with suppress(Exception):
+                client.close(timeout=1.0)
+
+    def _is_lost(self, why: str) -> None:
         _log.warning("%s: %s", self.address, why)
-        self._has_failed(why, 0.0)
+        self._is_away(why)
 
     def _find_places(self, client: Client, pulse: Pulse) -> None:
-        """Submit what is new, and at times look at what waits; then wait until there is something to do."""
-        self._places.submit_new(client, self._names)
+        """Submit what is new, and at times look at what waits; then wait until there is something to do.
+
+        A few runs are submitted for each answer, as a scheduler that has a thousand to place answers nobody.
+        """
+        if self._places.has_new and pulse.is_answered:
+            self._places.submit_new(client, self._names)
+            pulse.look(0.0)
         moment = time.monotonic()
         if moment - self._seen > _LOOK_S:
             self._seen = moment
-            if self._places.look(client, self._names, pulse.heard) and moment > self._looked + _MATCH_S:
+            if self._places.look(self._names, pulse.heard) and moment > self._looked + _MATCH_S:
                 with suppress(OSError):
                     self._look(client, timeout=1.0)
         with self._lock:
-            self._changed.wait_for(lambda: self._places.has_new or not (self._users or self._runs), _LOOK_S)
+            self._changed.wait_for(
+                lambda: (self._places.has_new and pulse.is_answered) or not (self._users or self._runs),
+                _LOOK_S,
+            )
+
+    def _answered(self) -> None:
+        with self._lock:
+            self._changed.notify_all()
 
     def _look(self, client: Client, timeout: float = CONNECT_S) -> dict[str, Any]:
         """What the scheduler says of its workers, by address. Raises OSError."""
@@ -279,6 +304,7 @@ class Cluster:
 
     def _announced(self, event: Any) -> None:
         """Called on the engine's loop when a worker has a place for a run."""
+        self._pulse.hears()
         self._placing.do(partial(self._place, event[1]))
 
     def _place(self, said: dict[str, Any]) -> None:
@@ -318,17 +344,13 @@ class Cluster:
             self._links = {relay: link for relay, link in self._links.items() if link is not closed}
 
     def _is_gone(self, address: str) -> bool:
-        """Whether the scheduler says that a worker has left."""
+        """Whether a worker has ended: the scheduler says that it has left, which may mean that it is cut off,
+        and its machine that nobody listens there."""
         with self._lock:
-            client = self._client
+            client = None if self._away else self._client
         if client is None:
             return False
         try:
-            return address not in self._look(client)
+            return address not in self._look(client, timeout=1.0) and refuses(address)
         except Exception:
             return False
-
-
-def _close(client: Client) -> None:
-    with suppress(Exception):
-        client.close(timeout=1.0)

@@ -36,6 +36,7 @@ OPERATION = "overseer"
 
 _KEPT = 4 << 20  # bytes of frames that wait for the overseer, above which the runner's have to wait
 _ANSWER = 2 << 20  # bytes of frames in an answer, about
+_LOOK_S = 0.02  # between looks whether a runner has ended
 _AGAIN_S = 2.0  # until a run is announced again that the overseer has not heard of
 
 _relays: dict[tuple[str, float], Relay] = {}  # by the overseer's id, and the lease
@@ -98,6 +99,7 @@ class Relay:
     def __init__(self, worker: Any, server: str, lease: float) -> None:
         self.id = new_id()
         self.closed = False
+        self._ended = False  # its runner, and so what that ran
         self._worker = worker
         self._server = server
         self._lease = lease
@@ -161,9 +163,9 @@ class Relay:
             wait: seconds for frames to come, if there are none.
             renew: whether that renews the lease.
         """
+        if self.closed:
+            return await self._end(wait)
         with self._lock:
-            if self.closed:
-                return {"unknown": True}
             for number, head, body in words:
                 if number > self._heard:
                     self._heard = number
@@ -184,8 +186,20 @@ class Relay:
             await asyncio.wait_for(self._come.wait(), wait)
         except TimeoutError:
             return {"frames": []}
+        return await self._end(wait) if self.closed else {"frames": self._some()}
+
+    async def _end(self, wait: float) -> dict[str, Any]:
+        """The answer of a closed relay: that there is none, once nothing runs any more."""
+        until = time.monotonic() + wait
+        while not self._ended:
+            if time.monotonic() > until:
+                return {"frames": []}
+            await asyncio.sleep(_LOOK_S)
+        return {"unknown": True}
+
+    def _some(self) -> list[tuple[int, bytes, bytes]]:
         with self._lock:
-            return {"unknown": True} if self.closed else {"frames": self._some_locked()}
+            return self._some_locked()
 
     def _some_locked(self) -> list[tuple[int, bytes, bytes]]:
         assert_held(self._lock)
@@ -263,6 +277,7 @@ class Relay:
         self.close()
         pipe.close()
         self._runner.wait()
+        self._ended = True
 
     def _ring(self) -> None:
         """Let an exchange that waits go on."""

@@ -22,6 +22,7 @@ from overseer.util.locks import Rank, lock
 
 _log = logging.getLogger(__name__)
 
+_AT_ONCE = 50  # runs
 _PATIENCE_S = 2.0  # for a run to begin, before its requester is told that it waits
 
 
@@ -38,7 +39,7 @@ class Entry:
 
 
 class Places:
-    """Finds places for runs that have not begun. Thread-safe; what takes a client is called by one thread.
+    """Finds places for runs that have not begun. Thread-safe; what takes names is called by one thread.
 
     Args:
         address: of the cluster.
@@ -82,25 +83,28 @@ class Places:
                 entry.future = entry.matching = None
 
     def refuse(self, why: str) -> None:
-        """There is no connection: tell those who wait for an answer."""
+        """There is no connection: who waits for an answer is told why; what has been accepted waits."""
         with self._lock:
-            entries = [each for each in self._entries.values() if each.requested]
+            entries = list(self._entries.values())
         for entry in entries:
             if not entry.run.placed and not entry.run.told:
-                entry.run.fail(SpawnError(why))
+                if entry.requested:
+                    entry.run.fail(SpawnError(why))
+                else:
+                    entry.run.wait_longer()
 
     def submit_new(self, client: Client, names: Mapping[str, str]) -> None:
-        """Submit what has come since the last time.
+        """Submit some of what has come since the last time.
 
         Args:
             names: of all workers, by address.
         """
         with self._lock:
-            entries, self._new = self._new, []
+            entries, self._new = self._new[:_AT_ONCE], self._new[_AT_ONCE:]
         self._submit(client, entries, names)
 
-    def look(self, client: Client, names: Mapping[str, str], heard: float) -> bool:
-        """Submit again what the engine has forgotten, or what other workers match now; tell those that wait
+    def look(self, names: Mapping[str, str], heard: float) -> bool:
+        """Have submitted again what the engine has forgotten, or what other workers match now; tell who waits
         for long.
 
         Args:
@@ -112,13 +116,13 @@ class Places:
         self._drop_begun()
         with self._lock:
             entries = list(self._entries.values())
-        again = []
+            new = set(map(id, self._new))
         for entry in entries:
             if entry.since + _PATIENCE_S < heard:
                 entry.run.wait_longer()
-            if not entry.run.placed and self._is_forgotten(entry, names):
-                again.append(entry)
-        self._submit(client, again, names)
+            if id(entry) not in new and not entry.run.placed and self._is_forgotten(entry, names):
+                with self._lock:
+                    self._new.append(entry)
         return any(entry.section.workers and not entry.run.placed for entry in entries)
 
     def _drop_begun(self) -> None:
@@ -126,14 +130,14 @@ class Places:
             self._entries = {run: entry for run, entry in self._entries.items() if not entry.run.begun_there}
 
     def _is_forgotten(self, entry: Entry, names: Mapping[str, str]) -> bool:
-        future = entry.future
+        future, matching = entry.future, matching_workers(entry.section.workers, names)
         if future is None:
-            return True
+            return matching is None or bool(matching)
         if future.status == "error":
             text = f"a worker of {self._address} cannot run it: {fault_of(future)}"
             entry.run.fail(SpawnError(text))
             return False
-        if future.status == "pending" and matching_workers(entry.section.workers, names) == entry.matching:
+        if future.status == "pending" and matching == entry.matching:
             return False
         with self._lock:
             entry.future = None  # called off, or nobody has heard of its place

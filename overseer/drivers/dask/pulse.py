@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -12,33 +12,59 @@ from distributed import Client
 from overseer.drivers.dask.reach import Reach
 
 _EVERY_S = 0.5
-_SILENCE_S = 4.0  # without an answer, after which it counts as away
+_SILENCE_S = 4.0  # after which it counts as away
+_GIVE_UP_S = 15.0  # after which another connection is better
 
 
 class Pulse:
     """Asks one connection's scheduler for a sign of life now and then.
 
+    Args:
+        answered: called when there is one, on the engine's loop.
+
     Attributes:
-        heard: monotonic; up to when it is known to answer.
+        heard: monotonic; of the last one.
     """
 
-    def __init__(self, reach: Reach, client: Client) -> None:
+    def __init__(self, reach: Reach, client: Client, answered: Callable[[], None]) -> None:
         self._reach = reach
         self._client = client
+        self._answered = answered
         self.heard = self._asked = time.monotonic()
         self._answer: Future[Any] | None = None
 
-    def beats(self) -> bool:
-        """Whether it answers, as far as is known; asks again if it is time. Does not block."""
+    def look(self, every: float = _EVERY_S) -> None:
+        """Ask again if it has been asked so long ago, in seconds. Does not block."""
         moment = time.monotonic()
         if self._answer is not None and self._answer.done():
             if self._answer.exception() is None:
-                self.heard = self._asked
+                self.heard = moment
             self._answer = None
-        if self._answer is None and moment - self._asked > _EVERY_S:
+        if self._answer is None and moment - self._asked >= every:
             self._asked = moment
             self._answer = self._reach.begin(self._ask)
-        return moment - self.heard < _SILENCE_S + _EVERY_S
 
     async def _ask(self) -> None:
-        await asyncio.wait_for(self._client.scheduler.echo(data=None), _SILENCE_S)
+        await self._client.scheduler.echo(data=None)
+        self._answered()
+
+    def hears(self) -> None:
+        """It has said something else."""
+        self.heard = time.monotonic()
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the latest question is."""
+        return self._answer is None or self._answer.done()
+
+    @property
+    def is_silent(self) -> bool:
+        return time.monotonic() - self.heard > _SILENCE_S
+
+    @property
+    def is_hopeless(self) -> bool:
+        return time.monotonic() - self.heard > _GIVE_UP_S
+
+    def end(self) -> None:
+        if self._answer is not None:
+            self._answer.cancel()

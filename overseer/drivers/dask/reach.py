@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
@@ -14,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from distributed import Client
+from distributed.comm.addressing import parse_host_port
 from distributed.core import ConnectionPool
 from tornado.ioloop import IOLoop
 
@@ -150,6 +152,18 @@ class Reach:
         answer = await getattr(self._pool(address), far.OPERATION)(**words)
         self._reached.add(address)
         return answer
+
+
+def refuses(address: str) -> bool:
+    """Whether nobody listens at an address, as far as its machine says. Takes a second at most."""
+    host, port = parse_host_port(address.partition("://")[2])
+    try:
+        socket.create_connection((host, port), 1.0).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def said_of(error: BaseException) -> str:

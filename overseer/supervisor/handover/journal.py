@@ -24,6 +24,7 @@ def export_journal(journal: Journal, out: Outgoing) -> dict[str, Any]:
                 entry.row if entry.row is None else out.blob(_bytes_of(entry)),
                 list(entry.told),
                 entry.cursor,
+                list(entry.waits),
             ]
             for entry in journal._kept
         ],
@@ -35,9 +36,10 @@ def restore_journal(journal: Journal, data: Mapping[str, Any], given: Incoming) 
     assert_held(journal._lock)
     journal.on, journal.first = data["on"], data["first"]
     journal._key = bytes.fromhex(data["key"])
-    for action, head, row, told, cursor in data["entries"]:
+    for action, head, row, told, cursor, *more in data["entries"]:
         data_of_row = None if row is None else given.blob(row)
-        entry = Entry(action, given.blob(head), data_of_row, frozenset(told))
+        waits = tuple((name, of) for name, of in (more[0] if more else ()))
+        entry = Entry(action, given.blob(head), data_of_row, frozenset(told), waits)
         entry.cursor = cursor
         journal._keep_locked(entry)
     for task_id in data["unsaid"]:

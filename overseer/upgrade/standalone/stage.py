@@ -5,6 +5,9 @@ matter what an installation has made of the files. Until the new program says th
 (:meth:`Stage.commit`), whatever it does is undone: should it fail, end or hang, the descriptors are put back,
 and the old program is executed from the copy that it has kept of itself.
 
+Should that fail too, because what it needs is gone, then it holds: it keeps what tasks write, so that none of
+them has to wait for long, and tries again from time to time, and when it is sent SIGUSR2.
+
     python [options] /proc/self/fd/N PROGRAM [arguments]        with OVERSEER_HANDOVER in the environment
 
 Before that, the new program is tried out in a child, by the same file. What the child has compiled is kept
@@ -20,8 +23,11 @@ import json
 import marshal
 import os
 import runpy
+import select
 import signal
+import socket
 import sys
+import time
 import traceback
 from contextlib import suppress
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -35,28 +41,37 @@ NAME = "overseer_first_stage"
 """As which the new program finds this module."""
 
 _KEPT_ABOVE = 64  # copies of descriptors get greater numbers
+_AGAIN_S = 30.0  # between tries, while neither program can be run
+_LOOK_S = 0.5
+_MOST = 64 * 2**20  # bytes that are kept meanwhile, of all pipes
+_READ = 64 * 1024
 
 
 class Stage:
     """One execution of this file.
 
     Args:
-        said: what the old program says: see :func:`overseer.upgrade.succession.replace_by`.
+        said: what the old program says, see :func:`overseer.upgrade.succession.replace_by`, and what earlier
+            executions add: whose ``turn`` it is (``new``, ``old``, or ``held``: nobody's), why the new
+            program has failed, and the files that what was ``kept`` of pipes is in, by descriptor.
     """
 
     def __init__(self, said: dict[str, Any]) -> None:
         self._said = said
+        self._turn: str = said.get("turn", "new")
         self._over = False
         self._copies: dict[int, int] = {}  # of the descriptors handed over, by number
+        self._kept = {int(pipe): file for pipe, file in said.get("kept", {}).items()}
         self._compiled = Compiled({}, {})
 
     def run(self) -> None:
-        """Run the new program, or the old one again."""
+        """Run the program whose turn it is."""
         if self._said.get("rehearsal"):  # in a child, which nobody goes back from
             self._try_new()
-        if self._said.get("failure"):
-            self._run_old()
-            return
+        for file in self._kept.values():
+            os.set_inheritable(file, False)
+        if self._turn == "held":
+            self._hold()
         for number in self._said["descriptors"]:
             self._copies[number] = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _KEPT_ABOVE)
         signal.signal(signal.SIGALRM, self._late)
@@ -64,9 +79,12 @@ class Stage:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
         gc.disable()  # loading makes no garbage, and everybody waits for it
         try:
-            self._compiled = Compiled.read(self._said["compiled"])
-            self._compiled.use()
-            self._run_new()
+            if self._turn == "old":
+                self._run_old()
+            else:
+                self._compiled = Compiled.read(self._said.pop("compiled", -1))
+                self._compiled.use()
+                self._run_new()
         except BaseException as error:
             if self._over:
                 raise
@@ -78,34 +96,112 @@ class Stage:
             self._go_back("it ended")
 
     def commit(self) -> None:
-        """The new program has taken over."""
+        """The program has taken over."""
         self._over = True
         gc.enable()
         self._compiled.drop()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        for fd in (*self._copies.values(), self._said["archive"], self._said["stage"]):
+        files = self._said["archive"], self._said["stage"]
+        for fd in (*self._copies.values(), *self._kept.values(), *files):
             os.close(fd)
         self._copies.clear()
+        if self._turn == "new" and self._said.get("place"):  # the program before ran from there
+            _remove(self._said["place"])
+
+    @property
+    def place(self) -> str:
+        """The directory that the old program is run from; ``""``: it is not."""
+        return self._said.get("place", "") if self._turn == "old" else ""
 
     def _late(self, number: int, frame: Any) -> None:
         where = "".join(traceback.format_stack(frame)[-1:]).strip()
         self._go_back(f"it has not taken over within {self._said['deadline']:g} s: {where}")
 
     def _go_back(self, why: str) -> None:
-        """Execute the old program."""
+        """Have it be the old program's turn, or nobody's."""
         if self._over:
             return
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         for number, copy in self._copies.items():
             os.dup2(copy, number, inheritable=True)
-        for number in (self._said["state"], self._said["archive"], self._said["stage"]):
-            os.set_inheritable(number, True)
-        said = json.dumps({**self._said, "failure": f"the new program has failed: {why}"})
+        if self._turn == "new":
+            self._execute("old", f"the new program has failed: {why}")
+        else:
+            self._execute("held", f"{self._said['failure']}; and the old one cannot come back: {why}")
+
+    def _execute(self, turn: str, failure: str) -> NoReturn:
+        """Execute this file again."""
+        kept = {str(pipe): file for pipe, file in self._kept.items()}
+        for file in (self._said["state"], self._said["archive"], self._said["stage"], *kept.values()):
+            os.set_inheritable(file, True)
+        said = json.dumps({**self._said, "turn": turn, "failure": failure, "kept": kept})
         script = f"/proc/self/fd/{self._said['stage']}"
         command = [sys.executable, *self._said["options"], script, *self._said["rest"]]
-        os.execve(sys.executable, command, {**os.environb, VARIABLE.encode(): said.encode()})
+        environment = {**os.environb, VARIABLE.encode(): said.encode()}
+        with suppress(OSError):
+            os.execve(sys.executable, command, environment)
+        os.execve("/proc/self/exe", command, environment)  # the file that was executed is gone
+
+    def _hold(self) -> NoReturn:
+        """Neither program can be run: keep what tasks write, until it is time to try again."""
+        asked: list[int] = []
+        answered = {signal.SIGUSR2, signal.SIGTERM, signal.SIGINT}
+        for number in answered:
+            signal.signal(number, lambda number, frame: asked.append(number))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, answered)
+        failure = self._said["failure"]
+        if failure != self._said.get("told"):
+            self._said["told"] = failure
+            text = f"error: {failure}; tasks go on: install a program that can be run, and send SIGUSR2\n"
+            with suppress(OSError):
+                os.write(2, text.encode(errors="replace"))
+        self._notify("STATUS=neither the new program nor the old one can be run")
+        pipes, again_at = set(self._said["pipes"]), time.monotonic() + _AGAIN_S
+        while not asked and time.monotonic() < again_at:
+            self._keep(pipes)
+            self._reap()
+            self._notify("WATCHDOG=1")
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        if set(asked) - {signal.SIGUSR2}:
+            os._exit(1)  # the guardian ends the tasks
+        self._execute("new", "")
+
+    def _keep(self, pipes: set[int]) -> None:
+        """Read what comes within a moment, as long as there is room for it."""
+        room = _MOST - sum(os.fstat(file).st_size for file in self._kept.values())
+        poll = select.poll()
+        for pipe in pipes if room > 0 else ():
+            poll.register(pipe, select.POLLIN)
+        for pipe, _ in poll.poll(_LOOK_S * 1000):
+            try:
+                data = os.read(pipe, min(room, _READ))
+            except BlockingIOError:
+                continue
+            except OSError:  # the end of a terminal
+                data = b""
+            if not data:
+                pipes.discard(pipe)
+                continue
+            if pipe not in self._kept:
+                self._kept[pipe] = os.memfd_create("overseer-kept")
+            os.write(self._kept[pipe], data)
+            room = max(1, room - len(data))
+
+    def _reap(self) -> None:
+        """Reap orphans; how a task has ended is for a program to find."""
+        with suppress(OSError, ChildProcessError):
+            for text in Path("/proc/thread-self/children").read_text().split():
+                if int(text) not in self._said["leaders"]:
+                    os.waitpid(int(text), os.WNOHANG)
+
+    def _notify(self, text: str) -> None:
+        """Tell the service manager."""
+        address = os.environ.get("NOTIFY_SOCKET", "")
+        if address:
+            with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+                sock.sendto(text.encode(), "\0" + address[1:] if address.startswith("@") else address)
 
     def _try_new(self) -> NoReturn:
         """In the child: run the new program, and keep what it has compiled."""
@@ -132,18 +228,18 @@ class Stage:
             exec(compile(target, "<string>", "exec"), {"__name__": "__main__"})
 
     def _run_old(self) -> None:
+        import atexit
         import tempfile
 
+        _remove(self._said.get("place", ""))  # of an earlier time
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        place = tempfile.mkdtemp(prefix="overseer-program-", dir=memory)
+        place = self._said["place"] = tempfile.mkdtemp(prefix="overseer-program-", dir=memory)
+        atexit.register(_remove, place)
         _extract(self._said["archive"], Path(place))
         self._prepare(place)
         if self._said["kind"] == "script":  # modules beside the program
             sys.path.insert(1, str(Path(self._said["target"]).absolute().parent))
         sys.argv[0] = self._said["target"]
-        self._over = True
-        for fd in (self._said["archive"], self._said["stage"]):
-            os.close(fd)
         if Path(place, "program.py").exists():
             runpy.run_path(f"{place}/program.py", run_name="__main__")
         else:
@@ -156,7 +252,7 @@ class Stage:
         sys.argv[:] = ["", *self._said["arguments"]]
         if not sys.flags.safe_path:
             sys.path[0] = first
-        elif self._said.get("failure"):
+        elif self._turn == "old":
             sys.path.insert(0, first)
 
 
@@ -176,7 +272,8 @@ class Compiled:
 
     @classmethod
     def read(cls, file: int) -> Compiled:
-        """What was written to a descriptor, which is closed; nothing, if this is another Python."""
+        """What was written to a descriptor, which is closed; nothing, if there is none, or this is another
+        Python."""
         try:
             data = os.pread(file, os.fstat(file).st_size, 0)
             version, modules, texts = marshal.loads(data)
@@ -184,7 +281,8 @@ class Compiled:
         except (ValueError, TypeError, EOFError, OSError):
             return cls({}, {})
         finally:
-            os.close(file)
+            with suppress(OSError):
+                os.close(file)
 
     def write(self, file: int) -> None:
         """Write it, with all modules that are loaded, to a descriptor."""
@@ -218,8 +316,9 @@ class Compiled:
 
     def drop(self) -> None:
         """Undo :meth:`use`, and forget it."""
-        del dataclasses.exec  # type: ignore[attr-defined]
-        sys.meta_path.remove(self)
+        if self in sys.meta_path:
+            del dataclasses.exec  # type: ignore[attr-defined]
+            sys.meta_path.remove(self)
         self._modules, self._texts = {}, {}
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
@@ -244,6 +343,14 @@ class _Loader(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType | None:
         code, self._code = self._code, None  # needed once
         return code or super().get_code(fullname)
+
+
+def _remove(place: str) -> None:
+    """Remove a directory that the old program was run from."""
+    import shutil
+
+    if place:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _extract(archive: int, place: Path) -> None:

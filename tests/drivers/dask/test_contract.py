@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 import overseer.drivers.dask
-from overseer.testing import DriverContract, Script
+from overseer.testing import Script, ShellContract
 from tests.drivers.dask.conftest import thorough
 from tests.harness.cluster import Cluster
 
 pytestmark = pytest.mark.timeout(300)
 
 
-_COUNT = "import sys\nfor n in range(int(sys.argv[1])): print(str(n + 1).zfill(int(sys.argv[2])))"
-
-
 @thorough
-class TestDask(DriverContract):
+class TestDask(ShellContract):
     patience = 60.0
+    address = ""
 
     @pytest.fixture(autouse=True)
     def _on(self, cluster: Cluster) -> None:
         type(self).address = cluster.address
-
-    address = ""
 
     def driver(self) -> overseer.drivers.dask.DaskFactory:
         return overseer.drivers.dask.DaskFactory()
@@ -40,30 +35,11 @@ class TestDask(DriverContract):
             "cluster": {"address": self.address},
         }
 
-    def prints(self, lines: Sequence[str]) -> Script:
-        printed = "\n".join(lines)
-        return Script({"script": f"printf %s '{printed}\n'" if lines else ":"})
+    def script(self, text: str) -> Script:
+        return Script({"script": text})
 
-    def prints_bytes(self, data: bytes) -> Script:
-        octal = "".join(f"\\{byte:03o}" for byte in data)
-        return Script({"script": f"printf '{octal}'"})
-
-    def counts(self, last: int, width: int) -> Script:
-        config = {"entrypoint": sys.executable, "command": ["-c", _COUNT, "[[.last]]", "[[.width]]"]}
-        parameters: dict[str, Any] = {"parameters": {"last": {}, "width": {}}}
-        return Script({"last": str(last), "width": str(width)}, config={**config, **parameters})
-
-    def exits(self, code: int) -> Script:
-        return Script({"script": f"exit {code}"})
-
-    def dies(self) -> Script:
-        return Script({"script": "kill -9 $$"})
-
-    def runs_until_stopped(self) -> Script:
-        return Script({"script": "echo up; exec sleep 600"}, lines=["up"])
-
-    def ignores_stop(self) -> Script:
-        return Script({"script": "trap '' TERM; echo up; while :; do sleep 600; done"}, lines=["up"])
+    def echoes(self) -> Script:
+        return Script({"script": "exec cat"}, config={"stdin": "pipe"})
 
     def fails_to_start(self) -> Script:
         return Script({"script": "x"}, config={"entrypoint": "/no/such/program"})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.drivers.dask.conftest import far, run, start, thorough
+from tests.drivers.dask.conftest import Certificates, far, run, start, thorough
 from tests.harness import Daemon, wait_for_exit
 from tests.harness.cluster import Cluster, needs_distributed
 
@@ -17,37 +17,21 @@ PASSED_ON = Path(__file__).with_name("passed_on.py")
 pytestmark = pytest.mark.timeout(300)  # processes of a cluster start slowly on a busy machine
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with an authority, ``ca.pem``, and a certificate of its, ``cert.pem`` with ``key.pem``."""
-    directory = tmp_path_factory.mktemp("certificates")
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True, timeout=30)
-
-    new = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    openssl(*new, "-x509", "-days", "2", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem")
-    openssl(*new, "-subj", "/CN=cluster", "-keyout", "key.pem", "-out", "request.pem")
-    signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"]
-    openssl("x509", "-req", "-in", "request.pem", *signing, "-out", "cert.pem")
-    return directory
-
-
 @thorough
-def test_a_cluster_with_tls_runs_tasks_for_those_it_trusts(certificates: Path, tmp_path: Path) -> None:
+def test_a_cluster_with_tls_runs_tasks_for_those_it_trusts(
+    certificates: Certificates, tmp_path: Path
+) -> None:
     needs_distributed()
-    ca, cert, key = (str(certificates / name) for name in ("ca.pem", "cert.pem", "key.pem"))
-    security = ["--tls-ca-file", ca, "--tls-cert", cert, "--tls-key", key]
-    with Cluster(security=security, scheme="tls") as cluster:
+    with Cluster(security=certificates.arguments, scheme="tls") as cluster:
         assert cluster.address.startswith("tls://")
-        tls = {"tls": {"ca": ca, "cert": cert, "key": key}}
+        tls = {"tls": certificates.section}
         stranger = tmp_path / "other.pem"
         openssl = (
             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=other"
         )
         files = ["-keyout", str(stranger), "-out", f"{stranger}.crt"]
         subprocess.run([*openssl.split(), *files], check=True, capture_output=True, timeout=30)
-        other = {"tls": {"ca": ca, "cert": f"{stranger}.crt", "key": str(stranger)}}
+        other = {"tls": {**certificates.section, "cert": f"{stranger}.crt", "key": str(stranger)}}
         actions = {
             "lines": far(cluster.address, "seq 10000", cluster=tls),
             "strange": far(cluster.address, "echo in", cluster=other),

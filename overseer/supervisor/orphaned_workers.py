@@ -14,7 +14,7 @@ from overseer.workers.base import Worker
 _log = logging.getLogger(__name__)
 
 
-class FailedStarts:
+class OrphanedWorkers:
     """The workers of failed starts; guarded by the table's lock."""
 
     def __init__(self, table: TaskTable) -> None:

@@ -1,0 +1,239 @@
+"""What comes of a start: its run has begun, begins later, or has failed.
+
+State, slot and message change together, under the hub's lock and the task's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+
+from overseer.drivers.api import driver_failure
+from overseer.errors import OverseerError
+from overseer.history.records import Recorder, Run
+from overseer.net.frames import Encoded
+from overseer.protocol import Started, encode
+from overseer.supervisor.due import Due
+from overseer.supervisor.exits import Exits, dequeued, errored
+from overseer.supervisor.launching import Launching, checked, surroundings_of
+from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.orphaned_workers import OrphanedWorkers
+from overseer.supervisor.phases import Phase, StopRequest
+from overseer.supervisor.pool.pool import PoolManager
+from overseer.supervisor.queueing import Queueing
+from overseer.supervisor.retry import History
+from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
+from overseer.supervisor.task import Requester, Task
+from overseer.supervisor.transaction import Launch, Transaction
+from overseer.supervisor.usage import UsageWatch
+from overseer.util.locks import assert_held
+from overseer.util.masking import log_failure, masked
+from overseer.util.timers import Timers
+from overseer.util.timestamps import now
+from overseer.workers.base import Worker
+
+_log = logging.getLogger(__name__)
+
+
+class StartOutcomes:
+    """Announces runs that have begun, and sees to those that have not."""
+
+    def __init__(
+        self,
+        table: TaskTable,
+        pool: PoolManager,
+        metrics: Metrics,
+        timers: Timers,
+        queueing: Queueing,
+        exits: Exits,
+        orphans: OrphanedWorkers,
+        usage: UsageWatch,
+        recorder: Recorder,
+    ) -> None:
+        self._table = table
+        self._pool = pool
+        self._metrics = metrics
+        self._timers = timers
+        self._queueing = queueing
+        self._exits = exits
+        self._orphans = orphans
+        self._usage = usage
+        self._recorder = recorder
+
+    def begins_later(self, launching: Launching, worker: Worker) -> None:
+        """Accept a run whose worker begins later; its requester is answered by what comes first."""
+        task = launching.task
+        with self._table.begin() as tx:
+            task.pending = worker
+            if task.requester.client is None and launching.why.requested:
+                launching.why = Launch.QUEUED  # it counts as accepted, since nobody would hear that it failed
+            self._stop_if_asked(tx, task, worker)
+
+    def waits(self, launching: Launching, worker: Worker) -> None:
+        """Called on a worker's thread: it will be a while. Its requester is told so; from now on it fails as
+        what was accepted does."""
+        launching.returned.wait()
+        task = launching.task
+        with self._table.begin() as tx:
+            if task.pending is not worker or launching.told:
+                return
+            launching.told = True
+            with task.lock:
+                if task.phase is Phase.RESETTING:
+                    task.history = History()
+                    task.move_locked(Phase.STARTING)
+                task.waiting_on, task.queued_at = tuple(worker.waiting_on), now()
+            if launching.record is not None:
+                launching.record.queued = task.queued_at
+                self._recorder.queued(launching.record)
+            self._queueing.told_locked(tx, task, 0)
+            task.requester, task.onlookers = Requester(), set()
+            if launching.why is not Launch.RESTART:
+                launching.why = Launch.QUEUED
+
+    def begins(self, launching: Launching, worker: Worker, error: OverseerError | None) -> None:
+        """Called on a worker's thread: one that ``start`` has returned waiting runs now, or never will."""
+        launching.returned.wait()
+        if error is None:
+            try:
+                self.began(launching, worker)
+            except BaseException as failure:
+                self.failed(launching, failure, [worker])
+        else:
+            if not str(error):  # it was stopped: its requester is told as others are
+                self.waits(launching, worker)
+            self.failed(launching, error, [])
+
+    def began(self, launching: Launching, given: object) -> None:
+        """The run has begun: record and announce it, and let its callbacks pass."""
+        gate, context, record = launching.gate, launching.context, launching.record
+        worker, pid, at, stdin = checked(given)
+        if record is not None:
+            record.started, record.host = at, worker.host
+            self._recorder.started(record)
+        self._started(launching, worker, pid, at, stdin)
+        if gate.watch is not None:
+            gate.watch.begin(surroundings_of(context))
+        gate.announced(pid, worker)
+
+    def failed(self, launching: Launching, error: BaseException, left: Iterable[Worker]) -> str:
+        """The run has not begun, whatever its driver has ``left``; returns the error."""
+        task, record, secrets = launching.task, launching.record, launching.secrets
+        message = driver_failure(error)
+        if not isinstance(error, OverseerError):
+            what = "action %s: the driver failed to start task %s"
+            log_failure(_log, secrets, what, task.action, task.id)
+            message = f"the driver failed: {message}"
+        message = masked(message, secrets)
+        launching.gate.failed()
+        for made in left:
+            self._orphans.end(task, made)
+        with self._table.begin() as tx:
+            task.record = record
+            with task.lock:
+                task.pending, task.waiting_on = None, ()
+            self.fail_locked(tx, task, launching.why, message, record)
+        return message
+
+    def _started(self, launching: Launching, worker: Worker, pid: int, at: datetime, stdin: str) -> None:
+        """Announce a run; stop it at once if a stop came while it was being started."""
+        task, record, run_id = launching.task, launching.record, launching.context.run_id
+        with self._table.begin() as tx, task.lock:
+            requester = task.requester
+            event = Started(
+                id="",
+                task_id=task.id,
+                pid=pid,
+                restart_of=task.last_pid,
+                ts=at,
+                first_seq=0 if task.last_started_at else task.stream.first_seq,
+                host=worker.host,
+            )
+            mine = replace(event, id=requester.request_id, warnings=requester.warnings)
+            answer = Encoded([encode(mine)])
+            tx.observe(task, event)
+            tx.encode(event)  # the last step that can fail; from here on only memory changes
+            if task.last_started_at is None:
+                self._metrics.count("tasks_started", task.action)
+            if launching.why is Launch.RESTART:
+                task.restart_count += 1
+            task.requester, task.onlookers, task.pending = Requester(), set(), None
+            task.begin_run_locked(worker, pid, at, stdin)
+            task.run_id = run_id
+            self._usage.began_locked()
+            task.record = record
+            if task.stream.disk is not None:
+                task.stream.disk.begin_run(pid, run_id, task.action)
+            if record is not None:
+                task.stream.reserve_locked(partial(self._recorder.reserve, record))
+            if limit := task.terms.definition.config.timeout:
+                task.timeout = self._timers.schedule(limit, Due.TIMEOUT, task.id)
+            if requester.client is not None:
+                tx.send_encoded(requester.client, answer)
+            task.stream.publish_locked(tx, event, excluding=requester.client)
+            called_off = task.stop_request is not StopRequest.NONE and task.end_reason != "shutdown"
+            if called_off and record is not None:
+                self._recorder.called_off(record)
+            self._stop_if_asked(tx, task, worker)
+
+    def _stop_if_asked(self, tx: Transaction, task: Task, worker: Worker) -> None:
+        """A stop that came while there was no worker to stop."""
+        if task.stop_request is not StopRequest.NONE:
+            for grace in [0.0] if self._table.skip_graces else task.graces:
+                tx.stop(worker, grace)
+
+    def fail_locked(
+        self, tx: Transaction, task: Task, why: Launch, message: str, record: Run | None = None
+    ) -> None:
+        """The start failed: roll the request back, or treat it as a run that failed at once."""
+        assert_held(self._table.lock)
+        requester, task.requester = task.requester, Requester()
+        if why.requested:
+            if why is Launch.FIRST and requester.client is None and not self._table.closing:
+                with task.lock:  # no client is told that it failed
+                    task.error_message, task.start_failed = message, True
+                event = errored(task)
+                self._exits.start_failed_locked(task, record, message, event, "failed")
+                tx.observe(task, event, "failed")
+            else:
+                self._exits.start_failed_locked(task, record, message)
+            self._take_back_locked(tx, task, why, requester, message)
+            requester.refuse(tx, message, code="failed")
+            return
+        with task.lock:
+            if message:
+                task.error_message = message
+                task.start_failed = True
+            if message or why is Launch.AGAIN:
+                requester.refuse(tx, message or (CLOSING if self._table.closing else STOPPED))
+            events = self._exits.decide_locked(task, None, failed=True, exit_code=-1, ran_for=0.0)
+        self._exits.start_failed_locked(task, record, message, events[-1] if events else None)
+        self._exits.conclude_locked(tx, task, events)
+
+    def _take_back_locked(
+        self, tx: Transaction, task: Task, why: Launch, requester: Requester, message: str
+    ) -> None:
+        """Restore what was before the request."""
+        assert_held(self._table.lock)
+        if why is Launch.FIRST:
+            self._table.forget(task.id, error=message)
+            if requester.client is not None and requester.newly_subscribed:  # by a start that is refused
+                self._table.unsubscribe(task.id, requester.client)
+                requester.client.task_ids.discard(task.id)
+        else:
+            assert task.before_reset is not None
+            terms, phase = task.before_reset
+            with task.lock:
+                task.move_locked(phase)
+            self._table.finish(task)
+            with task.lock:
+                task.terms = terms
+                # Other clients never heard that it was anything but over.
+                over = errored(task) if phase is Phase.ERRORED else dequeued(task)
+                for client in task.onlookers & task.stream.subscribers.keys():
+                    tx.send(client, over)
+            task.onlookers = set()
+        self._exits.admit_locked(tx, self._pool.release(task.id))
