@@ -26,7 +26,7 @@ _SAID_S = 5.0  # how long a remark stays
 _LOOK_S = 0.2  # between looks at another program that has the terminal
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ANSWERED = b"\0"  # sent to the loop that also hears signals; not a signal's number
-_KEYS = "↑↓ choose  s stop  l logs  a attach  c/m/t sort by CPU/memory/time  / filter  q quit"
+_KEYS = "↑↓ choose  s stop  l logs  a attach  c/m/t sort by CPU, memory, time  / filter  q quit"
 _SORTS = {"c": "cpu", "m": "memory", "t": "time"}
 _STEPS = {"up": -1, "k": -1, "down": 1, "j": 1, "page up": -10, "page down": 10}
 
