@@ -234,7 +234,7 @@ class Restored:
                 self.clients[number] = client
         restore_usage(usage_meter, values["usage"])
         gate.failures.restore(values.get("failures", ()))
-        parts.history.adopt(given.directory_lock)
+        parts.history.adopt(given.directory_lock, back=bool(given.passed.failure))
         parts.api.restore(values.get("api"))
         parts.webhooks.restore(values.get("webhooks"))
         self._resume = restore_hub(parts.hub, values["hub"], self.clients, definition_of, incoming)
