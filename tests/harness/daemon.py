@@ -234,13 +234,25 @@ def run_program(
     *arguments: str, cwd: Path, program: Path = ROOT / "sticky_overseer.py", **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the server where it ends by itself; no variable but these and the tests' own is meant for it."""
+    command = [sys.executable, str(program), *arguments]
+    forked = None
+    if program == _PROGRAM and not environment:
+        forked = forker.fork(command, usual_environment(), cwd, stdout=True)
+    if forked is not None:
+        with forked:
+            try:
+                out, err = forked.communicate(timeout=60)
+            except BaseException:
+                forked.kill()
+                raise
+        return subprocess.CompletedProcess(command, forked.returncode, out.decode(), err.decode())
     inherited = {
         name: value
         for name, value in os.environ.items()
         if name == "OVERSEER_CHECK_LOCKS" or not name.startswith("OVERSEER_")
     }
     return subprocess.run(
-        [sys.executable, str(program), *arguments],
+        command,
         cwd=cwd,
         env={**inherited, **environment},
         stdin=subprocess.DEVNULL,

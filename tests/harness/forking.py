@@ -58,19 +58,20 @@ class Forker:
             self._socket = ours
 
     def fork(
-        self, arguments: Sequence[str], environment: Mapping[str, str], cwd: Path
+        self, arguments: Sequence[str], environment: Mapping[str, str], cwd: Path, *, stdout: bool = False
     ) -> subprocess.Popen[bytes] | None:
-        """A server as ``Popen`` would start it, with a pipe as stderr; None: it must be one of its own."""
+        """A server as ``Popen`` would start it, in a group of its own, with pipes as stderr and perhaps as
+        stdout; None: it must be started otherwise."""
         if self._socket is None or _read_once(environment) != self._environment:
             return None
         with self._lock:
-            reading, writing = os.pipe()
+            pipes = [os.pipe() for _ in range(1 + stdout)]
             try:
                 said = json.dumps({"argv": list(arguments), "environ": dict(environment), "cwd": str(cwd)})
                 libc = ctypes.CDLL(None)
                 libc.prctl(_SUBREAPER, 1, 0, 0, 0)  # so that the orphan that it makes comes to this process
                 try:
-                    fds = array.array("i", [writing])
+                    fds = array.array("i", [writing for _, writing in pipes])
                     ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds.tobytes())]
                     self._socket.sendmsg([len(said.encode()).to_bytes(4, "big")], ancillary)
                     self._socket.sendall(said.encode())
@@ -78,8 +79,9 @@ class Forker:
                 finally:
                     libc.prctl(_SUBREAPER, 0, 0, 0, 0)
             finally:
-                os.close(writing)
-        return _as_popen(pid, os.fdopen(reading, "rb"), arguments)
+                for _, writing in pipes:
+                    os.close(writing)
+        return _as_popen(pid, [os.fdopen(reading, "rb") for reading, _ in pipes], arguments)
 
 
 forker = Forker()
@@ -95,11 +97,14 @@ def _read(sock: socket.socket, size: int) -> bytes:
     return data
 
 
-def _as_popen(pid: int, stderr: Any, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    """What Popen would return for this child."""
+def _as_popen(pid: int, pipes: Sequence[Any], arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    """What Popen would return for this child, whose stderr is the first of the pipes."""
     process: Any = subprocess.Popen.__new__(subprocess.Popen)
     process.pid, process.args, process.returncode = pid, arguments, None
-    process.stdin, process.stdout, process.stderr = None, None, stderr
+    process.stdin, process.stdout, process.stderr = None, None, pipes[0]
+    if pipes[1:]:
+        process.stdout = pipes[1]
+    process.text_mode = False
     process._waitpid_lock, process._child_created = threading.Lock(), True
     process._sigint_wait_secs, process._communication_started, process._input = 0.25, False, None
     return process  # type: ignore[no-any-return]
@@ -108,11 +113,11 @@ def _as_popen(pid: int, stderr: Any, arguments: Sequence[str]) -> subprocess.Pop
 def _serve(sock: socket.socket) -> dict[str, Any]:
     """Fork for each request; returns, in each fork, what it is to run."""
     while True:
-        size, ancillary, _, _ = sock.recvmsg(4, socket.CMSG_SPACE(4))
+        size, ancillary, _, _ = sock.recvmsg(4, socket.CMSG_SPACE(2 * 4))
         if not size:
             os._exit(0)
-        ((_, _, fds),) = ancillary
-        stderr = int.from_bytes(fds[:4], sys.byteorder)
+        ((_, _, passed),) = ancillary
+        fds = array.array("i", passed)
         given = json.loads(_read(sock, int.from_bytes(size, "big")))
         reading, writing = os.pipe()
         between = os.fork()
@@ -122,14 +127,16 @@ def _serve(sock: socket.socket) -> dict[str, Any]:
                 os.write(writing, child.to_bytes(4, "big"))
                 os._exit(0)
             os.setpgid(0, 0)
-            os.dup2(stderr, 2)
+            for fd, number in zip(fds, (2, 1), strict=False):
+                os.dup2(fd, number)
             sys.stderr = sys.__stderr__ = os.fdopen(2, "w", errors="backslashreplace", closefd=False)
-            for fd in (stderr, reading, writing):
+            sys.stdout = sys.__stdout__ = os.fdopen(1, "w", closefd=False)
+            for fd in (*fds, reading, writing):
                 os.close(fd)
             sock.close()
             return given  # type: ignore[no-any-return]
-        os.close(stderr)
-        os.close(writing)
+        for fd in (*fds, writing):
+            os.close(fd)
         os.waitpid(between, 0)
         sock.sendall(os.read(reading, 4))
         os.close(reading)
