@@ -102,6 +102,7 @@ class Places:
         Args:
             names: of all workers, by address.
         """
+        self._client = client
         with self._lock:
             entries, self._new = self._new[:_AT_ONCE], self._new[_AT_ONCE:]
         self._submit(client, entries, names)
@@ -116,7 +117,7 @@ class Places:
         Returns:
             Whether any run waits for workers that match.
         """
-        self._keep(client, self._drop_begun())
+        self._keep(self._drop_begun())
         with self._lock:
             entries = list(self._entries.values())
             new = set(map(id, self._new))
@@ -135,14 +136,16 @@ class Places:
                 del self._entries[entry.run.order.run]
         return begun
 
-    def _keep(self, client: Client, entries: Collection[Entry]) -> None:
+    def _keep(self, entries: Collection[Entry]) -> None:
         """Have the scheduler know the places of runs that have begun as taken, even if this connection ends:
         else it would forget them, and give them to others."""
-        self._client = client
+        client = self._client
         kept = [entry for entry in entries if entry.future is not None]
         for entry in kept:
             assert entry.future is not None
             entry.run.key = entry.future.key
+        if client is None:
+            return
         _tell(client, "client-desires-keys", [entry.run.key for entry in kept])
         # Those whose end came too early to be seen by :meth:`remove`.
         _tell(client, "client-releases-keys", [entry.run.key for entry in kept if not entry.run.lives])
