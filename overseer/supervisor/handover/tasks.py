@@ -275,13 +275,13 @@ class TaskRestorer:
         context: RunContext,
     ) -> None:
         """A run that waits to begin."""
-        starts = self._hub._starts
+        outcomes = self._hub._starts._outcomes
         launching = Launching(task, Launch[pending["why"]], gate, context.secrets, told=pending["told"])
         launching.record = _restore_record(pending["record"])
         if context.probed:
             gate.watch = self._hub.probing.watch(task, context.run_id, context.secrets)
-        waits, begins = partial(starts._waits, launching), partial(starts._begins, launching)
-        launching.context = replace(context, waits=waits, begins=begins)
+        waits, begins = partial(outcomes.waits, launching), partial(outcomes.begins, launching)
+        launching.context = replace(context, waits=waits, begins=begins, announced=launching.returned)
         launching.returned.set()
         worker = task.pending = self._restore_worker(task, data, gate.for_driver(launching.context))
         self._begin.append(worker.resume)
