@@ -194,6 +194,7 @@ def add_showing(commands: Commands) -> None:
         command.add_argument(*names, choices=words, metavar=metavar, help=help)
     times(command, since="only those started since then", until="only those started before then")
     limit(command, 20, most)
+    command.add_argument("-r", "--reverse", action="store_true", help="the oldest of them first")
     command.add_argument("--by-action", action="store_true", help="sum them up for each action")
     help = "sum them up for each so long a time, from --since on"
     command.add_argument("--every", type=seconds, metavar="TIME", help=help)
