@@ -95,6 +95,7 @@ class RunContext:
         requested: a requester waits for the outcome of the start, and a failure is told to it alone.
         waits: called by a worker that ``start`` has returned with ``waiting_on``, from another thread: it
             will be a while before it begins, so its requester is told so now. May be repeated.
+        announced: set once the start is over; until then its thread has nothing to do that is in a hurry.
         begins: called by a worker that ``start`` has returned with ``waiting_on``, from another thread: it
             runs now, or it never will, with the error; ``OverseerError("")``: it was stopped.
     """
@@ -115,6 +116,7 @@ class RunContext:
     requested: bool = False
     waits: Callable[[Worker], None] | None = None
     begins: Callable[[Worker, OverseerError | None], None] | None = None
+    announced: Latch | None = None
 
     def secret(self, name: str) -> str:
         """The current value of one of the server's secrets, which is then masked in the run's output.
