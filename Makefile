@@ -58,9 +58,10 @@ kills: $(VENV)/.dev
 seam: $(VENV)/.dev
 	@OVERSEER_TEST_SEAM=50 $(PY) -m pytest -n 2 tests/faults/test_seam.py $(ARGS)
 
-# A server that becomes another program a hundred times under load; make test does so three times.
+# A server that becomes another program a hundred times under load, and one that is killed at every step; make
+# test does a little of both.
 upgrades: $(VENV)/.dev
-	@OVERSEER_TEST_UPGRADES=100 $(PY) -m pytest -n 2 --dist loadfile --timeout 7200 tests/upgrade/test_load.py tests/upgrade/test_kills.py $(ARGS)
+	@OVERSEER_TEST_UPGRADES=100 $(PY) -m pytest -n 2 --dist loadfile --timeout 7200 tests/upgrade $(ARGS)
 
 # A Dask cluster that is killed, frozen, cut off and restarted part by part, with TLS, and under load; make test
 # does some of it.

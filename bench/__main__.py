@@ -12,6 +12,7 @@ from pathlib import Path
 from bench.cases import Case, measure
 from bench.cluster import cluster_cases
 from bench.footprint import footprint_cases
+from bench.kept import kept_cases
 from bench.latency import latency_cases
 from bench.lone import lone_cases
 from bench.mass import mass_cases
@@ -62,6 +63,7 @@ def _cases(quick: bool) -> Iterator[Case]:
     yield from stored_cases(
         *((200_000, gib, gib // 8, 10_000) if quick else (1_500_000, 10 * gib, gib, 100_000))
     )
+    yield from kept_cases(*((20, gib, gib // 4) if quick else (200, 10 * gib, 5 * gib)))
     yield from upgrade_cases(*((100,) if quick else (1, 100, 1000)))
     yield from footprint_cases(200 if quick else 1000, 0.5 if quick else 2.0)
 

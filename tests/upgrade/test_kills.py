@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from tests.faults.support import wait_until
 from tests.harness import Daemon, shell, wait_for_exit
-from tests.upgrade.support import Installed
+from tests.upgrade.support import Installed, slow
 
 _WAIT = 120.0
 _HERE = "__import__('os').kill(__import__('os').{pid}(), 9)"
@@ -43,7 +42,6 @@ _STEPS = {
     ),
 }
 _FAILING = ("before it goes back", "when the old program is run again")
-_ALL = int(os.environ.get("OVERSEER_TEST_UPGRADES", "0"))
 _SOME = ("while it is made again", "before the guardian is taken up")
 _ACTIONS = {"real": shell("trap '' TERM; (sleep 600 &); sleep 600")}
 
@@ -63,10 +61,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return installed
 
 
-@pytest.mark.parametrize("step", _STEPS)
+@pytest.mark.parametrize(
+    "step", [pytest.param(step, marks=[] if step in _SOME else [slow]) for step in _STEPS]
+)
 def test_a_server_killed(installed: Installed, tmp_path: Path, step: str):
-    if step not in _SOME and not _ALL:
-        pytest.skip("slow: OVERSEER_TEST_UPGRADES is not set (make upgrades)")
     data = str(tmp_path / "data")
     with installed.daemon(actions=_ACTIONS, data_dir=data, environment={"KILLED": step}) as daemon:
         with daemon.connect() as client:

@@ -6,6 +6,8 @@ import base64
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from datetime import datetime
@@ -15,14 +17,15 @@ from tests.faults.support import Held, address_of, guardian_of, wait_until
 from tests.harness import Daemon, shell
 from tests.harness.client import WsClient
 from tests.net.rawclient import CONTINUATION, TEXT, RawClient, frame
-from tests.upgrade.support import assert_in_order, lines_of
+from tests.upgrade.support import TIMES, assert_in_order, lines_of, slow
 
-_TIMES = int(os.environ.get("OVERSEER_TEST_UPGRADES", "2"))
+_TIMES = TIMES or 2
 _WAIT = 120.0
 _LINES = 10_000
 _INPUT = 300_000  # bytes, more than a pipe takes
 _LONE = 6
 
+_TICKS = "import time\nwhile True: print(time.monotonic()); time.sleep(0.002)"
 _ACTIONS = {
     "flood": shell(f"seq 1 {_LINES}"),
     "lone": shell("i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done"),
@@ -220,3 +223,37 @@ def test_a_message_of_which_half_has_come_is_completed_in_the_new_program():
             assert client.request("upgrade", _WAIT)["type"] == "upgraded"
         assert raw.receive_json()["id"] == "half"
         raw.close()
+
+
+@slow
+def test_a_hundred_tasks_and_their_clients_hardly_notice():
+    """The machine may be busy: what counts is how often Python could have been started meanwhile."""
+    ticks = {"entrypoint": sys.executable, "command": ["-uc", _TICKS]}
+    actions = {"idle": shell("exec sleep 3600"), "tick": {"type": "exec", "config": ticks}}
+    with (
+        Daemon(actions=actions) as daemon,
+        daemon.connect() as client,
+        contextlib.closing(RawClient(address_of(daemon), timeout=_WAIT)) as ticking,
+    ):
+        for number in range(100):
+            client.request("start", _WAIT, action="idle", task_id=f"idle-{number}")
+        ticking.request(type="start", id="1", action="tick", task_id="tick", timeout=_WAIT)
+        ratios = []
+        for _ in range(8):
+            upgrade, waited = client.send("upgrade"), 0.0
+            while not client.pending("upgraded") or waited < 0.01:
+                waited = max(waited, _waited(ticking))
+            assert client.expect("upgraded", _WAIT, id=upgrade)["tasks"] == 101
+            waited = max(waited, *(_waited(ticking) for _ in range(50)))
+            began = time.monotonic()
+            subprocess.run([sys.executable, "-c", ""], check=True)
+            ratios.append(waited / (time.monotonic() - began))
+        print([round(each, 1) for each in ratios])
+        assert min(ratios) <= 25
+
+
+def _waited(ticking: RawClient) -> float:
+    """How many seconds the next line took."""
+    while (message := ticking.receive_json())["type"] != "output":
+        pass
+    return time.monotonic() - float(message["data"])
