@@ -60,6 +60,7 @@ class Link:
         self._runs: dict[str, FarWorker] = {}
         self._words: deque[tuple[int, bytes, bytes]] = deque()
         self._taken: dict[str, int] = {}  # bytes handed on, by run, that its runner has not been told of
+        self._begun = False  # there is a way to ask
         self._prolonged = 0.0  # monotonic; when the lease was last made longer
         self._measuring = False  # it is to be asked what its runs use
         self._number = time.monotonic_ns()  # above that of an earlier link to the same relay
@@ -84,6 +85,7 @@ class Link:
             closed: called when nothing more will come of it.
         """
         self._ask, self._is_gone, self._closed_elsewhere = ask, is_gone, closed
+        self._begun = True
         start_thread(self._ask_on, f"cluster-{self.address}")
         start_thread(self._send_words, f"cluster-{self.address}")
 
@@ -111,7 +113,7 @@ class Link:
         """Have the lease last longer this time: nothing renews it while a program takes over."""
         assert_held(self._lock)
         moment = time.monotonic()
-        if moment < self._prolonged + 1.0:
+        if not self._begun or moment < self._prolonged + 1.0:
             return
         self._prolonged = moment
         self._renewed = moment + TAKEOVER_S
