@@ -14,46 +14,14 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from overseer.config.cluster import ClusterSection
+from overseer.drivers.dask.exported import restore_run
 from overseer.drivers.dask.frames import Order
 from overseer.drivers.dask.link import Link
-from overseer.drivers.dask.run import FarWorker, moment
-from overseer.errors import OverseerError
+from overseer.drivers.dask.run import FarWorker
 from overseer.workers.base import RunContext, WorkerCallbacks
 
 _links: WeakValueDictionary[tuple[object, str], Link] = WeakValueDictionary()
 """Those that were made again, by cluster and relay: several runs have the same."""
-
-# Attributes of a run that go over as they are; moments are monotonic.
-_AS_THEY_ARE = (
-    *("pid", "stdin", "host", "told", "key", "_intentional", "_begun_at", "_stopped_at", "_end"),
-    *("_input_under_way", "_input_closed"),
-)
-
-
-def export_run(run: FarWorker) -> dict[str, Any]:
-    """What :func:`take_up` needs; at a standstill."""
-    with run._lock:
-        shown = [({"op": "part", "stream": stream}, line) for stream, (_, line) in run._again.items()]
-        said = {
-            **{name: getattr(run, name) for name in _AS_THEY_ARE},
-            "order": json.dumps(run.order.head()).encode(),
-            "waiting_on": list(run.waiting_on),
-            "started_at": run.started_at.isoformat(),
-            "failure": None if run._failure is None else str(run._failure),
-            "frames": [[head, bytes(body)] for head, body in (*shown, *run._frames)],
-            "link": None,
-        }
-        line = run._line
-    return said if line is None else {**said, **line.hand_over(run.order.run)}
-
-
-def _restore(run: FarWorker, data: dict[str, Any]) -> None:
-    for name in _AS_THEY_ARE:
-        setattr(run, name, data[name])
-    run.waiting_on = tuple(data["waiting_on"])
-    run.started_at = moment(data["started_at"])
-    run._failure = None if data["failure"] is None else OverseerError(data["failure"])
-    run._frames.extend((head, body) for head, body in data["frames"])
 
 
 @dataclass(frozen=True)
@@ -85,7 +53,7 @@ def take_up(
     """
     context = callbacks.run or RunContext("")
     run = FarWorker(Order.of(json.loads(data["order"])), callbacks, context, forget, action)
-    _restore(run, data)
+    restore_run(run, data)
     link = None
     if data["link"] is not None:
         link = _link(section, data["link"])

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from overseer.drivers.dask.exported import export_run
 from overseer.drivers.dask.frames import WINDOW, Frame, Order
 from overseer.errors import OverseerError, RequestError, SpawnError
 from overseer.process import Usage
@@ -383,8 +384,6 @@ class FarWorker(Worker):
     # Upgrades
 
     def hand_over(self) -> dict[str, Any]:
-        from overseer.drivers.dask.handover import export_run
-
         return export_run(self)
 
     def resume(self) -> None:
