@@ -45,7 +45,7 @@ def stored_cases(lines: int, log: int, searched: int, runs: int) -> Iterator[Cas
         partial(_logged, lines),
         baseline=False,
         top_level={"data_dir": "data"},
-        runs=3,
+        runs=2,
     )
     yield Case(
         "log-read",

@@ -46,7 +46,7 @@ def chosen(client: Client, options: Namespace, verb: str, default: Collection[st
     if not found:
         if options.action:
             client.actions(options.action)
-        say("there are no such tasks")
+        say("no matching tasks")
         raise NotConfirmed(0)
     confirm(options, f"{verb} {_counted([task.task_id for task in found])}")
     return [task.task_id for task in found]

@@ -31,7 +31,7 @@ def look_at_action(client: Client, options: Namespace, *, feeds: bool = True) ->
     stdin = info.settings.get("stdin", "none")
     if not feeds and stdin != "none" and sys.stdin is not None and sys.stdin.isatty():
         option = "-it" if stdin == "pty" else "-i"
-        say(f"tasks of {action} read input, which this does not give: use overseerctl run {option} {action}")
+        say(f"{action} reads input, which this does not pass on; use overseerctl run {option} {action}")
     confirm_start(options, info)
     asked = [
         name

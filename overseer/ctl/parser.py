@@ -55,7 +55,7 @@ class Parser(argparse.ArgumentParser):
     def refuse(self, word: str, takes_params: bool) -> NoReturn:
         """Report an unexpected argument."""
         if not word.startswith("-"):
-            self.error(f"{word} is an argument too many")
+            self.error(f"unexpected argument {word}")
         option, _, value = word.partition("=")
         name = option.lstrip("-")
         options = [each.removeprefix("--") for each in self._option_string_actions if each.startswith("--")]

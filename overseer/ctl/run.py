@@ -168,7 +168,7 @@ class _Runner:
 
     def _leave(self) -> None:
         self._left = True
-        say(f"left while task {self._task_id} is being stopped; overseerctl list shows how it ends")
+        say(f"left task {self._task_id} while it is being stopped; overseerctl list shows how it ends")
         self._client.close()  # which ends the main thread's wait
 
     # -- on the main thread

@@ -39,7 +39,7 @@ def set_pool(client: Client, options: Namespace) -> int:
     given = {"action": options.excess, "order": options.order, "grace": options.grace}
     excess = {name: value for name, value in given.items() if value is not None}
     if options.limit is None and options.queue_size is None and not excess:
-        say("give what to change: --limit, --queue-size, --excess, --order or --grace")
+        say("nothing to change: give --limit, --queue-size, --excess, --order or --grace")
         return EXIT_USAGE
     _confirm_limit(client, options)
     changed = client.set_pool(
@@ -71,7 +71,7 @@ def purge(client: Client, options: Namespace) -> int:
     waiting = 0 if options.yes else client.pool(options.action).queue_depth
     confirm(options, f"empty {queues} ({counted(waiting, 'waiting task')})")
     count = client.purge(options.action)
-    show(options, {"count": count}, lambda: [f"{count} removed from the queue"])
+    show(options, {"count": count}, lambda: [f"removed {counted(count, 'task')} from the queue"])
     return 0
 
 

@@ -52,13 +52,13 @@ def start(client: Client, options: Namespace) -> int:
         show(options, answer, lambda: [plain(task.id)])
     except OutputError as error:
         if not error.gone:
-            say(f"the task is started all the same: {plain(task.id)}")
+            say(f"the task was started anyway: {plain(task.id)}")
         raise
     if task.state == "queued" and not options.json:
         if standing and (missing := missing_of(client, task.id)):
             say(f"it waits for {missing}; overseerctl graph shows more")
         else:
-            say("it waits in the queue; overseerctl wait waits for its end")
+            say("queued; overseerctl pool shows the queue, and overseerctl wait waits for the end")
     return 0
 
 
@@ -206,7 +206,7 @@ def list_tasks(client: Client, options: Namespace) -> int:
     value = [task.task_id for task in tasks] if options.quiet else tasks
     show(options, value, lambda: lines() if tasks else [])
     if not tasks and not options.json:
-        say("no such tasks" if filtered or options.since else "no tasks")
+        say("no matching tasks" if filtered or options.since else "no tasks")
     return 0
 
 
@@ -221,7 +221,7 @@ def wait(client: Client, options: Namespace) -> int:
         try:
             _await(task, deadline)
         except ReplyTimeoutError:
-            say(f"{plain(task.id)} is not over after {options.timeout:g} s")
+            say(f"{plain(task.id)} has not ended within {options.timeout:g} s")
             return EXIT_TIMEOUT
         succeeded = task.exit is not None and not task.failed
         status = status or (0 if succeeded else of_exit(task.exit)) or (1 if task.state == "errored" else 0)

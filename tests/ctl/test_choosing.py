@@ -31,7 +31,7 @@ def test_a_unique_beginning_of_an_id_will_do(ctl: Ctl) -> None:
         ctl("start", "sleep", "--id", name)
     assert ctl("signal", "CONT", full[:8]).status == 0
     done = ctl("stop", "web", "--wait")
-    assert (done.status, done.err) == (1, "overseerctl: web: several tasks begin so: web-1, web-2\n")
+    assert (done.status, done.err) == (1, "overseerctl: web: several tasks start with that: web-1, web-2\n")
     done = ctl("stop", "web-1", full[:6], "--wait", "--json")
     assert done.json == {"stopped": ["web-1", full]}
     assert ctl("stop", "web", "--wait").status == 1
@@ -93,7 +93,7 @@ def test_several_are_chosen_by_what_they_have_in_common(ctl: Ctl) -> None:
     }
     assert ctl("rm", "other-1").err == "overseerctl: other-1: task is not over: stop it first\n"
     assert ctl("stop", "--all", "--wait", "-y", "--json").json == {"stopped": ["other-1"]}
-    assert ctl("stop", "--all", "-y").err == "overseerctl: there are no such tasks\n"
+    assert ctl("stop", "--all", "-y").err == "overseerctl: no matching tasks\n"
     assert ctl("rm", "--all", "-y").status == 0
     assert ids(ctl) == set()
 

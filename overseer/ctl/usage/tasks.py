@@ -76,7 +76,7 @@ def add_starting(commands: Commands) -> None:
     where = command.add_mutually_exclusive_group(required=True)
     where.add_argument("--first", action="store_true", help="the next to start")
     where.add_argument("--last", action="store_true", help="to the end of the queue")
-    where.add_argument("--to", type=place, metavar="PLACE", help="to this place, from 1")
+    where.add_argument("--to", type=place, metavar="N", help="to this place, from 1")
     where.add_argument("--before", type=nonempty, metavar=TASK, help="right before this task")
     where.add_argument("--after", type=nonempty, metavar=TASK, help="right after this task")
     where.add_argument("--up", action="store_true", help="one place up")
