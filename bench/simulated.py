@@ -26,6 +26,7 @@ from bench.servers import HERE, Server, free_port
 
 _EVERY_S = 10.0  # between the lines of a run
 _WATCHED_S = 30.0
+_UNDER_WAY = 500  # starts; a client that sends and does not read is closed
 _TOGETHER = 125  # workers in one process
 # What each worker looks at in itself fifty times a second is too much for one machine with very many.
 _QUIET = {
@@ -153,10 +154,11 @@ def _measure(server: Server, scheduler: int, count: int, tasks: int) -> None:
     pids = {"server": server.process.pid, "scheduler": scheduler}
     idle = {name: _resident(pid) for name, pid in pids.items()}
     cpu, begun = {name: _cpu(pid) for name, pid in pids.items()}, time.monotonic()
-    for number in range(1, tasks):
-        connection.send(type="start", id=str(number), action="far", task_id=f"t{number}")
-    started = 1
+    started = asked = 1
     while started < tasks:
+        while asked < min(tasks, started + _UNDER_WAY):
+            connection.send(type="start", id=str(asked), action="far", task_id=f"t{asked}")
+            asked += 1
         started += _has_begun(connection)
     seconds = time.monotonic() - begun
     spent = {name: 1000 * (_cpu(pid) - cpu[name]) / tasks for name, pid in pids.items()}
