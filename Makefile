@@ -25,7 +25,7 @@ help:
 	@echo 'make soak     hammer a real server for a minute, checking all it says'
 	@echo 'make kills    kill a server a hundred times, and see that its history and logs have all'
 	@echo 'make seam     fifty rounds of clients that stop reading while logs are written, compressed and removed'
-	@echo 'make upgrades replace a running server a hundred times under load'
+	@echo 'make upgrades replace a running server a hundred times under load, and kill it at every step'
 	@echo 'make cluster  kill, freeze and cut off the parts of a Dask cluster that runs tasks, and load it'
 	@echo 'make pictures take the pictures of the page in docs/screenshots anew'
 	@echo 'make lint     check the sources'
@@ -58,9 +58,10 @@ kills: $(VENV)/.dev
 seam: $(VENV)/.dev
 	@OVERSEER_TEST_SEAM=50 $(PY) -m pytest -n 2 tests/faults/test_seam.py $(ARGS)
 
-# A server that becomes another program a hundred times under load; make test does so three times.
+# A server that becomes another program a hundred times under load, and one that is killed at every step; make
+# test does a little of both.
 upgrades: $(VENV)/.dev
-	@OVERSEER_TEST_UPGRADES=100 $(PY) -m pytest -n 1 --timeout 3600 tests/upgrade/test_load.py $(ARGS)
+	@OVERSEER_TEST_UPGRADES=100 $(PY) -m pytest -n 2 --dist loadfile --timeout 7200 tests/upgrade $(ARGS)
 
 # A Dask cluster that is killed, frozen, cut off and restarted part by part, with TLS, and under load; make test
 # does some of it.

@@ -12,6 +12,7 @@ from pathlib import Path
 from bench.cases import Case, measure
 from bench.cluster import cluster_cases
 from bench.footprint import footprint_cases
+from bench.kept import kept_cases
 from bench.latency import latency_cases
 from bench.lone import lone_cases
 from bench.mass import mass_cases
@@ -40,9 +41,9 @@ def main() -> int:
     for result in measure(cases, [HERE, BASELINE, *_others(options)], runs):
         results.append(result)
         if options.progress:
-            print(table([result]), "\n", flush=True)
+            print(table([result]), f"\n{time.monotonic() - begun:.0f} s so far\n", flush=True)
     print(table(results))
-    print(f"\n{summary(results)} Medians of {runs}, {time.monotonic() - begun:.0f} s in all.")
+    print(f"\n{summary(results)} Medians of {runs} at most, {time.monotonic() - begun:.0f} s in all.")
     if options.write is not None:
         write_documents(options.write, results, runs)
     return 0
@@ -54,7 +55,7 @@ def _cases(quick: bool) -> Iterator[Case]:
     yield from requests_cases(*((300, 100) if quick else (3000, 1000)))
     yield from mass_cases((10, 100) if quick else (10, 100, 1000))
     yield from latency_cases(150 if quick else 400)
-    yield from lone_cases(1.0 if quick else 4.0)
+    yield from lone_cases(1.0 if quick else 2.5)
     yield from cluster_cases(*((100_000, 20) if quick else (1_000_000, 60)))
     yield from usage_cases(100 if quick else 1000)
     yield from watching_cases(500 if quick else 2000)
@@ -62,6 +63,7 @@ def _cases(quick: bool) -> Iterator[Case]:
     yield from stored_cases(
         *((200_000, gib, gib // 8, 10_000) if quick else (1_500_000, 10 * gib, gib, 100_000))
     )
+    yield from kept_cases(*((20, gib, gib // 4) if quick else (200, 10 * gib, 5 * gib)))
     yield from upgrade_cases(*((100,) if quick else (1, 100, 1000)))
     yield from footprint_cases(200 if quick else 1000, 0.5 if quick else 2.0)
 
@@ -78,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quick", action="store_true", help="a rough look in well under a minute")
     parser.add_argument("--only", action="append", metavar="CASE", help="just this case; can be repeated")
-    parser.add_argument("--runs", type=int, metavar="N", help="of each case (default: 5, with --quick 1)")
+    parser.add_argument("--runs", type=int, metavar="N", help="of a case at most (default: 5, or 1)")
     parser.add_argument("--progress", action="store_true", help="print each case when it is done, too")
     parser.add_argument(
         "--write", type=Path, metavar="DIR", help="write BENCHMARKS.md and its plots there (all cases only)"

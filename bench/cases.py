@@ -10,7 +10,11 @@ from typing import Any
 
 from bench.servers import BASELINE, Kind, Server
 
-__all__ = ["Case", "Metric", "Result", "Sample", "measure"]
+__all__ = ["FEWEST", "Case", "Metric", "Result", "Sample", "measure"]
+
+FEWEST = 3
+"""Runs after which a case is over whose figures lie close together."""
+_CLOSE = 0.1  # the lowest to the highest, of the median
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,18 @@ class Result:
         values = self.values(server, metric)
         return statistics.median(values) if values else None
 
+    @property
+    def settled(self) -> bool:
+        """Whether more runs would hardly change the medians."""
+        for server in (name for name in ("here", BASELINE.name) if name in self.samples):
+            if len(self.samples[server]) < FEWEST:
+                return False
+            for metric in self.case.metrics:
+                values = self.values(server, metric)
+                if values[-1] - values[0] > _CLOSE * abs(statistics.median(values)):
+                    return False
+        return True
+
     def ratio(self, metric: Metric) -> float | None:
         """Of the figures here to those of the baseline taken next to them: the median of the pairs."""
         pairs = zip(self.samples.get("here", ()), self.samples.get(BASELINE.name, ()), strict=False)
@@ -84,7 +100,8 @@ class Result:
 
 
 def measure(cases: Iterable[Case], kinds: Sequence[Kind], runs: int) -> Iterator[Result]:
-    """Every case on every kind of server, in turn, so that all of them get the same of the machine's moods.
+    """Every case on every kind of server, in turn, so that all of them get the same of the machine's moods;
+    ``runs`` times, or less often if the figures lie close together.
 
     A case that fails on another's server is left out there; here it is an error.
     """
@@ -106,5 +123,7 @@ def measure(cases: Iterable[Case], kinds: Sequence[Kind], runs: int) -> Iterator
                         raise
                     print(f"\r\033[K{kind.name}: {case.title}: {error}", file=sys.stderr)
                     del result.samples[kind.name]
+            if result.settled:
+                break
         print("\r\033[K", end="", file=sys.stderr, flush=True)
         yield result

@@ -19,6 +19,7 @@ TIMEOUT_S = 60.0  # for anything to happen at all
 _TAIL = 1024  # the end of a stream: the last output and the exit are in it
 _SEQ = re.compile(rb'"seq":(\d+)')
 _EXITED = b'{"type":"exited"'
+_TEXT, _PING = 1, 9  # opcodes
 
 
 class Connection:
@@ -64,11 +65,17 @@ class Connection:
             while len(self._buffer) < end or end == 0:
                 self._fill()
                 start, end = self._frame()
-            text = (self._buffer[0] & 0x0F) == 1
+            kind = self._buffer[0] & 0x0F
             payload = bytes(self._buffer[start:end])
             del self._buffer[:end]
-            if text:
+            if kind == _TEXT:
                 return payload
+            if kind == _PING:
+                self.show_life()
+
+    def show_life(self) -> None:
+        """Send a pong, without which a client that waits for long is closed."""
+        self.sock.sendall(b"\x8a\x80" + bytes(4))
 
     def wait_for(self, type: str) -> dict[str, Any]:
         """The next message of this type; what comes before it is dropped, but an error is raised."""

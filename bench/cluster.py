@@ -51,7 +51,7 @@ def cluster_cases(lines: int, starts: int) -> Iterator[Case]:
         partial(_beside, port, lines, starts),
         baseline=False,
         top_level={"actions": actions},
-        runs=3,
+        runs=2,
     )
 
 

@@ -42,6 +42,7 @@ def lone_cases(seconds: float) -> Iterator[Case]:
             ),
             partial(_lines, tasks, rate, seconds),
             top_level={"data_dir": "data"} if logged else {},
+            runs=3,
         )
 
 

@@ -26,6 +26,7 @@ def mass_cases(counts: tuple[int, ...]) -> Iterator[Case]:
                 Metric("stop_cpu", "ms of server CPU a stop"),
             ),
             partial(_mass, count),
+            runs=3,
         )
         yield Case(
             f"list-{count}",
@@ -33,6 +34,7 @@ def mass_cases(counts: tuple[int, ...]) -> Iterator[Case]:
             (Metric("first", "ms for the first one"), Metric("again", "ms for the next")),
             partial(_list, count),
             baseline=False,
+            runs=3,
         )
 
 

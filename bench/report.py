@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.cases import Metric, Result
+from bench.cases import FEWEST, Metric, Result
 from bench.plot import Bars, bar_plot
 from bench.servers import BASELINE, HERE
 
@@ -33,15 +33,40 @@ nothing; `--other NAME=COMMAND` puts another server that speaks the protocol bes
 
 **here** is this server. **baseline** is `bench/baseline.py`: threaded Python that takes lines from a pipe,
 makes frames and sends them, and does nothing else: no limits, filters, queues, history, process groups,
-slow clients. **a line now and then** is what most tasks write: each such line finds the server asleep, so it
-costs what waking up costs, two or three system calls and code that has left the caches, which depends on the
-processor and its other work far more than a flood does. One process writes into the pipes of all tasks, at
-random moments. Each figure is the median of {runs} runs, with the lowest and the highest in brackets; the
-servers took turns, a fresh one for each run. **ratio** is here to baseline, the median over pairs of runs
-that stood side by side: machines and their moods differ, so the ratio and the CPU a line say more than
-lines a second. **memory** is what is resident after the run, here and in the baseline.
+slow clients. **a line now and then** is what most tasks write: each such line finds the server asleep, so
+it costs what waking up costs, two or three system calls and code that has left the caches, which depends on
+the processor and its other work far more than a flood does. One process writes into the pipes of all tasks,
+at random moments. Each figure is the median of {runs} runs, or of fewer where the first {fewest} agree or a
+run takes long, with the lowest and the highest in brackets; the servers took turns, a fresh one for each
+run. **ratio** is here to baseline, the median over pairs of runs that stood side by side: machines and
+their moods differ, so the ratio and the CPU a line say more than lines a second. **memory** is what is
+resident after the run, here and in the baseline.
 
 Taken on {date} with {machine}.
+
+What the figures depend on, beside the processor:
+
+- *Lines a second*: the child, the server and the client share the processors, so with two of them the
+  server has less than one. The more a line is to be sent to, the more of the time is the kernel's, which
+  copies it for each client. A child that writes short lines quicker than they are read has them read in
+  larger batches.
+- *Starts*: mostly `vfork`, `exec` and a new thread, in the kernel; each variable of the server's
+  environment adds a little, since all are handed to each child. `started` comes after three threads have
+  been woken in turn (the client's, the one that launches, the run's), so how soon depends on how fast the
+  processor wakes.
+- *Stops*: the run's threads all wake at once and take turns, as one of them runs Python at a time.
+- *`list`*: only tasks that have changed since the last one are encoded; the first has all of them to do.
+- *A line now and then*: see above.
+- *Memory*: a client and a run have a thread each: three pages of stack, as many of Python's own, are the
+  smaller half of what is counted. An idle server has loaded what its configuration needs: templates,
+  conditions, TLS and `data_dir` each add something.
+- *An idle server* has nothing to wake up for. While a client is connected it looks once a second whether it
+  was itself stopped or suspended, in which time clients are not to be blamed for silence.
+- *With a log*: `write(2)` into the page cache of the file system under `data_dir`: 37 bytes precede each
+  line, so short lines are mostly that. The disk itself counts only once the kernel has too much to write
+  back. Without subscribers, copying is most of the work; with them it is lost among the rest.
+- *Reading logs, and the history*: what is read is in the page cache; on a cold disk, add a seek for each
+  block of 256 KiB.
 """
 
 
@@ -116,7 +141,8 @@ def write_documents(directory: Path, results: Sequence[Result], runs: int) -> No
             shown.append((name, title))
     system = f"Linux {platform.release()}, Python {platform.python_version()}"
     machine = f"{os.cpu_count()} processors ({_processor()}), {system}"
-    introduction = _INTRODUCTION.format(runs=runs, date=datetime.now(UTC).date(), machine=machine)
+    today = datetime.now(UTC).date()
+    introduction = _INTRODUCTION.format(runs=runs, fewest=FEWEST, date=today, machine=machine)
     (directory / "BENCHMARKS.md").write_text(
         f"{introduction}\n{table(results)}\n\n{summary(results)}\n"
         + "".join(f"\n![{title}](benchmarks/{name}.svg)\n" for name, title in shown)

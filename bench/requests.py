@@ -37,6 +37,7 @@ def requests_cases(gets: int, starts: int) -> Iterator[Case]:
         ),
         partial(_requests, gets, starts),
         baseline=False,
+        runs=3,
     )
 
 

@@ -22,12 +22,12 @@ from bench.throughput import SEQ, streamed, unwatched
 from overseer.logs.sealing import finish, seal
 from overseer.logs.standalone.segments import Block, Index, Run, Segment, beside, read_index, scan
 
-__all__ = ["stored_cases"]
+__all__ = ["KEPT", "SEGMENT", "TASK", "make_log", "stored_cases"]
 
-_SEGMENT = 16 * 2**20
-_TASK = "big"
+SEGMENT = 16 * 2**20
+TASK = "big"
 _ASKED = 50  # times, each of another place
-_KEPT = {
+KEPT = {
     "data_dir": "data",
     "storage": {"log_bytes": "100GiB", "task_log_bytes": "100GiB", "min_free": "0%", "runs": 1_000_000},
 }
@@ -45,6 +45,7 @@ def stored_cases(lines: int, log: int, searched: int, runs: int) -> Iterator[Cas
         partial(_logged, lines),
         baseline=False,
         top_level={"data_dir": "data"},
+        runs=2,
     )
     yield Case(
         "log-read",
@@ -56,8 +57,8 @@ def stored_cases(lines: int, log: int, searched: int, runs: int) -> Iterator[Cas
         ),
         partial(_read, log),
         baseline=False,
-        top_level=_KEPT,
-        runs=3,
+        top_level=KEPT,
+        runs=2,
     )
     for packed, goal, size in (("", 300.0, searched), ("gz", None, searched // 4)):
         kind = "compressed" if packed else "plain"
@@ -67,8 +68,8 @@ def stored_cases(lines: int, log: int, searched: int, runs: int) -> Iterator[Cas
             (Metric("rate", "MB of text a second", goal, more_is_better=True),),
             partial(_search, size, packed),
             baseline=False,
-            top_level=_KEPT,
-            runs=3,
+            top_level=KEPT,
+            runs=2,
         )
     yield Case(
         "runs",
@@ -79,7 +80,7 @@ def stored_cases(lines: int, log: int, searched: int, runs: int) -> Iterator[Cas
         ),
         partial(_runs, runs),
         baseline=False,
-        top_level=_KEPT,
+        top_level=KEPT,
         runs=3,
     )
 
@@ -99,7 +100,7 @@ def _logged(most: int, server: Server) -> Sample:
 
 
 def _read(size: int, server: Server) -> Sample:
-    lines = _make_log(server, size, "gz")
+    lines = make_log(server, size, "gz")
     chance = random.Random(1)
     values = {}
     with closing(server.connect()) as connection:
@@ -107,17 +108,17 @@ def _read(size: int, server: Server) -> Sample:
         values["anywhere"] = _median_ms(lambda: _page(connection, from_seq=chance.randrange(1, lines - 100)))
         # A subscription needs a task: one that goes on in that log.
         connection.send(
-            type="start", id="start", action="run", task_id=_TASK, params={"script": "echo on; exec sleep 60"}
+            type="start", id="start", action="run", task_id=TASK, params={"script": "echo on; exec sleep 60"}
         )
         connection.wait_for("output")
         values["follow"] = _median_ms(lambda: _follow(server, chance.randrange(1, lines - 100)))
-        connection.send(type="stop", id="stop", task_id=_TASK)
+        connection.send(type="stop", id="stop", task_id=TASK)
         connection.wait_for("exited")
     return Sample(values, server.resident())
 
 
 def _page(connection: Connection, **fields: int) -> None:
-    connection.send(type="logs", id="logs", task_id=_TASK, limit=100, **fields)
+    connection.send(type="logs", id="logs", task_id=TASK, limit=100, **fields)
     if len(connection.wait_for("logs")["lines"]) != 100:
         raise AssertionError(f"not as many lines as there are: {fields}")
 
@@ -125,7 +126,7 @@ def _page(connection: Connection, **fields: int) -> None:
 def _follow(server: Server, seq: int) -> float:
     with closing(server.connect()) as connection:
         begun = time.perf_counter()
-        connection.send(type="subscribe", id="subscribe", task_id=_TASK, since_seq=seq)
+        connection.send(type="subscribe", id="subscribe", task_id=TASK, since_seq=seq)
         first = connection.wait_for("output")["seq"]
         took = time.perf_counter() - begun
     if first != seq + 1:
@@ -134,7 +135,7 @@ def _follow(server: Server, seq: int) -> float:
 
 
 def _search(size: int, packed: str, server: Server) -> Sample:
-    _make_log(server, size, packed)
+    make_log(server, size, packed)
     with closing(server.connect()) as connection:
         begun = time.perf_counter()
         connection.send(type="search", id="search", query="nowhere in it")
@@ -145,15 +146,15 @@ def _search(size: int, packed: str, server: Server) -> Sample:
     return Sample({"rate": size / seconds / 1e6}, server.resident())
 
 
-def _make_log(server: Server, size: int, packed: str) -> int:
+def make_log(server: Server, size: int, packed: str) -> int:
     """A log of so much text under the server's eyes, whose segments are one file under many names; returns
     how many lines it has."""
-    directory = server.directory / "data" / "logs" / _TASK
+    directory = server.directory / "data" / "logs" / TASK
     directory.mkdir(parents=True, mode=0o700)
     first = Segment(1)
     moment, chance = datetime(2026, 1, 1, tzinfo=UTC), random.Random(1)
     with (directory / first.name).open("wb") as file:
-        while file.tell() < _SEGMENT:
+        while file.tell() < SEGMENT:
             moment += timedelta(milliseconds=3)
             took, worker = chance.random(), chance.randrange(8)
             text = f"request {chance.randrange(10**9)} took {took:.3f} s of worker {worker}"
@@ -165,8 +166,8 @@ def _make_log(server: Server, size: int, packed: str) -> int:
     finish(str(directory), 1, index)
     if packed:
         seal(str(directory), first, "gzip")
-    _multiply(directory, first._replace(packed=packed), size // _SEGMENT)
-    return (end - 1) * (size // _SEGMENT)
+    _multiply(directory, first._replace(packed=packed), size // SEGMENT)
+    return (end - 1) * (size // SEGMENT)
 
 
 def _multiply(directory: Path, first: Segment, count: int) -> None:

@@ -28,7 +28,7 @@ def usage_cases(count: int) -> Iterator[Case]:
         ),
         partial(_usage, count),
         baseline=False,
-        runs=3,
+        runs=2,
     )
 
 

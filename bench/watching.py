@@ -32,7 +32,7 @@ def watching_cases(count: int) -> Iterator[Case]:
         ),
         partial(_watched, count),
         baseline=False,
-        runs=3,
+        runs=2,
     )
 
 

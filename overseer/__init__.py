@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from overseer.supervisor.metrics import Metrics
     from overseer.supervisor.pool.pool import PoolManager
     from overseer.util.sqlite import open_db
+    from overseer.util.standstill import standstill
     from overseer.workers.base import OutputBatch, Worker, WorkerCallbacks
     from overseer.workers.config import WorkerConfig
     from overseer.workers.os_process import start_worker
@@ -97,6 +98,7 @@ __all__ = [
     "open_db",
     "register_factory",
     "run_cli",
+    "standstill",
     "start_virtual_worker",
     "start_worker",
 ]
@@ -133,6 +135,7 @@ _HOMES = {
     "overseer.supervisor.pool.pool": ("PoolManager",),
     "overseer.daemon.cli": ("run_cli",),
     "overseer.util.sqlite": ("open_db",),
+    "overseer.util.standstill": ("standstill",),
     "overseer.workers.thread": ("VirtualContext", "start_virtual_worker"),
     "overseer.workers.base": ("OutputBatch", "Worker", "WorkerCallbacks"),
     "overseer.workers.config": ("WorkerConfig",),

@@ -6,6 +6,7 @@ import { HOME, signOut, whoIs } from "./auth.js";
 import { beside } from "./reach.js";
 import { showHelp } from "./help.js";
 import { turnTheme } from "./theme.js";
+import { mayUpgrade, upgrade } from "./upgrade.js";
 import { visible } from "./visible.js";
 import { recall, remember } from "./prefs.js";
 
@@ -30,6 +31,7 @@ export class Shell {
     at("theme").addEventListener("click", turnTheme);
     at("help").addEventListener("click", showHelp);
     at("sign-out").addEventListener("click", signOut);
+    at("upgrade").addEventListener("click", () => upgrade(app.link, at("upgrade")));
     at("more").addEventListener("click", () => this.#unfold(!document.body.classList.contains("more-open")));
     at("advanced").addEventListener("click", () => this.#advanced(at("advanced-views").hidden));
     document.addEventListener("click", ({ target }) => target.closest("nav") || this.#unfold(false));
@@ -59,8 +61,9 @@ export class Shell {
     this.showTitle();
   }
 
-  /** Who is signed in, and the way out. */
+  /** Who is signed in, what they may do, and the way out. */
   showSession() {
+    at("upgrade").hidden = !mayUpgrade();
     const { name, role } = whoIs();
     at("sign-out").hidden = !name;
     setText(at("who"), name ? `${name} (${role})` : "");

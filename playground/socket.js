@@ -23,6 +23,7 @@ const SOON = 1000; // up to this, less a random part, while the server may be re
 const RESTARTING = 60_000; // ms for which it may be
 const LONGEST = 5000; // up to this after it
 const PATIENT = 1000; // ms after which one that does not answer is asked again, beside the first question
+const UPGRADED = 1012; // the close code of an encrypted connection to a server that is there again at once
 const OPENED_WITHIN = 10_000; // ms for a WebSocket to open
 
 let home = "";
@@ -125,6 +126,10 @@ function open(mine) {
     if (mine !== attempt) return;
     socket = null;
     pass();
+    if (opened && code === UPGRADED) {
+      connect();
+      return;
+    }
     if (opened) {
       const why = reason || (code === 1013 ? "this page read too slowly" : "");
       wait({ why, todo: "" });

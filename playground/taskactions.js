@@ -8,7 +8,7 @@ import { allowed } from "./auth.js";
 import { nameOf, shortId } from "./names.js";
 import { agreed, sayStarted, secretsOf, startTask } from "./starting.js";
 
-/** What its state and the role allow: some of "stop", "restart", "signal", "reset", "again". */
+/** What its state and the role allow: some of "stop", "restart", "signal", "reset", "again", "forget". */
 function possible(app, task) {
   if (!app.link.connected) return [];
   const acts = [];
@@ -17,6 +17,7 @@ function possible(app, task) {
   else if (task.status !== "errored") acts.push("stop");
   if (task.status === "running" || task.status === "restarting") acts.push("restart");
   if (task.status === "running" && task.current_pid) acts.push("signal");
+  if ((isOver(task.status) || task.status === "errored") && app.can("forget")) acts.push("forget");
   return acts.filter((act) => allowed(act === "again" ? "start" : act));
 }
 
@@ -31,6 +32,7 @@ const BUTTONS = {
   restart: ["again", "Restart", "r", "Restart"],
   signal: ["send", "Send a signal", "s", "Signal…"],
   reset: ["reset", "Reset: start over", "r", "Reset"],
+  forget: ["purge", "Take it off the list; its history is kept", "", "Forget"],
   again: ["again", "Start again with the same parameters", "r", "Start again"],
 };
 
@@ -41,7 +43,8 @@ const BUTTONS = {
  * true or which.
  */
 export function showButtons(place, app, task, { tabbable = true, only = null, words = false } = {}) {
-  const wanted = task ? possible(app, task).filter((act) => !only || only.includes(act)) : [];
+  const shown = (act) => (only ? only.includes(act) : act !== "forget" || words === true); // where there is room
+  const wanted = task ? possible(app, task).filter(shown) : [];
   const there = new Map();
   for (const button of place.querySelectorAll("[data-act]")) {
     const { act, task: id } = button.dataset;
@@ -58,7 +61,7 @@ export function showButtons(place, app, task, { tabbable = true, only = null, wo
 
 function makeButton(app, act, taskId, tabbable, words) {
   const [name, label, key, word] = BUTTONS[act];
-  const look = words === true || (words && words.includes(act)) ? { text: word, kind: act === "stop" ? "harm" : "plain" } : {};
+  const look = words === true || (words && words.includes(act)) ? { text: word, kind: act === "stop" || act === "forget" ? "harm" : "plain" } : {};
   const button = iconButton(name, label, () => perform(app, act, taskId), { key, ...look });
   button.classList.add(`act-${act}`);
   Object.assign(button.dataset, { act, task: taskId });
@@ -74,6 +77,7 @@ export async function perform(app, act, taskId) {
   else if (act === "restart") await restart(app, task);
   else if (act === "signal") await signal(app, task);
   else if (act === "reset") await attempt(() => app.link.request({ type: "reset", task_id: taskId }));
+  else if (act === "forget") app.views.tasks.forget(taskId);
   else await startAgain(app, task);
   app.store.refresh();
 }

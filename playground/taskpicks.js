@@ -90,7 +90,7 @@ export class TaskPicks {
     this.element.hidden = marked.length === 0;
     if (!marked.length) return;
     const focused = this.element.contains(document.activeElement) ? document.activeElement.dataset.act : "";
-    const forget = this.#app.can("forget") && allowed("stop");
+    const forget = this.#app.can("forget") && allowed("forget");
     fill(
       this.element,
       h("b", null, `${count(marked.length)} marked`),
@@ -113,10 +113,16 @@ export class TaskPicks {
   }
 
   #forget() {
-    const { store, link } = this.#app;
-    const ids = [...this.#ids].filter((id) => isOver(store.tasks.get(id)?.status) || store.tasks.get(id)?.status === "errored");
-    for (const id of ids) this.#gone.add(id);
+    const { tasks } = this.#app.store;
+    const ids = [...this.#ids].filter((id) => isOver(tasks.get(id)?.status) || tasks.get(id)?.status === "errored");
     this.#ids.clear();
+    this.forget(ids);
+  }
+
+  /** Take tasks that are over off the list, unless that is taken back in time. */
+  forget(ids) {
+    const { link } = this.#app;
+    for (const id of ids) this.#gone.add(id);
     this.#changed({ others: true });
     const timer = setTimeout(async () => {
       await each(ids, (id) => link.request({ type: "forget", task_id: id }));

@@ -91,6 +91,12 @@ export class Tasks {
     this.#input.select();
   }
 
+  /** Take a task that is over off the list; that can be undone for a moment. */
+  forget(taskId) {
+    if (this.#selected === taskId) this.#leave();
+    this.#picks.forget([taskId]);
+  }
+
   escape() {
     if (this.#picks.clear()) return true;
     if (!this.#selected) return false;

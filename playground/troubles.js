@@ -123,6 +123,7 @@ export class Troubles {
 
   // A server that was started since knows such a task only from its history: it is started, and not reset.
   #button(run) {
+    if (!this.#app.link.connected) return null;
     const reset = () => perform(this.#app, "reset", run.task_id);
     const again = () => startAgain(this.#app, run);
     if (run.task && allowed("reset")) return h("span.acts", null, iconButton("reset", "Reset: start over", reset, { text: "Reset", kind: "plain" }));

@@ -46,7 +46,8 @@ class Presentation:
     group: str = field(TEXT, "The heading that the page shows it under.", default="", last=True)
     confirm: str = field(
         TEXT,
-        "A question, such as `Deploy to production?`, that the page asks before each start of it.",
+        "A question, such as `Deploy to production?`, that the page and overseerctl ask a person before each "
+        "start of it. Programs are not asked.",
         default="",
         last=True,
     )

@@ -7,18 +7,46 @@ from argparse import Namespace
 
 from overseer.ctl.exit_status import EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.terminal import plain, say
+from overseer.protocol import ActionInfo
 
 
-def unconfirmed(options: Namespace, what: str) -> int:
-    """Ask whether to do ``what``; 0 if so, or if ``--yes`` says it, else the exit status."""
+class NotConfirmed(Exception):
+    """It is not done; ``status`` is the exit status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def confirm(options: Namespace, what: str) -> None:
+    """Ask whether to do ``what``, such as "stop 2 tasks", unless ``--yes`` says it.
+
+    Raises:
+        NotConfirmed: the answer was no, or there is no terminal to ask on.
+    """
+    refusal = f"refusing to {what}: there is no terminal to confirm it on; add --yes"
+    _ask(options, f"{what[0].upper()}{what[1:]}?", refusal)
+
+
+def confirm_start(options: Namespace, action: ActionInfo) -> None:
+    """Ask what an action has people asked before each start. Raises NotConfirmed."""
+    if action.confirm:
+        name = plain(action.name)
+        refusal = (
+            f'{name} asks "{plain(action.confirm)}" before it starts, and there is no terminal to answer on; '
+            "add --yes"
+        )
+        _ask(options, action.confirm, refusal)
+
+
+def _ask(options: Namespace, question: str, refusal: str) -> None:
     if options.yes:
-        return 0
+        return
     if sys.stdin is None or sys.stderr is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        say(f"this would {what}: say --yes, since there is no terminal to ask on")
-        return EXIT_USAGE
-    sys.stderr.write(f"{plain(what[0].upper() + what[1:])}? [y/N] ")
+        say(refusal)
+        raise NotConfirmed(EXIT_USAGE)
+    sys.stderr.write(f"{plain(question)} [y/N] ")
     sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() in ("y", "yes"):
-        return 0
-    say("nothing was done")
-    return EXIT_REFUSED
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        say("cancelled")
+        raise NotConfirmed(EXIT_REFUSED)

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from overseer.client import Client
-from overseer.ctl.asking import unconfirmed
+from overseer.ctl.asking import NotConfirmed, confirm
 from overseer.ctl.exit_status import EXIT_USAGE
 from overseer.ctl.naming import shortened
 from overseer.ctl.statuses import status_of
@@ -14,14 +14,6 @@ from overseer.ctl.terminal import counted, plain, say
 from overseer.protocol import TaskInfo
 
 _NAMED = 5  # in a question
-
-
-class NotChosen(Exception):
-    """There is nothing to do; ``status`` is the exit status."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
 
 
 def matching(tasks: Iterable[TaskInfo], options: Namespace) -> Iterator[TaskInfo]:
@@ -38,7 +30,7 @@ def chosen(client: Client, options: Namespace, verb: str, default: Collection[st
     filters leave. ``default``: the statuses of those that it is about where ``--status`` does not say.
 
     Raises:
-        NotChosen: wrong usage, no such task, or the answer was no.
+        NotConfirmed: wrong usage, no such task, or the answer was no.
         RefusedError: there is no such action.
     """
     filtered = bool(options.all or options.action or options.status)
@@ -46,7 +38,7 @@ def chosen(client: Client, options: Namespace, verb: str, default: Collection[st
         name = options.command
         how = "name tasks, or choose them with --all, --action or --status"
         say(f"{how}{', not both' if filtered else ''}; see overseerctl {name} --help")
-        raise NotChosen(EXIT_USAGE)
+        raise NotConfirmed(EXIT_USAGE)
     if options.tasks:
         return list(options.tasks)
     statuses = default if options.status is None else options.status
@@ -54,10 +46,9 @@ def chosen(client: Client, options: Namespace, verb: str, default: Collection[st
     if not found:
         if options.action:
             client.actions(options.action)
-        say("there are no such tasks")
-        raise NotChosen(0)
-    if status := unconfirmed(options, f"{verb} {_counted([task.task_id for task in found])}"):
-        raise NotChosen(status)
+        say("no matching tasks")
+        raise NotConfirmed(0)
+    confirm(options, f"{verb} {_counted([task.task_id for task in found])}")
     return [task.task_id for task in found]
 
 

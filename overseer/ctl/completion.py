@@ -134,7 +134,7 @@ def _values(
         return [f"{before}{comma}{word}" for word in WORDS if word not in before.split(",")]
     if option.dest in _FILES:
         return _files(current)
-    if option.dest == "task":
+    if option.dest in ("task", "before", "after"):
         with connect() as client:
             of_all = named and named[0] == "search"
             return _names(known_tasks(client) if of_all else [task.task_id for task in client.tasks()])

@@ -86,7 +86,7 @@ def pick(text: str, known: Collection[str]) -> str:
 
 def _ambiguous(found: Sequence[str]) -> RefusedError:
     some = ", ".join(map(plain, found[:_NAMED])) + (", …" if len(found) > _NAMED else "")
-    return RefusedError(f"several tasks begin so: {some}")
+    return RefusedError(f"several tasks start with that: {some}")
 
 
 def run_of(client: Client, task_id: str, text: str) -> RunInfo:

@@ -21,6 +21,11 @@ def is_standing(client: Client, options: Namespace) -> bool:
     return not options.id and not options.params and options.action in standing_tasks(client)
 
 
+def action_of(client: Client, name: str) -> str:
+    """The action of a standing task."""
+    return next(node.action for node in client.graph().nodes if node.task_id == name)
+
+
 def standing_tasks(client: Client) -> list[str]:
     """Their names; none from an older server."""
     try:

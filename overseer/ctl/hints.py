@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from argparse import Namespace
 from contextlib import suppress
 from getpass import getpass
 
 from overseer.client import Client
+from overseer.ctl.asking import confirm_start
 from overseer.ctl.settings import Settings
 from overseer.ctl.terminal import plain, say
 from overseer.errors import OverseerError
 from overseer.util.suggest import ignored
 
 
-def look_at_action(
-    client: Client, action: str, params: Mapping[str, str], *, feeds: bool = True
-) -> dict[str, str]:
-    """Before a start: warn of parameters that the action does not declare, and prompt for the secrets that it
-    requires, which do not belong on a command line. Returns the parameters with those. Without ``feeds``,
-    warn also of input that the keyboard will not give.
+def look_at_action(client: Client, options: Namespace, *, feeds: bool = True) -> dict[str, str]:
+    """Before a start: warn of parameters that the action does not declare, ask what it has people asked, and
+    prompt for the secrets that it requires, which do not belong on a command line. Returns the parameters
+    with those. Without ``feeds``, warn also of input that the keyboard will not give.
 
-    Raises RefusedError if there is no such action.
+    Raises:
+        RefusedError: there is no such action.
+        NotConfirmed: the answer was no.
     """
+    action, params = options.action, options.params
     (info,) = client.actions(action)
     for warning in ignored(action, params, info.params):
         say(warning)
     stdin = info.settings.get("stdin", "none")
     if not feeds and stdin != "none" and sys.stdin is not None and sys.stdin.isatty():
         option = "-it" if stdin == "pty" else "-i"
-        say(f"tasks of {action} read input, which this does not give: use overseerctl run {option} {action}")
+        say(f"{action} reads input, which this does not pass on; use overseerctl run {option} {action}")
+    confirm_start(options, info)
     asked = [
         name
         for name, spec in info.params.items()

@@ -43,6 +43,8 @@ def history(client: Client, options: Namespace) -> int:
         runs = ask(task_id)
     if not runs and options.action:
         client.actions(options.action)  # one that is misspelt is refused
+    if options.reverse:
+        runs = runs[::-1]
     show(
         options,
         runs,
@@ -56,7 +58,7 @@ def history(client: Client, options: Namespace) -> int:
 def runs_table(
     runs: Sequence[RunInfo], moment: datetime, style: Style, columns: int | None = None
 ) -> list[str]:
-    """A heading and a line for each run, the newest first; ``moment`` is now."""
+    """A heading and a line for each run; ``moment`` is now."""
 
     def paint(row: int, cell: int, text: str) -> str:
         if row == 0:

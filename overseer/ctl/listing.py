@@ -226,8 +226,9 @@ def _param_lines(name: str, spec: ParamSpec) -> list[str]:
 
 
 def pool_lines(name: str, pool: PoolInfo, moment: datetime, columns: int | None = None) -> list[str]:
-    limit = str(pool.limit) if pool.limit else "no limit"
-    lines = [f"{plain(name) or 'server'}: {pool.running} running of {limit}, {pool.queue_depth} waiting"]
+    limit = f" of {pool.limit}" if pool.limit else ""
+    ends = "" if pool.limit else " (no limit)"
+    lines = [f"{plain(name) or 'server'}: {pool.running} running{limit}, {pool.queue_depth} waiting{ends}"]
     if pool.queue_items:
         rows = [("", "ID", "ACTION", "WAITS SINCE")]
         shown = shortened(item.task_id for item in pool.queue_items)

@@ -51,7 +51,7 @@ def logs(client: Client, options: Namespace) -> int:
             say(f"no task of {plain(options.action)}")
         return EXIT_REFUSED
     if len(found) > 1 and any(around(options)):
-        say("-A, -B and -C are for one task")
+        say("-A, -B and -C take a single task")
         return EXIT_USAGE
     runs = [None if options.run is None else run_of(client, task_id, options.run) for task_id in found]
     sources = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from typing import Any, NoReturn
 
@@ -44,6 +45,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=_Formatter, allow_abbrev=False, **options)
+        self._negative_number_matcher = re.compile(r"-\d")  # also as in journalctl: --since -1h
 
     def error(self, message: str) -> NoReturn:
         """One line, and status 2."""
@@ -53,7 +55,7 @@ class Parser(argparse.ArgumentParser):
     def refuse(self, word: str, takes_params: bool) -> NoReturn:
         """Report an unexpected argument."""
         if not word.startswith("-"):
-            self.error(f"{word} is an argument too many")
+            self.error(f"unexpected argument {word}")
         option, _, value = word.partition("=")
         name = option.lstrip("-")
         options = [each.removeprefix("--") for each in self._option_string_actions if each.startswith("--")]

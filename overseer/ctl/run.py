@@ -56,7 +56,7 @@ def run(settings: Settings, options: Namespace, *, interactive: bool = False) ->
         try:
             with settings.connect() as client:
                 # Meanwhile a signal just ends overseerctl.
-                params = look_at_action(client, options.action, options.params, feeds=interactive)
+                params = look_at_action(client, options, feeds=interactive)
                 runner = _Runner(client, task_id, options.json, interactive)
                 return runner.run(interrupts, options, params)
         except ConnectFailedError as error:
@@ -73,7 +73,7 @@ def run_interactive(settings: Settings, options: Namespace) -> int:
         if stdin == "pty" and not options.json:
             from overseer.ctl.attach import Session
 
-            params = look_at_action(client, action, options.params)
+            params = look_at_action(client, options)
             task = client.start(
                 action,
                 params,
@@ -168,7 +168,7 @@ class _Runner:
 
     def _leave(self) -> None:
         self._left = True
-        say(f"left while task {self._task_id} is being stopped; overseerctl list shows how it ends")
+        say(f"left task {self._task_id} while it is being stopped; overseerctl list shows how it ends")
         self._client.close()  # which ends the main thread's wait
 
     # -- on the main thread

@@ -52,9 +52,9 @@ def search(client: Client, options: Namespace) -> int:
     else:
         print_text("".join(line(match, True) for match in matches))
     if more:
-        say(f"there are more than these {options.limit} lines: -n 0 shows all")
+        say(f"more than these {options.limit} lines match; -n 0 shows all")
     if not matches:
-        say("nothing was found")
+        say("no matches")
     return 0 if matches else 1
 
 

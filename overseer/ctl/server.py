@@ -7,7 +7,7 @@ from argparse import Namespace
 from contextlib import suppress
 
 from overseer.client import Client, RefusedError
-from overseer.ctl.asking import unconfirmed
+from overseer.ctl.asking import confirm
 from overseer.ctl.exit_status import EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.finding import find_task
 from overseer.ctl.listing import action_lines, actions_table, pool_lines
@@ -39,12 +39,26 @@ def set_pool(client: Client, options: Namespace) -> int:
     given = {"action": options.excess, "order": options.order, "grace": options.grace}
     excess = {name: value for name, value in given.items() if value is not None}
     if options.limit is None and options.queue_size is None and not excess:
-        say("give what to change: --limit, --queue-size, --excess, --order or --grace")
+        say("nothing to change: give --limit, --queue-size, --excess, --order or --grace")
         return EXIT_USAGE
+    _confirm_limit(client, options)
     changed = client.set_pool(
         options.action, limit=options.limit, queue_size=options.queue_size, excess=excess or None
     )
     return _show_pool(options, changed)
+
+
+def _confirm_limit(client: Client, options: Namespace) -> None:
+    """Ask before a limit is lowered beneath what runs. Raises NotConfirmed."""
+    if not options.limit or options.yes:
+        return
+    now_running = client.pool(options.action)
+    excess = now_running.running - options.limit
+    if excess > 0 and (not now_running.limit or options.limit < now_running.limit):
+        how = {"requeue": "stops and queues again", "stop": "stops"}.get(options.excess, "stops or requeues")
+        pool = f"of {options.action}" if options.action else "of the whole server"
+        tasks = f"{excess} of {counted(now_running.running, 'running task')}"
+        confirm(options, f"lower the limit {pool} to {options.limit}, which {how} {tasks}")
 
 
 def _show_pool(options: Namespace, info: PoolInfo) -> int:
@@ -54,10 +68,10 @@ def _show_pool(options: Namespace, info: PoolInfo) -> int:
 
 def purge(client: Client, options: Namespace) -> int:
     queues = "all queues" if options.action is None else f"the queue of {options.action}"
-    if status := unconfirmed(options, f"empty {queues}"):
-        return status
+    waiting = 0 if options.yes else client.pool(options.action).queue_depth
+    confirm(options, f"empty {queues} ({counted(waiting, 'waiting task')})")
     count = client.purge(options.action)
-    show(options, {"count": count}, lambda: [f"{count} removed from the queue"])
+    show(options, {"count": count}, lambda: [f"removed {counted(count, 'task')} from the queue"])
     return 0
 
 
@@ -96,6 +110,9 @@ def upgrade(client: Client, options: Namespace) -> int:
         left = _left(client.upgrade(check=True, timeout=_UPGRADE_S))
         if left:
             say(f"waiting for {left}")
+    unasked = options.force and not options.check and not options.yes
+    if unasked and (left := _left(client.upgrade(check=True, timeout=_UPGRADE_S))):
+        confirm(options, f"end {left}")
     wanted = {"check": options.check, "force": options.force, "wait": options.wait}
     done = client.upgrade(**wanted, timeout=_UPGRADE_S)
     versions = f"{done.from_} to {done.to}" if done.from_ != done.to else done.to

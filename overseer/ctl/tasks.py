@@ -9,10 +9,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from overseer.client import Client, RefusedError, ReplyTimeoutError, Task, TaskNotRunError
+from overseer.ctl.asking import confirm_start
 from overseer.ctl.choosing import chosen, matching
 from overseer.ctl.exit_status import EXIT_REFUSED, EXIT_TIMEOUT, of_exit, words_of
 from overseer.ctl.finding import find_task
-from overseer.ctl.graph import is_standing, missing_of
+from overseer.ctl.graph import action_of, is_standing, missing_of
 from overseer.ctl.hints import look_at_action
 from overseer.ctl.listing import tasks_table
 from overseer.ctl.statuses import GOING_ON, OVER
@@ -41,22 +42,23 @@ _RESTART_S = 86400.0  # for a restart, whose stop takes what the server's config
 def start(client: Client, options: Namespace) -> int:
     more: dict[str, Any] = {"force": options.force, "wait_for_room": options.wait_for_room or 0}
     if standing := is_standing(client, options):
+        confirm_start(options, client.actions(action_of(client, options.action))[0])
         task = client.start(task_id=options.action, **more)
     else:
-        params = look_at_action(client, options.action, options.params)
+        params = look_at_action(client, options)
         task = client.start(options.action, params, task_id=options.id, **more)
     answer = {"task_id": task.id, "state": task.state, "status": task.status}
     try:
         show(options, answer, lambda: [plain(task.id)])
     except OutputError as error:
         if not error.gone:
-            say(f"the task is started all the same: {plain(task.id)}")
+            say(f"the task was started anyway: {plain(task.id)}")
         raise
     if task.state == "queued" and not options.json:
         if standing and (missing := missing_of(client, task.id)):
             say(f"it waits for {missing}; overseerctl graph shows more")
         else:
-            say("it waits in the queue; overseerctl wait waits for its end")
+            say("queued; overseerctl pool shows the queue, and overseerctl wait waits for the end")
     return 0
 
 
@@ -204,7 +206,7 @@ def list_tasks(client: Client, options: Namespace) -> int:
     value = [task.task_id for task in tasks] if options.quiet else tasks
     show(options, value, lambda: lines() if tasks else [])
     if not tasks and not options.json:
-        say("no such tasks" if filtered or options.since else "no tasks")
+        say("no matching tasks" if filtered or options.since else "no tasks")
     return 0
 
 
@@ -219,7 +221,7 @@ def wait(client: Client, options: Namespace) -> int:
         try:
             _await(task, deadline)
         except ReplyTimeoutError:
-            say(f"{plain(task.id)} is not over after {options.timeout:g} s")
+            say(f"{plain(task.id)} has not ended within {options.timeout:g} s")
             return EXIT_TIMEOUT
         succeeded = task.exit is not None and not task.failed
         status = status or (0 if succeeded else of_exit(task.exit)) or (1 if task.state == "errored" else 0)

@@ -26,7 +26,7 @@ _SAID_S = 5.0  # how long a remark stays
 _LOOK_S = 0.2  # between looks at another program that has the terminal
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ANSWERED = b"\0"  # sent to the loop that also hears signals; not a signal's number
-_KEYS = "↑↓ choose  s stop  l logs  a attach  c/m/t order by CPU/memory/time  / filter  q quit"
+_KEYS = "↑↓ choose  s stop  l logs  a attach  c/m/t by CPU/memory/time  / filter  q quit"
 _SORTS = {"c": "cpu", "m": "memory", "t": "time"}
 _STEPS = {"up": -1, "k": -1, "down": 1, "j": 1, "page up": -10, "page down": 10}
 
@@ -213,6 +213,8 @@ class _Live:
 
     def _about_chosen(self, key: str) -> None:
         known = () if self._answer is None else self._answer.tasks
+        if len(shown := self._tasks()) == 1:
+            self._chosen = shown[0].task_id
         if self._chosen not in [task.task_id for task in known]:
             self._say("choose a task with the arrow keys first")
         elif key == "s":

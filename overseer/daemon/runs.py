@@ -59,10 +59,12 @@ class RunHistory:
         """The descriptor that locks its directory, or -1."""
         return -1 if self.history is None else self.history.directory.lock
 
-    def adopt(self, lock: int) -> None:
-        """Use the lock that the program before this one has taken."""
+    def adopt(self, lock: int, *, back: bool) -> None:
+        """Use the lock that the program before this one has taken; ``back``: a newer one has failed."""
         if self.history is not None and lock >= 0:
             self.history.directory.adopt(lock)
+            if back:
+                self.history.put_back()
 
     def settle(self, seconds: float) -> None:
         """Wait until what is queued has been stored, for at most so many seconds."""

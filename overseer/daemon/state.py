@@ -140,7 +140,8 @@ def export(
             numbers[client] = number
     hub = export_hub(parts.hub, numbers, origins, out)
     lock = parts.history.lock
-    mine = {each["run"]["worker"]["entry"]["run"] for each in hub["tasks"] if each["run"] is not None}
+    runs = [each["run"]["worker"] for each in hub["tasks"] if each["run"] is not None]
+    mine = {each["entry"]["run"] for each in runs if "entry" in each}
     values = {
         "version": parts.version,
         "registry": registry.export(),
@@ -234,11 +235,12 @@ class Restored:
                 self.clients[number] = client
         restore_usage(usage_meter, values["usage"])
         gate.failures.restore(values.get("failures", ()))
-        parts.history.adopt(given.directory_lock)
+        parts.history.adopt(given.directory_lock, back=bool(given.passed.failure))
         parts.api.restore(values.get("api"))
         parts.webhooks.restore(values.get("webhooks"))
         self._resume = restore_hub(parts.hub, values["hub"], self.clients, definition_of, incoming)
-        self.tasks = sum(each["run"] is not None for each in values["hub"]["tasks"])
+        runs = [each["run"] for each in values["hub"]["tasks"] if each["run"] is not None]
+        self.tasks = sum("pending" not in each for each in runs)
         self.askers = [
             (self.clients[number], request_id)
             for number, request_id in values["askers"]

@@ -11,7 +11,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +35,13 @@ from overseer.util.timestamps import now
 
 if TYPE_CHECKING:
     from overseer.daemon.state import Given, Restored
+    from overseer.net.connection import Connection
     from overseer.upgrade.rehearsal import Rehearsed
 
 _log = logging.getLogger(__name__)
 
 _SIGNAL = Peer("server", "", principal=Principal("signal", "admin"))
-_QUIET_S = 5.0  # for what follows from what has happened
+_QUIET_S = 30.0  # for what follows from what has happened
 _DRAINED_S = 0.5  # for requests by HTTP
 _STORED_S = 2.0
 _FLUSHED_S = 1.0
@@ -312,9 +314,20 @@ class Upgrades:
             tasks = sum(task.worker is not None and task.phase.name == "RUNNING" for task in parts.hub._table)
         return state, tasks, len(connections)
 
-    def _wait_until_quiet(self) -> None:
+    @contextmanager
+    def _at_rest(self, parts: Parts) -> Iterator[tuple[list[Connection], float]]:
+        """As :func:`at_rest`, when nothing is left that follows from what has happened; gives since when it
+        rests, too."""
+        from overseer.daemon.state import at_rest
+
         deadline = time.monotonic() + _QUIET_S
-        while not self._quiet():
+        while True:
+            if self._quiet():
+                began = time.monotonic()
+                with at_rest(parts) as connections:
+                    if self._quiet():  # still
+                        yield connections, began
+                        return
             if time.monotonic() >= deadline:
                 raise OverseerError("too much follows from what tasks do: try again")
             time.sleep(0.002)
@@ -323,15 +336,11 @@ class Upgrades:
         """Execute the new program; returns why that is impossible. Raises OverseerError, OSError; LeftError:
         something cannot go over."""
         from overseer.daemon.bound import LeftError, look_locked
-        from overseer.daemon.state import at_rest, export
+        from overseer.daemon.state import export
         from overseer.upgrade.succession import replace_by
         from overseer.util.handover import to_memory
 
-        self._wait_until_quiet()
-        began = time.monotonic()
-        with at_rest(parts) as connections:
-            if not self._quiet():
-                raise OverseerError("too much follows from what tasks do: try again")
+        with self._at_rest(parts) as (connections, began):
             if any(left := look_locked(parts.hub)):
                 raise LeftError(left)
             with self._lock:

@@ -85,10 +85,18 @@ class ActionHandler(ABC):
     def resume(self, task_id: str, callbacks: WorkerCallbacks) -> WorkerCallbacks | None:
         """Wrap the callbacks of a run that a server's earlier program has started, as ``start`` wrapped them.
 
-        Called when the server is upgraded, for a process of :func:`start_worker`; ``start`` is not called
-        again. None: a run whose callbacks ``start`` has wrapped cannot go on in another program.
+        Called when the server is upgraded, for a process of :func:`start_worker` or a worker that is
+        ``portable``; ``start`` is not called again. None: a run whose callbacks ``start`` has wrapped cannot
+        go on in another program.
         """
         return None
+
+    def take_up(self, task_id: str, data: Any, callbacks: WorkerCallbacks) -> Worker:
+        """Make a ``portable`` worker again from what its ``hand_over`` has said in an earlier program.
+
+        Nothing of it may go on before its ``resume``, which is not called when this is only tried.
+        """
+        raise NotImplementedError
 
     def remote_cluster(self) -> RemoteCluster | None:
         """The cluster that its tasks run on; None: they run on this machine."""

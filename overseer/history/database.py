@@ -209,6 +209,27 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
         connection.executescript(f"BEGIN;{script};PRAGMA user_version = {number};COMMIT")
 
 
+def put_back(path: Path, version: int = len(MIGRATIONS)) -> None:
+    """Undo the migration by a newer server that could not take over from this one: the copy that it made
+    before is the database again.
+
+    Raises:
+        sqlite3.Error, OSError: that is impossible.
+    """
+    kept = path.with_name(f"{path.name}.v{version}")
+    if not kept.exists():
+        return
+    connection = sqlite3.connect(path)
+    try:
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+    finally:
+        connection.close()
+    if found > version:
+        for ending in ("-wal", "-shm"):
+            path.with_name(path.name + ending).unlink(missing_ok=True)
+        kept.replace(path)
+
+
 def is_broken(error: BaseException) -> bool:
     """Whether the error means that the file is damaged, or not a database."""
     cause = error.__cause__ if isinstance(error, OverseerError) else error

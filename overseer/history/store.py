@@ -14,7 +14,7 @@ from typing import Any
 
 from overseer.config import StorageConfig
 from overseer.history import rows
-from overseer.history.database import NewerDatabaseError, open_database
+from overseer.history.database import NewerDatabaseError, open_database, put_back
 from overseer.history.directory import DataDirectory, DirectoryInUseError
 from overseer.history.marks import Marks
 from overseer.history.moments import stored
@@ -117,6 +117,10 @@ class History(Recorder):
         except BaseException:
             self._directory.release()
             raise
+
+    def put_back(self) -> None:
+        """Undo what a newer server has done that could not take over from this one; before :meth:`start`."""
+        put_back(self._path)
 
     @property
     def directory(self) -> DataDirectory:

@@ -28,6 +28,7 @@ def export_log(log: TaskLog) -> dict[str, Any]:
             and {
                 "first": tail.first,
                 "size": tail.size,
+                "reserved": tail.reserved,
                 "blocks": tail.blocks,
                 "runs": tail.runs,
                 "began": tail.began,
@@ -45,6 +46,7 @@ def restore_log(logs: Logs, data: Mapping[str, Any]) -> TaskLog:
         if (said := data["tail"]) is not None:
             tail = log._tail = _Tail(said["first"])
             tail.size, tail.began = said["size"], said["began"]
+            tail.reserved = said.get("reserved", 0)
             tail.blocks = [Block(*each) for each in said["blocks"]]
             tail.runs = [Run(*each) for each in said["runs"]]
     return log

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, Protocol
 
+from overseer.logs import files
 from overseer.logs.directory import make
 from overseer.logs.disk_threads import PATIENCE_S, DiskThreads, Outcome
 from overseer.logs.lines import encode
@@ -41,7 +43,7 @@ OLD_S = 24 * 3600.0
 _OPEN_S = 2.0  # how long finding the end of a log may take
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
-_PIECES = 1024  # buffers in one writev
+_FLOOD = 32 * 1024  # bytes written at once, from which on disk space is reserved for more
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -70,11 +72,12 @@ class Bounds(Protocol):
 class _Tail:
     """The last segment; changed by one job at a time."""
 
-    __slots__ = ("began", "blocks", "first", "runs", "size")
+    __slots__ = ("began", "blocks", "first", "reserved", "runs", "size")
 
     def __init__(self, first: int) -> None:
         self.first = first
         self.size = 0
+        self.reserved = 0  # up to where disk space is reserved; 0: not at all
         self.blocks: list[Block] = []  # the last one grows
         self.runs: list[Run] = []
         self.began = time.monotonic()
@@ -103,6 +106,8 @@ class TaskLog:
         self._directory = directory
         self._threads = threads
         self._bounds = bounds
+        # Held by whatever touches the file, one at a time; unranked, as only the next one is taken under it.
+        self._working = threading.Lock()
         self._lock = lock(Rank.LEAF, "log")  # guards the fields below
         self._end = 1  # one past the last line's seq
         self._tail: _Tail | None = None  # None: the next line begins a segment
@@ -121,7 +126,7 @@ class TaskLog:
         self._error = ""  # why it failed
 
     def __del__(self) -> None:
-        _close(self._file)
+        files.close(self._file)
 
     # -- for the supervisor ----------------------------------------------------------------------------
 
@@ -219,10 +224,14 @@ class TaskLog:
         over = False
 
         def job() -> None:
-            nonlocal over
-            error = ""
             with self._lock:
                 self._busy = True
+            with self._working:
+                alone()
+
+        def alone() -> None:
+            nonlocal over
+            error = ""
             try:
                 work()
             except (OSError, ValueError, MemoryError) as problem:
@@ -295,12 +304,12 @@ class TaskLog:
             tail.blocks, end = scan(file, last.first, times=True)
             if tail.blocks:
                 tail.size = tail.blocks[-1].offset + tail.blocks[-1].size
-            if tail.size < os.fstat(file).st_size:
+            if files.exceeds(file, tail.size):
                 os.ftruncate(file, tail.size)
         finally:
             os.close(file)
         tail.runs = read_runs(self._directory, last.first)
-        _end_line(f"{self._directory}/{beside(last.first, 'runs')}")
+        files.end_line(f"{self._directory}/{beside(last.first, 'runs')}")
         return tail, end
 
     def _write(self, data: list[bytes], seq: int, count: int, ts: str, run: Run) -> None:
@@ -324,8 +333,11 @@ class TaskLog:
             tail = self._begin(seq)
         if not tail.runs or tail.runs[-1].run_id != run.run_id:
             self._name_run(tail, run._replace(first=seq))
+        size = sum(map(len, data))
+        if size >= _FLOOD and tail.size + size > tail.reserved:
+            tail.reserved = files.reserve(self._file, tail.size)
         try:
-            size = _write_all(self._file, data)
+            files.write_all(self._file, data, size)
         except OSError:
             os.ftruncate(self._file, tail.size)
             raise
@@ -369,16 +381,26 @@ class TaskLog:
             tail.runs.append(run)
 
     def _close_unless_busy(self) -> None:
+        if self._working.acquire(blocking=False):  # otherwise lines have followed after all
+            try:
+                self._let_go()
+            finally:
+                self._working.release()
+
+    def _let_go(self) -> None:
+        """Close the file, and give back disk space that was reserved and not used."""
         with self._lock:
-            if self._busy:  # lines have followed after all
-                return
             file, self._file = self._file, -1
-        _close(file)
+            tail = self._tail
+        if file >= 0 and tail is not None and tail.reserved > tail.size:
+            tail.reserved = 0
+            with suppress(OSError):
+                os.ftruncate(file, tail.size)
+        files.close(file)
 
     def _end_segment(self) -> None:
         """End the segment; the next line begins another one."""
-        file, self._file = self._file, -1
-        _close(file)
+        self._let_go()
         with self._lock:
             tail, self._tail = self._tail, None
         if tail is not None:
@@ -386,34 +408,3 @@ class TaskLog:
                 with suppress(OSError):
                     finish(self._directory, tail.first, Index(tail.blocks, tail.runs, self._end))
             self._bounds.changed(self._directory)
-
-
-def _close(file: int) -> None:
-    """Close it, if it is open. It is closed even if that reports the failure of a write, as NFS does."""
-    if file >= 0:
-        with suppress(OSError):
-            os.close(file)
-
-
-def _write_all(file: int, pieces: list[bytes]) -> int:
-    """Append all; returns the number of bytes. Raises OSError, when some may have been appended."""
-    size = sum(map(len, pieces))
-    written = os.writev(file, pieces[:_PIECES])
-    while written < size:  # a partial write; if the disk is full, the next call raises
-        left = memoryview(b"".join(pieces))[written:]
-        written += os.write(file, left)
-    return size
-
-
-def _end_line(path: str) -> None:
-    """Complete a torn last line, so that what is appended begins a line."""
-    try:
-        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return
-    try:
-        size = os.fstat(file).st_size
-        if size and os.pread(file, 1, size - 1) != b"\n":
-            os.write(file, b"\n")
-    finally:
-        os.close(file)

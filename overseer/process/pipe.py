@@ -88,11 +88,7 @@ class Pipe:
                 data = _end_of_terminal(error)
             if not data:
                 return False
-            if self._raw is not None:
-                self._raw_again = self._raw(data)
-            if groups := self._splitter.feed(data):
-                self._groups = groups
-                self._deliver(groups)
+            self._take(data)
             if self._showing or self._splitter.held:
                 self._call_later(self._show_unfinished())
             elif self._raw is not None or self.again_at is not None:

@@ -8,7 +8,6 @@ import os
 import signal
 import time
 from contextlib import suppress
-from pathlib import Path
 
 from overseer.process.forking import hand_forked, is_popen_child, remember_popens
 from overseer.process.registry import Registry, registry
@@ -136,7 +135,7 @@ def adopt_orphans() -> bool:
     remember_popens()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0:
-        registry.adopting = Path("/proc/thread-self/children").exists()  # not in every kernel
+        registry.adopt()
         return True
     error = os.strerror(ctypes.get_errno())
     _log.warning("cannot adopt orphans (%s): a stop will not find every process that left its group", error)

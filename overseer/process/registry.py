@@ -222,6 +222,10 @@ class Registry:
         before = self.children()
         return set(self.adopted()) - before
 
+    def adopt(self) -> None:
+        """This process has become a subreaper."""
+        self.adopting = self._adopted.open()  # not every kernel lists children
+
     def adopted(self) -> list[int]:
         """The main thread's children, which include all adopted ones.
 
@@ -294,11 +298,17 @@ class _MainChildren:
     """The list of this process's main thread's children, kept open: each stop looks at it."""
 
     def __init__(self) -> None:
+        self._pid = 0
+        self._file = -1
+
+    def open(self) -> bool:
+        """Returns whether the kernel has such lists."""
         self._pid = os.getpid()
         try:
             self._file = os.open(f"/proc/{self._pid}/task/{self._pid}/children", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
-            self._file = -1
+            return False
+        return True
 
     def read(self) -> list[int]:
         """Raises OSError: the kernel does not list them."""

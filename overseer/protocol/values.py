@@ -262,7 +262,7 @@ class ActionInfo:
     title: str = field(TEXT, "What people read instead of its name", default="", omit=True)
     icon: str = field(TEXT, "Its sign: an emoji, or a name that the page knows", default="", omit=True)
     group: str = field(TEXT, "The heading that it is listed under", default="", omit=True)
-    confirm: str = field(TEXT, "What to ask a person before each start of it", default="", omit=True)
+    confirm: str = field(TEXT, "What people, not programs, are asked before a start", default="", omit=True)
     hidden: bool = field(BOOLEAN, "Whether people are not offered it", default=False, omit=True)
 
 

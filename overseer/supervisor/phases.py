@@ -20,9 +20,10 @@ class Phase(Enum):
     RESETTING = "active", 7
     FORGOTTEN = "", 8  # replaced by a new task of that id, or never started
 
-    @property
-    def state(self) -> str:
-        return str(self.value[0])
+    def __init__(self, state: str, _: int) -> None:
+        self.state = state
+
+    __hash__ = object.__hash__  # each is there once, and Enum's is slow
 
     @property
     def in_use(self) -> bool:

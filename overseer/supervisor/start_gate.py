@@ -89,16 +89,18 @@ class StartGate:
         self._settled.set()
         self._lines.open = self._mask is None and not self._read_by_watch
 
-    def restored(self, pid: int, *, reads: bool) -> None:
+    def restored(self, pid: int, worker: Worker, *, reads: bool) -> None:
         """Open, for a run that an earlier program has announced.
 
         Args:
             reads: what looks at the run wants to see lines.
         """
         self._pid = pid
+        if not worker.hides_secrets:
+            self._mask = self._secrets.mask
         self._read_by_watch = reads and self.watch is not None
         self._settled.set()
-        self._lines.open = not self._read_by_watch
+        self._lines.open = self._mask is None and not self._read_by_watch
 
     def failed(self) -> None:
         """The start failed: callbacks of a worker, if there is one, are dropped."""

@@ -168,6 +168,7 @@ class Starts:
             requested=why.requested and task.requester.client is not None,
             waits=partial(self._outcomes.waits, launching),
             begins=partial(self._outcomes.begins, launching),
+            announced=launching.returned,
         )
         launching.context = context
         try:

@@ -322,6 +322,8 @@ class Task:
     def status(self) -> str:
         """What it is, in the word that clients are shown."""
         match self.phase:
+            case Phase.RUNNING:  # first, as most are asked for
+                return "ready" if self.ready else "running"
             case Phase.QUEUED:
                 return "waiting" if self.waiting_on else "queued"
             case Phase.WAITING:
@@ -333,7 +335,7 @@ class Task:
             case Phase.STARTING if self.waiting_on:
                 return "waiting"
             case _:
-                return "ready" if self.ready and self.phase is Phase.RUNNING else "running"
+                return "running"
 
     @property
     def failed(self) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import overseer
+from overseer.upgrade.own import Kept, OwnModules, identity_of
 from overseer.upgrade.standalone.stage import NAME
 from overseer.util.handover import to_memory
 
@@ -31,12 +32,18 @@ class Package:
         """Raises OSError: they cannot be made."""
         self.archive = os.memfd_create("overseer-package", os.MFD_CLOEXEC)
         sizes: list[tuple[str, int]] = []
+        kept: dict[str, Kept] = {}
+        offset = 0
         with open(self.archive, "wb", closefd=False) as file:
             for path, name in _files():
+                identity = identity_of(path)
                 data = Path(path).read_bytes()
                 file.write(data)
                 sizes.append((name, len(data)))
+                kept[path] = Kept(offset, len(data), identity)
+                offset += len(data)
             file.write(b"\n" + json.dumps(sizes).encode())
+        sys.meta_path.insert(0, OwnModules(self.archive, kept))
         self.stage = to_memory(_STAGE.read_bytes(), "overseer-stage")
         first = sys.modules.get(NAME)
         self.place: str = getattr(getattr(first, "STAGE", None), "place", "")

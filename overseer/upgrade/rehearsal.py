@@ -60,7 +60,10 @@ def rehearse(state: bytes, stage: int) -> Rehearsed:
         )
         if run.returncode:
             raise OverseerError(f"the new program cannot take over: {_problem(run.stderr, run.returncode)}")
-        return Rehearsed(run.stdout.strip() or "unknown", os.dup(compiled))
+        version = run.stdout.strip()
+        if not version:  # whatever ran was not that program
+            raise OverseerError("the new program cannot take over: it has not said that it can")
+        return Rehearsed(version, os.dup(compiled))
     except subprocess.TimeoutExpired:
         raise OverseerError(f"the new program has not read the state within {_PATIENCE_S:g} s") from None
     finally:

@@ -20,6 +20,7 @@ VARIABLE = "OVERSEER_HANDOVER"
 
 _NAME = "overseer-state"
 _HEAD = b"overseer-state"
+_BLOB = "\0blob"  # in place of bytes among values
 
 
 class Outgoing:
@@ -51,6 +52,17 @@ class Outgoing:
         return index
 
 
+    def with_blobs(self, value: Any) -> Any:
+        """A value whose bytes are handed over beside it; :meth:`Incoming.with_bytes` has them again."""
+        if isinstance(value, bytes):
+            return {_BLOB: self.blob(value)}
+        if isinstance(value, Mapping):
+            return {name: self.with_blobs(each) for name, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.with_blobs(each) for each in value]
+        return value
+
+
 class Incoming:
     """Gives out what came beside the values.
 
@@ -72,6 +84,16 @@ class Incoming:
 
     def blob(self, index: int) -> bytes:
         return self._blobs[index]
+
+    def with_bytes(self, value: Any) -> Any:
+        """What :meth:`Outgoing.with_blobs` was given."""
+        if isinstance(value, dict):
+            if value.keys() == {_BLOB}:
+                return self.blob(value[_BLOB])
+            return {name: self.with_bytes(each) for name, each in value.items()}
+        if isinstance(value, list):
+            return [self.with_bytes(each) for each in value]
+        return value
 
     def fd(self, number: int) -> int:
         """A descriptor, which no program started from now on inherits.

@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
 from overseer.errors import OverseerError, SpawnError
 from overseer.process import StopPolicy, Usage, registry
@@ -95,6 +96,7 @@ class RunContext:
         requested: a requester waits for the outcome of the start, and a failure is told to it alone.
         waits: called by a worker that ``start`` has returned with ``waiting_on``, from another thread: it
             will be a while before it begins, so its requester is told so now. May be repeated.
+        announced: set once the start is over; until then its thread has nothing to do that is in a hurry.
         begins: called by a worker that ``start`` has returned with ``waiting_on``, from another thread: it
             runs now, or it never will, with the error; ``OverseerError("")``: it was stopped.
     """
@@ -115,6 +117,7 @@ class RunContext:
     requested: bool = False
     waits: Callable[[Worker], None] | None = None
     begins: Callable[[Worker, OverseerError | None], None] | None = None
+    announced: Latch | None = None
 
     def secret(self, name: str) -> str:
         """The current value of one of the server's secrets, which is then masked in the run's output.
@@ -177,7 +180,10 @@ class Worker(ABC):
         host: the machine that it runs on, for people; "": this one.
         lost: why it is not known how it ended, for people; "": it is known. Known once it has exited.
         waiting_on: what it waits for before it begins; empty for most. See :class:`RunContext`, ``begins``.
+        portable: another program can go on with it: see :meth:`hand_over`.
     """
+
+    portable = False
 
     hides_secrets = False
     ran_out_of_memory = False
@@ -299,6 +305,21 @@ class Worker(ABC):
         """Wait until ``on_exited`` has returned; False after ``timeout`` seconds."""
         assert_none_held("wait for a worker")
         return self._over.wait(timeout)
+
+    # Upgrades of the server; for workers that are ``portable``
+
+    def hand_over(self) -> Any:
+        """What another program needs to go on with it: values as JSON has them, and bytes. Meanwhile no step
+        of :data:`overseer.util.standstill.standstill` is under way."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        """Go on, in the other program, where it was handed over: its handler's ``take_up`` has made it again.
+
+        Raises:
+            RuntimeError: the system allows no more threads.
+        """
+        raise NotImplementedError
 
     # For those who write a worker of their own make
 

@@ -58,14 +58,19 @@ def export_worker(worker: OSWorker, out: Outgoing) -> dict[str, Any]:
         "input": worker._input and worker._input.export_locked(out),
         "files": worker._files and export_files(worker._files, out),
         "surroundings": to_plain(worker.surroundings),
-        "run": {
-            "run_id": run.run_id,
-            "stop": to_plain(run.stop),
-            "max_line": run.max_line,
-            "secrets": list(run.secrets),
-            "hands_on": run.hands_on,
-            "probed": run.probed,
-        },
+        "run": export_context(run),
+    }
+
+
+def export_context(run: RunContext) -> dict[str, Any]:
+    """The settings of a run."""
+    return {
+        "run_id": run.run_id,
+        "stop": to_plain(run.stop),
+        "max_line": run.max_line,
+        "secrets": list(run.secrets),
+        "hands_on": run.hands_on,
+        "probed": run.probed,
     }
 
 

@@ -61,6 +61,10 @@ _log = logging.getLogger(__name__)
 
 _READ_OUT_S = DRAIN_MAX_S + 1.0  # for reading and delivering the rest after a stop has ended everything
 
+# For which a run's thread leaves the processor to the one that announces the run; bounded, since a driver may
+# wait for output before its start returns.
+_AFTER_STARTED_S = 0.005
+
 
 def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     """Start an OS process; its output may be reported before this returns.
@@ -216,6 +220,8 @@ class OSWorker(Worker):
 
     def _read(self) -> None:
         """Read all there is: from the beginning, or from where a thread stopped that hangs."""
+        if self._run.announced is not None:
+            self._run.announced.wait(_AFTER_STARTED_S)
         # A thread that is within a driver's own code, which may hold anything, is not replaced.
         ours = hasattr(self._callbacks.on_output, "unfinished")
         try:
@@ -353,8 +359,11 @@ class OSWorker(Worker):
         """Go on with a run that another program has handed over.
 
         Raises:
+            OSError: out of memory or epoll watches.
             RuntimeError: the system allows no more threads.
         """
+        if self._input is not None:
+            self._input.begin()
         if self._reading:
             start_thread(self._read, f"run-{self.task_id}")
         else:

@@ -37,6 +37,6 @@ def open_outputs(page: Page, client: WsClient, *task_ids: str) -> Locator:
     """Open outputs by double click; the last one's pane."""
     settle(page, client)
     for task_id in task_ids:
-        page.get_by_role("gridcell", name=task_id, exact=True).dblclick()
+        page.locator(".c-id").get_by_text(shown_id(task_id), exact=True).dblclick()
         expect(page.locator(".pane h3").get_by_text(task_id, exact=True)).to_be_visible()
     return page.locator(".pane").last

@@ -19,6 +19,7 @@ from tests.browser.table import open_outputs
 from tests.browser.test_connection import BROKEN
 from tests.browser.views import VIEWS, visit
 from tests.harness import Daemon, WsClient
+from tests.pictures.harbour import harbour
 
 AXE = (Path(axe.__file__).parent / "axe.min.js").read_text()
 SIZES = ({"width": 1440, "height": 900}, {"width": 390, "height": 844})
@@ -59,6 +60,27 @@ def test_no_view_has_a_serious_fault(page: Page, client: WsClient, size: dict[st
     expect(page.locator("#view-tokens .pair").first).to_be_visible()
     assert page.locator(".too-little").count() == 0, "a pair of ink and ground below 4.5:1"
     judge(page, "tokens")
+
+
+def test_neither_has_a_server_that_is_at_work_and_has_a_history(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    shown = {
+        "actions/build": ".action-runs li",
+        "history": ".lane .run-bar",
+        "activity?span=7d": ".by-action tr",
+        "plan": ".calendar li",
+    }
+    with harbour(tmp_path / "data") as (daemon, _), watched(context) as page:
+        page.goto(f"http://{daemon.address}/")
+        for address, sign in shown.items():
+            page.goto(f"http://{daemon.address}/#{address}")
+            expect(page.locator(sign).first).to_be_visible()
+            judge(page, address)
+        page.goto(f"http://{daemon.address}/#history")
+        page.locator(".run-open").first.click()
+        expect(page.locator(".run-lines .line").first).to_be_visible()
+        judge(page, "a run")
 
 
 def test_neither_has_the_page_without_a_sign_in_or_a_connection(context: BrowserContext) -> None:

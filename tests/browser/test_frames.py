@@ -60,7 +60,8 @@ def test_5000_tasks_and_floods_leave_time_in_each_frame(
         if width > 760:
             for number in range(FLOODS):
                 page.evaluate(f"location.hash = '#tasks/flood-{number}'")
-                page.wait("!document.querySelector('.inspector').hidden")
+                page.wait(f"document.querySelector('.inspector .ids')?.textContent === 'flood-{number}'")
+                page.wait("!!document.querySelector('.inspector .primary')")
                 page.evaluate("document.querySelector('.inspector .primary').click()")
                 page.wait(f"document.querySelectorAll('.pane').length === {number + 1}")
             written = "[...document.querySelectorAll('.pane')].every((e) => e.querySelector('.line.out'))"

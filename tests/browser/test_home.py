@@ -167,8 +167,12 @@ def test_a_task_that_failed_over_and_over_is_one_trouble_also_once_it_is_not_kno
     expect(tile(home, "flaky").locator(".tile-last")).to_contain_text("Errored")
     expect(home.locator(".hello h2")).to_have_text(re.compile(r"\d tasks? failed in the last day"))
     client.request("forget", task_id="unlucky")
-    expect(trouble.locator(".why")).to_have_text("failed 3 times: exit 1")
+    expect(trouble.locator(".why")).to_have_text("gave up after 3 exits: exit 1")
     expect(trouble).to_have_count(1)
+    client.request("subscribe", task_id="unlucky")
+    trouble.get_by_role("button", name="Start again").click()
+    client.expect("errored", task_id="unlucky")
+    expect(trouble.get_by_role("button", name="Reset")).to_be_visible()
 
 
 def test_what_was_stopped_before_its_next_attempt_is_so_called(home: Page, client: WsClient) -> None:

@@ -63,3 +63,17 @@ def test_what_was_forgotten_can_be_taken_back_for_a_moment(page: Page, client: W
     while "goes" in (left := [task["task_id"] for task in client.request("list")["tasks"]]):
         pass
     assert "stays" in left
+
+
+def test_one_that_is_over_is_forgotten_with_its_own_button(page: Page, client: WsClient) -> None:
+    client.run("greet", task_id="alone", params={"name": "x"})
+    settle(page, client)
+    row(page, "alone").click()
+    inspector = page.get_by_role("complementary")
+    expect(row(page, "alone").get_by_role("button", name="Forget")).to_have_count(0)
+    inspector.get_by_role("button", name="Forget").click()
+    expect(row(page, "alone")).to_have_count(0)
+    expect(inspector.get_by_role("button", name="Forget")).to_be_hidden()
+    page.get_by_role("button", name="Undo").click()
+    expect(row(page, "alone")).to_be_visible()
+    assert client.info("alone")["status"] == "succeeded"

@@ -13,7 +13,10 @@ ACTIONS = {
     "nap": shell("exec sleep 60"),
     "fail": shell("exit 3"),
     "echo": shell("echo hello"),
+    "deploy": shell("echo deployed", confirm="Deploy to production?"),
+    "pooled": shell("exec sleep 60", task_pool={"limit": 3}),
 }
+TASKS = {"rollout": {"action": "deploy"}}
 
 
 def ids(ctl: Ctl, *arguments: str) -> set[str]:
@@ -28,7 +31,7 @@ def test_a_unique_beginning_of_an_id_will_do(ctl: Ctl) -> None:
         ctl("start", "sleep", "--id", name)
     assert ctl("signal", "CONT", full[:8]).status == 0
     done = ctl("stop", "web", "--wait")
-    assert (done.status, done.err) == (1, "overseerctl: web: several tasks begin so: web-1, web-2\n")
+    assert (done.status, done.err) == (1, "overseerctl: web: several tasks start with that: web-1, web-2\n")
     done = ctl("stop", "web-1", full[:6], "--wait", "--json")
     assert done.json == {"stopped": ["web-1", full]}
     assert ctl("stop", "web", "--wait").status == 1
@@ -76,8 +79,8 @@ def test_several_are_chosen_by_what_they_have_in_common(ctl: Ctl) -> None:
     done = ctl("stop", "--action", "sleep")
     assert (done.status, done.err) == (
         2,
-        "overseerctl: this would stop 2 tasks (many-1, many-2): say --yes, since there is no terminal to "
-        "ask on\n",
+        "overseerctl: refusing to stop 2 tasks (many-1, many-2): there is no terminal to confirm it "
+        "on; add --yes\n",
     )
     done = ctl("restart", "--action", "sleep", "--yes", "--json")
     assert [each["task_id"] for each in done.json] == ["many-1", "many-2"]
@@ -90,7 +93,7 @@ def test_several_are_chosen_by_what_they_have_in_common(ctl: Ctl) -> None:
     }
     assert ctl("rm", "other-1").err == "overseerctl: other-1: task is not over: stop it first\n"
     assert ctl("stop", "--all", "--wait", "-y", "--json").json == {"stopped": ["other-1"]}
-    assert ctl("stop", "--all", "-y").err == "overseerctl: there are no such tasks\n"
+    assert ctl("stop", "--all", "-y").err == "overseerctl: no matching tasks\n"
     assert ctl("rm", "--all", "-y").status == 0
     assert ids(ctl) == set()
 
@@ -110,9 +113,59 @@ def test_on_a_terminal_it_is_asked(ctl: Ctl, daemon: Daemon) -> None:
             assert shown.wait() == status
     assert ids(ctl, "--status", "stopped") == {"asked"}
     with terminal(daemon, "purge", "--all") as shown:
-        shown.wait_for(b"Empty all queues? [y/N] ")
+        shown.wait_for(b"Empty all queues (0 waiting tasks)? [y/N] ")
         shown.type(b"n\n")
         assert shown.wait() == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "done"),
+    [(("run", "deploy"), b"deployed"), (("start", "deploy"), b"-"), (("start", "rollout"), b"rollout")],
+)
+def test_an_action_asks_what_it_has_people_asked(
+    ctl: Ctl, daemon: Daemon, arguments: tuple[str, ...], done: bytes
+) -> None:
+    before = ids(ctl)
+    refused = ctl(*arguments)
+    assert (refused.status, refused.err) == (
+        2,
+        'overseerctl: deploy asks "Deploy to production?" before it starts, and there is no terminal to '
+        "answer on; add --yes\n",
+    )
+    with terminal(daemon, *arguments) as shown:
+        shown.wait_for(b"Deploy to production? [y/N] ")
+        shown.type(b"n\n")
+        shown.wait_for(b"overseerctl: cancelled")
+        assert shown.wait() == 1
+    assert ids(ctl) == before
+    with terminal(daemon, *arguments) as shown:
+        shown.wait_for(b"Deploy to production? [y/N] ")
+        shown.type(b"y\n")
+        shown.wait_for(done)
+        assert shown.wait() == 0
+    assert ctl("wait", *(ids(ctl) - before)).status == 0
+    assert ctl(*arguments, "--yes").status == 0
+
+
+def test_a_limit_below_what_runs_is_asked_about(ctl: Ctl, daemon: Daemon) -> None:
+    for name in ("p-1", "p-2", "p-3"):
+        ctl("start", "pooled", "--id", name)
+    assert ctl("set-pool", "pooled", "--limit", "5").status == 0
+    done = ctl("set-pool", "pooled", "--limit", "1", "--excess", "stop")
+    assert (done.status, done.err) == (
+        2,
+        "overseerctl: refusing to lower the limit of pooled to 1, which stops 2 of 3 running tasks: there "
+        "is no terminal to confirm it on; add --yes\n",
+    )
+    with terminal(daemon, "set-pool", "pooled", "--limit", "2") as shown:
+        shown.wait_for(
+            b"Lower the limit of pooled to 2, which stops or requeues 1 of 3 running tasks? [y/N] "
+        )
+        shown.type(b"\n")
+        assert shown.wait() == 1
+    assert ctl("pool", "pooled", "--json").json["limit"] == 5
+    assert ctl("set-pool", "pooled", "--limit", "1", "--yes").status == 0
+    ctl("stop", "--action", "pooled", "--yes", "--wait")
 
 
 def test_on_a_terminal_a_status_has_its_sign_and_colour(ctl: Ctl, daemon: Daemon) -> None:

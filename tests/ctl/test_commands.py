@@ -30,7 +30,7 @@ def test_a_wait_may_be_bounded(ctl: Ctl):
     ctl("start", "sleep", "--id", "long")
     done = ctl("wait", "long", "--timeout", "0.05")
     assert done.status == 124
-    assert "long is not over" in done.err
+    assert "long has not ended" in done.err
     assert ctl("stop", "long", "--wait").status == 0
     assert ctl("wait", "long").status == 143
 
@@ -126,12 +126,12 @@ def test_pools(ctl: Ctl):
     assert ctl("set-pool", "one", "--limit", "1", "--queue-size", "5", "--json").json["limit"] == 1
     for name in ("q1", "q2", "q3"):
         ctl("start", "one", "--id", name)
-    assert "it waits in the queue" in ctl("start", "one", "--id", "q4").err
+    assert "queued; overseerctl pool shows the queue" in ctl("start", "one", "--id", "q4").err
     pool = ctl("pool", "one")
     assert pool.out.splitlines()[0] == "one: 1 running of 1, 3 waiting"
     assert pool.out.splitlines()[2].split()[:3] == ["1", "q2", "one"]
     assert ctl("pool", "one", "--json").json["queue_depth"] == 3
-    assert ctl("purge", "one", "--yes").out == "3 removed from the queue\n"
+    assert ctl("purge", "one", "--yes").out == "removed 3 tasks from the queue\n"
     assert ctl("purge", "one", "--json", "--yes").json == {"count": 0}
     ctl("stop", "q1", "--wait")
     assert ctl("set-pool", "one").status == 2

@@ -56,12 +56,20 @@ def test_some_of_them(ctl: Ctl) -> None:
     assert tasks("--reason", "signal") == ["k"]
     assert tasks("--action", "echo", "-n", "1") == ["web"]
     assert tasks("-n", "0") == ["m", "k", "web", "web", "a b"]
-    assert tasks("--since", "1h") == tasks()
+    assert tasks("-n", "2", "--reverse") == ["k", "m"]
+    assert tasks("--since", "1h") == tasks("--since", "-1h") == tasks()
     assert tasks("--until", "1h") == []
     done = ctl("history", "web", "--reason", "oom")
     assert (done.status, done.out, done.err) == (0, "", "overseerctl: no runs\n")
     done = ctl("history", "--action", "ehco")
     assert (done.status, "unknown action: ehco; did you mean echo?" in done.err) == (1, True)
+
+
+def test_json_is_also_asked_for_as_of_other_programs(ctl: Ctl) -> None:
+    assert ctl("history", "-o", "json").json == ctl("history", "--json").json
+    assert ctl("history", "--output=json", "web").json
+    done = ctl("history", "-o", "yaml")
+    assert (done.status, "invalid choice: 'yaml' (choose from" in done.err) == (2, True)
 
 
 def test_of_one_that_goes_on_how_long_it_has_run_so_far(ctl: Ctl, daemon: Daemon) -> None:

@@ -133,11 +133,11 @@ def test_searching_all_of_them(ctl: Ctl) -> None:
     ]
     more = ctl("search", "24", "-n", "7")
     assert len(more.out.splitlines()) == 7
-    assert "more than these 7 lines: -n 0 shows all" in more.err
+    assert "more than these 7 lines match; -n 0 shows all" in more.err
     assert ctl("search", "24", "-n", "0").err == ctl("search", "24", "-n", "all").err == ""
     none = ctl("search", "nowhere")
     assert (none.status, none.out) == (1, "")
-    assert "nothing was found" in none.err
+    assert "no matches" in none.err
 
 
 def test_on_a_terminal_times_are_local_and_matches_marked(daemon: Daemon) -> None:
@@ -155,7 +155,7 @@ def test_as_much_of_an_id_as_is_unique_will_do(ctl: Ctl) -> None:
     assert ctl("logs", "oth", "-n", "1").out == "second\n"
     assert ctl("logs", "web", "-n", "1", "--stream", "stdout").out == "2500\n"  # though web-2 begins so, too
     assert len(ctl("history", "tw", "--json").json) == 3
-    assert ctl("logs", "we").err == "overseerctl: we: several tasks begin so: web, web-2\n"
+    assert ctl("logs", "we").err == "overseerctl: we: several tasks start with that: web, web-2\n"
     done = ctl("logs", "othre")
     assert (done.status, done.err) == (1, "overseerctl: othre: task not found; did you mean other?\n")
     assert "did you mean other?" in ctl("search", "x", "--task", "othre").err

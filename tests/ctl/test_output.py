@@ -76,7 +76,7 @@ def test_a_start_says_all_the_same_which_task_it_is(daemon: Daemon):
         )
         assert done.returncode == 1
         assert done.stderr.splitlines() == [
-            "overseerctl: the task is started all the same: full",
+            "overseerctl: the task was started anyway: full",
             f"overseerctl: cannot write to stdout: {why}",
         ]
 

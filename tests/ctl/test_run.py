@@ -176,7 +176,7 @@ def test_a_second_ctrl_c_leaves_without_waiting(daemon: Daemon):
         process.send_signal(signal.SIGINT)
         status, _, err = finish(process)
     assert status == 130
-    assert "left while task stubborn is being stopped" in err
+    assert "left task stubborn while it is being stopped" in err
 
 
 def test_a_task_that_outlives_its_grace_ends_by_sigkill(daemon: Daemon):

@@ -133,7 +133,7 @@ def test_a_second_ctrl_c_leaves(daemon: Daemon):
         shown.type(b"\x03")
         assert shown.wait() == 130
         assert time.monotonic() - began < allowed(2.0)
-        assert b"left while task hard" in shown.shown
+        assert b"left task hard while" in shown.shown
 
 
 def test_ctrl_c_leaves_other_commands(daemon: Daemon):

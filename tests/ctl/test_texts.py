@@ -29,7 +29,7 @@ def test_a_task_that_is_not_there_is_named(ctl: Ctl, command: str):
 def test_a_wait_says_how_long_it_was_asked_to_wait(ctl: Ctl):
     ctl("start", "sleep", "--id", "lasting")
     done = ctl("wait", "lasting", "--timeout", "0.05")
-    assert (done.status, done.err) == (124, "overseerctl: lasting is not over after 0.05 s\n")
+    assert (done.status, done.err) == (124, "overseerctl: lasting has not ended within 0.05 s\n")
     ctl("stop", "--wait", "lasting")
     assert " SIGTERM " in next(line for line in ctl("list").out.splitlines() if "lasting" in line)
 

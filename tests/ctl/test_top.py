@@ -81,18 +81,19 @@ def test_once_it_is_printed_and_over(daemon: Daemon):
 
 def test_keys_choose_a_task_and_stop_it(daemon: Daemon):
     with terminal(daemon, "top", "--interval", "0.1") as shown, daemon.connect() as other:
-        other.request("start", action="sleep", task_id="keyed")
+        for task_id in ("another", "keyed"):
+            other.request("start", action="sleep", task_id=task_id)
         shown.wait_for(b"keyed")
         shown.type(b"s")
         shown.wait_for(b"choose a task with the arrow keys first")
         shown.type(b"/keyed\r")
         shown.wait_for(b"/keyed  ")
-        shown.type(b"\x1b[B")
-        shown.wait_for(b"\x1b[7mkeyed")
-        shown.type(b"s")
+        shown.type(b"s")  # the only one that is shown
         shown.wait_for(b"Stop keyed? [y/N]")
         shown.type(b"n")
         shown.wait_for(b"/keyed  ")
+        shown.type(b"\x1b[A")
+        shown.wait_for(b"\x1b[7mkeyed")
         shown.type(b"s")
         shown.wait_for(b"Stop keyed? [y/N]")
         shown.type(b"y")

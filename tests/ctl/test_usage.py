@@ -24,7 +24,7 @@ from tests.harness import Daemon
         ("run", "the following arguments are required: ACTION"),
         ("run named /tmp", "a parameter is written KEY=VALUE, not '/tmp'; did you mean path=/tmp?"),
         ("run both x", "a parameter is written KEY=VALUE, not 'x'; both has none"),
-        ("list x", "x is an argument too many"),
+        ("list x", "unexpected argument x"),
         ("lits", "unknown command lits; did you mean list?"),
         ("kill x", "unknown command kill; did you mean stop?"),
         (
@@ -135,7 +135,7 @@ def test_every_queue_is_emptied_only_when_that_is_asked_for(ctl: Ctl):
     )
     assert ctl("purge", "one", "--all").status == 2
     assert ctl("pool", "one", "--json").json["queue_depth"] == 1
-    assert ctl("purge", "--all", "--yes").out == "1 removed from the queue\n"
+    assert ctl("purge", "--all", "--yes").out == "removed 1 task from the queue\n"
     ctl("stop", "p1", "--wait")
 
 

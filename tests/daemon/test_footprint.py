@@ -112,3 +112,25 @@ def test_what_is_left_out_of_simple_websocket_is_there_for_others(code: str, pri
     command = [sys.executable, "-c", f"import overseer.net.websocket; {code}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.stdout.startswith(printed), done.stderr
+
+
+def test_memory_that_is_used_again_and_again_is_not_given_back_meanwhile() -> None:
+    code = """
+    import resource, threading
+    from overseer.util.inherited import settle
+
+    def flood():
+        for _ in range(300):
+            b"".join([bytes(1 << 20), bytes(300_000)])
+
+    settle()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    thread = threading.Thread(target=flood)
+    thread.start()
+    thread.join()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=30, cwd=ROOT
+    )
+    assert int(done.stdout) < 5_000, done  # pages; each round takes 600

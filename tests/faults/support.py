@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from collections.abc import Callable
@@ -12,7 +13,17 @@ from typing import Self
 from tests.harness import Daemon
 from tests.net.rawclient import RawClient
 
-__all__ = ["FaultDaemon", "Held", "address_of", "alive", "deaf", "gone", "listens", "wait_until"]
+__all__ = [
+    "FaultDaemon",
+    "Held",
+    "address_of",
+    "alive",
+    "deaf",
+    "gone",
+    "guardian_of",
+    "listens",
+    "wait_until",
+]
 
 
 @dataclass(frozen=True)
@@ -111,3 +122,19 @@ def gone(*pids: int | str, timeout: float = 30.0) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def guardian_of(server: int, besides: int = 0) -> int:
+    """Wait for the server's guardian, one that is not ``besides``, to be up; returns its pid."""
+    found: list[int] = []
+
+    def look() -> bool:
+        children = "".join(path.read_text() for path in Path(f"/proc/{server}/task").glob("*/children"))
+        for pid in map(int, children.split()):
+            with contextlib.suppress(OSError):
+                if pid != besides and Path(f"/proc/{pid}/comm").read_text() == "overseer-guard\n":
+                    found.append(pid)
+        return bool(found)
+
+    wait_until(look, what="a guardian")
+    return found[0]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.faults.support import gone, wait_until
+from tests.faults.support import gone, guardian_of
 from tests.harness import Daemon, WsClient, allowed, shell
 
 # Four processes: one that left the group, one that emptied its environment as well, a member, the leader.
@@ -49,22 +47,6 @@ def start(client: WsClient, action: str, task_id: str, words: int) -> list[int]:
     leader = client.request("start", action=action, task_id=task_id)["pid"]
     pids = [int(client.expect("output", task_id=task_id)["data"]) for _ in range(words)]
     return sorted(pids, key=lambda pid: pid == leader)
-
-
-def guardian_of(server: int, besides: int = 0) -> int:
-    """Wait for the server's guardian, one that is not ``besides``, to be up; returns its pid."""
-    found: list[int] = []
-
-    def look() -> bool:
-        children = "".join(path.read_text() for path in Path(f"/proc/{server}/task").glob("*/children"))
-        for pid in map(int, children.split()):
-            with contextlib.suppress(OSError):
-                if pid != besides and Path(f"/proc/{pid}/comm").read_text() == "overseer-guard\n":
-                    found.append(pid)
-        return bool(found)
-
-    wait_until(look, what="a guardian")
-    return found[0]
 
 
 def test_a_killed_server_leaves_none_of_its_processes(daemon: Daemon) -> None:

@@ -16,10 +16,12 @@ from typing import Any, Self
 
 from overseer.testing.leaks import processes_with, wait_for_exit
 from tests.harness.client import StdioClient, WsClient
+from tests.harness.forking import forker
 
 __all__ = ["ROOT", "Daemon", "marked_processes", "shell"]
 
 ROOT = Path(__file__).resolve().parents[2]
+_PROGRAM = ROOT / "sticky_overseer.py"
 # In the environment of the server and so of all that it starts; who carries it at the end was left behind.
 MARKER = "OVERSEER_TEST_MARKER"
 
@@ -33,14 +35,25 @@ def shell(script: str, *, config: Mapping[str, Any] | None = None, **action: Any
     }
 
 
+def usual_environment() -> dict[str, str]:
+    """The environment of a server, but for its marker."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("OVERSEER_")},
+        "OVERSEER_CHECK_LOCKS": os.environ["OVERSEER_CHECK_LOCKS"],
+        "PYTHONFAULTHANDLER": "1",  # SIGABRT then shows every thread
+        "PYTHONWARNINGS": "default::ResourceWarning",
+    }
+
+
 class Daemon:
     """``with Daemon(actions={"echo": shell("echo hi")}) as daemon, daemon.connect() as client: ...``
 
     ``config`` is the whole file as text; or ``actions`` and other top-level keys are given one by one. It
     listens on a free port of 127.0.0.1 unless ``listen`` says otherwise (``stdio``, ``unix:PATH``).
-    ``program`` is what runs instead of sticky_overseer.py. At the end it is sent SIGTERM and must exit 0 in
-    half a minute, with no traceback or resource warning on stderr, and leave no process. A test that ends it
-    in another way calls ``wait`` or ``kill`` itself.
+    ``program`` is what runs instead of sticky_overseer.py. ``alone``: it is not forked, so its
+    /proc/PID/environ and cmdline are its own; see :mod:`tests.harness.forking`. At the end it is sent SIGTERM
+    and must exit 0 in half a minute, with no traceback or resource warning on stderr, and leave no process. A
+    test that ends it in another way calls ``wait`` or ``kill`` itself.
 
     Attributes while it runs: ``address`` (``HOST:PORT`` or ``unix:PATH``), ``url``, ``pid``, ``directory``
     (its working directory, with config.yaml; removed at the end), ``process``.
@@ -53,7 +66,8 @@ class Daemon:
         listen: str = "127.0.0.1:0",
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
-        program: Path = ROOT / "sticky_overseer.py",
+        program: Path = _PROGRAM,
+        alone: bool = False,
         **top_level: Any,
     ) -> None:
         # JSON is YAML, and says exactly what was meant.
@@ -62,14 +76,9 @@ class Daemon:
         self._arguments = arguments
         self._program = program
         self._marker = uuid.uuid4().hex
-        self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("OVERSEER_")},
-            "OVERSEER_CHECK_LOCKS": os.environ["OVERSEER_CHECK_LOCKS"],
-            "PYTHONFAULTHANDLER": "1",  # SIGABRT then shows every thread
-            "PYTHONWARNINGS": "default::ResourceWarning",
-            **(environment or {}),
-            MARKER: self._marker,
-        }
+        self._environment = {**usual_environment(), **(environment or {}), MARKER: self._marker}
+        # Where the test is not about how it was started.
+        self._forked = program == _PROGRAM and not (self._stdio or environment or alone)
         self.address = ""
         self._stderr: list[str] = []
         self._said = threading.Condition()  # guards both _stderr...; notified at lines and at the end
@@ -113,15 +122,20 @@ class Daemon:
 
     def processes(self) -> dict[int, str]:
         """The live processes that this server started, and itself: pid to command line."""
-        return marked_processes(self._marker)
+        found = marked_processes(self._marker)
+        if self.pid not in found and self.process.poll() is None:
+            found[self.pid] = " ".join(self.process.args)  # a forked one does not show the marker
+        return found
 
     def start(self) -> Self:
         self._directory = tempfile.TemporaryDirectory(prefix="overseer-test-")
         self.directory = Path(self._directory.name)
         (self.directory / "config.yaml").write_text(self._config)
+        command = [sys.executable, str(self._program), "--config", "config.yaml", *self._arguments]
+        forked = forker.fork(command, self._environment, self.directory) if self._forked else None
         # Our own pipes' ends are closed in __exit__; a group of its own keeps a terminal's Ctrl-C from it.
-        self.process = subprocess.Popen(
-            [sys.executable, str(self._program), "--config", "config.yaml", *self._arguments],
+        self.process = forked or subprocess.Popen(
+            command,
             stdin=subprocess.PIPE if self._stdio else subprocess.DEVNULL,
             stdout=subprocess.PIPE if self._stdio else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -220,13 +234,25 @@ def run_program(
     *arguments: str, cwd: Path, program: Path = ROOT / "sticky_overseer.py", **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the server where it ends by itself; no variable but these and the tests' own is meant for it."""
+    command = [sys.executable, str(program), *arguments]
+    forked = None
+    if program == _PROGRAM and not environment:
+        forked = forker.fork(command, usual_environment(), cwd, stdout=True)
+    if forked is not None:
+        with forked:
+            try:
+                out, err = forked.communicate(timeout=60)
+            except BaseException:
+                forked.kill()
+                raise
+        return subprocess.CompletedProcess(command, forked.returncode, out.decode(), err.decode())
     inherited = {
         name: value
         for name, value in os.environ.items()
         if name == "OVERSEER_CHECK_LOCKS" or not name.startswith("OVERSEER_")
     }
     return subprocess.run(
-        [sys.executable, str(program), *arguments],
+        command,
         cwd=cwd,
         env={**inherited, **environment},
         stdin=subprocess.DEVNULL,

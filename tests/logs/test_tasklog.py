@@ -16,6 +16,7 @@ from overseer.logs import tasklog
 from overseer.logs.disk_threads import Outcome
 from overseer.logs.standalone.segments import list_segments
 from overseer.logs.store import Logs
+from tests.faults.support import wait_until
 from tests.harness import allowed
 from tests.logs.conftest import MakeLogs, Script, all_of
 
@@ -315,3 +316,28 @@ def test_a_line_counts_as_lost_whatever_fails_with_it(
     monkeypatch.setattr(os, "writev", writev)
     assert script.write("three")
     assert [line[3] for line in all_of(logs.reader_of("t"))] == ["one", "three"]
+
+
+def test_disk_space_reserved_for_a_flood_is_given_back_at_its_end(
+    make_logs: MakeLogs, logs: Logs, script: Script, directory: str
+) -> None:
+    def unused() -> int:
+        (segment,) = Path(directory).glob("*.log")
+        status = segment.stat()
+        return status.st_blocks * 512 - status.st_size
+
+    script.write("one")
+    few = unused()
+    for _ in range(3):
+        script.write(*["x" * 90] * 1000)
+    if unused() < 2**20:
+        pytest.skip("the file system reserves nothing")
+    script.log.rest()
+    wait_until(lambda: unused() <= few, what="the space is given back")
+    script.write(*["y" * 90] * 1000)
+    assert unused() > 2**20
+    # A program that is killed gives nothing back; the next one does.
+    later = Script(make_logs().log_of("t"))
+    assert later.seq == script.seq
+    assert unused() <= few
+    assert all_of(logs.reader_of("t")) == script.stored

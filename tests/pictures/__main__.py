@@ -52,6 +52,12 @@ def _output(page: Page) -> None:
     expect(page.locator(".pane .line").nth(8)).to_be_visible()
 
 
+def _console(page: Page) -> None:
+    page.get_by_role("button", name="the page's own").click()
+    page.get_by_role("button", name="Send").click()
+    page.locator(".c-row", has_text="actions").last.click()
+
+
 def _form(page: Page) -> None:
     page.get_by_label("version").fill("2.14.1")
     page.locator(".action-head").click()
@@ -68,7 +74,7 @@ _VIEWS: dict[str, tuple[str, Callable[[Page], None] | None, bool]] = {
     "outputs": ("#tasks", _outputs, False),
     "run": ("#history?task=shop", _run, False),
     "pools": ("#pools", None, False),
-    "console": ("#console", None, False),
+    "console": ("#console", _console, False),
     "narrow-home": ("#home", None, True),
     "narrow-tasks": ("#tasks", None, True),
     "narrow-task": ("#tasks/shop", None, True),

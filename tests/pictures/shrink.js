@@ -13,10 +13,17 @@ async (picture) => {
     pixels[at] = colour;
     counts.set(colour, (counts.get(colour) ?? 0) + 1);
   }
-  // Those that are seen most; any other is shown as the one that is nearest to it.
-  const kept = [...counts].sort((one, other) => other[1] - one[1]).slice(0, 256).map(([colour]) => colour);
-  const numbers = new Map(kept.map((colour, number) => [colour, number]));
+  // Those that are seen most, and those that are unlike them; any other is shown as the one that is nearest to it.
+  const all = [...counts].sort((one, other) => other[1] - one[1]).map(([colour, count]) => ({ colour, count, off: Infinity }));
+  const kept = [];
+  const keep = ({ colour }) => {
+    kept.push(colour);
+    for (const each of all) each.off = Math.min(each.off, apart(each.colour, colour));
+  };
   const apart = (one, other) => [16, 8, 0].reduce((sum, shift) => sum + (((one >> shift) & 255) - ((other >> shift) & 255)) ** 2, 0);
+  for (const each of all.slice(0, 128)) keep(each);
+  while (kept.length < Math.min(256, all.length)) keep(all.reduce((best, each) => (each.off * each.count > best.off * best.count ? each : best)));
+  const numbers = new Map(kept.map((colour, number) => [colour, number]));
   const nearest = (colour) => {
     let best = 0;
     for (let number = 1; number < kept.length; number += 1) if (apart(kept[number], colour) < apart(kept[best], colour)) best = number;

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.faults.support import address_of
 from tests.harness import ROOT, Daemon
 from tests.net.rawclient import http_request
+
+TIMES = int(os.environ.get("OVERSEER_TEST_UPGRADES", "0"))
+slow = pytest.mark.skipif(not TIMES, reason="slow: make upgrades runs it (OVERSEER_TEST_UPGRADES)")
 
 
 class Installed:

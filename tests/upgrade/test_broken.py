@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.harness import Daemon, shell
 from tests.harness.client import WsClient
-from tests.upgrade.support import Installed, assert_in_order
+from tests.upgrade.support import Installed, assert_in_order, slow
 
 _WAIT = 90.0
 _ACTIONS = {
@@ -82,13 +84,16 @@ def test_a_configuration_with_errors_is_a_reason_not_to_upgrade(daemon: Daemon, 
     ("path", "before", "after", "said"),
     [
         (_TAKEOVER, _TAKES_OVER, _TAKES_OVER + "    raise ValueError('too bad')\n", "too bad"),
-        (_TAKEOVER, _TAKES_OVER, _TAKES_OVER + "    raise SystemExit(5)\n", "status 5"),
+        pytest.param(
+            _TAKEOVER, _TAKES_OVER, _TAKES_OVER + "    raise SystemExit(5)\n", "status 5", marks=slow
+        ),
         ("overseer/daemon/daemon.py", _GOES_ON, _GOES_ON + "        raise OSError('no luck')\n", "no luck"),
-        (
+        pytest.param(
             "overseer/daemon/daemon.py",
             _GOES_ON,
             _GOES_ON + "        threading.Event().wait()\n",
             "not taken over within",
+            marks=slow,
         ),
     ],
 )
@@ -112,3 +117,53 @@ def test_the_old_program_comes_back_although_all_its_files_are_gone(
         (installed.directory / file).write_text("# emptied\n" + (installed.directory / file).read_text())
     assert "worse" in _refused(client)
     assert client.request("pool_info")["type"] == "pool_info"
+
+
+def test_a_migrated_database_is_as_it_was_when_the_old_program_comes_back(installed: Installed):
+    migrations = '        UNIQUE (run_id, room)\n    );\n    """,\n'
+    fails = _GOES_ON + "        raise OSError('no luck')\n"
+    with installed.daemon(actions=_ACTIONS, data_dir="data") as daemon, daemon.connect() as client:
+        client.request("start", _WAIT, action="cat", task_id="cat")
+        installed.change(
+            "overseer/history/database.py", migrations, migrations + '    "CREATE TABLE later (a);",\n'
+        )
+        installed.change("overseer/daemon/daemon.py", _GOES_ON, fails)
+        assert "no luck" in _refused(client)
+        client.request("input", _WAIT, task_id="cat", data="", eof=True)
+        client.expect("exited", _WAIT, task_id="cat")
+        (run,) = client.request("runs", _WAIT)["runs"]
+        assert run["status"] == "succeeded"
+        installed.change("overseer/daemon/daemon.py", fails, _GOES_ON)
+        assert client.request("upgrade", _WAIT)["type"] == "upgraded"
+        assert client.request("runs", _WAIT)["runs"] == [run]
+        assert "was migrated to version" in daemon.stderr
+
+
+@pytest.mark.parametrize(
+    ("python", "said"),
+    [
+        ("exit 3", "status 3"),
+        ("exit 0", "has not said"),
+        ("", "No such file"),
+        ("exec python3 -S $@", "No module named"),
+    ],
+)
+def test_another_python_that_cannot_run_it_is_not_executed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, python: str, said: str
+):
+    binary = tmp_path / "venv/bin/python"
+    binary.parent.mkdir(parents=True)
+    binary.symlink_to(Path(sys.executable).resolve())
+    (tmp_path / "venv/pyvenv.cfg").write_text(f"home = {Path(sys.executable).resolve().parent}\n")
+    places = tmp_path / f"venv/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+    places.mkdir(parents=True)
+    (places / "here.pth").write_text(f"{Path(yaml.__file__).parents[1]}\n")
+    monkeypatch.setattr(sys, "executable", str(binary))
+    with Daemon(actions=_ACTIONS) as daemon, daemon.connect() as client:
+        client.request("start", _WAIT, action="cat", task_id="cat")
+        binary.unlink()
+        if python:
+            binary.write_text(f"#!/bin/sh\n{python}\n")
+            binary.chmod(0o755)
+        assert said in _refused(client)
+        assert client.info("cat")["status"] == "running"

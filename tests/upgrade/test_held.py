@@ -11,7 +11,7 @@ import pytest
 from tests.faults.support import wait_until
 from tests.harness import Daemon, shell, wait_for_exit
 from tests.harness.client import WsClient
-from tests.upgrade.support import Installed, assert_in_order
+from tests.upgrade.support import Installed, assert_in_order, slow
 
 _WAIT = 90.0
 _TAKEOVER = "overseer/daemon/takeover.py"
@@ -80,6 +80,7 @@ def _is_over(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
+@slow
 def test_the_old_program_comes_back_once_it_can(installed: Installed, daemon: Daemon):
     with daemon.connect() as client:
         client.request("start", action="lone", task_id="lone")
@@ -94,6 +95,7 @@ def test_the_old_program_comes_back_once_it_can(installed: Installed, daemon: Da
         assert assert_in_order(client.messages, "lone") > 0
 
 
+@slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_its_end_is_that_of_the_tasks(installed: Installed, daemon: Daemon, number: signal.Signals):
     with daemon.connect() as client:

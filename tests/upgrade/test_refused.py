@@ -1,17 +1,15 @@
-"""What cannot go over is named; and a server killed in the middle leaves its tasks to the guardian."""
+"""What cannot go over is named."""
 
 from __future__ import annotations
 
 import json
-import signal
 import textwrap
 from pathlib import Path
 from typing import Any
 
-from tests.faults.support import address_of, wait_until
-from tests.harness import ROOT, Daemon, shell, wait_for_exit
+from tests.faults.support import address_of
+from tests.harness import ROOT, Daemon, shell
 from tests.net.rawclient import http_request
-from tests.upgrade.support import Installed
 
 _WAIT = 90.0
 _PROGRAM = """
@@ -107,19 +105,3 @@ def test_a_server_on_stdio_cannot_be_upgraded():
         assert "stdio" in answer["message"]
         daemon.process.stdin.close()
         daemon.wait()
-
-
-def test_a_server_that_is_killed_while_it_takes_over_leaves_its_tasks_to_the_guardian(tmp_path: Path):
-    installed = Installed(tmp_path / "program")
-    before = "        assert self._given is not None\n"
-    kill = f"        import os\n        os.kill(os.getpid(), {signal.SIGKILL:d})\n"
-    with installed.daemon(actions={"real": shell("sleep 600")}) as daemon:
-        with daemon.connect() as client:
-            pid = client.request("start", _WAIT, action="real", task_id="real")["pid"]
-            installed.change("overseer/daemon/daemon.py", before, before + kill)
-            client.send("upgrade")
-            client.wait_closed(_WAIT)
-        assert daemon.process.wait(_WAIT) == -signal.SIGKILL
-        assert wait_for_exit(pid, 30.0)
-        wait_until(lambda: not daemon.processes(), 30.0, "the end of all processes")
-        daemon.kill()

@@ -51,7 +51,8 @@ class Commands:
             epilog="\n".join(ends) or None,
             parents=[self._common],
         )
-        made.add_argument("--json", action="store_true", help="output for programs")
+        made.add_argument("--json", action="store_true", help="output for programs; also: -o json")
+        made.add_argument("-o", "--output", dest="json", choices=("json",), help=argparse.SUPPRESS)
         for alias in aliases:
             self._subparsers.choices[alias] = made
             self.aliases[alias] = name

@@ -62,6 +62,7 @@ def add_server(commands: Commands) -> None:
                 help="which of them first: the longest running or the newest",
             )
             command.add_argument("--grace", type=seconds, help="seconds between SIGTERM and SIGKILL")
+            yes(command)
     command = commands.add("reload", "reload the server's configuration, without stopping a task")
     command.add_argument("--dry-run", action="store_true", help="only say what would change")
     command = commands.add(
@@ -77,6 +78,7 @@ def add_server(commands: Commands) -> None:
         "--wait", type=seconds, metavar="DURATION", default=0.0, help="wait so long until it has ended"
     )
     left.add_argument("--force", action="store_true", help="end it")
+    yes(command)
     command = commands.add("notify", "send a test notice", "", "notify test ops")
     command.add_argument("what", choices=("test",), help="send a channel a notice that is a test")
     command.add_argument("channel", type=nonempty, metavar="CHANNEL", help="its name in the server's config")

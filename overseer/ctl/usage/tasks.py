@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from overseer.ctl.usage.commands import TASK, Commands, chosen, filters, limit, task, tasks, times
+from overseer.ctl.usage.commands import TASK, Commands, chosen, filters, limit, task, tasks, times, yes
 from overseer.ctl.values import count, most, nonempty, place, seconds, signal_name
 from overseer.protocol import EXIT_REASON, RUN_STATUS
 
@@ -40,6 +40,7 @@ def add_starting(commands: Commands) -> None:
             metavar="TIME",
             help="where pool and queue are full, try again for this long, such as 90 or 10m",
         )
+        yes(command)
         if name == "run":
             command.add_argument("-i", "--interactive", action="store_true", help="pass stdin on to the task")
             command.add_argument(
@@ -75,7 +76,7 @@ def add_starting(commands: Commands) -> None:
     where = command.add_mutually_exclusive_group(required=True)
     where.add_argument("--first", action="store_true", help="the next to start")
     where.add_argument("--last", action="store_true", help="to the end of the queue")
-    where.add_argument("--to", type=place, metavar="PLACE", help="to this place, from 1")
+    where.add_argument("--to", type=place, metavar="N", help="to this place, from 1")
     where.add_argument("--before", type=nonempty, metavar=TASK, help="right before this task")
     where.add_argument("--after", type=nonempty, metavar=TASK, help="right after this task")
     where.add_argument("--up", action="store_true", help="one place up")
@@ -193,6 +194,7 @@ def add_showing(commands: Commands) -> None:
         command.add_argument(*names, choices=words, metavar=metavar, help=help)
     times(command, since="only those started since then", until="only those started before then")
     limit(command, 20, most)
+    command.add_argument("-r", "--reverse", action="store_true", help="the oldest of them first")
     command.add_argument("--by-action", action="store_true", help="sum them up for each action")
     help = "sum them up for each so long a time, from --since on"
     command.add_argument("--every", type=seconds, metavar="TIME", help=help)

@@ -11,23 +11,26 @@ from __future__ import annotations
 import importlib.util
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from overseer.config.cluster import DASK, ClusterSection, DaskConfig
 from overseer.drivers.api import ServiceHandler, TaskSubmitter, register_factory
 from overseer.drivers.exec import ExecFactory, ExecHandler
 from overseer.errors import ConfigError, SpawnError
 from overseer.protocol import ActionInfo
+from overseer.util.crew import Crew
 from overseer.workers.base import RunContext, Worker, WorkerCallbacks
 from overseer.workers.config import WorkerConfig
 
 if TYPE_CHECKING:
     from overseer.drivers.dask.cluster import Cluster
+    from overseer.drivers.dask.run import FarWorker
 
 _ALONE_S = 20.0  # for a place, where nobody can be told later
 
 _clusters: dict[object, Cluster] = {}
 _clusters_lock = threading.Lock()
+_adopting = Crew("cluster-adopts", 1)  # the first has to import the engine
 
 
 def cluster_of(section: ClusterSection) -> Cluster:
@@ -43,6 +46,8 @@ def cluster_of(section: ClusterSection) -> Cluster:
 
 class DaskHandler(ExecHandler, ServiceHandler):
     """Runs one action's command line on a cluster."""
+
+    restartable = True
 
     def __init__(self, info: ActionInfo, config: DaskConfig, section: ClusterSection) -> None:
         super().__init__(info, config)
@@ -85,6 +90,17 @@ class DaskHandler(ExecHandler, ServiceHandler):
             worker.stop()
             raise SpawnError(f"no worker of {self.section.address} has a place for it")
         return worker
+
+    def take_up(self, task_id: str, data: Any, callbacks: WorkerCallbacks) -> Worker:
+        from overseer.drivers.dask.handover import Adopted, take_up
+
+        def adopt(adopted: Adopted) -> None:
+            _adopting.do(lambda: cluster_of(self.section).adopt(adopted))
+
+        def forget(worker: FarWorker) -> None:
+            cluster_of(self.section).forget(worker)
+
+        return take_up(self.section, self._info.name, data, callbacks, adopt, forget)
 
 
 class DaskFactory(ExecFactory):

@@ -23,6 +23,7 @@ from distributed.security import Security
 from overseer.config.cluster import ClusterSection
 from overseer.drivers.dask import far
 from overseer.drivers.dask.frames import FORMAT
+from overseer.drivers.dask.handover import Adopted, link_of
 from overseer.drivers.dask.link import Link
 from overseer.drivers.dask.places import Entry, Places
 from overseer.drivers.dask.pulse import Pulse
@@ -33,6 +34,7 @@ from overseer.process import registry
 from overseer.protocol import ClusterInfo, ClusterWorker
 from overseer.util.crew import Crew
 from overseer.util.locks import Rank, assert_held, lock
+from overseer.util.standstill import standstill
 from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class Cluster:
     """See the module. Connects when it is first used, and closes when nothing uses it any more."""
 
     def __init__(self, section: ClusterSection) -> None:
+        self._section = section
         self.address = section.address
         tls = section.tls
         self._security = None
@@ -66,6 +69,8 @@ class Cluster:
         self._users = 0
         self._runs: dict[str, Entry] = {}
         self._links: dict[str, Link] = {}  # by relay
+        self._unbegun: list[Link] = []  # those of another program that wait until there is a way to workers
+        self._reaches = False  # there is
         self._client: Client | None = None
         self._why = _NOT_YET  # why there is none
         self._away = False  # an attempt to connect has failed, and none has succeeded since
@@ -115,6 +120,33 @@ class Cluster:
         self._places.add(entry)
         with self._lock:
             self._begin_locked()
+
+    def adopt(self, adopted: Adopted) -> None:
+        """Go on with a run of the program before this one."""
+        run, link = adopted.run, adopted.link
+        entry = Entry(run, adopted.section, requested=False)
+        with self._lock:
+            self._runs[run.order.run] = entry
+            if link is not None and link.relay not in self._links:
+                self._links[link.relay] = link
+                self._unbegun.append(link)
+        if not run.begun_there:
+            self._places.add(entry)
+        if not run.lives:  # its end was quicker
+            self.forget(run)
+        with self._lock:
+            self._begin_locked()
+        self._begin_links()
+
+    def _begin_links(self) -> None:
+        """Have links of another program ask on, if there is a way to workers."""
+        with self._lock:
+            if not self._reaches:
+                return
+            links, self._unbegun = self._unbegun, []
+        for link in links:
+            ask = partial(self._reach.ask, link.address, relay=link.relay)
+            link.begin(ask, self._is_gone, self._closed)
 
     def _unreachable_locked(self) -> str:
         assert_held(self._lock)
@@ -181,6 +213,9 @@ class Cluster:
             while reach is None and self._in_use():
                 try:
                     reach = self._reach = Reach(self._security, lambda: self._client)
+                    with self._lock:
+                        self._reaches = True
+                    self._begin_links()
                 except (OSError, RuntimeError) as error:
                     self._has_failed(said_of(error))
             while self._in_use():
@@ -190,7 +225,7 @@ class Cluster:
             self._has_failed(said_of(error))
         finally:
             with self._lock:
-                self._closing = True
+                self._closing, self._reaches = True, False
                 links = list(self._links.values())
             for link in links:
                 link.close()
@@ -309,6 +344,10 @@ class Cluster:
 
     def _place(self, said: dict[str, Any]) -> None:
         """Order the run where there is a place for it; refuse all further places."""
+        with standstill:
+            self._order(said)
+
+    def _order(self, said: dict[str, Any]) -> None:
         with self._lock:
             entry = self._runs.get(said["run"])
         if entry is not None and said["format"] != FORMAT:
@@ -335,7 +374,10 @@ class Cluster:
             link = self._links.get(said["relay"])
             if link is None and not self._closing:
                 ask = partial(self._reach.ask, address, relay=said["relay"])
-                link = Link(said["name"], address, said["lease"], ask, self._is_gone, self._closed)
+                link = link_of(self._section, said["relay"])
+                if link is None:
+                    link = Link(said["name"], address, said["lease"], said["relay"])
+                link.begin(ask, self._is_gone, self._closed)
                 self._links[said["relay"]] = link
             return link
 

@@ -1,11 +1,11 @@
 """What the overseer and a runner say to each other: frames of a JSON object and bytes.
 
 To a runner: ``run`` with a whole :class:`Order`, ``stop``, ``signal``, ``input``, ``resize``, ``took`` (so
-many bytes of its output have been handed on), ``renew``, ``measure``. From it: ``started`` or ``failed``,
-then ``out`` (lines), ``part`` (an unfinished line), ``raw`` (a terminal's output), ``event``, ``took`` (so
-many bytes of input), and at last ``exit``; and ``usage`` of all runs, when it has been asked to ``measure``.
-Its relay says ``gone`` of a run whose place was given up. All but ``renew``, ``measure`` and ``usage`` name
-their ``run``.
+many bytes of its output have been handed on), ``renew`` (for ``lease`` seconds, if it says so), ``measure``.
+From it: ``started`` or ``failed``, then ``out`` (lines), ``part`` (an unfinished line), ``raw`` (a terminal's
+output), ``event``, ``took`` (so many bytes of input), at last ``exit``; and ``usage`` of all runs, when it
+has been asked to ``measure``. Its relay says ``gone`` of a run whose place was given up. All but ``renew``,
+``measure`` and ``usage`` name their ``run``.
 """
 
 from __future__ import annotations

@@ -12,13 +12,15 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from overseer.drivers.dask.frames import WINDOW
 from overseer.drivers.dask.run import FarWorker
 from overseer.process import Usage
 from overseer.util.locks import Rank, assert_held, lock
+from overseer.util.standstill import standstill
 from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
@@ -27,6 +29,8 @@ _IDLE_S = 20.0  # without a run, after which it ends: the next run finds its run
 _RETRY_S = 0.25
 _MARGIN_S = 3.5  # after its lease, for a runner to kill what it runs
 _HEARD = 2 / 3  # of the lease: what is sent later, without an answer, renews it no more
+TAKEOVER_S = 15.0
+"""By how many seconds a lease is longer while a program takes over, importing the engine as well."""
 _WORDS = 100  # sent at once, at most
 
 
@@ -34,9 +38,7 @@ class Link:
     """See the module.
 
     Args:
-        ask: sends the relay a question and returns its answer; raises OSError. Takes seconds as ``timeout``.
-        is_gone: whether the worker is known to have left the cluster.
-        closed: called when nothing more will come of it.
+        relay: the relay's id.
     """
 
     def __init__(
@@ -44,16 +46,13 @@ class Link:
         name: str,
         address: str,
         lease: float,
-        ask: Callable[..., dict[str, Any]],
-        is_gone: Callable[[str], bool],
-        closed: Callable[[Link], None],
+        relay: str,
     ) -> None:
+        self.name = name
         self.address = address
+        self.relay = relay
         self.host = address if name == address else f"{name} ({address})"
         self._lease = lease
-        self._ask = ask
-        self._is_gone = is_gone
-        self._closed_elsewhere = closed
         self._lock = lock(Rank.LEAF, f"link {address}")  # guards the fields below
         self._wake = threading.Condition(
             self._lock
@@ -61,6 +60,8 @@ class Link:
         self._runs: dict[str, FarWorker] = {}
         self._words: deque[tuple[int, bytes, bytes]] = deque()
         self._taken: dict[str, int] = {}  # bytes handed on, by run, that its runner has not been told of
+        self._begun = False  # there is a way to ask
+        self._prolonged = 0.0  # monotonic; when the lease was last made longer
         self._measuring = False  # it is to be asked what its runs use
         self._number = time.monotonic_ns()  # above that of an earlier link to the same relay
         self._idle_since = time.monotonic()
@@ -68,8 +69,74 @@ class Link:
         # Monotonic: when the last question was asked that was answered, and the last that renewed the lease.
         self._heard = self._renewed = time.monotonic()
         self._last = 0  # the number of the latest frame; the asking thread's
-        start_thread(self._ask_on, f"cluster-{address}")
-        start_thread(self._send_words, f"cluster-{address}")
+
+    def begin(
+        self,
+        ask: Callable[..., dict[str, Any]],
+        is_gone: Callable[[str], bool],
+        closed: Callable[[Link], None],
+    ) -> None:
+        """Begin to ask and to say. Called once; raises RuntimeError: the system allows no more threads.
+
+        Args:
+            ask: sends the relay a question and returns its answer; raises OSError. Takes seconds as
+                ``timeout``.
+            is_gone: whether the worker is known to have left the cluster.
+            closed: called when nothing more will come of it.
+        """
+        self._ask, self._is_gone, self._closed_elsewhere = ask, is_gone, closed
+        self._begun = True
+        start_thread(self._ask_on, f"cluster-{self.address}")
+        start_thread(self._send_words, f"cluster-{self.address}")
+
+    def hand_over(self, run: str) -> dict[str, Any]:
+        """What another program needs of it to go on with a run; at a standstill. Words that no run here is
+        meant by come with each."""
+        with self._lock:
+            self._prolong_locked()
+            mine = [word for word in self._words if _run_of(word) == run or _run_of(word) not in self._runs]
+            taken = self._taken.get(run, 0)
+            said = {
+                "relay": self.relay,
+                "name": self.name,
+                "address": self.address,
+                "lease": self._lease,
+                "number": self._number,
+                "idle_since": self._idle_since,
+                "heard": self._heard,
+                "renewed": self._renewed,
+                "last": self._last,
+            }
+        return {"link": said, "words": [list(word) for word in mine], "taken": taken}
+
+    def _prolong_locked(self) -> None:
+        """Have the lease last longer this time: nothing renews it while a program takes over."""
+        assert_held(self._lock)
+        moment = time.monotonic()
+        if not self._begun or moment < self._prolonged + 1.0:
+            return
+        self._prolonged = moment
+        self._renewed = moment + TAKEOVER_S
+        self._say_locked({"op": "renew", "lease": self._lease + TAKEOVER_S})
+        words = list(self._words)
+
+        def send() -> None:  # the other threads rest
+            with suppress(OSError):
+                self._ask(words=words, renew=False, timeout=self._lease)
+
+        start_thread(send, f"cluster-{self.address}")
+
+    def restore(self, said: Mapping[str, Any]) -> None:
+        """Go on where another program's has been; before :meth:`begin`."""
+        self._number, self._idle_since = said["number"], said["idle_since"]
+        self._heard, self._renewed, self._last = said["heard"], said["renewed"], said["last"]
+
+    def restore_words(self, words: Iterable[Sequence[Any]]) -> None:
+        """Say these as well, in the order of their numbers."""
+        with self._lock:
+            known = {number: (number, head, body) for number, head, body in words}
+            known |= {word[0]: word for word in self._words}
+            self._words = deque(known[number] for number in sorted(known))
 
     @property
     def runs(self) -> list[FarWorker]:
@@ -120,7 +187,7 @@ class Link:
             moment = time.monotonic()
             renews = moment - self._heard < self._lease * _HEARD
             if renews:
-                self._renewed = moment
+                self._renewed = max(self._renewed, moment)
             return renews
 
     def _say_locked(self, head: dict[str, Any], body: bytes = b"") -> None:
@@ -148,6 +215,7 @@ class Link:
                         or any(size >= WINDOW // 4 for size in self._taken.values())
                     )
                 )
+            with standstill, self._lock:  # what counts as said is among the words
                 if self._closed:
                     return
                 self._acknowledge_locked()
@@ -169,13 +237,14 @@ class Link:
             why = self._until_lost()
         except BaseException:
             _log.exception("the connection to %s failed", self.host)
-        with self._lock:
-            self._closed = True
-            self._wake.notify_all()
-            left = list(self._runs.values())
-        self._closed_elsewhere(self)
-        for run in left:
-            run.lose(f"{self.host} was lost: {why}")
+        with standstill:
+            with self._lock:
+                self._closed = True
+                self._wake.notify_all()
+                left = list(self._runs.values())
+            self._closed_elsewhere(self)
+            for run in left:
+                run.lose(f"{self.host} was lost: {why}")
 
     def _until_lost(self) -> str:
         """Ask for frames until nothing is expected any more; returns why not."""
@@ -203,12 +272,13 @@ class Link:
                 continue
             if answer.get("unknown"):
                 return "what ran its tasks has ended"
-            with self._lock:
-                self._heard = asked
-            for number, head, body in answer["frames"]:
-                if number > self._last:
-                    self._last = number
-                    self._pass_on(json.loads(head), body)
+            with standstill:  # what counts as heard is passed on
+                with self._lock:
+                    self._heard = asked
+                for number, head, body in answer["frames"]:
+                    if number > self._last:
+                        self._last = number
+                        self._pass_on(json.loads(head), body)
 
     def _pass_on(self, head: dict[str, Any], body: bytes) -> None:
         if head["op"] == "usage":
@@ -225,3 +295,7 @@ class Link:
             run.arrive(head, body)
         elif head["op"] == "started":  # of one that is given up here
             self.say({"op": "stop", "run": head["run"], "grace": 0.0})
+
+
+def _run_of(word: tuple[int, bytes, bytes]) -> str:
+    return str(json.loads(word[1]).get("run", ""))

@@ -51,6 +51,7 @@ class Places:
         self._lock = lock(Rank.LEAF, f"places {address}")  # guards the fields below
         self._entries: dict[str, Entry] = {}  # by run; those that have begun are dropped now and then
         self._new: list[Entry] = []  # not submitted yet
+        self._client: Client | None = None  # the latest
 
     def add(self, entry: Entry) -> None:
         with self._lock:
@@ -64,6 +65,8 @@ class Places:
             future, entry.future = entry.future, None
         if future is not None:
             release(future)
+        if entry.run.key and self._client is not None:
+            _tell(self._client, "client-releases-keys", [entry.run.key])
 
     @property
     def has_new(self) -> bool:
@@ -99,6 +102,7 @@ class Places:
         Args:
             names: of all workers, by address.
         """
+        self._client = client
         with self._lock:
             entries, self._new = self._new[:_AT_ONCE], self._new[_AT_ONCE:]
         self._submit(client, entries, names)
@@ -113,7 +117,7 @@ class Places:
         Returns:
             Whether any run waits for workers that match.
         """
-        self._drop_begun()
+        self._keep(self._drop_begun())
         with self._lock:
             entries = list(self._entries.values())
             new = set(map(id, self._new))
@@ -125,9 +129,26 @@ class Places:
                     self._new.append(entry)
         return any(entry.section.workers and not entry.run.placed for entry in entries)
 
-    def _drop_begun(self) -> None:
+    def _drop_begun(self) -> list[Entry]:
         with self._lock:
-            self._entries = {run: entry for run, entry in self._entries.items() if not entry.run.begun_there}
+            begun = [entry for entry in self._entries.values() if entry.run.begun_there]
+            for entry in begun:
+                del self._entries[entry.run.order.run]
+        return begun
+
+    def _keep(self, entries: Collection[Entry]) -> None:
+        """Have the scheduler know the places of runs that have begun as taken, even if this connection ends:
+        else it would forget them, and give them to others."""
+        client = self._client
+        kept = [entry for entry in entries if entry.future is not None]
+        for entry in kept:
+            assert entry.future is not None
+            entry.run.key = entry.future.key
+        if client is None:
+            return
+        _tell(client, "client-desires-keys", [entry.run.key for entry in kept])
+        # Those whose end came too early to be seen by :meth:`remove`.
+        _tell(client, "client-releases-keys", [entry.run.key for entry in kept if not entry.run.lives])
 
     def _is_forgotten(self, entry: Entry, names: Mapping[str, str]) -> bool:
         future, matching = entry.future, matching_workers(entry.section.workers, names)
@@ -217,6 +238,13 @@ def release(future: Future) -> None:
     """Let go of a task of the engine, which calls it off if it has not begun. Does not block."""
     with suppress(Exception):
         future.release()
+
+
+def _tell(client: Client, operation: str, keys: list[str]) -> None:
+    """Tell the scheduler about tasks of nobody in particular. Does not block."""
+    if keys:
+        with suppress(Exception):  # the connection is lost
+            client._send_to_scheduler({"op": operation, "keys": keys, "client": "fire-and-forget"})
 
 
 def _host(address: str) -> str:

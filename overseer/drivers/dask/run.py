@@ -10,11 +10,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from overseer.drivers.dask.exported import export_run
 from overseer.drivers.dask.frames import WINDOW, Frame, Order
 from overseer.errors import OverseerError, RequestError, SpawnError
 from overseer.process import Usage
 from overseer.process.pipe import DRAIN_MAX_S
 from overseer.util.locks import assert_held
+from overseer.util.standstill import standstill
 from overseer.util.threads import run_on_thread, start_thread
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
 
@@ -41,6 +43,9 @@ class Line(Protocol):
     def took(self, run: str, size: int) -> None:
         """So many bytes of a run's output have been handed on; does not block."""
 
+    def hand_over(self, run: str) -> dict[str, Any]:
+        """What another program needs of it to go on with a run."""
+
 
 class FarWorker(Worker):
     """See the module.
@@ -50,6 +55,7 @@ class FarWorker(Worker):
     """
 
     hides_secrets = True
+    portable = True
 
     def __init__(
         self,
@@ -78,7 +84,10 @@ class FarWorker(Worker):
         self._usage: Usage | None = None  # as last heard
         self._input_under_way = 0  # bytes
         self._input_closed = False
+        self._again: dict[str, tuple[float, bytes]] = {}  # unfinished lines to be offered again, and when
         self._delivered = threading.Event()
+        self.key = ""  # of the engine's task that holds its place, where the scheduler was asked to keep it
+        self.adopt: Callable[[], object] = lambda: None  # makes it its cluster's, after an upgrade
 
     # Its start
 
@@ -96,12 +105,13 @@ class FarWorker(Worker):
 
     def wait_longer(self) -> None:
         """Tell its requester that it waits, unless it has begun."""
-        with self._lock:
-            if self.told or self._begun_at is not None or self._failure is not None:
-                return
-            self.told = True
-        if self._run.waits is not None:
-            self._run.waits(self)
+        with standstill:
+            with self._lock:
+                if self.told or self._begun_at is not None or self._failure is not None:
+                    return
+                self.told = True
+            if self._run.waits is not None:
+                self._run.waits(self)
 
     def place(self, line: Line) -> bool:
         """Have it run at the end of this line; False if it has another place already, or wants none."""
@@ -131,9 +141,13 @@ class FarWorker(Worker):
             self._changed.notify_all()
         self._over.set()
         self._over_elsewhere(self)
-        begins = self._run.begins
-        if begins is not None:
-            run_on_thread(lambda: begins(self, error), f"run-{self.task_id}")
+        if self._run.begins is not None:
+            run_on_thread(self._tell_failure, f"run-{self.task_id}")
+
+    def _tell_failure(self) -> None:
+        assert self._run.begins is not None
+        with standstill:
+            self._run.begins(self, self._failure)
 
     def _started(self, head: dict[str, Any]) -> None:
         with self._lock:
@@ -193,37 +207,45 @@ class FarWorker(Worker):
 
     def _deliver_all(self) -> None:
         """Announce that it runs, then hand on what comes, until its end."""
-        with self._lock:
-            self._begun_at = time.monotonic()
-            self._changed.notify_all()
-        self.begun()
-        if self._run.begins is not None:
-            self._run.begins(self, None)
-        again: dict[str, tuple[float, bytes]] = {}  # unfinished lines to be offered again, and when
-        while True:
+        with standstill:
+            with self._lock:
+                self._begun_at = time.monotonic()
+                self._changed.notify_all()
+            self.begun()
+            if self._run.begins is not None:
+                self._run.begins(self, None)
+        self._hand_on_all()
+
+    def _hand_on_all(self) -> None:
+        again = self._again
+        while not self._delivered.is_set():
             with self._lock:
                 wait = min((at for at, _ in again.values()), default=None)
                 self._changed.wait_for(
                     lambda: self._frames, None if wait is None else max(0.0, wait - time.monotonic())
                 )
-                frames = list(self._frames)
-                self._frames.clear()
-            for head, body in frames:
-                again.pop(head.get("stream", ""), None)
-                if head["op"] in ("exit", "lost"):
-                    self._delivered.set()
-                    self._finish()
-                    return
-                try:
-                    self._deliver(head, body, again)
-                except Exception:
-                    _log.exception("task %s: what came from its host cannot be handed on", self.task_id)
-            for stream, (at, line) in list(again.items()):
-                if at <= time.monotonic():
-                    del again[stream]
-                    self._show(stream, line, again)
+            with standstill:  # what is taken is handed on
+                with self._lock:
+                    frame = self._frames.popleft() if self._frames else None
+                if frame is not None:
+                    self._hand_on(*frame)
+                for stream, (at, line) in list(again.items()):
+                    if at <= time.monotonic():
+                        del again[stream]
+                        self._show(stream, line)
 
-    def _deliver(self, head: dict[str, Any], body: bytes, again: dict[str, tuple[float, bytes]]) -> None:
+    def _hand_on(self, head: dict[str, Any], body: bytes) -> None:
+        self._again.pop(head.get("stream", ""), None)
+        if head["op"] in ("exit", "lost"):
+            self._delivered.set()
+            self._finish()
+            return
+        try:
+            self._deliver(head, body)
+        except Exception:
+            _log.exception("task %s: what came from its host cannot be handed on", self.task_id)
+
+    def _deliver(self, head: dict[str, Any], body: bytes) -> None:
         if self._finishing:
             return
         op = head["op"]
@@ -239,7 +261,7 @@ class FarWorker(Worker):
         elif op == "raw":
             self._callbacks.on_output.raw(body)  # type: ignore[attr-defined]
         elif op == "part":
-            self._show(head["stream"], body, again)
+            self._show(head["stream"], body)
             return
         else:
             self._event(head["text"])
@@ -247,10 +269,10 @@ class FarWorker(Worker):
         assert self._line is not None
         self._line.took(self.order.run, len(body))
 
-    def _show(self, stream: str, line: bytes, again: dict[str, tuple[float, bytes]]) -> None:
+    def _show(self, stream: str, line: bytes) -> None:
         later = self._callbacks.on_output.unfinished(stream, line)  # type: ignore[attr-defined]
         if later is not None:
-            again[stream] = time.monotonic() + later, line
+            self._again[stream] = time.monotonic() + later, line
 
     # The end
 
@@ -258,8 +280,9 @@ class FarWorker(Worker):
         """After a stop: end it even if what it wrote is not taken."""
         assert self._stopped_at is not None
         if not self._delivered.wait(max(0.5, self._stopped_at + _READ_OUT_S - time.monotonic())):
-            self._event("the rest of its output is dropped: it was not taken in time")
-            self._finish()
+            with standstill:
+                self._event("the rest of its output is dropped: it was not taken in time")
+                self._finish()
 
     def _finish(self) -> None:
         with self._lock:
@@ -357,6 +380,23 @@ class FarWorker(Worker):
             raise RequestError(f"the task is not reading its input: {waiting}", code="full")
         self._input_under_way += size
         self._input_closed = eof and self.order.config.stdin == "pipe"
+
+    # Upgrades
+
+    def hand_over(self) -> dict[str, Any]:
+        return export_run(self)
+
+    def resume(self) -> None:
+        name = f"run-{self.task_id}"
+        if self._failure is not None:
+            start_thread(self._tell_failure, name)
+            return
+        if self.pid:
+            start_thread(self._hand_on_all if self._begun_at is not None else self._deliver_all, name)
+        if self._end is not None and self._stopped_at is not None:
+            start_thread(self._end_in_time, f"stop-{self.task_id}")
+        self.adopt()
+        self.adopt = lambda: None
 
 
 def moment(text: str) -> datetime:

@@ -124,7 +124,7 @@ class Runner:
         """Do what a frame says; on the main thread."""
         op = head["op"]
         if op == "renew":
-            self._until = time.monotonic() + self._lease
+            self._until = max(self._until, time.monotonic() + head.get("lease", self._lease))
             return
         if op == "run":
             self._run(Order.of(head))

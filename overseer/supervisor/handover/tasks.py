@@ -22,15 +22,17 @@ from overseer.supervisor.handover.clients import (
     restore_trigger,
 )
 from overseer.supervisor.handover.streams import export_stream, restore_stream
+from overseer.supervisor.launching import Launching
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.probing import Earlier
 from overseer.supervisor.retry import History
 from overseer.supervisor.start_gate import StartGate
 from overseer.supervisor.task import Task, Terms
+from overseer.supervisor.transaction import Launch
 from overseer.util.handover import Incoming, Outgoing
 from overseer.util.plain import from_plain, to_plain
-from overseer.workers.base import Worker
-from overseer.workers.handover import context_of, export_worker, restore_worker
+from overseer.workers.base import RunContext, Worker, WorkerCallbacks
+from overseer.workers.handover import context_of, export_context, export_worker, restore_worker
 from overseer.workers.os_process import OSWorker
 
 if TYPE_CHECKING:
@@ -64,15 +66,14 @@ class Origins:
 
 
 def bound_to_this_program(task: Task) -> bool:
-    """Whether the run of a task cannot go on in another program: it is no process of this server's, or its
-    driver has wrapped its callbacks and cannot do so again."""
-    worker = task.worker
-    if task.pending is not None:
-        return True
-    if task.phase is not Phase.RUNNING or worker is None:
+    """Whether the run of a task cannot go on in another program: it is no process of this server's nor one
+    that its driver can hand over, or its driver has wrapped its callbacks and cannot do so again."""
+    worker = _worker_of(task)
+    if worker is None:
         return False
     gate = _gate_of(worker)
-    if not isinstance(worker, OSWorker) or gate is None or worker._callbacks.run is None:
+    portable = isinstance(worker, OSWorker) or worker.portable
+    if not portable or gate is None or worker._callbacks.run is None:
         return True
     callbacks, own = worker._callbacks, gate.for_driver(worker._callbacks.run)
     if (callbacks.on_output, callbacks.log_event, callbacks.on_exited) == (
@@ -84,6 +85,18 @@ def bound_to_this_program(task: Task) -> bool:
     return task.terms.definition.handler.resume(task.id, own) is None
 
 
+def _worker_of(task: Task) -> Worker | None:
+    """That of the run which there is, or which waits to begin."""
+    return task.pending or (task.worker if task.phase is Phase.RUNNING else None)
+
+
+def _launching_of(worker: Worker) -> Launching | None:
+    """That of a worker which waits to begin."""
+    run = worker._callbacks.run
+    arguments = getattr(None if run is None else run.begins, "args", ())
+    return next((each for each in arguments if isinstance(each, Launching)), None)
+
+
 def _gate_of(worker: Worker) -> StartGate | None:
     run = worker._callbacks.run
     gate = getattr(None if run is None else run.exited, "__self__", None)
@@ -92,7 +105,7 @@ def _gate_of(worker: Worker) -> StartGate | None:
 
 def export_task(task: Task, numbers: Numbers, origins: Origins, out: Outgoing) -> dict[str, Any]:
     """All that is known of it; the hub's lock and its own are held."""
-    worker = task.worker if task.phase is Phase.RUNNING else None
+    worker = _worker_of(task)
     said = {
         **{name: getattr(task, name) for name in _PLAIN},
         **{name: to_plain(getattr(task, name)) for name in _MOMENTS},
@@ -116,13 +129,28 @@ def export_task(task: Task, numbers: Numbers, origins: Origins, out: Outgoing) -
         "stream": export_stream(task.stream, numbers, out),
         "run": None,
     }
-    if isinstance(worker, OSWorker) and (gate := _gate_of(worker)) is not None:
-        watch = gate.watch
-        said["run"] = {
-            "worker": export_worker(worker, out),
-            "reads": gate._read_by_watch,
-            "watch": None if watch is None else watch.export(out),
+    if worker is not None and not bound_to_this_program(task):
+        said["run"] = _export_run(worker, out)
+    return said
+
+
+def _export_run(worker: Worker, out: Outgoing) -> dict[str, Any]:
+    gate = _gate_of(worker)
+    assert gate is not None
+    if isinstance(worker, OSWorker):
+        said: dict[str, Any] = {"worker": export_worker(worker, out)}
+    else:
+        assert worker._callbacks.run is not None
+        said = {
+            "worker": {"run": export_context(worker._callbacks.run)},
+            "own": out.with_blobs(worker.hand_over()),
         }
+    launching = _launching_of(worker)
+    if not gate._settled.is_set() and launching is not None:
+        pending = {"why": launching.why.name, "told": launching.told}
+        return {**said, "pending": {**pending, "record": _export_record(launching.record)}}
+    watch = gate.watch
+    said["reads"], said["watch"] = gate._read_by_watch, None if watch is None else watch.export(out)
     return said
 
 
@@ -225,18 +253,45 @@ class TaskRestorer:
         hub = self._hub
         context = context_of(task.id, data["worker"])
         gate = StartGate(task, task.runs, context.secrets, hub._exits.exited, hub._starts._orphans.heard_of)
+        context = replace(context, exited=gate.on_exited, begun=gate.begun)
+        if (pending := data.get("pending")) is not None:
+            self._restore_pending(task, data, pending, gate, context)
+            return
         if data["watch"] is not None:
             earlier = Earlier(data["watch"], self._given)
             gate.watch = hub.probing.watch(task, context.run_id, context.secrets, earlier)
-        context = replace(context, exited=gate.on_exited, begun=gate.begun)
-        own = gate.for_driver(context)
-        callbacks = task.terms.definition.handler.resume(task.id, own) or own
-        worker = restore_worker(task.id, data["worker"], callbacks, self._given)
-        task.worker = worker
-        gate.restored(task.last_pid, reads=data["reads"])
+        worker = task.worker = self._restore_worker(task, data, gate.for_driver(context))
+        gate.restored(task.last_pid, worker, reads=data["reads"])
         self._begin.append(worker.resume)
         if gate.watch is not None:
             self._begin.append(gate.watch.resume)
+
+    def _restore_pending(
+        self,
+        task: Task,
+        data: Mapping[str, Any],
+        pending: Mapping[str, Any],
+        gate: StartGate,
+        context: RunContext,
+    ) -> None:
+        """A run that waits to begin."""
+        outcomes = self._hub._starts._outcomes
+        launching = Launching(task, Launch[pending["why"]], gate, context.secrets, told=pending["told"])
+        launching.record = _restore_record(pending["record"])
+        if context.probed:
+            gate.watch = self._hub.probing.watch(task, context.run_id, context.secrets)
+        waits, begins = partial(outcomes.waits, launching), partial(outcomes.begins, launching)
+        launching.context = replace(context, waits=waits, begins=begins, announced=launching.returned)
+        launching.returned.set()
+        worker = task.pending = self._restore_worker(task, data, gate.for_driver(launching.context))
+        self._begin.append(worker.resume)
+
+    def _restore_worker(self, task: Task, data: Mapping[str, Any], own: WorkerCallbacks) -> Worker:
+        handler = task.terms.definition.handler
+        callbacks = handler.resume(task.id, own) or own
+        if "own" in data:
+            return handler.take_up(task.id, self._given.with_bytes(data["own"]), callbacks)
+        return restore_worker(task.id, data["worker"], callbacks, self._given)
 
     def resume(self) -> None:
         """Have all runs go on. Raises RuntimeError: the system allows no more threads."""

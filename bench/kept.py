@@ -1,0 +1,171 @@
+"""What a long life costs: clients that lag far behind on a big log, and the removal of what is old."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import sqlite3
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+
+from bench.cases import Case, Metric, Sample
+from bench.client import Connection
+from bench.lone import delay_of, start_silent, writing
+from bench.servers import Server
+from bench.stored import KEPT, SEGMENT, TASK, make_log
+
+__all__ = ["kept_cases"]
+
+_SETTLE_S = 3.0  # in which laggards' readers fetch ahead what they may
+_READ = 4 * 2**20  # bytes that each of them takes in a round
+_ROUNDS = 3
+_RATE = 200.0  # lone lines a second
+_LINES = 1000  # of these before the removal
+_RUNS = 10_000
+
+
+def kept_cases(clients: int, log: int, removed: int) -> Iterator[Case]:
+    """The cases: so many clients on a log of so many bytes, and so many bytes of logs removed."""
+    yield Case(
+        "lagging",
+        f"{clients} clients that lag on a log of {log / 2**30:.3g} GiB",
+        (
+            Metric("each", f"KiB of the server's memory for each that has read {_READ // 2**20} MiB", 1024.0),
+            Metric("growth", f"KiB more for each after {_ROUNDS * _READ // 2**20} MiB more", 64.0),
+        ),
+        partial(_lag, clients, log),
+        baseline=False,
+        top_level=KEPT,
+        runs=1,
+    )
+    yield Case(
+        "retention",
+        f"{_RUNS:,} runs with {removed / 2**30:.3g} GiB of logs removed during a flood",
+        (
+            Metric("median", "µs of a lone line to the client meanwhile, to those before", 1.5),
+            Metric("high", "the same of the 99th percentile", 2.0),
+            Metric("seconds", "s until all is gone"),
+        ),
+        partial(_remove, removed),
+        baseline=False,
+        top_level=KEPT,
+        runs=1,
+    )
+
+
+def _lag(count: int, size: int, server: Server) -> Sample:
+    lines = make_log(server, size, "")
+    chance = random.Random(1)
+    with ExitStack() as stack:
+        boss = stack.enter_context(closing(server.connect()))
+        script = {"script": "echo on; exec sleep 600"}
+        boss.send(type="start", id="start", action="run", task_id=TASK, params=script)
+        boss.wait_for("output")
+        clients = [stack.enter_context(closing(server.connect())) for _ in range(count)]
+        before = server.resident()
+        for client in clients:
+            seq = chance.randrange(1, lines // 2)
+            client.send(type="subscribe", id="s", task_id=TASK, since_seq=seq, on_lag="catch_up")
+        resident = []
+        for _ in range(1 + _ROUNDS):
+            for client in clients:
+                _read(client)
+                for each in clients:
+                    each.show_life()
+            time.sleep(_SETTLE_S)
+            resident.append(server.resident())
+        boss.send(type="stop", id="stop", task_id=TASK)
+        boss.wait_for("exited")
+    first, *_, last = resident
+    values = {"each": (first - before) / 1024 / count, "growth": (last - first) / 1024 / count}
+    return Sample(values, last)
+
+
+def _read(client: Connection) -> None:
+    """Take a part of what waits, which must be lines without a hole."""
+    size, last = 0, None
+    while size < _READ:
+        message = client.receive()
+        size += len(message)
+        if message.startswith(b'{"type":"output"'):
+            seq = json.loads(message)["seq"]
+            if last is not None and seq != last + 1:
+                raise AssertionError(f"{seq} came after {last}")
+            last = seq
+
+
+def _remove(size: int, server: Server) -> Sample:
+    config = server.directory / "config.yaml"
+    with closing(server.connect()) as connection, closing(server.connect()) as other:
+        connection.send(type="runs", id="runs")  # an answer tells that there is a database
+        connection.wait_for("runs")
+        database = server.directory / "data" / "overseer.db"
+        old = _old_logs(server, size, database)
+        pid = start_silent(connection, "lone")
+        other.send(type="start", id="f", action="run", task_id="flood", params={"script": "exec seq inf"})
+        other.send(type="unsubscribe", id="u", task_id="flood")
+        with writing(10**9, _RATE, [pid]):
+            _delays(connection, 200)
+            before = sorted(_delays(connection, _LINES))
+            config.write_text(json.dumps(json.loads(config.read_text()) | {"storage": {"runs": 100}}))
+            begun = time.monotonic()
+            server.process.send_signal(signal.SIGHUP)
+            during: list[float] = []
+            while any(each.exists() for each in old) or len(during) < _LINES // 2:
+                during += _delays(connection, 50)
+            took = time.monotonic() - begun
+    during.sort()
+    return Sample(
+        {
+            "median": statistics.median(during) / statistics.median(before),
+            "high": during[len(during) * 99 // 100] / before[len(before) * 99 // 100],
+            "seconds": took,
+        },
+        server.resident(),
+    )
+
+
+def _old_logs(server: Server, size: int, database: Path) -> list[Path]:
+    """Logs of so many bytes that ended runs have written, each on the disk; returns their first segments."""
+    lines = make_log(server, SEGMENT, "")
+    model = server.directory / "data" / "logs" / TASK
+    (first,) = model.glob("*.log")
+    count = size // SEGMENT
+    found = []
+    for number in range(count):
+        directory = model.with_name(f"old-{number}")
+        shutil.copytree(model, directory)
+        found.append(directory / first.name)
+    shutil.rmtree(model)
+    each = _RUNS // count
+    columns = (
+        "run_id, task_id, action, number, status, reason, failed, params, complete, trigger_type, "
+        "trigger_by, started, ended, exit_code, duration_ms, first_seq, last_seq, definition, server, resume"
+    )
+    rows = (
+        (
+            *(f"run-{task}-{number}", f"old-{task}", "run", number + 1, "succeeded", "exited", 0, "{}", 1),
+            *("client", "", 1, 2, 0, 0, number * lines // each + 1, (number + 1) * lines // each),
+            *("", "bench", 0),
+        )
+        for task in range(count)
+        for number in range(each)
+    )
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.executemany(f"INSERT INTO runs ({columns}) VALUES ({', '.join('?' * 20)})", rows)
+    return found
+
+
+def _delays(connection: Connection, count: int) -> list[float]:
+    delays: list[float] = []
+    while len(delays) < count:
+        delay = delay_of(connection.receive())
+        if delay is not None:
+            delays.append(delay)
+    return delays
