@@ -21,7 +21,7 @@ from bench.client import Connection
 __all__ = ["BASELINE", "CEL", "HERE", "Kind", "Server", "free_port"]
 
 _ROOT = Path(__file__).resolve().parents[1]
-_LAUNCH_S = 20.0
+_LAUNCH_S = 60.0
 _END_S = 15.0
 
 # One action runs any script; for each condition there is another one that filters with it.

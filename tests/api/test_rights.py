@@ -103,7 +103,7 @@ def test_the_table(daemon: Daemon, role: str, scope: str) -> None:
             sent = body and {
                 key: value.format(action) if isinstance(value, str) else value for key, value in body.items()
             }
-            with http.open(method, made, sent, **bearer(f"{role}-{scope}")) as response:
+            with http.open(method, made, sent, 120.0, **bearer(f"{role}-{scope}")) as response:
                 status = response.status
                 response.close()
             seen = scope == "all" or (action == "mine" and route not in _OF_ALL)

@@ -12,12 +12,12 @@ class Proxy:
     """Passes connections on to a cluster's program, until it is cut.
 
     Args:
-        target: where to, as the engine writes it; may be set later.
+        target: where to, as the engine writes it.
         scheme: of its ``address``.
     """
 
-    def __init__(self, target: str = "", scheme: str = "tcp") -> None:
-        self.target = target
+    def __init__(self, target: str, scheme: str = "tcp") -> None:
+        self._target = target
         self._scheme = scheme
         self._pairs: list[socket.socket] = []
         self._lock = threading.Lock()
@@ -38,10 +38,14 @@ class Proxy:
         while True:
             try:
                 near, _ = listener.accept()
-                host, _, port = self.target.rpartition("/")[2].rpartition(":")
-                far_end = socket.create_connection((host, int(port)))
             except OSError:
                 return
+            host, _, port = self._target.rpartition("/")[2].rpartition(":")
+            try:
+                far_end = socket.create_connection((host, int(port)))
+            except OSError:
+                near.close()
+                continue
             with self._lock:
                 self._pairs += [near, far_end]
             self._go(self._pump, near, far_end)
