@@ -89,11 +89,11 @@ def test_a_waiting_task_is_dragged_to_another_place(page: Page, client: WsClient
 def test_a_waiting_task_is_moved_with_keys_and_with_buttons(
     page: Page, client: WsClient, queue: Locator
 ) -> None:
-    grip = queue.get_by_role("button", name="Move q3, number 3 of 4")
+    grip = queue.get_by_role("button", name="Move one q3, number 3 of 4")
     grip.focus()
     page.keyboard.press("ArrowUp")
     expect(queue.locator(".id")).to_have_text(["q1", "q3", "q2", "q4"])
-    expect(queue.get_by_role("button", name="Move q3, number 2 of 4")).to_be_focused()
+    expect(queue.get_by_role("button", name="Move one q3, number 2 of 4")).to_be_focused()
     page.keyboard.press("End")
     expect(queue.locator(".id")).to_have_text(["q1", "q2", "q4", "q3"])
     page.keyboard.press("Enter")
