@@ -97,7 +97,7 @@ def test_a_waiting_task_is_moved_with_keys_and_with_buttons(
     page.keyboard.press("End")
     expect(queue.locator(".id")).to_have_text(["q1", "q2", "q4", "q3"])
     page.keyboard.press("Enter")
-    front = queue.get_by_role("button", name="First: q3")
+    front = queue.get_by_role("button", name="First: one q3")
     front.click()
     expect(queue.locator(".id")).to_have_text(["q3", "q1", "q2", "q4"])
     expect(front).to_be_focused()
