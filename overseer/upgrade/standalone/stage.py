@@ -240,6 +240,8 @@ class Stage:
         self._prepare(place)
         if self._said["kind"] == "script":  # modules beside the program
             sys.path.insert(1, str(Path(self._said["target"]).absolute().parent))
+        found = (each for each in self._said.get("path", ()) if each not in sys.path and Path(each).exists())
+        sys.path.extend(found)  # a one-file build finds its dependencies by itself
         sys.argv[0] = self._said["target"]
         if Path(place, "program.py").exists():
             runpy.run_path(f"{place}/program.py", run_name="__main__")
