@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import signal
+import socket
 import sqlite3
 import statistics
 import time
@@ -18,16 +19,26 @@ from bench.cases import Case, Metric, Sample
 from bench.client import Connection
 from bench.lone import delay_of, start_silent, writing
 from bench.servers import Server
-from bench.stored import KEPT, SEGMENT, TASK, make_log
+from bench.stored import SEGMENT, TASK, make_log
 
 __all__ = ["kept_cases"]
 
 _SETTLE_S = 3.0  # in which laggards' readers fetch ahead what they may
-_READ = 4 * 2**20  # bytes that each of them takes in a round
+_READ = 2**20  # bytes that each of them takes in a round
+_BUFFER = 64 * 1024  # what their system takes for them, which would be megabytes
 _ROUNDS = 3
 _RATE = 200.0  # lone lines a second
 _LINES = 1000  # of these before the removal
 _RUNS = 10_000
+# Nothing is compressed meanwhile, which would be another load.
+_STORAGE = {
+    "log_bytes": "100GiB",
+    "task_log_bytes": "100GiB",
+    "min_free": "0%",
+    "runs": 1_000_000,
+    "compress": "none",
+}
+_PLAIN = {"data_dir": "data", "storage": _STORAGE}
 
 
 def kept_cases(clients: int, log: int, removed: int) -> Iterator[Case]:
@@ -41,7 +52,7 @@ def kept_cases(clients: int, log: int, removed: int) -> Iterator[Case]:
         ),
         partial(_lag, clients, log),
         baseline=False,
-        top_level=KEPT,
+        top_level=_PLAIN,
         runs=1,
     )
     yield Case(
@@ -54,7 +65,7 @@ def kept_cases(clients: int, log: int, removed: int) -> Iterator[Case]:
         ),
         partial(_remove, removed),
         baseline=False,
-        top_level=KEPT,
+        top_level=_PLAIN,
         runs=1,
     )
 
@@ -70,6 +81,7 @@ def _lag(count: int, size: int, server: Server) -> Sample:
         clients = [stack.enter_context(closing(server.connect())) for _ in range(count)]
         before = server.resident()
         for client in clients:
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
             seq = chance.randrange(1, lines // 2)
             client.send(type="subscribe", id="s", task_id=TASK, since_seq=seq, on_lag="catch_up")
         resident = []
@@ -102,18 +114,19 @@ def _read(client: Connection) -> None:
 
 def _remove(size: int, server: Server) -> Sample:
     config = server.directory / "config.yaml"
-    with closing(server.connect()) as connection, closing(server.connect()) as other:
-        connection.send(type="runs", id="runs")  # an answer tells that there is a database
+    bounded = {**_STORAGE, "runs": 100}
+    with closing(server.connect()) as connection:  # an answer tells that there is a database
+        connection.send(type="runs", id="runs")
         connection.wait_for("runs")
-        database = server.directory / "data" / "overseer.db"
-        old = _old_logs(server, size, database)
+    old = _old_logs(server, size, server.directory / "data" / "overseer.db")
+    with closing(server.connect()) as connection, closing(server.connect()) as other:
         pid = start_silent(connection, "lone")
         other.send(type="start", id="f", action="run", task_id="flood", params={"script": "exec seq inf"})
         other.send(type="unsubscribe", id="u", task_id="flood")
         with writing(10**9, _RATE, [pid]):
             _delays(connection, 200)
             before = sorted(_delays(connection, _LINES))
-            config.write_text(json.dumps(json.loads(config.read_text()) | {"storage": {"runs": 100}}))
+            config.write_text(json.dumps(json.loads(config.read_text()) | {"storage": bounded}))
             begun = time.monotonic()
             server.process.send_signal(signal.SIGHUP)
             during: list[float] = []

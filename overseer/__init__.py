@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     )
     from overseer.process.cgroup import Cgroup
     from overseer.process.policy import StopPolicy
+    from overseer.process.usage import Usage
     from overseer.protocol import ActionInfo, ParamChoice, ParamSpec, PoolConfig, RetryPolicy
     from overseer.supervisor.hub import Hub
     from overseer.supervisor.metrics import Metrics
@@ -83,6 +84,7 @@ __all__ = [
     "TaskSubmitter",
     "TemplateError",
     "UnknownKeyWarning",
+    "Usage",
     "ValidationError",
     "VirtualContext",
     "Worker",
@@ -142,6 +144,7 @@ _HOMES = {
     "overseer.workers.os_process": ("start_worker",),
     "overseer.process.cgroup": ("Cgroup",),
     "overseer.process.policy": ("StopPolicy",),
+    "overseer.process.usage": ("Usage",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -37,12 +37,14 @@ class Accepted(NamedTuple):
     """An accepted start.
 
     ``dedupe``: the action and the values of its dedupe_key; starts with equal ones are duplicates; None:
-    never a duplicate. ``hidden``: the parameters whose values are shown to nobody.
+    never a duplicate. ``hidden``: the parameters whose values are shown to nobody. ``warnings``: one for each
+    parameter that the action does not have.
     """
 
     definition: Definition
     dedupe: tuple[str, ...] | None
     hidden: frozenset[str]
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,20 +148,13 @@ class Definitions:
             param = getattr(error, "param", "")
             param = param if isinstance(param, str) else ""
             raise RequestError(masked(message, secrets), param=param, code="invalid") from None
+        warnings = tuple(ignored(action, params, info.params)) if params else ()
         dedupe_key = definition.config.dedupe_key or tuple(info.dedupe_key)
         if not dedupe_key:
-            return Accepted(definition, None, hidden)
+            return Accepted(definition, None, hidden, warnings)
         defaults = {name: spec.default for name, spec in info.params.items() if spec is not None}
         values = (params.get(name) or defaults.get(name) or "" for name in dedupe_key)
-        return Accepted(definition, (action, *values), hidden)
-
-    def ignored(self, action: str, params: Mapping[str, str]) -> tuple[str, ...]:
-        """A warning for each parameter that an action does not have."""
-        return (
-            tuple(ignored(action, params, said_of_action(action, self.handlers[action]).params))
-            if params
-            else ()
-        )
+        return Accepted(definition, (action, *values), hidden, warnings)
 
     def hidden(self, action: str, params: Mapping[str, str]) -> frozenset[str]:
         """The parameters whose values are shown to nobody; for an unknown action, all."""

@@ -198,8 +198,8 @@ class Hub:
         while True:
             definitions = self.definitions
             named, given, standing = definitions.resolve(task_id, action, params or {}, requester.principal)
-            definition, dedupe, hidden = definitions.check(named, given, requester.principal)
-            requester = replace(requester, warnings=definitions.ignored(named, given))
+            definition, dedupe, hidden, warnings = definitions.check(named, given, requester.principal)
+            requester = replace(requester, warnings=warnings)
             policy = definitions.policy(retry_policy, named, standing)
             task = Task(
                 task_id or new_uuid(),

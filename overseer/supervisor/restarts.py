@@ -168,7 +168,7 @@ def _terms(task: Task, definitions: Definitions, requester: Requester) -> Terms:
     ):
         return task.terms
     params = task.params if standing is None else standing.params
-    definition, dedupe, hidden = definitions.check(task.action, params, requester.principal)
+    definition, dedupe, hidden, _warnings = definitions.check(task.action, params, requester.principal)
     policy = definitions.policy(task.asked_policy, task.action, standing)
     hidden |= task.terms.hidden & params.keys()
     return Terms(definition, dedupe, policy, hidden, standing, params)
