@@ -274,9 +274,11 @@ class Daemon:
 
     def _watch(self, period: float) -> None:
         """Report to the manager's watchdog periodically."""
-        while not self._over.wait(period):
+        while True:  # at once: much of the manager's patience may have gone into an upgrade
             self._hub.wait_until_idle(0.0)  # takes the hub's lock, so that no report follows a deadlock
             self._manager.alive()
+            if self._over.wait(period):
+                return
 
     def _hang_up(self) -> None:
         """SIGHUP: reload, or end if the terminal that the server was started in is gone."""

@@ -123,6 +123,7 @@ def replace_by(
         "archive": package.archive,
         "stage": package.stage,
         "place": package.place,
+        "path": sys.path,
         "compiled": compiled,
         "descriptors": out.descriptors,
         "pipes": out.pipes,

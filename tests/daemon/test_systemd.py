@@ -15,33 +15,11 @@ import pytest
 
 from overseer.daemon.systemd import Notifier, passed_sockets
 from overseer.errors import OverseerError
-from tests.daemon.support import get
+from tests.daemon.support import Manager, get
 from tests.harness import ROOT, Daemon, WsClient, allowed, shell
 
 ACTIVATED = ROOT / "tests/daemon/activated.py"
 ENVIRONMENT = shell("env")
-
-
-class Manager:
-    """Hears what programs say to it."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
-        self._socket.settimeout(10.0)
-
-    def hear(self) -> dict[str, str]:
-        lines = self._socket.recv(4096).decode().split("\n")
-        return dict(line.split("=", 1) for line in lines)
-
-    def hear_until(self, wanted: str) -> dict[str, str]:
-        while wanted not in (said := self.hear()):
-            pass
-        return said
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 @pytest.fixture(params=["path", "abstract"])

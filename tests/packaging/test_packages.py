@@ -14,24 +14,7 @@ import pytest
 
 from tests.harness import ROOT
 from tests.harness.interrupted import interrupted_at
-
-LIMIT_S = 50
-WHEELS = ROOT / ".venv/wheels"
-
-
-def checkout(target: Path) -> Path:
-    """A copy of the sources, as a clone would have them."""
-    target.mkdir()
-    for name in ("overseer", "playground", "onefile", "docs", "packaging"):
-        shutil.copytree(
-            ROOT / name, target / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    for name in (
-        *("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "requirements.lock"),
-        *("CHANGELOG.md", "config.yaml"),
-    ):
-        shutil.copy(ROOT / name, target)
-    return target
+from tests.packaging.support import LIMIT_S, bare_environment, build, checkout
 
 
 @pytest.fixture(scope="module")
@@ -78,28 +61,7 @@ def test_the_lock_file_has_every_declared_dependency():
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program, with overseerctl beside it, as `make install` puts them."""
-    if not WHEELS.exists():
-        pytest.skip("make has not fetched the wheels yet")
-    source = checkout(tmp_path_factory.mktemp("onefile") / "source")
-    subprocess.run(
-        [source / "onefile/build.sh", sys.executable, WHEELS, "dist/sticky-overseer"],
-        cwd=source,
-        check=True,
-        stdout=subprocess.DEVNULL,
-        timeout=LIMIT_S,
-    )
-    shutil.copy(source / "onefile/overseerctl", source / "dist/overseerctl")
-    return source / "dist/sticky-overseer"
-
-
-def bare_environment(home: Path) -> dict[str, str]:
-    """Nothing but a home and a Python that knows none of our packages."""
-    (home / "bin").mkdir(exist_ok=True)
-    base = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    link = home / "bin/python3"
-    if not link.exists():
-        link.symlink_to(base)
-    return {"HOME": str(home), "PATH": f"{home}/bin:/usr/bin:/bin", "OVERSEER_LISTEN": "127.0.0.1:0"}
+    return build(tmp_path_factory.mktemp("onefile"))
 
 
 def test_it_runs_tasks_with_nothing_installed(program: Path, tmp_path: Path):

@@ -4,17 +4,43 @@ from __future__ import annotations
 
 import os
 import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.faults.support import address_of
-from tests.harness import ROOT, Daemon
+from tests.harness import ROOT, Daemon, shell
 from tests.net.rawclient import http_request
 
 TIMES = int(os.environ.get("OVERSEER_TEST_UPGRADES", "0"))
 slow = pytest.mark.skipif(not TIMES, reason="slow: make upgrades runs it (OVERSEER_TEST_UPGRADES)")
+
+_FUNCTIONS = """
+import sys, threading
+import overseer
+from overseer import ActionHandler, ActionInfo, ServiceHandler, start_virtual_worker
+
+class Handler(ServiceHandler):
+    def describe(self):
+        return ActionInfo("virtual", "virtual")
+    def validate(self, params):
+        pass
+    def start(self, task_id, params, callbacks):
+        return start_virtual_worker(task_id, lambda context, send: context.wait(), callbacks)
+    def run_service(self, stop, submitter):
+        stop.wait()
+
+class Factory:
+    type = "virtual"
+    def create(self, config, action_name, retry, pool, dedupe_key):
+        return Handler()
+
+overseer.register_factory(Factory())
+if __name__ == "__main__":
+    sys.exit(overseer.run_cli("1.0", ""))
+"""
 
 
 class Installed:
@@ -69,3 +95,15 @@ def assert_in_order(messages: list[dict[str, Any]], task_id: str, first: int = 1
         at = next(index for index, (came, meant) in enumerate(pairs) if came != meant)
         raise AssertionError(f"task {task_id}: after {lines[max(0, at - 2) : at]} came {lines[at : at + 3]}")
     return lines[-1][0] if lines else 0
+
+
+def with_functions(tmp_path: Path, **settings: Any) -> Daemon:
+    """A server whose action ``virtual`` has tasks that are functions, and a service."""
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent(_FUNCTIONS))
+    return Daemon(
+        program=program,
+        environment={"PYTHONPATH": str(ROOT)},
+        actions={"virtual": {"type": "virtual"}, "real": shell("sleep 60")},
+        **settings,
+    )

@@ -159,7 +159,7 @@ def test_another_python_that_cannot_run_it_is_not_executed(
     places.mkdir(parents=True)
     (places / "here.pth").write_text(f"{Path(yaml.__file__).parents[1]}\n")
     monkeypatch.setattr(sys, "executable", str(binary))
-    with Daemon(actions=_ACTIONS) as daemon, daemon.connect() as client:
+    with Daemon(actions=_ACTIONS, alone=True) as daemon, daemon.connect() as client:
         client.request("start", _WAIT, action="cat", task_id="cat")
         binary.unlink()
         if python:

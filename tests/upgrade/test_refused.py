@@ -3,54 +3,18 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from pathlib import Path
-from typing import Any
 
 from tests.faults.support import address_of
-from tests.harness import ROOT, Daemon, shell
+from tests.harness import Daemon
 from tests.net.rawclient import http_request
+from tests.upgrade.support import with_functions
 
 _WAIT = 90.0
-_PROGRAM = """
-import sys, threading
-import overseer
-from overseer import ActionHandler, ActionInfo, ServiceHandler, start_virtual_worker
-
-class Handler(ServiceHandler):
-    def describe(self):
-        return ActionInfo("virtual", "virtual")
-    def validate(self, params):
-        pass
-    def start(self, task_id, params, callbacks):
-        return start_virtual_worker(task_id, lambda context, send: context.wait(), callbacks)
-    def run_service(self, stop, submitter):
-        stop.wait()
-
-class Factory:
-    type = "virtual"
-    def create(self, config, action_name, retry, pool, dedupe_key):
-        return Handler()
-
-overseer.register_factory(Factory())
-if __name__ == "__main__":
-    sys.exit(overseer.run_cli("1.0", ""))
-"""
-
-
-def _with_functions(tmp_path: Path, **settings: Any) -> Daemon:
-    program = tmp_path / "program.py"
-    program.write_text(textwrap.dedent(_PROGRAM))
-    return Daemon(
-        program=program,
-        environment={"PYTHONPATH": str(ROOT)},
-        actions={"virtual": {"type": "virtual"}, "real": shell("sleep 60")},
-        **settings,
-    )
 
 
 def test_functions_and_services_are_named_and_ended_only_by_force(tmp_path: Path):
-    with _with_functions(tmp_path) as daemon, daemon.connect() as client:
+    with with_functions(tmp_path) as daemon, daemon.connect() as client:
         client.request("start", _WAIT, action="virtual", task_id="function")
         client.request("start", _WAIT, action="real", task_id="process")
         answer = client.request("upgrade", _WAIT)
@@ -72,7 +36,7 @@ def test_functions_and_services_are_named_and_ended_only_by_force(tmp_path: Path
 
 
 def test_an_upgrade_waits_for_them_while_somebody_waits_for_it(tmp_path: Path):
-    with _with_functions(tmp_path) as daemon, daemon.connect() as client:
+    with with_functions(tmp_path) as daemon, daemon.connect() as client:
         client.request("start", _WAIT, action="virtual", task_id="function")
         answer = client.request("upgrade", _WAIT, wait_ms=300)
         assert (answer["type"], answer["code"]) == ("error", "conflict")
@@ -90,7 +54,7 @@ def test_an_upgrade_waits_for_them_while_somebody_waits_for_it(tmp_path: Path):
 
 
 def test_what_waits_for_them_can_still_be_forced(tmp_path: Path):
-    with _with_functions(tmp_path) as daemon, daemon.connect() as client:
+    with with_functions(tmp_path) as daemon, daemon.connect() as client:
         client.request("start", _WAIT, action="virtual", task_id="function")
         asked = client.send("upgrade", wait_ms=600_000)
         daemon.wait_stderr("the upgrade waits for", _WAIT)

@@ -63,6 +63,7 @@ class Stage:
         self._copies: dict[int, int] = {}  # of the descriptors handed over, by number
         self._kept = {int(pipe): file for pipe, file in said.get("kept", {}).items()}
         self._compiled = Compiled({}, {})
+        self._environment = dict(os.environb)  # a program removes from it what is not meant for children
 
     def run(self) -> None:
         """Run the program whose turn it is."""
@@ -139,7 +140,7 @@ class Stage:
         said = json.dumps({**self._said, "turn": turn, "failure": failure, "kept": kept})
         script = f"/proc/self/fd/{self._said['stage']}"
         command = [sys.executable, *self._said["options"], script, *self._said["rest"]]
-        environment = {**os.environb, VARIABLE.encode(): said.encode()}
+        environment = {**self._environment, VARIABLE.encode(): said.encode()}
         with suppress(OSError):
             os.execve(sys.executable, command, environment)
         os.execve("/proc/self/exe", command, environment)  # the file that was executed is gone
@@ -239,6 +240,8 @@ class Stage:
         self._prepare(place)
         if self._said["kind"] == "script":  # modules beside the program
             sys.path.insert(1, str(Path(self._said["target"]).absolute().parent))
+        found = (each for each in self._said.get("path", ()) if each not in sys.path and Path(each).exists())
+        sys.path.extend(found)  # a one-file build finds its dependencies by itself
         sys.argv[0] = self._said["target"]
         if Path(place, "program.py").exists():
             runpy.run_path(f"{place}/program.py", run_name="__main__")

@@ -19,7 +19,7 @@ from tests.drivers.dask.test_faults import (
     goes_on,
     quick,
 )
-from tests.harness import WsClient
+from tests.harness import Daemon, WsClient
 from tests.harness.cluster import Cluster, needs_distributed, wait_until
 from tests.harness.lan import Lan, needs_namespaces
 from tests.harness.load import allowed
@@ -50,6 +50,12 @@ def lan() -> Iterator[Lan]:
 def cluster(lan: Lan) -> Iterator[Cluster]:
     with Cluster(workers=2, lan=lan) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="module")
+def daemon(cluster: Cluster) -> Iterator[Daemon]:
+    with Daemon(actions=actions(cluster.address), data_dir="data", alone=True) as daemon:
+        yield daemon
 
 
 def wait(seconds: float) -> None:
