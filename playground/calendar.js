@@ -3,6 +3,7 @@
 import { fill, h, icon, iconButton, named, setIcon, setText } from "./dom.js";
 import { duration, many, moment, shortMoment } from "./format.js";
 import { attempt, say } from "./notices.js";
+import { idOf, nameById } from "./names.js";
 import { agreed } from "./starting.js";
 import { allowed } from "./auth.js";
 import { isOver } from "./states.js";
@@ -113,14 +114,15 @@ export class Calendar {
   }
 
   #add(id) {
+    const name = h("bdi");
     const when = h("span.when", null);
     const next = h("p.hint", null);
     const sign = icon("pause");
     const word = h("span", null);
     const pause = h("button.quiet", { type: "button", onclick: () => this.#pause(id) }, sign, word);
     const run = iconButton("run", `Run ${id} now`, () => this.#run(id), { text: "Run now" });
-    const row = h("li", { "aria-label": id }, h("div", null, h("b", null, named(id)), when, next), h("span.row", null, run, pause));
-    this.#rows.set(id, { row, when, next, sign, word, pause, run, paused: false });
+    const row = h("li", { "aria-label": id }, h("div", null, h("b", null, name), idOf(id), when, next), h("span.row", null, run, pause));
+    this.#rows.set(id, { row, name, when, next, sign, word, pause, run, paused: false });
     this.#tasks.append(row);
   }
 
@@ -133,6 +135,7 @@ export class Calendar {
     const parts = this.#rows.get(info.task_id);
     parts.paused = Boolean(info.paused);
     parts.row.classList.toggle("is-paused", parts.paused);
+    setText(parts.name, nameById(this.#app.store, info.task_id, info.action));
     setText(parts.when, info.when.join("; "));
     setText(parts.next, standing(info, now));
     setIcon(parts.sign, parts.paused ? "run" : "pause");
@@ -149,7 +152,7 @@ export class Calendar {
       .flatMap(({ task_id: id, upcoming }) => (upcoming ?? []).map((at) => ({ id, at })))
       .sort((one, other) => (one.at < other.at ? -1 : 1))
       .slice(0, SHOWN);
-    const rows = coming.map(({ id, at }) => line(at, now, id, `in ${duration(Date.parse(at) - now)}`));
+    const rows = coming.map(({ id, at }) => line(at, now, this.#who(id), `in ${duration(Date.parse(at) - now)}`));
     fill(this.#coming, rows.length ? rows : h("li.hint", null, "Nothing is to be started."));
   }
 
@@ -160,9 +163,15 @@ export class Calendar {
       .slice(0, SHOWN);
     const rows = skipped.map(({ id, slot, reason, number }) => {
       const more = number > 1 ? ` (${many(number, "time")})` : "";
-      return line(slot, now, id, `${WHY[reason] ?? reason}${more}`);
+      return line(slot, now, this.#who(id), `${WHY[reason] ?? reason}${more}`);
     });
     fill(this.#skipped, rows.length ? rows : h("li.hint", null, "Nothing was skipped."));
+  }
+
+  // Its name and its id, in a list.
+  #who(id) {
+    const { action } = this.#infos.find((info) => info.task_id === id);
+    return [h("b", null, named(nameById(this.#app.store, id, action))), idOf(id)];
   }
 
   async #pause(id) {
@@ -192,6 +201,6 @@ function standing({ paused, error, waiting, next, due, last }, now) {
   return `next ${shortMoment(next, now)}${late}${before}`;
 }
 
-function line(at, now, id, text) {
-  return h("li", null, h("time", { datetime: at, title: moment(at) }, shortMoment(at, now)), h("b", null, named(id)), h("span", null, text));
+function line(at, now, who, text) {
+  return h("li", null, h("time", { datetime: at, title: moment(at) }, shortMoment(at, now)), who, h("span", null, text));
 }

@@ -2,7 +2,7 @@
 
 import { fill, h, icon, named } from "./dom.js";
 import { count, many, sentence } from "./format.js";
-import { nameOf, shortId } from "./names.js";
+import { nameById } from "./names.js";
 import { addressOf } from "./router.js";
 
 const AGAIN = 5000; // ms between two looks, while they are seen
@@ -70,10 +70,7 @@ export class Clusters {
     bar.classList.toggle("full", share >= 1);
     const taken = busy === undefined ? many(threads, "thread") : `${count(busy)} of ${many(threads, "thread")} taken`;
     const { store } = this.#app;
-    const link = (id) => {
-      const task = store.tasks.get(id);
-      return h("a.name", { href: addressOf("tasks", [id]), title: id }, named(task ? nameOf(store, task) : shortId(id)));
-    };
+    const link = (id) => h("a.name", { href: addressOf("tasks", [id]), title: id }, named(nameById(store, id)));
     return h(
       "li",
       null,

@@ -1,7 +1,7 @@
 // What comes next by itself: the starts that schedules have ahead.
 
 import { fill, h } from "./dom.js";
-import { idOf, nameOf } from "./names.js";
+import { idOf, nameById } from "./names.js";
 import { addressOf } from "./router.js";
 import { whenOf } from "./when.js";
 
@@ -67,7 +67,6 @@ export class ComingUp {
   }
 
   #nameOf({ task_id: id, action }) {
-    const task = this.#app.store.tasks.get(id);
-    return task ? nameOf(this.#app.store, task) : action ? nameOf(this.#app.store, { action }) : id;
+    return nameById(this.#app.store, id, action);
   }
 }

@@ -2,7 +2,7 @@
 
 import { fill, h, icon, iconButton, inFrame, setText } from "./dom.js";
 import { bytes, exactly, policyText } from "./format.js";
-import { copyButton, idOf, nameOf, shortId } from "./names.js";
+import { copyButton, idOf, nameById, nameOf } from "./names.js";
 import { addressOf, linkTo } from "./router.js";
 import { whenOf } from "./when.js";
 import { draw } from "./ansi.js";
@@ -168,8 +168,7 @@ export class Inspector {
 
   // Another task, by its name.
   #linkTo(id) {
-    const task = this.#app.store.tasks.get(id);
-    return h("a", { href: addressOf("tasks", [id]), title: id }, task ? nameOf(this.#app.store, task) : shortId(id));
+    return h("a", { href: addressOf("tasks", [id]), title: id }, nameById(this.#app.store, id));
   }
 
   // replay has no end mark, but the answer to a later request is one.

@@ -29,14 +29,10 @@ export function nameOf(store, { action, params }) {
 // Whether it makes a difference: the action declares it, and would have taken another value; and may be shown.
 const tells = (specs, name, value) => name in specs && specs[name]?.type !== "secret" && specs[name]?.default !== value;
 
-/** What to call a task, or a run, where its id stands elsewhere: by the id if somebody chose it. */
-export const calledOf = (store, task) => (isUuid(task.task_id) ? nameOf(store, task) : task.task_id);
-
-/** The rest of it: the id if it was made up, else the name, or, where parameters have a place of their own, the action. */
-export function besidesOf(store, task, { params = true } = {}) {
-  if (isUuid(task.task_id)) return shortId(task.task_id);
-  const name = params ? nameOf(store, task) : titleOf(store, task.action);
-  return name === task.task_id ? "" : name;
+/** What people call a task of which the id is known, and its action unless it is forgotten. */
+export function nameById(store, id, action = "") {
+  const task = store.tasks.get(id) ?? (action && { action });
+  return task ? nameOf(store, task) : shortId(id);
 }
 
 function brief(value) {

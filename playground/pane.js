@@ -2,6 +2,7 @@
 
 import { h, icon, iconButton, newId } from "./dom.js";
 import { InputLine } from "./inputline.js";
+import { idOf } from "./names.js";
 
 /** {element, parts}: the pane around its `tools` and `lines`, and by name what a Viewer fills and listens to. `leave`:
  * called to leave its input. */
@@ -10,7 +11,7 @@ export function buildPane(app, taskId, tools, lines, leave) {
   const parts = {
     word: h("span"),
     exit: h("span.exit"),
-    action: h("span.pane-action"),
+    id: h("span.pane-id", null, idOf(taskId)),
     buttons: h("span.buttons"),
     save: iconButton("save", "Download the log"),
     size: iconButton("grow", "Only this output", null, { key: "M", kind: "quiet.only" }),
@@ -19,13 +20,13 @@ export function buildPane(app, taskId, tools, lines, leave) {
     input: new InputLine(app, taskId, leave),
   };
   parts.state = h("span.state", null, icon("dots"), parts.word);
-  const { state, action, exit, buttons, save, size, close, banner } = parts;
-  const name = h("h3", { id: title, "aria-level": "2", title: taskId }, taskId);
+  const { state, id, exit, buttons, save, size, close, banner } = parts;
+  const name = h("h3", { id: title, "aria-level": "2", "data-task": taskId }, taskId);
   parts.name = name;
   const element = h(
     "section.pane",
     { "aria-labelledby": title },
-    h("header.pane-head", null, state, name, action, exit, buttons, h("span.pane-acts", null, save, size, close)),
+    h("header.pane-head", null, state, name, id, exit, buttons, h("span.pane-acts", null, save, size, close)),
     banner,
     tools,
     lines,

@@ -3,7 +3,7 @@
 import { fill, h, iconButton, named } from "./dom.js";
 import { addressedPlace } from "./lineaddress.js";
 import { Merged } from "./merged.js";
-import { calledOf, shortId } from "./names.js";
+import { nameById, shortId, titleOf } from "./names.js";
 import { say } from "./notices.js";
 import { onRoute } from "./router.js";
 import { recall, remember } from "./prefs.js";
@@ -212,9 +212,14 @@ export class Panes {
     );
   }
 
+  // Its name; or what is short and tells it from another of that name.
   #called(taskId) {
-    const task = this.#app.store.tasks.get(taskId);
-    return task ? calledOf(this.#app.store, task) : shortId(taskId);
+    const { store } = this.#app;
+    const nameOf = (id) => nameById(store, id);
+    const name = nameOf(taskId);
+    const task = store.tasks.get(taskId);
+    const alike = task && [...this.#viewers.keys()].some((id) => id !== taskId && nameOf(id) === name);
+    return alike ? `${titleOf(store, task.action)} ${shortId(taskId)}` : name;
   }
 
   #pick(taskId) {

@@ -6,7 +6,7 @@ import { attempt } from "./notices.js";
 import { allowed } from "./auth.js";
 import { Calendar } from "./calendar.js";
 import { columnsOf } from "./graph.js";
-import { titleOf } from "./names.js";
+import { idOf, nameById } from "./names.js";
 import { STATES } from "./states.js";
 import { addressOf, go } from "./router.js";
 import { agreed } from "./starting.js";
@@ -88,25 +88,27 @@ export class Plan {
     fill(this.#alone, nodes.filter(({ task_id: id }) => !tied.has(id)).map(({ task_id: id }) => h("li", null, this.#cards.get(id).card)));
   }
 
-  #card({ task_id: id, action, autostart }) {
-    const open = h("button.quiet.name", { type: "button", title: `Show the output of ${id}`, onclick: () => this.#open(id) }, named(id));
+  #card({ task_id: id, autostart }) {
+    const called = h("bdi");
+    const open = h("button.quiet.name", { type: "button", title: `Show the output of ${id}`, onclick: () => this.#open(id) }, called);
     const sign = icon("dots");
     const word = h("span", null);
     const state = h("span.state", null, sign, word);
     const needs = h("ul.needs", null);
     const begin = iconButton("run", `Start ${id}`, () => this.#start(id), { text: "Start" });
     const acts = h("span.row", null, begin);
-    const about = [named(titleOf(this.#app.store, action)), AUTOSTART[autostart] && `, ${AUTOSTART[autostart]}`];
+    const about = [idOf(id), AUTOSTART[autostart]];
     const card = h("article.card", { "aria-label": id }, h("div.row", null, open, state), h("p.hint", null, about), needs, acts);
     card.addEventListener("pointerenter", () => this.#mark(id));
     card.addEventListener("pointerleave", () => this.#mark(""));
-    return { card, sign, word, state, needs, rows: new Map(), begin, acts, stateName: "", needed: "" };
+    return { card, called, sign, word, state, needs, rows: new Map(), begin, acts, stateName: "", needed: "" };
   }
 
   #update({ task_id: id }) {
     const parts = this.#cards.get(id);
     const task = this.#app.store.tasks.get(id);
     const name = task?.status ?? "";
+    setText(parts.called, this.#nameOf(id));
     const { label, icon: sign } = STATES[name] ?? IDLE;
     if (parts.stateName !== name || !parts.word.textContent) {
       parts.stateName = name;
@@ -114,7 +116,7 @@ export class Plan {
       setIcon(parts.sign, sign);
       setText(parts.word, label);
     }
-    const edges = this.#graph.edges.filter((edge) => edge.task_id === id);
+    const edges = this.#graph.edges.filter((edge) => edge.task_id === id).map((edge) => ({ ...edge, name: this.#nameOf(edge.depends_on) }));
     const needed = JSON.stringify(edges);
     if (needed !== parts.needed) {
       parts.needed = needed;
@@ -123,6 +125,10 @@ export class Plan {
     }
     parts.begin.hidden = Boolean(task) || !allowed("start") || !this.#app.link.connected;
     showButtons(parts.acts, this.#app, task, { words: ["stop", "again", "reset"] });
+  }
+
+  #nameOf(id) {
+    return nameById(this.#app.store, id, this.#graph.nodes.find((node) => node.task_id === id)?.action);
   }
 
   async #start(id) {
@@ -171,6 +177,7 @@ export class Plan {
   }
 }
 
-function need({ depends_on: other, condition, met }) {
-  return h(met ? "li.met" : "li.unmet", null, icon(met ? "check" : "dots"), "needs ", named(other), ` ${NEEDS[condition] ?? condition}`);
+// `name`: of the task that is needed.
+function need({ depends_on: other, condition, met, name }) {
+  return h(met ? "li.met" : "li.unmet", null, icon(met ? "check" : "dots"), "needs ", named(name), name === other ? null : h("small", null, ` ${other}`), ` ${NEEDS[condition] ?? condition}`);
 }

@@ -3,7 +3,7 @@
 
 import { fill, h, icon, setText } from "./dom.js";
 import { count, duration, many } from "./format.js";
-import { calledOf, idOf, nameOf } from "./names.js";
+import { idOf, nameOf, shortId } from "./names.js";
 import { attempt } from "./notices.js";
 import { addressOf } from "./router.js";
 import { allowed } from "./auth.js";
@@ -64,14 +64,15 @@ export class QueueList {
     const { store } = this.#app;
     const id = item.task_id;
     const task = store.tasks.get(id) ?? item;
-    const called = calledOf(store, task);
+    const name = nameOf(store, task);
+    const called = `${name} ${shortId(id)}`;
     const open = this.#movable && this.#open === id;
     return h(
       open ? "li.open" : "li",
       { value: item.position + 1, "data-task": id },
       this.#movable ? this.#handle(item, called, open) : null,
       h("span.place", null, `${item.position + 1}`),
-      h("a.name", { href: addressOf("tasks", [id]) }, nameOf(store, task)),
+      h("a.name", { href: addressOf("tasks", [id]) }, name),
       idOf(id),
       item.forced ? h("span.tag", null, icon("force"), "forced") : null,
       h("span.age", { "data-since": item.queued_at }),

@@ -2,7 +2,7 @@
 
 import { fill, h, icon, iconButton, named } from "./dom.js";
 import { bytes, exactly, moment, paramsText } from "./format.js";
-import { besidesOf, calledOf, shortId } from "./names.js";
+import { copyButton, idOf, nameOf, shortId } from "./names.js";
 import { byOf, exitOf, lastedOf, statusOf } from "./runwords.js";
 
 export class RunHead {
@@ -11,13 +11,14 @@ export class RunHead {
     const act = (name, title, text, key) =>
       h(`button.act-${key}`, { type: "button", title, onclick: acts[key] }, icon(name), h("span", null, text));
     this.#live = act("output", "The task's output, live, with its input", "Live output", "live");
+    this.#copy = copyButton("its title", () => this.#called);
     this.element = h(
       "header.run-head",
       null,
       act("back", "Back to the list (Esc)", "Runs", "back"),
       this.#status,
-      h("span.run-name", null, this.#title, iconButton("older", "The run before", () => acts.step(-1), { key: "[" }), iconButton("newer", "The run after", () => acts.step(1), { key: "]" })),
-      this.#action,
+      h("span.run-name", null, this.#title, this.#copy, iconButton("older", "The run before", () => acts.step(-1), { key: "[" }), iconButton("newer", "The run after", () => acts.step(1), { key: "]" })),
+      this.#id,
       h(
         "span.buttons",
         null,
@@ -31,16 +32,19 @@ export class RunHead {
 
   element;
   #live;
+  #copy;
+  #called = "";
   #status = h("span.run-status");
   #title = h("h2");
-  #action = h("span.run-action");
+  #id = h("span.run-id");
   #facts = h("p.facts");
 
   /** Of this task, as long as no more is known. */
   begin(taskId) {
     this.#live.hidden = true;
+    this.#called = taskId;
     fill(this.#title, named(shortId(taskId)));
-    for (const each of [this.#status, this.#action, this.#facts]) fill(each);
+    for (const each of [this.#status, this.#id, this.#facts]) fill(each);
   }
 
   /** Show a run; `now`: the server's time in ms; `store`: knows its action. */
@@ -58,9 +62,10 @@ export class RunHead {
       run.max_rss === undefined ? [] : [`${bytes(run.max_rss)} of memory`],
     ].filter(([first = ""]) => first !== "");
     this.#live.hidden = !running;
+    this.#called = nameOf(store, run);
     fill(this.#status, statusOf(run));
-    fill(this.#title, named(calledOf(store, run)), h("span.number", null, ` #${run.number}`));
-    fill(this.#action, besidesOf(store, run, { params: false }));
+    fill(this.#title, named(this.#called), h("span.number", null, ` #${run.number}`));
+    fill(this.#id, idOf(run.task_id));
     fill(
       this.#facts,
       facts.map((fact) => h("span", null, fact)),

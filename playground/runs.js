@@ -3,7 +3,7 @@
 import { fill, h, iconButton, inFrame, named } from "./dom.js";
 import { count, exactly, many, moment, paramsText, sentence, shortMoment } from "./format.js";
 import { RUN_STATES, STATES } from "./states.js";
-import { besidesOf, calledOf, titleOf } from "./names.js";
+import { idOf, nameOf, titleOf } from "./names.js";
 import { addressOf, go } from "./router.js";
 import { byOf, exitOf, lastedOf, runAddress, statusOf } from "./runwords.js";
 import { Timeline } from "./timeline.js";
@@ -207,8 +207,8 @@ export class Runs {
       `li.run.s-${run.status}`,
       { "data-run": run.run_id },
       statusOf(run),
-      h("button.run-open", { type: "button", title: "Show its output", onclick: open }, named(calledOf(store, run)), h("span.number", null, ` #${run.number}`)),
-      h("span.run-action", null, besidesOf(store, run, { params: false })),
+      h("button.run-open", { type: "button", title: "Show its output", onclick: open }, named(nameOf(store, run)), h("span.number", null, ` #${run.number}`)),
+      h("span.run-id", null, idOf(run.task_id)),
       h("span.run-exit", null, exitOf(run)),
       lasted,
       h("time.run-when", { datetime: run.started, title: `Started ${moment(run.started)}` }, shortMoment(run.started, now)),

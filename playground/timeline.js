@@ -93,11 +93,11 @@ export class Timeline {
     const room = Math.max(100, this.element.clientWidth - (this.element.clientWidth < 560 ? NAMES[1] : NAMES[0]));
     const ticks = ticksOf(first, last, scale, Math.max(2, Math.floor(room / APART)));
     this.#scale = scale;
-    const names = lanes.map(({ name }) => name).join(", ");
+    const names = lanes.map(({ name, id }) => `${name} ${id}`.trim()).join(", ");
     this.#lanes.setAttribute("aria-label", `${many(runs.length, "run")} in ${duration(last - first)}: ${names}`);
     fill(
       this.#lanes,
-      lanes.map(({ name, spans: some }) => [nameOf(name, some), this.#lane(some, at, ticks, voids, room)]),
+      lanes.map(({ name, id, spans: some }) => [nameOf(name, id, some), this.#lane(some, at, ticks, voids, room)]),
       h(
         "div.axis",
         null,
@@ -175,7 +175,7 @@ export class Timeline {
     const exit = exitOf(shown);
     const how = exit && exit !== word ? `${word}, ${exit}` : word;
     const parts = [how, shortMoment(shown.started, this.#now), ran === null ? "" : exactly(ran)].filter(Boolean);
-    fill(this.#said, h("b", null, named(isUuid(shown.task_id) ? this.#titled(shown.action) : shown.task_id), ` #${shown.number}`), `: ${parts.join(" · ")}`);
+    fill(this.#said, h("b", null, named(this.#titled(shown.action)), isUuid(shown.task_id) ? null : [" ", named(shown.task_id)], ` #${shown.number}`), `: ${parts.join(" · ")}`);
     const box = this.#lanes.parentNode.getBoundingClientRect();
     const { left, width, top } = bar.getBoundingClientRect();
     const half = this.#said.offsetWidth / 2;
@@ -236,27 +236,29 @@ const LEGEND = [
 
 const kind = ([status, text]) => h("span.kind", { "aria-hidden": "true" }, h(`span.run-bar.short.s-${status}`), text);
 
-// The name of a lane, and how many runs are in it, and failed.
-function nameOf(name, spans) {
+// The name of a lane, its task's id if somebody chose that, and how many runs are in it, and failed.
+function nameOf(name, id, spans) {
   const bad = spans.filter(({ run: { status } }) => status === "failed" || status === "lost").length;
-  return h("span.lane-name", { title: name }, named(name), h("small", null, count(spans.length - bad)), bad ? h("small.bad", null, count(bad)) : null);
+  return h("span.lane-name", { title: `${name} ${id}`.trim() }, named(name), id ? h("bdi.lane-id", null, id) : null, h("small", null, count(spans.length - bad)), bad ? h("small.bad", null, count(bad)) : null);
 }
 
-// {name, spans}, the one with the latest run first; where there are too many, those with few runs share the last.
+// {name, id, spans} of each task with an id that somebody chose, and else of each action; the one with the latest run
+// first; where there are too many, those with few runs share the last.
 function lanesOf(spans, titled) {
   const lanes = new Map();
   for (const span of spans) {
     const { task_id: taskId, action } = span.run;
-    const name = isUuid(taskId) ? titled(action) : taskId;
-    if (!lanes.has(name)) lanes.set(name, []);
-    lanes.get(name).push(span);
+    const id = isUuid(taskId) ? "" : taskId;
+    const key = id || ` ${action}`;
+    if (!lanes.has(key)) lanes.set(key, { name: titled(action), id, spans: [] });
+    lanes.get(key).spans.push(span);
   }
-  const all = [...lanes].map(([name, some]) => ({ name, spans: some }));
+  const all = [...lanes.values()];
   if (all.length <= LANES) return all;
   const busy = new Set(all.toSorted((a, b) => b.spans.length - a.spans.length).slice(0, LANES - 1));
   const others = all.filter((lane) => !busy.has(lane));
   const together = others.flatMap((lane) => lane.spans).sort((a, b) => b.from - a.from);
-  return [...all.filter((lane) => busy.has(lane)), { name: `${count(others.length)} others`, spans: together }];
+  return [...all.filter((lane) => busy.has(lane)), { name: `${count(others.length)} others`, id: "", spans: together }];
 }
 
 function placed(element, percent) {

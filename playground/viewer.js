@@ -6,7 +6,7 @@ import { Earlier } from "./earlier.js";
 import { LinesPane } from "./linespane.js";
 import { LineSeeker } from "./lineseeker.js";
 import { lineAddress, timeAddress } from "./lineaddress.js";
-import { besidesOf, calledOf, shortId } from "./names.js";
+import { nameById } from "./names.js";
 import { buildPane } from "./pane.js";
 import { settle } from "./router.js";
 import { saveLog } from "./runfetch.js";
@@ -103,7 +103,7 @@ export class Viewer {
   /** Show the task's current state. */
   showTask() {
     const task = this.#task;
-    const { state, word, name, exit, action, banner, buttons, input } = this.#parts;
+    const { state, word, name, exit, banner, buttons, input } = this.#parts;
     const status = task?.status ?? "unknown";
     setIcon(state.firstChild, STATES[status]?.icon ?? "dots");
     setText(word, task ? wordOf(task) : "Unknown");
@@ -111,8 +111,7 @@ export class Viewer {
     const sick = task !== undefined && isUnhealthy(task);
     exit.classList.toggle("mark", sick);
     setText(exit, sick ? "unhealthy" : task && status !== "running" ? exitText(task, this.#app.watch.signal(this.taskId)) : "");
-    setText(name, task ? calledOf(this.#app.store, task) : shortId(this.taskId));
-    setText(action, task ? besidesOf(this.#app.store, task) : "");
+    setText(name, nameById(this.#app.store, this.taskId));
     const reason = task?.error_message ?? "";
     banner.hidden = !reason;
     setText(banner.lastChild, reason);

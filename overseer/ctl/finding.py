@@ -1,13 +1,15 @@
-"""The task, or the run, that the user means: by its id or a unique beginning of it."""
+"""The task, or the run, that the user means: by its id, a unique beginning of it, or the task's name."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
 from overseer.client import Client, RefusedError
+from overseer.ctl.naming import short_id, values_of
+from overseer.ctl.statuses import GOING_ON, status_of
 from overseer.ctl.terminal import plain
-from overseer.protocol import RunInfo
+from overseer.protocol import ActionInfo, RunInfo, TaskInfo
 from overseer.util.suggest import did_you_mean
 
 _RUNS = 1000  # latest ones of the history, whose tasks are known
@@ -25,7 +27,9 @@ def known_tasks(client: Client) -> list[str]:
 
 
 def find_task(client: Client, text: str, command: str = "list") -> str:
-    """The id of the server's task that ``text`` is, or begins. ``command`` is one that takes ``--action``.
+    """The id of the server's task that ``text`` is, begins, or names by its action ("build") or by that and
+    what it was given ("build main"): the only one that goes on, else the latest. ``command`` is one that
+    takes ``--action``.
 
     Raises:
         RefusedError: no task, or more than one.
@@ -37,7 +41,34 @@ def find_task(client: Client, text: str, command: str = "list") -> str:
         return found[0]
     if found:
         raise _ambiguous(found)
-    raise _missing(client, text, [task.task_id for task in client.tasks()], command)
+    tasks = client.tasks()
+    if named := _called(text, tasks, _actions(client)):
+        return named
+    raise _missing(client, text, [task.task_id for task in tasks], command)
+
+
+def _called(text: str, tasks: Iterable[TaskInfo], actions: Sequence[ActionInfo]) -> str:
+    """The task that is so called: the only one that goes on, else the latest; "": there is none.
+
+    Raises:
+        RefusedError: more than one goes on.
+    """
+    found = [task for task in tasks if _is_called(text, task, actions)]
+    if len(live := [task for task in found if status_of(task) in GOING_ON]) > 1:
+        raise _ambiguous([short_id(task.task_id) for task in live], "tasks that are so called go on")
+    return max(live or found, key=lambda task: task.created_at).task_id if found else ""
+
+
+def _is_called(text: str, task: TaskInfo | RunInfo, actions: Sequence[ActionInfo]) -> bool:
+    action = next((each for each in actions if each.name == task.action), ActionInfo(task.action, ""))
+    values = values_of(task.params, action)
+    return any(text in (name, f"{name} {values}") for name in {action.name, action.title} if name)
+
+
+def _actions(client: Client) -> Sequence[ActionInfo]:
+    with suppress(RefusedError):
+        return client.actions()
+    return ()
 
 
 def _missing(client: Client, text: str, known: Collection[str], command: str) -> RefusedError:
@@ -65,6 +96,13 @@ def task_like(client: Client, text: str, command: str) -> str:
     known = known_tasks(client)
     if found := pick(text, known):
         return found
+    actions = _actions(client)
+    if named := _called(text, client.tasks(), actions):
+        return named
+    with suppress(RefusedError):
+        for run in client.runs(limit=_RUNS):  # the latest first
+            if _is_called(text, run, actions):
+                return run.task_id
     raise _missing(client, text, known, command)
 
 
@@ -84,9 +122,9 @@ def pick(text: str, known: Collection[str]) -> str:
     return ""
 
 
-def _ambiguous(found: Sequence[str]) -> RefusedError:
+def _ambiguous(found: Sequence[str], what: str = "tasks start with that") -> RefusedError:
     some = ", ".join(map(plain, found[:_NAMED])) + (", …" if len(found) > _NAMED else "")
-    return RefusedError(f"several tasks start with that: {some}")
+    return RefusedError(f"several {what}: {some}")
 
 
 def run_of(client: Client, task_id: str, text: str) -> RunInfo:

@@ -13,7 +13,7 @@ async () => {
     started: new Date(1.7e12 + second * 1000).toISOString(),
     duration_ms: 100,
   });
-  const line = new Timeline(() => undefined);
+  const line = new Timeline({ titled: (action) => action });
   document.body.append(line.element);
   line.show([run("d", 3600.6), run("c", 3600.3), run("b", 3600), run("a", 0)], 1.8e12, "");
   const bars = [...line.element.querySelectorAll(".lane .run-bar")];

@@ -38,5 +38,5 @@ def open_outputs(page: Page, client: WsClient, *task_ids: str) -> Locator:
     settle(page, client)
     for task_id in task_ids:
         page.locator(".c-id").get_by_text(shown_id(task_id), exact=True).dblclick()
-        expect(page.locator(".pane h3").get_by_text(task_id, exact=True)).to_be_visible()
+        expect(page.locator(f'.pane h3[data-task="{task_id}"]')).to_be_visible()
     return page.locator(".pane").last

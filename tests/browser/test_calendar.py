@@ -39,8 +39,8 @@ def test_it_shows_what_comes_next_and_what_was_skipped_and_why(page: Page) -> No
     expect(row(page, "yearly")).to_contain_text("next ")
     coming, skipped = lists(page)
     expect(coming.locator("li")).to_have_count(8)
-    expect(coming.locator("li").first).to_contain_text("yearlyin ")
-    expect(skipped.locator("li").first).to_contain_text("offdisabled")
+    expect(coming.locator("li").first).to_contain_text("sleepyearlyin ")
+    expect(skipped.locator("li").first).to_contain_text("quickoffdisabled")
     before = skipped.locator("time").first.get_attribute("datetime")
     # It goes on by itself.
     expect(skipped.locator("time").first).not_to_have_attribute("datetime", str(before))

@@ -61,7 +61,8 @@ def run_count(page: Page) -> Locator:
 def test_runs_are_shown_with_how_they_ended_and_older_ones_at_the_end_of_the_list(history: Page) -> None:
     first = history.locator(".run").first
     expect(first).to_contain_text("Failed")
-    expect(first).to_contain_text("broken #1")
+    expect(first).to_contain_text("missing #1")
+    expect(first.locator(".id")).to_have_text("broken")
     expect(first).to_contain_text("no such file")
     second = history.locator(".run").nth(1)
     expect(second).to_contain_text("exit 7")
@@ -107,7 +108,8 @@ def test_where_there_are_none_it_says_what_to_do(history: Page) -> None:
 
 
 def test_time_is_seen_at_a_glance(history: Page) -> None:
-    picture = history.get_by_role("img", name=re.compile(r"50 runs in \d+s: broken, bad, job"))
+    lanes = r"50 runs in \d+s: missing broken, report bad, report job"
+    picture = history.get_by_role("img", name=re.compile(lanes))
     expect(picture.locator(".lane")).to_have_count(5)
     failed = picture.locator(".lane .run-bar.s-failed").first
     expect(picture.locator(".run-bar")).to_have_count(50)
@@ -118,13 +120,13 @@ def test_time_is_seen_at_a_glance(history: Page) -> None:
     ground = "e => getComputedStyle(e).backgroundColor"
     assert failed.evaluate(ground) != fine.evaluate(ground)
     failed.hover()
-    expect(history.locator(".timeline figcaption")).to_contain_text("broken #1: failed, start failed")
+    expect(history.locator(".timeline figcaption")).to_contain_text("missing broken #1: failed, start failed")
     # Of one task, also how long each took.
     history.get_by_role("button", name="Only runs of job 1").first.click()
     expect(history.get_by_role("img", name=re.compile("They took up to"))).to_be_visible()
     expect(history.locator(".took .run-bar")).to_have_count(20)
     history.locator(".took .run-bar").last.click()
-    expect(history.locator(".run-head h2")).to_have_text("job 1 #20")
+    expect(history.locator(".run-head h2")).to_have_text("report #20")
 
 
 def test_a_crosshair_tells_the_time_and_dragging_shows_the_runs_of_that_time(history: Page) -> None:
@@ -224,11 +226,10 @@ def test_without_a_history_it_says_so(page: Page, client: WsClient) -> None:
 def test_rows_that_stay_as_they_were_are_left_alone(history: Page, server: Daemon) -> None:
     second = history.locator(".run").nth(1)
     second.evaluate("row => { row.seen = true; }")
-    name = second.locator(".run-open").text_content()
     second.locator(".quiet").focus()
     with server.connect() as client:
         client.run("report", task_id="new", params={"pw": "x"})
-    expect(history.locator(".run-open").first).to_have_text("new #1")
-    row = history.locator(".run", has=history.get_by_text(str(name), exact=True)).first
+    expect(history.locator(".run .id").first).to_have_text("new")
+    row = history.locator(".run").nth(2)
     assert row.evaluate("row => row.seen")
     expect(row.locator(".quiet")).to_be_focused()

@@ -55,8 +55,8 @@ def test_a_start_shows_what_waits_and_what_is_missing(page: Page, client: WsClie
     card(page, "web").get_by_role("button", name="Start", exact=True).click()
     expect(card(page, "db").locator(".state")).to_have_text("Running")
     expect(card(page, "web").locator(".state")).to_have_text("Waiting")
-    expect(card(page, "web").locator(".needs li.met")).to_have_text("needs api ready")
-    expect(card(page, "web").locator(".needs li.unmet")).to_have_text("needs schema to succeed")
+    expect(card(page, "web").locator(".needs li.met")).to_have_text("needs sleep api ready")
+    expect(card(page, "web").locator(".needs li.unmet")).to_have_text("needs job schema to succeed")
     expect(page.locator(".plan path.unmet")).to_have_count(1)
     (daemon.directory / "gate").touch()
     expect(card(page, "web").locator(".state")).to_have_text("Running")
@@ -64,7 +64,8 @@ def test_a_start_shows_what_waits_and_what_is_missing(page: Page, client: WsClie
     card(page, "web").get_by_role("button", name="Stop").click()
     page.get_by_role("dialog").get_by_role("button", name="Stop").click()
     expect(card(page, "web").locator(".state")).to_have_text("Stopped")
-    card(page, "web").get_by_role("button", name="web", exact=True).click()
+    expect(card(page, "web").locator(".id")).to_have_text("web")
+    card(page, "web").get_by_role("button", name="sleep", exact=True).click()
     expect(page.locator(".pane")).to_have_count(1)
 
 

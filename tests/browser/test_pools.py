@@ -89,19 +89,19 @@ def test_a_waiting_task_is_dragged_to_another_place(page: Page, client: WsClient
 def test_a_waiting_task_is_moved_with_keys_and_with_buttons(
     page: Page, client: WsClient, queue: Locator
 ) -> None:
-    grip = queue.get_by_role("button", name="Move q3, number 3 of 4")
+    grip = queue.get_by_role("button", name="Move one q3, number 3 of 4")
     grip.focus()
     page.keyboard.press("ArrowUp")
     expect(queue.locator(".id")).to_have_text(["q1", "q3", "q2", "q4"])
-    expect(queue.get_by_role("button", name="Move q3, number 2 of 4")).to_be_focused()
+    expect(queue.get_by_role("button", name="Move one q3, number 2 of 4")).to_be_focused()
     page.keyboard.press("End")
     expect(queue.locator(".id")).to_have_text(["q1", "q2", "q4", "q3"])
     page.keyboard.press("Enter")
-    front = queue.get_by_role("button", name="First: q3")
+    front = queue.get_by_role("button", name="First: one q3")
     front.click()
     expect(queue.locator(".id")).to_have_text(["q3", "q1", "q2", "q4"])
     expect(front).to_be_focused()
-    queue.get_by_role("button", name="Down: q3").click()
+    queue.get_by_role("button", name="Down: one q3").click()
     expect(queue.locator(".id")).to_have_text(["q1", "q3", "q2", "q4"])
     page.set_viewport_size({"width": 390, "height": 844})
     try:
@@ -109,7 +109,7 @@ def test_a_waiting_task_is_moved_with_keys_and_with_buttons(
             box = button.bounding_box()
             assert box is not None
             assert min(box["width"], box["height"]) >= 44
-        queue.get_by_role("button", name="Up: q3").click()
+        queue.get_by_role("button", name="Up: one q3").click()
         expect(queue.locator(".id")).to_have_text(["q3", "q1", "q2", "q4"])
     finally:
         page.set_viewport_size({"width": 1360, "height": 860})

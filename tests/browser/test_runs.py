@@ -65,7 +65,7 @@ def find(page: Page, text: str) -> Locator:
 
 
 def test_it_begins_at_the_end_and_has_the_lines_of_that_run_alone(history: Page) -> None:
-    box = open_run(history, "numbers #1")
+    box = open_run(history, "count early #1")
     expect(box.locator(".line").last).to_contain_text("exit code 3 after")
     expect(box.locator(".line.err .text")).to_have_text("oh no")
     expect(place(history)).to_contain_text("of 30,002")
@@ -82,7 +82,7 @@ def test_it_begins_at_the_end_and_has_the_lines_of_that_run_alone(history: Page)
 
 
 def test_all_of_it_is_searched_and_every_match_reached(history: Page) -> None:
-    box = open_run(history, "numbers #2")
+    box = open_run(history, "count late #2")
     found = find(history, "1777")
     expect(found).to_have_text("1 of 13")  # 1777, 11777, 17770 … 17779, 21777
     current = box.locator(".line.current .text")
@@ -118,7 +118,7 @@ _TOP = """async (box) => {
 
 
 def test_lines_are_loaded_as_they_come_into_sight(history: Page) -> None:
-    box = open_run(history, "numbers #2")
+    box = open_run(history, "count late #2")
     find(history, "15000")
     expect(box.locator(".line.current .text")).to_have_text("15000")
     before = 15000
@@ -139,7 +139,7 @@ def test_lines_are_loaded_as_they_come_into_sight(history: Page) -> None:
 
 
 def test_one_stream_alone(history: Page) -> None:
-    box = open_run(history, "numbers #1")
+    box = open_run(history, "count early #1")
     history.locator(".view-button").click()
     history.get_by_label("stdout").uncheck()
     expect(box.locator(".line.out")).to_have_count(0)
@@ -148,7 +148,7 @@ def test_one_stream_alone(history: Page) -> None:
 
 
 def test_a_time_is_gone_to(history: Page, server: Daemon) -> None:
-    box = open_run(history, "numbers #2")
+    box = open_run(history, "count late #2")
     at = history.get_by_label("Go to a time")
     box.press("g")
     expect(at).to_be_focused()
@@ -162,7 +162,7 @@ def test_a_time_is_gone_to(history: Page, server: Daemon) -> None:
 
 
 def test_the_address_leads_to_a_line_and_back_to_the_list(history: Page, server: Daemon) -> None:
-    box = open_run(history, "numbers #2")
+    box = open_run(history, "count late #2")
     find(history, "12345")
     expect(box.locator(".line.current .text")).to_have_text("12345")
     address = history.url
@@ -178,11 +178,11 @@ def test_the_address_leads_to_a_line_and_back_to_the_list(history: Page, server:
 
 
 def test_a_run_that_wrote_nothing_and_one_with_odd_lines(history: Page) -> None:
-    box = open_run(history, "nothing #1")
+    box = open_run(history, "quiet #1")
     expect(box.locator(".line")).to_have_count(2)
     expect(place(history)).to_have_text("no lines")
     history.keyboard.press("Escape")
-    box = open_run(history, "a/b c #1")
+    box = open_run(history, "odd #1")
     expect(box.locator(".line.out .text").first).to_have_text("red <b>x</b>")
     expect(box.locator(".a-f1")).to_have_text("red")
     expect(place(history)).to_have_text("2 lines")  # all are in sight
@@ -193,7 +193,7 @@ def test_a_run_that_wrote_nothing_and_one_with_odd_lines(history: Page) -> None:
 def test_a_run_that_goes_on_is_followed_to_its_end(history: Page, server: Daemon) -> None:
     with server.connect() as client:
         client.request("start", action="slow", task_id="slow")
-        expect(history.get_by_role("button", name=re.compile("^slow"))).to_be_visible()
+        expect(history.locator(".run-open", has_text="slow")).to_be_visible()
         box = open_run(history, "slow #1")
         expect(box.locator(".line.out .text").last).to_have_text("wait")
         expect(history.get_by_role("button", name="Live output")).to_be_visible()
@@ -215,7 +215,7 @@ def test_lines_that_expired_are_said_to_be(context: BrowserContext) -> None:
             log.unlink()
         with watched(context) as page:
             page.goto(f"http://{server.address}/#history")
-            open_run(page, "numbers #1")
+            open_run(page, "count #1")
             expect(page.locator(".line.gap")).to_contain_text("of this run expired")
 
 
@@ -239,7 +239,7 @@ def test_all_logs_are_searched_and_a_match_leads_to_its_place(history: Page) -> 
     history.locator(".match").first.focus()
     history.keyboard.press("ArrowDown")
     history.keyboard.press("Enter")
-    expect(history.locator(".run-head h2")).to_have_text("numbers #1")
+    expect(history.locator(".run-head h2")).to_have_text("count early #1")
     expect(history.locator(".line.current .text")).to_have_text("oh no")
     expect(history.get_by_label("Search this run's output")).to_have_value("^oh .o$")
     history.keyboard.press("Escape")
@@ -260,7 +260,7 @@ def test_more_matches_come_on_request(history: Page) -> None:
 
 
 def test_all_of_its_lines_are_saved(history: Page) -> None:
-    open_run(history, "numbers #1")
+    open_run(history, "count early #1")
     with history.expect_download() as saved:
         history.get_by_role("button", name="Download").click()
     assert saved.value.suggested_filename == "numbers-1.log"

@@ -14,6 +14,13 @@ ACTIONS = {
     "fail": shell("exit 3"),
     "echo": shell("echo hello"),
     "deploy": shell("echo deployed", confirm="Deploy to production?"),
+    "build": shell(
+        "exec sleep 60",
+        title="Build it",
+        config={
+            "parameters": {"branch": {"default": "main"}, "jobs": {"default": "2"}, "key": {"type": "secret"}}
+        },
+    ),
     "pooled": shell("exec sleep 60", task_pool={"limit": 3}),
 }
 TASKS = {"rollout": {"action": "deploy"}}
@@ -47,6 +54,26 @@ def test_a_unique_beginning_of_an_id_will_do(ctl: Ctl) -> None:
     assert "for its tasks: overseerctl logs --action nap)" in ctl("logs", "nap").err
     assert ctl("wait", full[:8]).status == 143
     assert ctl("rm", full[:8], "web-1", "web-2").status == 0
+
+
+def test_a_task_is_found_by_what_the_page_calls_it(ctl: Ctl) -> None:
+    """Its action, or its title, and what it was given that is not the default: the one that goes on, or the
+    latest."""
+    first, second = (
+        ctl("start", "build", f"branch={branch}", f"jobs={jobs}", "key=hush").out.strip()
+        for branch, jobs in (("next", 2), ("old", 8))
+    )
+    done = ctl("signal", "CONT", "build next", "Build it old jobs=8", "--json")
+    assert done.json == {"signaled": [first, second]}
+    done = ctl("stop", "build", "--wait")
+    assert done.status == 1
+    assert done.err.startswith("overseerctl: build: several tasks that are so called go on: ")
+    assert set(done.err.split(": ")[-1].strip().split(", ")) == {first[:8], second[:8]}
+    assert ctl("stop", "build next", "--wait", "--json").json == {"stopped": [first]}
+    assert ctl("stop", "build", "--wait", "--json").json == {"stopped": [second]}
+    assert "task not found" in ctl("stop", "build hush").err
+    assert ctl("rm", "build", "--json").json == {"forgotten": [second]}
+    assert ctl("rm", "Build it", "--json").json == {"forgotten": [first]}
 
 
 def test_a_name_wins_over_what_begins_so(ctl: Ctl) -> None:

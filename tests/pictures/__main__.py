@@ -26,7 +26,7 @@ _SETTLE_MS = 1500  # in which lists that are asked for arrive
 def _outputs(page: Page) -> None:
     for task in ("shop", "jobs"):
         page.get_by_role("gridcell", name=task, exact=True).dblclick()
-        expect(page.locator(".pane h3").get_by_text(task, exact=True)).to_be_visible()
+        expect(page.locator(f'.pane h3[data-task="{task}"]')).to_be_visible()
     page.locator(".layouts button").last.click()
 
 

@@ -59,12 +59,12 @@ class Commands:
         return made
 
 
-def task(command: argparse.ArgumentParser, help: str = "its id, or the beginning of it") -> None:
+def task(command: argparse.ArgumentParser, help: str = "its id, its beginning, or its name") -> None:
     command.add_argument("task", type=nonempty, metavar=TASK, help=help)
 
 
 def tasks(command: argparse.ArgumentParser, nargs: str = "+", help: str = "") -> None:
-    help = help or "an id, or the beginning of one"
+    help = help or "an id, its beginning, or a name: 'build main'"
     command.add_argument("tasks", type=nonempty, metavar=TASK, nargs=nargs, help=help)
 
 

@@ -25,7 +25,7 @@ def add_standing(commands: Commands) -> None:
         ("pause", "keep schedules from starting tasks"),
         ("resume", "let schedules start paused tasks again"),
     ):
-        tasks(commands.add(name, help, "", f"{name} nightly"))
+        tasks(commands.add(name, help, "", f"{name} nightly"), help="an id, or the beginning of one")
 
 
 def add_server(commands: Commands) -> None:
