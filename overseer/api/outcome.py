@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -22,7 +22,7 @@ from overseer.util.hashes import sha256
 from overseer.util.ids import new_uuid
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.plain import from_plain, to_plain
-from overseer.util.timestamps import parse_timestamp
+from overseer.util.timestamps import now, parse_timestamp
 
 _LINES = 1000  # of output that are kept for an answer, unless it is to have fewer
 _BYTES = 16 * 2**20  # of these
@@ -75,7 +75,7 @@ class Keys:
         try:
             if again and (row := call.task(mine.task_id)) is not None:
                 # A task of that name may have been there before.
-                asked_at = datetime.now(UTC) - timedelta(seconds=time.monotonic() - mine.at)
+                asked_at = now() - timedelta(seconds=time.monotonic() - mine.at)
                 answer = row if parse_timestamp(row["created_at"]) >= asked_at else None
             answer = answer or call.ask(task_id=mine.task_id)
         except RefusedError as error:
@@ -123,10 +123,10 @@ class Keys:
 
     def _forget_old_locked(self) -> None:
         assert_held(self._lock)
-        now = time.monotonic()
+        at = time.monotonic()
         while self._keys:
             oldest = next(iter(self._keys.values()))
-            if len(self._keys) < _KEYS and now - oldest.at < _KEY_S:
+            if len(self._keys) < _KEYS and at - oldest.at < _KEY_S:
                 break
             self._keys.popitem(last=False)
 

@@ -128,10 +128,11 @@ class SignalLoop:
         poll = select.poll()
         poll.register(self._read, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
-        again: float | None = None
-        next_reap = 0.0
+        reap_at: float | None = None  # monotonic, as below; None: once something ends
+        reaped = -_REAP_S
         while not self._ended:
-            ready = {fd for fd, _ in poll.poll(None if again is None else poll_timeout(again))}
+            timeout = None if reap_at is None else poll_timeout(reap_at - time.monotonic())
+            ready = {fd for fd, _ in poll.poll(timeout)}
             said = os.read(self._read, 4096) if self._read in ready else b""
             if self._wake.fileno() in ready:
                 self._wake.clear()
@@ -146,15 +147,17 @@ class SignalLoop:
                     _log.exception("acting on signal %d failed", number)
             if self._end_requested and self._ending is None:
                 self._ask_to_end()
-            if signal.SIGCHLD in said or not ready:
-                if (early := next_reap - time.monotonic()) > 0:  # so that many ends at once cost one look
-                    self._wake.wait(early)
-                next_reap = time.monotonic() + _REAP_S
+            if signal.SIGCHLD in said:
+                at = reaped + _REAP_S  # so that many ends at once cost one look
+                reap_at = at if reap_at is None else min(reap_at, at)
+            if reap_at is not None and reap_at <= time.monotonic():
                 try:
                     again = self._reap()
                 except Exception:
                     _log.exception("reaping failed")
                     again = _RETRY_S
+                reaped = time.monotonic()
+                reap_at = None if again is None else reaped + again
         if self._ending is not None:
             self._ending.join()
 

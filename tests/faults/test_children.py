@@ -171,7 +171,8 @@ def test_a_server_that_was_started_with_signals_ignored_starts_children_that_hea
     before = {number: signal.signal(number, signal.SIG_IGN) for number in ignored}
     try:
         daemon = Daemon(
-            actions={"quits": shell("echo up; exec sleep 60", stop_signal="SIGQUIT", stop_grace="1h")}
+            actions={"quits": shell("echo up; exec sleep 60", stop_signal="SIGQUIT", stop_grace="1h")},
+            alone=True,
         )
         daemon.start()
     finally:

@@ -57,6 +57,12 @@ class Forker:
                 )
             self._socket = ours
 
+    def others(self) -> list[int]:
+        """This process's children, those that are dead but not reaped included, without the forking one."""
+        tasks = Path("/proc/self/task").glob("*/children")
+        found = [int(pid) for children in tasks for pid in children.read_text().split()]
+        return [pid for pid in found if self._socket is None or pid != self._process.pid]
+
     def fork(
         self, arguments: Sequence[str], environment: Mapping[str, str], cwd: Path, *, stdout: bool = False
     ) -> subprocess.Popen[bytes] | None:
