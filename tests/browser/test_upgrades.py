@@ -19,7 +19,7 @@ from tests.auth.conftest import Certificates
 from tests.browser.conftest import watched
 from tests.faults.support import wait_until
 from tests.harness import ROOT, Daemon, shell
-from tests.upgrade.test_refused import _PROGRAM
+from tests.upgrade.support import FUNCTIONS
 
 _WAIT = 90_000  # ms
 pytestmark = pytest.mark.timeout(400)
@@ -61,7 +61,7 @@ def place(
     request: pytest.FixtureRequest, browser: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:
     program = tmp_path_factory.mktemp("program") / "program.py"
-    program.write_text(textwrap.dedent(_PROGRAM))
+    program.write_text(textwrap.dedent(FUNCTIONS))
     encrypted, more, trusted = request.param == "encrypted", {}, None
     if encrypted:
         made = Certificates(tmp_path_factory.mktemp("certificates"))

@@ -276,6 +276,7 @@ def test_files_do_not_outlive_the_server(how: str, tmp_path: Path) -> None:
         daemon.connect() as client,
     ):
         started = client.request("start", action="holds", params={"password": PARAM})
+        wait_until(lambda: "C" in variables(started["pid"]))
         made = Path(variables(started["pid"])["C"]).parent
         if how == "end":
             daemon.stop()

@@ -17,7 +17,7 @@ from tests.net.rawclient import http_request
 TIMES = int(os.environ.get("OVERSEER_TEST_UPGRADES", "0"))
 slow = pytest.mark.skipif(not TIMES, reason="slow: make upgrades runs it (OVERSEER_TEST_UPGRADES)")
 
-_FUNCTIONS = """
+FUNCTIONS = """
 import sys, threading
 import overseer
 from overseer import ActionHandler, ActionInfo, ServiceHandler, start_virtual_worker
@@ -100,7 +100,7 @@ def assert_in_order(messages: list[dict[str, Any]], task_id: str, first: int = 1
 def with_functions(tmp_path: Path, **settings: Any) -> Daemon:
     """A server whose action ``virtual`` has tasks that are functions, and a service."""
     program = tmp_path / "program.py"
-    program.write_text(textwrap.dedent(_FUNCTIONS))
+    program.write_text(textwrap.dedent(FUNCTIONS))
     return Daemon(
         program=program,
         environment={"PYTHONPATH": str(ROOT)},
