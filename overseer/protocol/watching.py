@@ -15,7 +15,7 @@ from overseer.schema.types import TASK_ID, TEXT
 
 @event("watching", Delivery.DIRECT)
 class Watching(Event):
-    """A snapshot of all tasks that you may see; whatever happens to them follows. The server sends another,
+    """A snapshot of all tasks that you may see, followed by events. The server sends another,
     without an id, when you have fallen so far behind that the events in between are no longer kept."""
 
     id: str = field(TEXT, "The request's; absent: the server sent it by itself", default="", omit=True)
