@@ -215,8 +215,7 @@ class OSWorker(Worker):
         raw = getattr(seen, "raw", None) if self._on_terminal else None
         if raw is not None and (mask := self._run.secrets.mask) is not None:
             raw = MaskedRaw(mask, raw)
-        deliver = partial(self._deliver, stream)
-        return Pipe(fd, self._run.splitter(), deliver, show, raw, stream, self._run.max_read)
+        return Pipe(fd, self._run.splitter(), self._deliver, show, raw, stream, self._run.max_read)
 
     def _read(self) -> None:
         """Read all there is: from the beginning, or from where a thread stopped that hangs."""
