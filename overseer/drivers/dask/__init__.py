@@ -1,9 +1,9 @@
 """The driver for the workers of a Dask cluster: exec's processes, on other machines.
 
 It needs the package ``distributed``, which is imported when an action of this type comes into use. The engine
-finds a place for each run (``cluster``); a relay in the worker there (``far``) starts a runner, a process
+finds a place for each run (``cluster``); a relay in the worker there (``relay``) starts a runner, a process
 that runs the worker's share of this overseer's tasks (``runner``); frames go back and forth between it and
-the run's :class:`~overseer.drivers.dask.run.FarWorker` (``link``).
+the run's :class:`~overseer.drivers.dask.remote_worker.FarWorker` (``link``).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from overseer.workers.config import WorkerConfig
 
 if TYPE_CHECKING:
     from overseer.drivers.dask.cluster import Cluster
-    from overseer.drivers.dask.run import FarWorker
+    from overseer.drivers.dask.remote_worker import FarWorker
 
 _ALONE_S = 20.0  # for a place, where nobody can be told later
 
@@ -64,7 +64,7 @@ class DaskHandler(ExecHandler, ServiceHandler):
 
     def _begin(self, config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         from overseer.drivers.dask.frames import Order
-        from overseer.drivers.dask.run import FarWorker
+        from overseer.drivers.dask.remote_worker import FarWorker
 
         run = callbacks.run or RunContext(config.task_id)
         if "NOTIFY_SOCKET" in run.env:

@@ -21,14 +21,14 @@ from distributed import Client
 from distributed.security import Security
 
 from overseer.config.cluster import ClusterSection
-from overseer.drivers.dask import far
+from overseer.drivers.dask import relay
 from overseer.drivers.dask.frames import FORMAT
 from overseer.drivers.dask.handover import Adopted, link_of
 from overseer.drivers.dask.link import Link
 from overseer.drivers.dask.places import Entry, Places
-from overseer.drivers.dask.pulse import Pulse
-from overseer.drivers.dask.reach import CONNECT_S, Reach, refuses, said_of
-from overseer.drivers.dask.run import FarWorker
+from overseer.drivers.dask.heartbeat import Pulse
+from overseer.drivers.dask.transport import CONNECT_S, Reach, refuses, said_of
+from overseer.drivers.dask.remote_worker import FarWorker
 from overseer.errors import SpawnError
 from overseer.process import registry
 from overseer.protocol import ClusterInfo, ClusterWorker
@@ -272,7 +272,7 @@ class Cluster:
             return
         stream = client.scheduler_comm
         self._pulse = pulse = Pulse(self._reach, client, self._answered)
-        client.subscribe_topic(far.topic(registry.server_id), self._announced)
+        client.subscribe_topic(relay.topic(registry.server_id), self._announced)
         with self._lock:
             self._client, self._away = client, False
         _log.info("connected to the cluster %s", self.address)

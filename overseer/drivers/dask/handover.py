@@ -14,10 +14,10 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from overseer.config.cluster import ClusterSection
-from overseer.drivers.dask.exported import restore_run
+from overseer.drivers.dask.handover_state import restore_run
 from overseer.drivers.dask.frames import Order
 from overseer.drivers.dask.link import Link
-from overseer.drivers.dask.run import FarWorker
+from overseer.drivers.dask.remote_worker import FarWorker
 from overseer.workers.base import RunContext, WorkerCallbacks
 
 _links: WeakValueDictionary[tuple[object, str], Link] = WeakValueDictionary()

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from overseer.drivers.dask.frames import WINDOW
-from overseer.drivers.dask.run import FarWorker
+from overseer.drivers.dask.remote_worker import FarWorker
 from overseer.process import Usage
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.standstill import standstill

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from distributed import Client, Future
 
 from overseer.config.cluster import ClusterSection
-from overseer.drivers.dask import far
-from overseer.drivers.dask.reach import said_of
-from overseer.drivers.dask.run import FarWorker
+from overseer.drivers.dask import relay
+from overseer.drivers.dask.transport import said_of
+from overseer.drivers.dask.remote_worker import FarWorker
 from overseer.errors import SpawnError
 from overseer.process import registry
 from overseer.util.locks import Rank, lock
@@ -190,7 +190,7 @@ class Places:
     ) -> None:
         runs = [entry.run.order.run for entry in entries]
         futures = client.map(
-            far.hold,
+            relay.hold,
             [registry.server_id] * len(runs),
             runs,
             [section.lease] * len(runs),

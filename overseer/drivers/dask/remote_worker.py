@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from overseer.drivers.dask.exported import export_run
+from overseer.drivers.dask.handover_state import export_run
 from overseer.drivers.dask.frames import WINDOW, Frame, Order
 from overseer.errors import OverseerError, RequestError, SpawnError
 from overseer.process import Usage

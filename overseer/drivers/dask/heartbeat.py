@@ -9,7 +9,7 @@ from typing import Any
 
 from distributed import Client
 
-from overseer.drivers.dask.reach import Reach
+from overseer.drivers.dask.transport import Reach
 
 _EVERY_S = 0.5
 _SILENCE_S = 4.0  # after which it counts as away
