@@ -33,7 +33,7 @@ _CLOSED = "the connection was closed"
 _DIRECT_S = 2.0  # that one to a worker may take, before its scheduler is asked to pass everything on
 
 
-class Reach:
+class Transport:
     """See the module. Started when created; :meth:`close` ends it. Raises OSError, for lack of descriptors.
 
     Args:

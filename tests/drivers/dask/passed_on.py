@@ -16,6 +16,6 @@ async def unreachable(self: object, address: str, words: dict[str, Any]) -> Any:
     raise OSError(f"no route to {address}")
 
 
-transport.Reach._ask_directly = unreachable  # type: ignore[method-assign]
+transport.Transport._ask_directly = unreachable  # type: ignore[method-assign]
 
 sys.exit(overseer.run_cli("1.0", ""))
