@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -20,8 +19,6 @@ from overseer.supervisor.observers import Change
 from overseer.util.crew import Crew
 from overseer.util.suggest import did_you_mean
 from overseer.util.timers import Timer, Timers
-
-_log = logging.getLogger(__name__)
 
 _TESTS = 2  # at the same time
 _PATIENCE_S = 2.0  # for attempts under way at the end
