@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from overseer.client import Client
-from overseer.ctl.asking import NotConfirmed, confirm
+from overseer.ctl.asking import EarlyExit, confirm
 from overseer.ctl.exit_status import EXIT_USAGE
 from overseer.ctl.naming import shortened
 from overseer.ctl.statuses import status_of
@@ -30,7 +30,7 @@ def chosen(client: Client, options: Namespace, verb: str, default: Collection[st
     filters leave. ``default``: the statuses of those that it is about where ``--status`` does not say.
 
     Raises:
-        NotConfirmed: wrong usage, no such task, or the answer was no.
+        EarlyExit: the options make no choice, no task matches, or the user said no.
         RefusedError: there is no such action.
     """
     filtered = bool(options.all or options.action or options.status)
@@ -38,7 +38,7 @@ def chosen(client: Client, options: Namespace, verb: str, default: Collection[st
         name = options.command
         how = "name tasks, or choose them with --all, --action or --status"
         say(f"{how}{', not both' if filtered else ''}; see overseerctl {name} --help")
-        raise NotConfirmed(EXIT_USAGE)
+        raise EarlyExit(EXIT_USAGE)
     if options.tasks:
         return list(options.tasks)
     statuses = default if options.status is None else options.status
@@ -47,7 +47,7 @@ def chosen(client: Client, options: Namespace, verb: str, default: Collection[st
         if options.action:
             client.actions(options.action)
         say("no matching tasks")
-        raise NotConfirmed(0)
+        raise EarlyExit(0)
     confirm(options, f"{verb} {_counted([task.task_id for task in found])}")
     return [task.task_id for task in found]
 
