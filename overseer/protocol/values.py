@@ -257,9 +257,9 @@ class ActionInfo:
         TEXT, "How the health of its runs is probed, in words; absent: it is not", default="", omit=True
     )
     then: Then | None = field(
-        Object(Then), "What is started when a task of it is over", default=None, omit=True
+        Object(Then), "What is started when one of its tasks is over", default=None, omit=True
     )
-    title: str = field(TEXT, "What people read instead of its name", default="", omit=True)
+    title: str = field(TEXT, "What people see instead of its name", default="", omit=True)
     icon: str = field(TEXT, "Its sign: an emoji, or a name that the page knows", default="", omit=True)
     group: str = field(TEXT, "The heading that it is listed under", default="", omit=True)
     confirm: str = field(TEXT, "What people, not programs, are asked before a start", default="", omit=True)
