@@ -93,8 +93,8 @@ class Schedule:
     )
     jitter: float = field(
         SECONDS,
-        "Each start is delayed by up to this much: always the same for the same time, and never past the next "
-        "start.",
+        "Each start is delayed by up to this much: always the same for the same time, and never past the "
+        "next start.",
         default=0,
         default_text="none",
     )

@@ -34,7 +34,8 @@ class RetryPolicy:
     )
     error_threshold: int = field(
         COUNT,
-        "After this many exits the task is errored, which means down until a reset; 0: it restarts without limit",
+        "After this many exits the task is errored, which means down until a reset; 0: it restarts without "
+        "limit",
         default=0,
         omit=True,
     )

@@ -262,8 +262,10 @@ class ActionInfo:
     title: str = field(TEXT, "What people see instead of its name", default="", omit=True)
     icon: str = field(TEXT, "Its sign: an emoji, or a name that the page knows", default="", omit=True)
     group: str = field(TEXT, "The heading that it is listed under", default="", omit=True)
-    confirm: str = field(TEXT, "What people, not programs, are asked before a start", default="", omit=True)
-    hidden: bool = field(BOOLEAN, "Whether people are not offered it", default=False, omit=True)
+    confirm: str = field(TEXT, "A question to people, not programs, before each start", default="", omit=True)
+    hidden: bool = field(
+        BOOLEAN, "Whether it is left out of what people are offered", default=False, omit=True
+    )
 
 
 @_value(kw_only=True, made_often=True)
@@ -387,7 +389,7 @@ class TaskUsage:
         default=None,
         omit=True,
     )
-    rss: int = field(COUNT, "Memory, in bytes; what processes share counts for each", default=0)
+    rss: int = field(COUNT, "Memory, in bytes; what processes share is counted for each of them", default=0)
     processes: int = field(COUNT, "How many processes it has", default=0)
     threads: int = field(COUNT, "How many threads they have", default=0)
     read_bytes: int | None = field(
