@@ -262,10 +262,8 @@ class ActionInfo:
     title: str = field(TEXT, "What people see instead of its name", default="", omit=True)
     icon: str = field(TEXT, "Its sign: an emoji, or a name that the page knows", default="", omit=True)
     group: str = field(TEXT, "The heading that it is listed under", default="", omit=True)
-    confirm: str = field(TEXT, "A question to people, not programs, before each start", default="", omit=True)
-    hidden: bool = field(
-        BOOLEAN, "Whether it is left out of what people are offered", default=False, omit=True
-    )
+    confirm: str = field(TEXT, "What to ask people, not programs, before a start", default="", omit=True)
+    hidden: bool = field(BOOLEAN, "Whether it is left out of lists for people", default=False, omit=True)
 
 
 @_value(kw_only=True, made_often=True)
