@@ -100,7 +100,6 @@ class Daemon:
         self._version = version
         opened = replace(config, data_dir=self._started.data_dir)
         self._log = EventLog(self._started.log_file)
-        self._audit = Audit(self._started.audit_file)
         self._logs = TaskLogs(opened)
         self._history = RunHistory(opened, self._logs.forget)
         self._hub = Hub(
@@ -111,6 +110,8 @@ class Daemon:
             recorder=self._history.recorder,
             logs=self._logs.logs,
         )
+        hub = self._hub
+        self._audit = Audit(self._started.audit_file, lambda *start: hub.definitions.hidden(*start))
         self._schedules = TaskSchedules(self._hub, self._history, self._audit)
         self._chains = TaskChains(self._hub, self._audit, self._history)
         self._notices = TaskNotices(self._hub, self._history, vault)

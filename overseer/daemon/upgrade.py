@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from overseer.auth.peer import Peer
-from overseer.auth.principal import Principal
 from overseer.daemon.audit import Audit
 from overseer.daemon.parts import Parts
 from overseer.daemon.systemd import Notifier
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_SIGNAL = Peer("server", "", principal=Principal("signal", "admin"))
 _QUIET_S = 30.0  # for what follows from what has happened
 _DRAINED_S = 0.5  # for requests by HTTP
 _STORED_S = 2.0
@@ -144,7 +141,7 @@ class Upgrades:
     def _record(self, said: Upgraded | RequestError | None = None) -> None:
         """Have an upgrade by signal in the audit, and why it was refused."""
         error = said.message if isinstance(said, RequestError) else ""
-        self._audit.record(_SIGNAL, Upgrade(""), allowed=True, error=error)
+        self._audit.record_own("signal", Upgrade(""), error=error)
 
     def keep(self) -> None:
         """Keep a copy of this program, to go back to, before an installation replaces its files."""
