@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 import pytest
 
-__all__ = ["CLAUSES", "Broken", "Clause"]
-
 
 class Clause(NamedTuple):
     """One sentence of the contract."""
