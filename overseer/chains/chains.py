@@ -13,9 +13,9 @@ from overseer.protocol import ChainRefused
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.observers import Change
 from overseer.templates import Value
-from overseer.util.crew import Crew
 from overseer.util.ids import derived_uuid
 from overseer.util.locks import Rank, lock
+from overseer.util.thread_pool import Crew
 from overseer.util.timestamps import now
 
 _log = logging.getLogger(__name__)

@@ -60,7 +60,7 @@ from overseer.util.threads import VitalThread, run_on_thread, start_thread
 from overseer.util.timers import Timers
 
 if TYPE_CHECKING:
-    from overseer.daemon.state import Given, Restored
+    from overseer.daemon.handover import Given, Restored
 
 _log = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ class Daemon:
         )
         self._restored: Restored | None = None
         if given is not None and (parts := self._parts()) is not None:
-            from overseer.daemon.state import Definer, Restored  # by then it is loaded
+            from overseer.daemon.handover import Definer, Restored  # by then it is loaded
 
             self._restored = Restored(given, parts, Definer(given, path, config, handlers))
 

@@ -13,9 +13,9 @@ from weakref import WeakValueDictionary
 from overseer.config.storage import StorageConfig
 from overseer.logs.directory import name_of, task_of
 from overseer.logs.disk_threads import DiskThreads
-from overseer.logs.keeper import Keeper
 from overseer.logs.listing import Listings
 from overseer.logs.reader import LogReader
+from overseer.logs.retention import Keeper
 from overseer.logs.tasklog import TaskLog
 from overseer.util.locks import Rank, assert_none_held, lock
 from overseer.util.standin import Replaced, replaceable

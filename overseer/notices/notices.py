@@ -16,8 +16,8 @@ from overseer.notices.outbox import Answer, Attempt, Outbox, Pending
 from overseer.notices.rules import Following, Rules
 from overseer.notices.storage import States, notices_from, notices_to
 from overseer.supervisor.observers import Change
-from overseer.util.crew import Crew
 from overseer.util.suggest import did_you_mean
+from overseer.util.thread_pool import Crew
 from overseer.util.timers import Timer, Timers
 
 _TESTS = 2  # at the same time

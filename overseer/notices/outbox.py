@@ -16,8 +16,8 @@ from functools import partial
 from typing import NamedTuple
 
 from overseer.notices.notice import Notice
-from overseer.util.crew import Crew
 from overseer.util.locks import Rank, lock
+from overseer.util.thread_pool import Crew
 from overseer.util.timers import Timer, Timers
 from overseer.util.timestamps import now
 

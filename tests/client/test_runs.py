@@ -39,7 +39,7 @@ def test_runs_are_typed(client: Client) -> None:
 
 
 def test_all_of_them_come_in_pages(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("overseer.client.requests._PAGE", 3)
+    monkeypatch.setattr("overseer.client.requests.PAGE", 3)
     for _ in range(8):
         client.start("echo", task_id="many").wait(10)
     assert [run.number for run in client.runs("many", limit=0)] == [8, 7, 6, 5, 4, 3, 2, 1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 import overseer
-from overseer.logs import keeper
 
 if __name__ == "__main__":
     keeper.SETTLED_S = 0.0

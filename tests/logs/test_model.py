@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from overseer.logs import keeper
 from overseer.logs.query import LogQuery, read_page
 from overseer.logs.standalone.segments import can_zstd, list_segments
 from overseer.logs.store import Logs

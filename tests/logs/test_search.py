@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 
-from overseer.logs import keeper
 from overseer.logs.search import SearchError, Searches, SearchQuery
 from overseer.logs.store import Logs
 from overseer.util.timestamps import format_timestamp, now

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from overseer.logs import keeper
 from overseer.logs.search import Searches, SearchQuery
 from overseer.logs.standalone import segments
 from overseer.logs.standalone.segments import list_segments

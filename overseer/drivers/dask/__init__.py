@@ -19,7 +19,7 @@ from overseer.drivers.api import ServiceHandler, TaskSubmitter, register_factory
 from overseer.drivers.exec import ExecFactory, ExecHandler
 from overseer.errors import ConfigError, SpawnError
 from overseer.protocol import ActionInfo
-from overseer.util.crew import Crew
+from overseer.util.thread_pool import Crew
 from overseer.workers.base import RunContext, Worker, WorkerCallbacks
 from overseer.workers.config import WorkerConfig
 

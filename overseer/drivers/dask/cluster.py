@@ -32,9 +32,9 @@ from overseer.drivers.dask.transport import CONNECT_S, Transport, refuses, said_
 from overseer.errors import SpawnError
 from overseer.process import registry
 from overseer.protocol import ClusterInfo, ClusterWorker
-from overseer.util.crew import Crew
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.standstill import standstill
+from overseer.util.thread_pool import Crew
 from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from overseer.util.crew import Crew
+from overseer.util.thread_pool import Crew
 
 
 def test_so_many_jobs_go_on_at_a_time_and_all_are_done() -> None:

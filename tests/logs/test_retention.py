@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from overseer.logs import keeper
 from overseer.logs.standalone.segments import Segment, list_segments
 from overseer.util.timestamps import format_timestamp, now
 from tests.logs.conftest import MakeLogs, Script, all_of
