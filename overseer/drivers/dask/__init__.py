@@ -19,7 +19,7 @@ from overseer.drivers.api import ServiceHandler, TaskSubmitter, register_factory
 from overseer.drivers.exec import ExecFactory, ExecHandler
 from overseer.errors import ConfigError, SpawnError
 from overseer.protocol import ActionInfo
-from overseer.util.thread_pool import Crew
+from overseer.util.thread_pool import ThreadPool
 from overseer.workers.base import RunContext, Worker, WorkerCallbacks
 from overseer.workers.config import WorkerConfig
 
@@ -31,7 +31,7 @@ _ALONE_S = 20.0  # for a place, where nobody can be told later
 
 _clusters: dict[object, Cluster] = {}
 _clusters_lock = threading.Lock()
-_adopting = Crew("cluster-adopts", 1)  # the first has to import the engine
+_adopting = ThreadPool("cluster-adopts", 1)  # the first has to import the engine
 
 
 def cluster_of(section: ClusterSection) -> Cluster:

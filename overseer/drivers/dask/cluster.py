@@ -34,7 +34,7 @@ from overseer.process import registry
 from overseer.protocol import ClusterInfo, ClusterWorker
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.standstill import standstill
-from overseer.util.thread_pool import Crew
+from overseer.util.thread_pool import ThreadPool
 from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class Cluster:
         self._thread: threading.Thread | None = None
         self._closing = False  # no new link is wanted
         self._places = Places(self.address)
-        self._placing = Crew("cluster-places", 4)
+        self._placing = ThreadPool("cluster-places", 4)
         self._transport: Transport  # set by the thread that watches, before anything needs it; the next, too
         self._heartbeat: Heartbeat
         self._names: dict[str, str] = {}  # addresses of workers, by name
