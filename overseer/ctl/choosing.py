@@ -9,7 +9,6 @@ from overseer.client import Client
 from overseer.ctl.asking import EarlyExit, confirm
 from overseer.ctl.exit_status import EXIT_USAGE
 from overseer.ctl.naming import shortened
-from overseer.ctl.statuses import status_of
 from overseer.ctl.terminal import counted, plain, say
 from overseer.protocol import TaskInfo
 
@@ -20,7 +19,7 @@ def matching(tasks: Iterable[TaskInfo], options: Namespace) -> Iterator[TaskInfo
     """Those that ``--action`` and ``--status`` leave."""
     for task in tasks:
         if options.action in (None, task.action) and (
-            options.status is None or status_of(task) in options.status
+            options.status is None or task.status in options.status
         ):
             yield task
 
@@ -42,7 +41,7 @@ def chosen(client: Client, options: Namespace, verb: str, default: Collection[st
     if options.tasks:
         return list(options.tasks)
     statuses = default if options.status is None else options.status
-    found = [task for task in matching(client.tasks(), options) if status_of(task) in statuses]
+    found = [task for task in matching(client.tasks(), options) if task.status in statuses]
     if not found:
         if options.action:
             client.actions(options.action)
