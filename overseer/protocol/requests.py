@@ -296,7 +296,7 @@ class Move(Request):
     task_id: str = field(TASK_ID, "The task")
     action: str = field(
         _ACTION,
-        "Its action: it is moved among this action's tasks, and no other's starts sooner or later for it; "
+        "Its action: it is moved only among this action's tasks, and all others keep their turns; "
         "absent: among all waiting tasks that you may see",
         default="",
         omit=True,

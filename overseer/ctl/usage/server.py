@@ -13,7 +13,7 @@ def add_standing(commands: Commands) -> None:
     command = commands.add(
         "schedules",
         "show when standing tasks start next, and which starts were skipped",
-        "Times are local. Of one task all is shown: its next times, and each skipped one with the reason.",
+        "Times are local. A single task is shown in full: its next times, and each skipped one with the reason.",
         "schedules",
         "schedules nightly -n 10",
     )
@@ -75,7 +75,7 @@ def add_server(commands: Commands) -> None:
     command.add_argument("--check", action="store_true", help="only try whether it can; nothing changes")
     left = command.add_mutually_exclusive_group()
     left.add_argument(
-        "--wait", type=seconds, metavar="DURATION", default=0.0, help="wait so long until it has ended"
+        "--wait", type=seconds, metavar="DURATION", default=0.0, help="wait at most this long for it to end"
     )
     left.add_argument("--force", action="store_true", help="end it")
     yes(command)
