@@ -250,7 +250,7 @@ class Upgrades:
         if hub._table.closing:
             raise RequestError("the server is shutting down", code="unavailable")
         if parts.history.returning:
-            raise OverseerError("the server is still starting tasks of the one before it: try again")
+            raise OverseerError("the server has not restarted all tasks of the last server yet: try again")
         left = upgrade_obstacles.look(hub)
         if any(left) and not (asked.check or asked.force or asked.wait_until):
             raise upgrade_obstacles.LeftError(left)
@@ -328,7 +328,7 @@ class Upgrades:
                         yield connections, began
                         return
             if time.monotonic() >= deadline:
-                raise OverseerError("too much follows from what tasks do: try again")
+                raise OverseerError("chains or notices follow one another without a pause: try again")
             time.sleep(0.002)
 
     def _become(self, parts: Parts, new: Rehearsed, ended: Sequence[str], asked: float) -> OverseerError:

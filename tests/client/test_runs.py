@@ -94,5 +94,5 @@ def test_runs_are_summed_up_by_action_and_by_time(client: Client) -> None:
 def test_what_cannot_be_divided_is_refused(client: Client) -> None:
     with pytest.raises(RefusedError, match="every needs since"):
         client.run_stats(every=1)
-    with pytest.raises(RefusedError, match="more than 1000 parts"):
+    with pytest.raises(RefusedError, match="more than 1000 periods"):
         client.run_stats(since=timedelta(hours=1), every=1)
