@@ -40,12 +40,12 @@ from overseer.process import (
     spawn,
     usage_meter,
 )
-from overseer.process.drawn import drawn
-from overseer.process.handed_on import MOST, values_in
 from overseer.process.input import TaskInput
 from overseer.process.lines import Lines
+from overseer.process.output_values import MOST, values_in
 from overseer.process.pipe import DRAIN_MAX_S, Pipe, PipeReader
 from overseer.process.raw import MaskedRaw
+from overseer.process.terminal_lines import drawn
 from overseer.util.latch import Latch
 from overseer.util.masking import masked
 from overseer.util.standin import Replaced, replaceable
