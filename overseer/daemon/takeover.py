@@ -7,7 +7,7 @@ import os
 from overseer.config import parse_config, read_config
 from overseer.daemon.access import load_access
 from overseer.daemon.daemon import Daemon
-from overseer.daemon.state import Given
+from overseer.daemon.handover import Given
 from overseer.drivers.api import build_action_handlers
 from overseer.errors import OverseerError
 from overseer.process import registry

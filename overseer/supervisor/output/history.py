@@ -167,12 +167,16 @@ class Ring:
         so."""
         most = self._memory.most
         self.cut = self.cut or (most < RING_BYTES and self._bytes > most)
-        while (self._events > CAPACITY or self._bytes > most) and len(self._entries) > 1:
-            first = self._entries[0]
+        entries = self._entries
+        while (self._events > CAPACITY or self._bytes > most) and len(entries) > 1:
+            first = entries[0]
             events = len(first.lines) if isinstance(first, StoredOutput) else 1
             if self._events - events < CAPACITY and self._bytes <= most:
                 return
-            self._pop()
+            del entries[0]
+            self._events -= events
+            if isinstance(first, StoredOutput):
+                self._bytes -= first.memory
 
     def _pop(self) -> None:
         first = self._entries.popleft()
