@@ -102,7 +102,7 @@ class Daemon:
         self._log = EventLog(self._started.log_file)
         self._audit = Audit(self._started.audit_file)
         self._logs = TaskLogs(opened)
-        self._history = RunHistory(opened, self._logs.forget)
+        self._history = RunHistory(opened, self._logs.forget, lambda task_id: self._hub.listing.has(task_id))
         self._hub = Hub(
             config,
             handlers,
