@@ -13,8 +13,10 @@ import pytest
 
 from overseer.errors import OverseerError
 from overseer.history import file as module
+from overseer.history import store, writer
 from overseer.history.database import open_database
-from overseer.history.store import History
+from overseer.history.inheritance import Inheritance, take_over
+from overseer.history.slots import Schedules
 from tests.history.conftest import Open, a_run, all_runs, an_end
 
 
@@ -97,6 +99,8 @@ def test_what_is_queued_before_a_late_first_opening_is_dequeued_after_it(
     until(lambda: not history.figures()["failing"])
     history.settle(60)
     assert stored(directory, "SELECT task_id FROM queued ORDER BY id") == [("stays",), ("new",)]
+    history.never_started("goes")
+    assert all_runs(history) == []
     history.dequeued("new")
     history.started(a_run("stays"))
     history.settle(60)
@@ -148,9 +152,12 @@ def test_a_file_that_is_opened_again_is_not_taken_over_again(
         opened.append(look_through)
         return open_database(*args, look_through=look_through, **more)
 
-    take_over = module.take_over
+    def takes_over(*args: Any) -> Inheritance:
+        taken_over.append(args)
+        return take_over(*args)
+
     monkeypatch.setattr(module, "open_database", opens)
-    monkeypatch.setattr(module, "take_over", lambda *args: taken_over.append(args) or take_over(*args))
+    monkeypatch.setattr(module, "take_over", takes_over)
     history = open_history("one")
     history.started(a_run("t"))
     all_runs(history)  # whose connection keeps the write-ahead log
@@ -169,25 +176,28 @@ def test_a_file_that_is_opened_again_is_not_taken_over_again(
 def test_numbers_that_found_no_room_are_stored_later(
     open_history: Open, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from overseer.history import writer
-
-    opening = Opening(monkeypatch)
     history = open_history("one")
     monkeypatch.setattr(writer, "_MOST", 0)
     run = a_run("t")
     history.started(run)
     history.reserve(run, 5)
-    assert history.figures()["waiting"] == 0
-    opening.possible = True
-    until(lambda: not history.figures()["failing"])
     until(lambda: stored(directory, "SELECT * FROM ids"))
     assert stored(directory, "SELECT task_id, number, seq FROM ids") == [("t", 1, 10_005)]
 
 
-def test_decisions_of_schedules_are_read_with_the_latest(open_history: Open) -> None:
-    from overseer.history.slots import Schedules
-
-    history: History = open_history()
-    for number in range(2000):
-        history.decided([], [Schedules(f"t{number}", number, [], paused=False)], wait=False)
-    assert len(history.schedules()) == 2000
+def test_decisions_of_schedules_are_read_with_the_latest(
+    open_history: Open, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_FRESH_S", 60.0)
+    history = open_history()
+    other = sqlite3.connect(directory / "overseer.db", timeout=60)
+    other.execute("BEGIN IMMEDIATE")  # the writer waits for it
+    history.decided([], [Schedules("t", 5, [], paused=False)], wait=False)
+    found: list[str] = []
+    reading = threading.Thread(target=lambda: found.extend(history.schedules()), daemon=True)
+    reading.start()
+    reading.join(0.2)
+    other.rollback()
+    other.close()
+    reading.join(60)
+    assert found == ["t"]
