@@ -7,8 +7,6 @@ import threading
 import time
 from collections.abc import Iterable
 
-from overseer.auth.peer import Peer
-from overseer.auth.principal import Principal
 from overseer.config import ActionConfig
 from overseer.daemon.audit import Audit
 from overseer.errors import RequestError
@@ -29,7 +27,6 @@ _log = logging.getLogger(__name__)
 
 _PATIENCE_S = 6.0  # for leftovers of an old run, which its guardian may still be ending
 _LOOK_S = 0.1
-_SERVER = Peer("server", "", principal=Principal(BOOT.by, "admin"))
 
 
 class Resumption:
@@ -109,13 +106,13 @@ class Resumption:
             if error.message == TAKEN and task.task_id in self._hub.definitions.config.tasks:
                 self._history.recalled(task)  # a client was quicker
                 return
-            self._audit.record(_SERVER, request, allowed=True, error=error.message)
+            self._audit.record_own(BOOT.by, request, error=error.message)
             action = self._hub.definitions.config.actions.get(task.action)
             # A failure in its driver is already recorded.
             known = self._history.number(task.task_id) > before
             self._refuse(task, None if known else action, error.message)
         else:
-            self._audit.record(_SERVER, request, allowed=True)
+            self._audit.record_own(BOOT.by, request)
             self._history.recalled(task)
             _log.info("task %s is resumed: it was running when the server ended", task.task_id)
 

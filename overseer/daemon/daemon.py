@@ -60,7 +60,7 @@ from overseer.util.threads import VitalThread, run_on_thread, start_thread
 from overseer.util.timers import Timers
 
 if TYPE_CHECKING:
-    from overseer.daemon.state import Given, Restored
+    from overseer.daemon.handover import Given, Restored
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +100,6 @@ class Daemon:
         self._version = version
         opened = replace(config, data_dir=self._started.data_dir)
         self._log = EventLog(self._started.log_file)
-        self._audit = Audit(self._started.audit_file)
         self._logs = TaskLogs(opened)
         self._history = RunHistory(opened, self._logs.forget, lambda task_id: self._hub.listing.has(task_id))
         self._hub = Hub(
@@ -111,6 +110,8 @@ class Daemon:
             recorder=self._history.recorder,
             logs=self._logs.logs,
         )
+        hub = self._hub
+        self._audit = Audit(self._started.audit_file, lambda *start: hub.definitions.hidden(*start))
         self._schedules = TaskSchedules(self._hub, self._history, self._audit)
         self._chains = TaskChains(self._hub, self._audit, self._history)
         self._notices = TaskNotices(self._hub, self._history, vault)
@@ -145,7 +146,7 @@ class Daemon:
         )
         self._restored: Restored | None = None
         if given is not None and (parts := self._parts()) is not None:
-            from overseer.daemon.state import Definer, Restored  # by then it is loaded
+            from overseer.daemon.handover import Definer, Restored  # by then it is loaded
 
             self._restored = Restored(given, parts, Definer(given, path, config, handlers))
 

@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 CHAINS = "chains"
 NOTICES = "notices"
 
-_PARTS = 1000  # of a time, at most
+_PERIODS = 1000  # of a time, at most
 _NONE = "this server keeps no history of runs: its configuration has no data_dir"
 
 
@@ -205,10 +205,10 @@ class RunHistory:
 
         if request.every:
             if request.since is None:
-                raise RequestError("every needs since, from which the parts are counted", code="invalid")
-            parts = ((request.until or now()) - request.since).total_seconds() / request.every
-            if parts > _PARTS:
-                raise RequestError(f"every would make more than {_PARTS} parts", code="invalid")
+                raise RequestError("every needs since, from which the periods are counted", code="invalid")
+            periods = ((request.until or now()) - request.since).total_seconds() / request.every
+            if periods > _PERIODS:
+                raise RequestError(f"every would make more than {_PERIODS} periods", code="invalid")
         query = Query(request.task_id, request.action, since=request.since, until=request.until)
         division = Division(request.by_action, request.every)
         return RunStatsReply(request.id, tuple(self.history.sums(query, principal.scope, division)))

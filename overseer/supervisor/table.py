@@ -12,12 +12,12 @@ from overseer.auth.principal import ANYONE, Principal
 from overseer.config import HistoryConfig
 from overseer.errors import NotPermittedError, RequestError
 from overseer.supervisor.clients import Client
-from overseer.supervisor.due import Due
 from overseer.supervisor.journal import Journal
 from overseer.supervisor.observers import Observers
 from overseer.supervisor.output.subscription import Subscription, Wishes
 from overseer.supervisor.phases import Phase
 from overseer.supervisor.task import Requester, Task
+from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.timers import Timer, Timers
