@@ -100,7 +100,7 @@ class Daemon:
         opened = replace(config, data_dir=self._started.data_dir)
         self._log = EventLog(self._started.log_file)
         self._logs = TaskLogs(opened)
-        self._history = RunHistory(opened, self._logs.forget)
+        self._history = RunHistory(opened, self._logs.forget, lambda task_id: self._hub.listing.has(task_id))
         self._hub = Hub(
             config,
             handlers,
