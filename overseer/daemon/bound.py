@@ -41,7 +41,7 @@ class LeftError(RequestError):
 
     def __init__(self, left: Bound) -> None:
         ways = "wait for them to end (wait_ms), or have them ended (force)"
-        super().__init__(f"these cannot go on in another program: {left}; {ways}")
+        super().__init__(f"these cannot survive an upgrade: {left}; {ways}")
 
 
 def look(hub: Hub) -> Bound:
@@ -79,11 +79,12 @@ def wait(
             )
         left = look(hub)
         if not left.tasks:
-            services = hub._services.interrupt(max(0.0, until() - time.monotonic()))
-            left = Bound(look(hub).tasks, services)
+            hub._services.interrupt(max(0.0, min(_LOOK_S, until() - time.monotonic())))
+            left = look(hub)
             if not any(left):
                 return
-            hub._services.update()
+            if left.tasks:  # begun meanwhile, and nobody knows how long they take
+                hub._services.update()
         if forced():
             return
         if not wanted():
@@ -106,7 +107,7 @@ def end(hub: Hub) -> tuple[str, ...]:
             hub.stop(name)
         except RequestError as error:
             _log.warning("task %s cannot be stopped: %s", name, error.message)
-    hub._services.interrupt()
+    hub._services.abandon()
     deadline = time.monotonic() + hub.shutdown_budget + _ENDED_S
     with hub._table.lock:
         over = hub._table.freed.wait_for(
@@ -114,5 +115,5 @@ def end(hub: Hub) -> tuple[str, ...]:
             max(0.0, deadline - time.monotonic()),
         )
     if not over:
-        raise OverseerError(f"these do not end: {look(hub)}")
+        raise OverseerError(f"these did not end: {look(hub)}")
     return tasks

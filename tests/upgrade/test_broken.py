@@ -167,3 +167,14 @@ def test_another_python_that_cannot_run_it_is_not_executed(
             binary.chmod(0o755)
         assert said in _refused(client)
         assert client.info("cat")["status"] == "running"
+
+
+def test_without_a_copy_of_the_program_to_go_back_to_nothing_is_executed(installed: Installed):
+    made = "        sizes: list[tuple[str, int]] = []\n"
+    installed.change("overseer/upgrade/package.py", made, f"        raise OSError(28, 'No space')\n{made}")
+    with installed.daemon(actions=_ACTIONS) as daemon, daemon.connect() as client:
+        client.request("start", _WAIT, action="cat", task_id="cat")
+        daemon.wait_stderr("the server cannot be upgraded: no copy of its program could be kept", _WAIT)
+        installed.change("overseer/upgrade/package.py", f"        raise OSError(28, 'No space')\n{made}", made)
+        assert "restart the server" in _refused(client)
+        assert client.info("cat")["status"] == "running"
