@@ -63,7 +63,7 @@ def _refused(client: WsClient) -> str:
         ("overseer/daemon/cli.py", "def _run(", "def _run((", "SyntaxError"),
         ("sticky_overseer.py", "import sys\n", "import sys\nimport of_no_such_name\n", "of_no_such_name"),
         ("overseer/daemon/cli.py", "def run_cli(", "raise SystemExit(7)\ndef run_cli(", "status 7"),
-        ("overseer/util/handover.py", "FORMAT = 1\n", "FORMAT = 0\n", "format 1"),
+        ("overseer/util/handover.py", "FORMAT = 2\n", "FORMAT = 1\n", "format 2"),
     ],
 )
 def test_a_program_that_cannot_take_over_is_not_executed(
@@ -175,6 +175,8 @@ def test_without_a_copy_of_the_program_to_go_back_to_nothing_is_executed(install
     with installed.daemon(actions=_ACTIONS) as daemon, daemon.connect() as client:
         client.request("start", _WAIT, action="cat", task_id="cat")
         daemon.wait_stderr("the server cannot be upgraded: no copy of its program could be kept", _WAIT)
-        installed.change("overseer/upgrade/package.py", f"        raise OSError(28, 'No space')\n{made}", made)
+        installed.change(
+            "overseer/upgrade/package.py", f"        raise OSError(28, 'No space')\n{made}", made
+        )
         assert "restart the server" in _refused(client)
         assert client.info("cat")["status"] == "running"
