@@ -120,12 +120,12 @@ def test_the_old_program_comes_back_although_all_its_files_are_gone(
 
 
 def test_a_migrated_database_is_as_it_was_when_the_old_program_comes_back(installed: Installed):
-    migrations = '        UNIQUE (run_id, room)\n    );\n    """,\n'
+    migrations = ')\n"""Each migrates a database'
     fails = _GOES_ON + "        raise OSError('no luck')\n"
     with installed.daemon(actions=_ACTIONS, data_dir="data") as daemon, daemon.connect() as client:
         client.request("start", _WAIT, action="cat", task_id="cat")
         installed.change(
-            "overseer/history/database.py", migrations, migrations + '    "CREATE TABLE later (a);",\n'
+            "overseer/history/database.py", migrations, '    "CREATE TABLE later (a);",\n' + migrations
         )
         installed.change("overseer/daemon/daemon.py", _GOES_ON, fails)
         assert "no luck" in _refused(client)
