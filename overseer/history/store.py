@@ -152,8 +152,8 @@ class History(Recorder):
             "lost": writer.lost,
             "unrecorded": writer.unrecorded,
             "waiting": writer.waiting,
-            "failing": float(bool(writer.failing)),
-            "bytes": sum(_size(self._path.with_name(_FILE + ending)) for ending in ("", "-wal")),
+            "failing": float(writer.failing),
+            "bytes": self._database.bytes,
         }
 
     # -- recording
@@ -326,6 +326,7 @@ class _Database:
         self._connection: sqlite3.Connection | None = None
         self._file: os.stat_result | None = None
         self._taken_over = False  # once
+        self.bytes = 0  # of all its files, when they were measured last
 
     def connect(self) -> sqlite3.Connection:
         history = self._history
@@ -397,9 +398,11 @@ class _Database:
     def tend(self, connection: sqlite3.Connection) -> float:
         return self._history._retention.step(connection)
 
-    @property
-    def log_bytes(self) -> int:
-        return _size(self._history._path.with_name(f"{_FILE}-wal"))
+    def measure(self) -> int:
+        path = self._history._path
+        log_bytes = _size(path.with_name(f"{_FILE}-wal"))
+        self.bytes = _size(path) + log_bytes
+        return log_bytes
 
 
 def _interrupted(row: tuple[Any, ...]) -> Interrupted:

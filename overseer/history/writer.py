@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 _MOST = 20_000  # statements that may wait for the disk
 _TOGETHER = 1000  # statements per transaction
 _PATIENCE_S = 0.2  # how long a caller waits for a row to be stored
+_HANGS_S = 1.0  # a disk that takes longer is reported as failing
+_CALM_S = 10.0  # since a wait timed out: it was slow once, not again and again
 _AGAIN_S = 1.0  # between tries of a disk that failed
 _CHECKPOINT = 4 * 2**20  # size in bytes at which the write-ahead log is copied into the database
 
@@ -61,9 +63,8 @@ class Database(Protocol):
     def tend(self, connection: sqlite3.Connection) -> float:
         """Do a little housekeeping; returns in how many seconds to call it again."""
 
-    @property
-    def log_bytes(self) -> int:
-        """The size of the write-ahead log. Raises OSError."""
+    def measure(self) -> int:
+        """The size of the write-ahead log in bytes."""
 
 
 class Writer:
@@ -80,7 +81,7 @@ class Writer:
         self._done = 0  # of those, how many have been stored or given up
         self._busy_since = 0.0  # monotonic; 0: it is not writing
         self._failing = ""  # why nothing can be written; "" if it can
-        self._slow = False  # a wait has timed out, which was logged
+        self._slow_at = 0.0  # when a wait timed out last, which was logged; 0: it is not slow
         self._closed = False
         self._thread: threading.Thread | None = None
         self._tend_at = 0.0  # monotonic
@@ -106,8 +107,10 @@ class Writer:
         self._thread = start_thread(self._run, "history")
 
     @property
-    def failing(self) -> str:
-        return self._failing
+    def failing(self) -> bool:
+        """Whether nothing can be written now."""
+        with self._lock:
+            return bool(self._failing) or self._hangs(_HANGS_S)
 
     @property
     def waiting(self) -> int:
@@ -137,9 +140,10 @@ class Writer:
             if ticket and self._done >= ticket:
                 return True
             self.unrecorded += 1
-            if not self._failing and not self._slow:
-                self._slow = True
-                said = "is slow: runs go on, and are announced before they are recorded"
+            if not self._failing:
+                if not self._slow_at:
+                    said = "is slow: runs go on, and are announced before they are recorded"
+                self._slow_at = time.monotonic()
         if said:
             _log.warning("%s %s", self._name, said)
         return False
@@ -223,22 +227,24 @@ class Writer:
             self.written += len(statements) - spoilt
             self.lost += spoilt
             recovered, self._failing = self._failing, ""
-            slow, self._slow = self._slow, False
+            calm = 0 < self._slow_at < time.monotonic() - _CALM_S
+            if calm:
+                self._slow_at = 0.0
             lost = self.lost - self._lost_before
             self._stored.notify_all()
         if recovered:
             _log.warning("%s can be written again; %d changes were lost", self._name, lost)
-        elif slow:
+        elif calm:
             _log.info("%s is no longer slow", self._name)
 
     def _between(self) -> None:
         """Between batches: checkpoint the write-ahead log, and do housekeeping."""
         with self._busy():
             connection = self._database.connect()
-            if self._database.log_bytes > self._checkpoint_at:
+            if self._database.measure() > self._checkpoint_at:
                 # This empties the log unless it is being read; then it is tried again after as much growth.
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-                self._checkpoint_at = self._database.log_bytes + _CHECKPOINT
+                self._checkpoint_at = self._database.measure() + _CHECKPOINT
             with self._lock:
                 due = time.monotonic() >= self._tend_at
                 if due:
