@@ -14,9 +14,9 @@ from overseer.errors import OverseerError, RequestError
 from overseer.history.moments import stored
 from overseer.history.rows import SHOWN, shown
 from overseer.protocol import RunInfo
-from overseer.util.crew import Crew
 from overseer.util.locks import Rank, assert_none_held, lock
 from overseer.util.sqlite import open_db
+from overseer.util.thread_pool import ThreadPool
 
 _T = TypeVar("_T")
 _READERS = 4  # threads; as many connections are kept for them
@@ -47,10 +47,10 @@ class Query:
 class _Asked(Generic[_T]):
     """A question for the database, and what became of it."""
 
-    def __init__(self, question: Callable[[sqlite3.Connection], list[_T]]) -> None:
+    def __init__(self, question: Callable[[sqlite3.Connection], _T]) -> None:
         self.question = question
         self.over = threading.Event()
-        self.found: list[_T] = []
+        self.found: list[_T] = []  # its one answer
         self.error: Exception | None = None
         self.given_up = False
 
@@ -65,7 +65,7 @@ class Pages:
         self._generation = 0  # of the file, which may be replaced
         self._hung = 0  # readers that were given up on
         self._closed = False
-        self._crew = Crew("history-reader", _READERS)
+        self._pool = ThreadPool("history-reader", _READERS)
 
     def read(
         self, query: Query, sees: Callable[[str], bool] | None = None
@@ -79,7 +79,7 @@ class Pages:
         more = len(rows) > query.limit
         return [shown(row) for row in rows[: query.limit]], rows[query.limit - 1][0] if more else None
 
-    def ask(self, question: Callable[[sqlite3.Connection], list[_T]]) -> list[_T]:
+    def ask(self, question: Callable[[sqlite3.Connection], _T]) -> _T:
         """What ``question`` finds over a connection that can only read.
 
         Raises:
@@ -87,7 +87,7 @@ class Pages:
         """
         assert_none_held("reading the history")
         asked = _Asked(question)
-        if not self._crew.do(lambda: self._answer(asked)):
+        if not self._pool.do(lambda: self._answer(asked)):
             raise RequestError("the history cannot be read: the server ends")
         if not asked.over.wait(_HUNG_READ_S if self._hung else _READ_S):
             with self._lock:
@@ -98,7 +98,7 @@ class Pages:
                 raise RequestError("the history cannot be read: the disk does not respond")
         if asked.error is not None:
             raise asked.error
-        return asked.found
+        return asked.found[0]
 
     def _answer(self, asked: _Asked[_T]) -> None:
         """On a reader's thread."""
@@ -111,7 +111,7 @@ class Pages:
             if connection is None:
                 connection = open_db(self._path)
                 connection.execute("PRAGMA query_only = ON")
-            asked.found = asked.question(connection)
+            asked.found.append(asked.question(connection))
         except (sqlite3.Error, OverseerError) as error:
             asked.error = RequestError(f"the history cannot be read: {error}")
         except Exception as error:
@@ -142,7 +142,7 @@ class Pages:
 
     def close(self) -> None:
         """Close idle connections; those in use are closed by their readers."""
-        self._crew.close()
+        self._pool.close()
         with self._lock:
             self._closed = True
         self.renew()

@@ -64,14 +64,16 @@ def static_routes(root: Path) -> dict[str, Route]:
     begin with a dot are left out. A ``root`` that is not a directory gives no routes.
     """
     files = {name: file.read_bytes() for name, file in _files(root, "")} if root.is_dir() else {}
-    folder = f"v-{_hash(*(part for name in sorted(files) for part in (name.encode(), files[name])))}/"
+    hashes = {name: _hash(content) for name, content in files.items()}
+    folder = f"v-{_hash(*(each.encode() for name in sorted(files) for each in (name, hashes[name])))}/"
     routes: dict[str, Route] = {}
     for name, content in files.items():
         if name == _PAGE:
-            routes["/"] = routes["/" + name] = _serve(name, _referring(content, files, folder))
+            page = _referring(content, files, folder)
+            routes["/"] = routes["/" + name] = _serve(name, page, _hash(page))
             continue
-        routes["/" + name] = _serve(name, content)
-        routes["/" + folder + name] = _serve(name, content, ("Cache-Control", _FOR_GOOD))
+        routes["/" + name] = _serve(name, content, hashes[name])
+        routes["/" + folder + name] = _serve(name, content, hashes[name], ("Cache-Control", _FOR_GOOD))
     return routes
 
 
@@ -95,8 +97,8 @@ def _referring(page: bytes, files: dict[str, bytes], folder: str) -> bytes:
     return _REFERENCE.sub(moved, page)
 
 
-def _serve(name: str, content: bytes, *headers: tuple[str, str]) -> Route:
-    tag = f'"{_hash(content)}"'
+def _serve(name: str, content: bytes, hashed: str, *headers: tuple[str, str]) -> Route:
+    tag = f'"{hashed}"'
     whole = Response(200, content, _content_type(name), (*_HEADERS, ("ETag", tag), *headers))
     unchanged = replace(whole, status=304, body=b"")
 

@@ -79,7 +79,8 @@ def test_one_with_other_tables_is_set_aside(
     kept.close()
 
 
-def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
+def test_a_migration_that_fails_changes_nothing(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     before = open_database(path)
     _add(before, "one")
     _add(before, "two")
@@ -89,6 +90,7 @@ def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
     connection = sqlite3.connect(path)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     assert version == len(_MORE), "each step is complete or not there"
+    assert "was migrated" not in caplog.text
     connection.close()
 
 

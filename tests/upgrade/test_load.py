@@ -97,7 +97,7 @@ class _Load:
             assert answer["tasks"] >= _LONE
             (self._daemon.directory / f"go-{turn}").touch()
             client.request("input", _WAIT, task_id=f"count-{turn}", data="end", eof=True)
-            client.request("input", _WAIT, task_id="cat", data=f"turn {turn}\n" * 1000)
+            client.request("input", _WAIT, task_id="cat", data=f"turn {turn}\n" * 1000 + f"end {turn}\n")
             for number in range(5):
                 ended = client.expect("exited", _WAIT, task_id=f"code-{turn}-{number}")
                 assert (ended["exit_code"], ended["reason"]) == (number + 1, "exited")
@@ -113,6 +113,7 @@ class _Load:
             for each, first in ((flooded, 1), (other, said["oldest_seq"] or 1)):
                 each.expect("exited", _WAIT, task_id=f"flood-{turn}")
                 assert assert_in_order(each.messages, f"flood-{turn}", first) == _LINES
+            client.expect("output", _WAIT, task_id="cat", data=f"end {turn}")
         self._check(turn)
 
     def _give(self, turn: int) -> None:
@@ -137,7 +138,8 @@ class _Load:
             last = assert_in_order(taken, name, self._lone[name] + 1)
             assert last > self._lone[name]
             self._lone[name] = last
-        assert [text for _, text in lines_of(taken, "cat")] == [f"turn {turn}"] * 1000
+        echoed = [text for _, text in lines_of(came, "cat")]
+        assert echoed == [f"turn {turn}"] * 1000 + [f"end {turn}"]
         order = [m["task_id"] for m in came if m["type"] == "exited"]
         narrow = [name for name in order if name.startswith("narrow")]
         assert narrow == [f"narrow-{turn}-{number}" for number in range(5)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,8 +33,6 @@ from overseer.util.handover import Incoming, Outgoing, pack, unpack
 from overseer.util.plain import from_plain, to_plain
 from overseer.util.standstill import standstill
 from overseer.util.threads import run_on_thread
-
-_log = logging.getLogger(__name__)
 
 _REST_S = 5.0  # for all threads to come to rest
 _FREEZE_S = 3.0
