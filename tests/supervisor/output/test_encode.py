@@ -61,7 +61,7 @@ def _expected(
 
 @given(
     lines=_LINES,
-    first=st.sampled_from([1, 8, 9, 10, 95, 99, 100, 99_995, 10**12]),
+    first=st.sampled_from([1, 8, 9, 10, 95, 99, 100, 998, 1000, 99_995, 10**12]),
     task_id=_TEXTS,
     cut=st.booleans(),
 )
@@ -76,6 +76,15 @@ def test_it_gives_what_the_declaration_gives(lines: list[str], first: int, task_
 def test_plain_lines_get_the_right_frame_header_at_every_length(length: int) -> None:
     lines = ["x" * length, "y", "z" * length]
     assert _payloads(_encoded(lines, 9).websocket) == _expected(lines, 9)
+
+
+@pytest.mark.parametrize("first", [1, 995, 1000, 999_500])
+@pytest.mark.parametrize("letter", ["x", "é"])
+def test_many_lines_of_all_lengths(letter: str, first: int) -> None:
+    lines = [letter * (number * 7 % 200) for number in range(2500)]
+    encoded, expected = _encoded(lines, first), _expected(lines, first)
+    assert _payloads(encoded.websocket) == expected
+    assert encoded.lines == b"".join(payload + b"\n" for payload in expected)
 
 
 def test_a_line_end_inside_a_line_is_escaped() -> None:
