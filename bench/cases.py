@@ -10,8 +10,6 @@ from typing import Any
 
 from bench.servers import BASELINE, Kind, Server
 
-__all__ = ["FEWEST", "Case", "Metric", "Result", "Sample", "measure"]
-
 FEWEST = 3
 """Runs after which a case is over whose figures lie close together."""
 _CLOSE = 0.1  # the lowest to the highest, of the median

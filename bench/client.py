@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["TIMEOUT_S", "Connection", "Stream", "drain"]
-
 TIMEOUT_S = 60.0  # for anything to happen at all
 _TAIL = 1024  # the end of a stream: the last output and the exit are in it
 _SEQ = re.compile(rb'"seq":(\d+)')

@@ -16,8 +16,6 @@ from bench.cases import Case, Metric, Sample
 from bench.client import Connection
 from bench.servers import Server, free_port
 
-__all__ = ["cluster_cases"]
-
 _THREADS = 64
 _IN_FLIGHT = 32
 

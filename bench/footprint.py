@@ -10,8 +10,6 @@ from bench.cases import Case, Metric, Sample
 from bench.client import Connection
 from bench.servers import Server
 
-__all__ = ["footprint_cases"]
-
 _SETTLE_S = 0.3
 
 

@@ -17,11 +17,9 @@ from pathlib import Path
 
 from bench.cases import Case, Metric, Sample
 from bench.client import Connection
-from bench.lone import delay_of, start_silent, writing
+from bench.lone import delays_of, start_silent, writing
 from bench.servers import Server
 from bench.stored import SEGMENT, TASK, make_log
-
-__all__ = ["kept_cases"]
 
 _SETTLE_S = 3.0  # in which laggards' readers fetch ahead what they may
 _READ = 2**20  # bytes that each of them takes in a round
@@ -124,14 +122,14 @@ def _remove(size: int, server: Server) -> Sample:
         other.send(type="start", id="f", action="run", task_id="flood", params={"script": "exec seq inf"})
         other.send(type="unsubscribe", id="u", task_id="flood")
         with writing(10**9, _RATE, [pid]):
-            _delays(connection, 200)
-            before = sorted(_delays(connection, _LINES))
+            delays_of(connection, 200)
+            before = sorted(delays_of(connection, _LINES))
             config.write_text(json.dumps(json.loads(config.read_text()) | {"storage": bounded}))
             begun = time.monotonic()
             server.process.send_signal(signal.SIGHUP)
             during: list[float] = []
             while any(each.exists() for each in old) or len(during) < _LINES // 2:
-                during += _delays(connection, 50)
+                during += delays_of(connection, 50)
             took = time.monotonic() - begun
     during.sort()
     return Sample(
@@ -173,12 +171,3 @@ def _old_logs(server: Server, size: int, database: Path) -> list[Path]:
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.executemany(f"INSERT INTO runs ({columns}) VALUES ({', '.join('?' * 20)})", rows)
     return found
-
-
-def _delays(connection: Connection, count: int) -> list[float]:
-    delays: list[float] = []
-    while len(delays) < count:
-        delay = delay_of(connection.receive())
-        if delay is not None:
-            delays.append(delay)
-    return delays

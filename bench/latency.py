@@ -15,8 +15,6 @@ from bench.cases import Case, Metric, Sample
 from bench.client import Connection
 from bench.servers import Server
 
-__all__ = ["latency_cases"]
-
 _PAUSE_S = 0.002
 # The stamp is taken right before the write; the clock is the same for all processes.
 _WRITER = """\

@@ -16,8 +16,6 @@ from bench.cases import Case, Metric, Sample
 from bench.client import Connection
 from bench.servers import Server
 
-__all__ = ["delay_of", "lone_cases", "start_silent", "writing"]
-
 _SETTLE_S = 0.3
 _WARM_UP = 200  # lines before those that count
 
@@ -54,9 +52,9 @@ def _lines(tasks: int, rate: float, seconds: float, server: Server) -> Sample:
         time.sleep(_SETTLE_S)
         count = int(tasks * rate * seconds)
         with writing(_WARM_UP + count, tasks * rate, pids):
-            _take(connection, _WARM_UP)
+            delays_of(connection, _WARM_UP)
             cpu = server.cpu_s()
-            delays = sorted(_take(connection, count))
+            delays = sorted(delays_of(connection, count))
             cpu = server.cpu_s() - cpu
     finally:
         connection.close()
@@ -99,8 +97,8 @@ def delay_of(message: bytes) -> float | None:
     return (now - int(rest[: rest.index(b'"')])) / 1e3
 
 
-def _take(connection: Connection, count: int) -> list[float]:
-    """How many microseconds the next lines took."""
+def delays_of(connection: Connection, count: int) -> list[float]:
+    """How many microseconds the next lines take."""
     delays: list[float] = []
     while len(delays) < count:
         delay = delay_of(connection.receive())

@@ -10,8 +10,6 @@ from bench.cases import Case, Metric, Sample
 from bench.client import Connection
 from bench.servers import Server
 
-__all__ = ["mass_cases", "start_all"]
-
 
 def mass_cases(counts: tuple[int, ...]) -> Iterator[Case]:
     """A case for each number of tasks."""

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Bars", "bar_plot"]
-
 _COLOURS = {"here": "#2563a8", "baseline": "#9aa5b1"}
 _OTHER = "#c9762b"
 _LABEL, _BAR, _RIGHT = 330, 380, 110  # widths

@@ -12,8 +12,6 @@ from bench.cases import FEWEST, Metric, Result
 from bench.plot import Bars, bar_plot
 from bench.servers import BASELINE, HERE
 
-__all__ = ["summary", "table", "write_documents"]
-
 # Plots of all cases that have a figure in that unit: the file's name, the title, the unit.
 _PLOTS = (
     ("cpu", "Microseconds of server CPU a line", "µs of server CPU a line"),

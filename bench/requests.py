@@ -14,8 +14,6 @@ from pathlib import Path
 from bench.cases import Case, Metric, Sample
 from bench.servers import Kind, Server
 
-__all__ = ["requests_cases"]
-
 _BARE = Kind(
     "bare", shlex.join([sys.executable, str(Path(__file__).with_name("barehttp.py"))]) + " {address}"
 )

@@ -18,8 +18,6 @@ from typing import Any, Self
 
 from bench.client import Connection
 
-__all__ = ["BASELINE", "CEL", "HERE", "Kind", "Server", "free_port"]
-
 _ROOT = Path(__file__).resolve().parents[1]
 _LAUNCH_S = 60.0
 _END_S = 15.0

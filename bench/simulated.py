@@ -40,12 +40,12 @@ def workers(address: str, first: int, count: int, threads: int) -> None:
     """Be so many workers, with numbers from ``first`` on, until killed."""
     from distributed import Worker
 
-    from overseer.drivers.dask import far
+    from overseer.drivers.dask import relay
     from overseer.util.timestamps import now
 
     threading.stack_size(256 << 10)
 
-    class Relay(far.Relay):
+    class Relay(relay.Relay):
         """Pretends to have a runner."""
 
         def _start_runner(self) -> None:
@@ -80,12 +80,12 @@ def workers(address: str, first: int, count: int, threads: int) -> None:
     def relay_for(worker: Any, server: str, lease: float) -> Relay:
         with making:
             if worker.address not in relays:
-                worker.handlers[far.OPERATION] = far._exchange
+                worker.handlers[relay.OPERATION] = relay._exchange
                 relays[worker.address] = Relay(worker, server, lease)
-                far._relays[worker.address, lease] = relays[worker.address]
+                relay._relays[worker.address, lease] = relays[worker.address]
             return relays[worker.address]
 
-    far._relay_for = relay_for
+    relay._relay_for = relay_for
 
     async def serve() -> None:
         made = [

@@ -13,8 +13,6 @@ from bench.cases import Case, Metric, Sample
 from bench.client import Connection
 from bench.servers import Server
 
-__all__ = ["starts_cases"]
-
 _IN_FLIGHT = 8
 _LISTED = 10_000
 _AHEAD = 200  # requests sent before their replies are read

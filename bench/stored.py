@@ -22,8 +22,6 @@ from bench.throughput import SEQ, streamed, unwatched
 from overseer.logs.sealing import finish, seal
 from overseer.logs.standalone.segments import Block, Index, Run, Segment, beside, read_index, scan
 
-__all__ = ["KEPT", "SEGMENT", "TASK", "make_log", "stored_cases"]
-
 SEGMENT = 16 * 2**20
 TASK = "big"
 _ASKED = 50  # times, each of another place

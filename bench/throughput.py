@@ -13,8 +13,6 @@ from bench.cases import Case, Metric, Sample
 from bench.client import TIMEOUT_S, Connection, drain
 from bench.servers import Server
 
-__all__ = ["SEQ", "Load", "streamed", "throughput_cases", "unwatched"]
-
 _PILOT = 20_000
 _SECONDS = 0.6  # that one run should take
 

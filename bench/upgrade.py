@@ -15,8 +15,6 @@ from bench.client import Connection
 from bench.lone import delay_of, start_silent, writing
 from bench.servers import Server
 
-__all__ = ["upgrade_cases"]
-
 _RATE = 1000.0  # lines a second, of all tasks
 _WARM_UP = 500
 _TIMES = 3  # how often it is replaced, as a rule for good

@@ -11,8 +11,6 @@ from bench.client import Connection
 from bench.mass import start_all
 from bench.servers import Server
 
-__all__ = ["usage_cases"]
-
 _PUSHES = 5
 _UNWATCHED_S = 11.0  # between two looks that nobody asked for
 

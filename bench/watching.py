@@ -12,8 +12,6 @@ from bench.cases import Case, Metric, Sample
 from bench.client import Connection
 from bench.servers import Server
 
-__all__ = ["watching_cases"]
-
 _MANY = 50
 _PARAMS = {"script": "sleep 1000"}
 _AHEAD = 100  # requests sent before their replies are read

@@ -1,7 +1,7 @@
 // A small chart over time on a canvas: one or more lines, a scale, and a mark where the pointer is.
 
 import { h, setText } from "./dom.js";
-import { rate } from "./format.js";
+import { rate, roundUp } from "./format.js";
 
 const STEP = 1000; // ms a sample
 const FADE = 0.14;
@@ -85,7 +85,7 @@ export class Chart {
     const lines = this.#series.map(({ of }) =>
       this.#samples.slice(1).map((sample, at) => of(sample, this.#samples[at])),
     );
-    const top = ceiling(Math.max(1, ...lines.flat()));
+    const top = roundUp(Math.max(1, ...lines.flat()));
     this.#grid(pen, style, width, height, top);
     const x = (at, length) => width - ((length - 1 - at) / (this.#span - 2)) * (width - LEFT);
     const y = (value) => height - 16 - (value / top) * (height - 26);
@@ -154,10 +154,4 @@ export class Chart {
 function spanText(samples) {
   const seconds = Math.round((samples * STEP) / 1000);
   return seconds < 120 ? `${seconds} seconds` : `${Math.round(seconds / 60)} minutes`;
-}
-
-// The next round number.
-function ceiling(value) {
-  const unit = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * unit).find((round) => round >= value);
 }

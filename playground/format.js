@@ -3,6 +3,8 @@
 const COUNT = new Intl.NumberFormat("en");
 const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" }); // costs much to make
 
+const two = (value) => String(value).padStart(2, "0");
+
 /** 12345 as 12,345. */
 export const count = (number) => COUNT.format(number);
 
@@ -12,7 +14,6 @@ export const many = (number, one, more = `${one}s`) => `${count(number)} ${numbe
 /** Milliseconds as 42s, 3m 05s, 2h 07m, 3d 4h. */
 export function duration(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1000));
-  const two = (value) => String(value).padStart(2, "0");
   if (seconds < 60) return `${seconds}s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m ${two(seconds % 60)}s`;
   if (seconds < 86400) return `${Math.floor(seconds / 3600)}h ${two(Math.floor(seconds / 60) % 60)}m`;
@@ -29,7 +30,6 @@ export function exactly(ms) {
 export function clock(timestamp) {
   const at = new Date(timestamp);
   if (Number.isNaN(at.getTime())) return "";
-  const two = (value) => String(value).padStart(2, "0");
   const ms = String(at.getMilliseconds()).padStart(3, "0");
   return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${ms}`;
 }
@@ -92,7 +92,6 @@ export function shortMoment(timestamp, now) {
 /** A time (ms) as a field for date and time has it, here, in seconds. */
 export function fieldTime(ms) {
   const at = new Date(ms);
-  const two = (value) => String(value).padStart(2, "0");
   const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
   return `${day}T${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 }
@@ -113,4 +112,10 @@ export function roughly(ms) {
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`;
   return many(Math.floor(seconds / 86_400), "day");
+}
+
+/** The next round number: one of `steps` and a power of ten. */
+export function roundUp(value, steps = [1, 2, 5, 10]) {
+  const unit = 10 ** Math.floor(Math.log10(value));
+  return steps.map((step) => step * unit).find((round) => round >= value);
 }

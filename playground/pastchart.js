@@ -2,7 +2,7 @@
 // time, with a crosshair that all pictures of a page share.
 
 import { h, inFrame, setText } from "./dom.js";
-import { shortMoment } from "./format.js";
+import { roundUp, shortMoment } from "./format.js";
 
 const FOOT = 20; // px below the zero line
 const HEAD = 8; // px above the highest
@@ -99,7 +99,7 @@ export class PastChart {
       return this.#bars ? values.reduce((sum, value) => sum + value, 0) : Math.max(...values);
     });
     const most = Math.max(1, ...sums);
-    const top = this.#time ? (LENGTHS.find((length) => length >= most) ?? Math.ceil(most / (2 * DAY)) * 2 * DAY) : ceiling(most);
+    const top = this.#time ? (LENGTHS.find((length) => length >= most) ?? Math.ceil(most / (2 * DAY)) * 2 * DAY) : roundUp(most, [1, 2, 4, 5, 10]);
     const foot = height - FOOT;
     const y = (value) => foot - (value / top) * (foot - HEAD);
     pen.font = `11px ${style.fontFamily}`;
@@ -213,10 +213,4 @@ function tickText(ms, step) {
   if (step >= DAY * 5) return at.toLocaleDateString(undefined, { month: "short", day: "numeric" });
   if (step >= DAY || midnight) return `${at.toLocaleDateString(undefined, { weekday: "short" })} ${at.getDate()}`;
   return at.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-}
-
-// The next round number.
-function ceiling(value) {
-  const unit = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 4, 5, 10].map((step) => step * unit).find((round) => round >= value);
 }

@@ -13,9 +13,9 @@ from overseer.protocol import ChainRefused
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.observers import Change
 from overseer.templates import Value
-from overseer.util.crew import Crew
 from overseer.util.ids import derived_uuid
 from overseer.util.locks import Rank, lock
+from overseer.util.thread_pool import ThreadPool
 from overseer.util.timestamps import now
 
 _log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Chains:
         self._record = record
         self._started = started
         self._paid = paid
-        self._crew = Crew("chain", _THREADS)
+        self._threads = ThreadPool("chain", _THREADS)
         self._lock = lock(Rank.LEAF, "chains")  # guards the rest
         self.started = 0
         self.refused = 0
@@ -55,7 +55,7 @@ class Chains:
     def heard(self, change: Change) -> None:
         """Called with each change of a task, on one thread; does not block."""
         follow_ups = self._after(change)
-        if follow_ups and not self._crew.do(partial(self._start_all, change, follow_ups)):
+        if follow_ups and not self._threads.do(partial(self._start_all, change, follow_ups)):
             _log.warning("nothing follows the end of task %s: the server is shutting down", change.task_id)
 
     def concerned(self, change: Change) -> bool:
@@ -76,11 +76,11 @@ class Chains:
     @property
     def busy(self) -> bool:
         """Whether a start is under way."""
-        return self._crew.busy
+        return self._threads.busy
 
     def close(self) -> None:
         """Stop starting tasks. Idempotent."""
-        self._crew.close(_PATIENCE_S)
+        self._threads.close(_PATIENCE_S)
 
     def _start_all(self, change: Change, follow_ups: tuple[FollowUpConfig, ...]) -> None:
         before = change.trigger.depth if isinstance(change.trigger, Link) else 0

@@ -84,6 +84,11 @@ def action_name(value: object) -> str:
     return value.name if isinstance(value, ActionInfo) else text_of(value, "action")
 
 
+def name_of(action: ActionInfo | str | None) -> str:
+    """The name of an action; "" for None."""
+    return "" if action is None else action_name(action)
+
+
 def task_id_of(value: TaskId) -> str:
     if isinstance(value, TaskInfo):
         return value.task_id
@@ -91,6 +96,11 @@ def task_id_of(value: TaskId) -> str:
         return str(value)
     held = getattr(value, "id", value)
     return text_of(held if isinstance(held, str) else value, "task_id")
+
+
+def optional_id(value: TaskId | None) -> str:
+    """The id of a task; "" for None."""
+    return "" if value is None else task_id_of(value)
 
 
 def seq_of(value: int | None) -> int | None:

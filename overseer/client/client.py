@@ -10,34 +10,28 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Self
 
 from overseer.client.address import parse_url
-from overseer.client.arguments import (
-    Seconds,
-    seconds_of,
-    text_of,
-)
+from overseer.client.arguments import Seconds, seconds_of, text_of
 from overseer.client.buffer import EventBuffer, to_output
 from overseer.client.core import Core, Settings
-from overseer.client.errors import (
-    ConnectFailedError,
-    ConnectionLostError,
-)
+from overseer.client.errors import ConnectFailedError, ConnectionLostError
 from overseer.client.joining import TaskRequests
+from overseer.client.pools import PoolRequests
+from overseer.client.schedules import ScheduleRequests
+from overseer.client.stored import StoredRequests
 from overseer.client.task import take
 from overseer.client.transport import connect
+from overseer.client.upgrades import UpgradeRequests
 from overseer.client.watch import Watch, WatchConnection
-from overseer.protocol import (
-    Event,
-)
+from overseer.protocol import Event
 from overseer.protocol import Watch as WatchRequest
 
 if TYPE_CHECKING:
     import ssl
 
-_NOTHING_STORED = 2**62  # since_seq for a subscription that replays nothing
 _JOIN_S = 5.0
 
 
-class Client(TaskRequests):
+class Client(TaskRequests, PoolRequests, ScheduleRequests, StoredRequests, UpgradeRequests):
     """A connection to a server, for any number of threads and tasks; a context manager that closes it.
 
     Lengths of time are numbers of seconds, timedeltas or strings such as ``"1m30s"``; tasks are given by

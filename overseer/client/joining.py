@@ -29,7 +29,7 @@ from overseer.client.errors import (
 )
 from overseer.client.finished import Finished
 from overseer.client.follower import Follower
-from overseer.client.pools import PoolRequests
+from overseer.client.requests import Requests
 from overseer.client.task import Task
 from overseer.client.words import OnLag, Stream
 from overseer.protocol import (
@@ -55,7 +55,7 @@ _NOTHING_STORED = 2**62  # since_seq for a subscription that replays nothing
 _FIRST_S, _LAST_S = 0.05, 1.0  # between attempts to find room
 
 
-class TaskRequests(PoolRequests):
+class TaskRequests(Requests):
     """The requests that lead to a :class:`Task`."""
 
     def start(
@@ -156,7 +156,7 @@ class TaskRequests(PoolRequests):
                 self._router.unfollow_locked(follower)
 
         request = Start(
-            id=self._router.new_id(),
+            id="",
             action=action,
             task_id=task_id,
             params=params,
@@ -169,7 +169,7 @@ class TaskRequests(PoolRequests):
         )
         # A start subscribes its sender; this gets created_at, which tells a task that takes over the id
         # during a lost connection from this one.
-        look = Subscribe(id=self._router.new_id(), task_id=task_id, since_seq=_NOTHING_STORED)
+        look = Subscribe(id="", task_id=task_id, since_seq=_NOTHING_STORED)
         try:
             self._ask([request, look], timeout, answered=answered, followers=[follower], every=True)
         except ReplyTimeoutError as error:
@@ -287,7 +287,7 @@ class TaskRequests(PoolRequests):
         follower.last_seq = seq_of(since_seq) or 0
         router, answered = self._router, self._joined([follower])
         # What is stored comes before the answer to the second, and narrows the list asked for below.
-        after = MetricsRequest(id=router.new_id(), task_id=task_id)
+        after = MetricsRequest(id="", task_id=task_id)
         messages: list[Request] = [router.subscription(follower), after]
         self._ask(messages, timeout, repeat=True, answered=answered, followers=[follower])
         if isinstance(follower.failure, TaskGoneError):
@@ -296,7 +296,7 @@ class TaskRequests(PoolRequests):
             raise RefusedError(f"task not found: {task_id}")
         with self._core.lock:
             touched = follower.created_at if follower.exit is None else follower.exit.ts
-        self._ask([List(id=router.new_id(), since=touched)], timeout, repeat=True, answered=answered)
+        self._ask([List(id="", since=touched)], timeout, repeat=True, answered=answered)
         return Task(self, follower)
 
     # -- inside

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from overseer.client.arguments import Seconds, TaskId, excess_of, task_id_of
-from overseer.client.requests import name_of
-from overseer.client.schedules import ScheduleRequests
+from overseer.client.arguments import Seconds, TaskId, excess_of, name_of, optional_id, task_id_of
+from overseer.client.requests import Requests
 from overseer.protocol import (
     ActionInfo,
     ExcessConfig,
@@ -22,13 +21,13 @@ from overseer.protocol import (
 )
 
 
-class PoolRequests(ScheduleRequests):
-    """All requests, with these."""
+class PoolRequests(Requests):
+    """See the module."""
 
     def pool(self, action: ActionInfo | str | None = None, *, timeout: Seconds | None = None) -> PoolInfo:
         """The state of an action's pool, or of the whole server's, with its queue."""
-        request = PoolInfoRequest(id=self._router.new_id(), action=name_of(action))
-        return self._expect(PoolInfoReply, [request], timeout, repeat=True).pool
+        request = PoolInfoRequest("", name_of(action))
+        return self._expect(PoolInfoReply, request, timeout, repeat=True).pool
 
     def set_pool(
         self,
@@ -41,19 +40,12 @@ class PoolRequests(ScheduleRequests):
     ) -> PoolInfo:
         """Change an action's pool, or the whole server's, in what is not None. ``excess``: any of the fields
         of ``ExcessConfig``."""
-        request = SetPool(
-            id=self._router.new_id(),
-            action=name_of(action),
-            limit=limit,
-            queue_size=queue_size,
-            excess=excess_of(excess),
-        )
-        return self._expect(PoolInfoReply, [request], timeout, repeat=True).pool
+        request = SetPool("", name_of(action), limit, queue_size, excess_of(excess))
+        return self._expect(PoolInfoReply, request, timeout, repeat=True).pool
 
     def purge(self, action: ActionInfo | str | None = None, *, timeout: Seconds | None = None) -> int:
         """Empty an action's queue, or every queue; returns how many tasks were waiting."""
-        request = Purge(id=self._router.new_id(), action=name_of(action))
-        return self._expect(Purged, [request], timeout).count
+        return self._expect(Purged, Purge("", name_of(action)), timeout).count
 
     def move(
         self,
@@ -80,12 +72,12 @@ class PoolRequests(ScheduleRequests):
         if isinstance(to, bool) or not (to in (None, "first", "last") or (isinstance(to, int) and to > 0)):
             raise ValueError(f"to is first, last or a place from 1 on, not {to!r}")
         request = Move(
-            self._router.new_id(),
+            "",
             task_id_of(task_id),
             name_of(action),
             to if isinstance(to, str) else "",
             to if isinstance(to, int) else 0,
-            "" if before is None else task_id_of(before),
-            "" if after is None else task_id_of(after),
+            optional_id(before),
+            optional_id(after),
         )
-        return self._expect(Moved, [request], timeout, repeat=True)
+        return self._expect(Moved, request, timeout, repeat=True)

@@ -13,9 +13,10 @@ from overseer.client.arguments import (
     Moment,
     Seconds,
     TaskId,
-    action_name,
     input_of,
     moment_of,
+    name_of,
+    optional_id,
     seconds_of,
     seq_of,
     side_of,
@@ -34,7 +35,9 @@ from overseer.client.words import Reason, RunStatus
 from overseer.util.locks import assert_held
 
 _R = TypeVar("_R", bound=protocol.Event)
-_PAGE = 1000  # runs that a server returns at once
+_I = TypeVar("_I")
+PAGE = 1000
+"""Items that a server returns at once."""
 
 
 class Requests:
@@ -49,23 +52,20 @@ class Requests:
 
     def stop(self, task_id: TaskId, *, timeout: Seconds | None = None) -> None:
         """Stop a task; no-op if it is already over."""
-        stop = protocol.Stop(id=self._router.new_id(), task_id=task_id_of(task_id))
-        # A stop is answered only by an error; the answer to this request shows that there was none.
-        after = protocol.MetricsRequest(id=self._router.new_id())
-        self._ask([stop, after], timeout, repeat=True)
+        # A stop is answered only by an error; the answer to the second request shows that there was none.
+        both = protocol.Stop("", task_id_of(task_id)), protocol.MetricsRequest("")
+        self._ask(both, timeout, repeat=True)
 
     def reset(self, task_id: TaskId, *, timeout: Seconds | None = None) -> protocol.Started:
         """Start an errored task again."""
-        request = protocol.Reset(id=self._router.new_id(), task_id=task_id_of(task_id))
-        return self._expect(protocol.Started, [request], timeout)
+        return self._expect(protocol.Started, protocol.Reset("", task_id_of(task_id)), timeout)
 
     def restart(
         self, task_id: TaskId, *, timeout: Seconds | None = None
     ) -> protocol.Started | protocol.Queued:
         """Stop a task, wait for its end, and start it again; returns once it has started or, since it needs a
         place in its pool again, is queued. ``timeout`` has to include the time that the stop takes."""
-        request = protocol.Restart(id=self._router.new_id(), task_id=task_id_of(task_id))
-        answer = self._ask([request], timeout)
+        answer = self._ask([protocol.Restart("", task_id_of(task_id))], timeout)
         if not isinstance(answer, protocol.Started | protocol.Queued):
             raise ClientError(f"the server answered {answer.type} instead of started")
         return answer
@@ -76,15 +76,12 @@ class Requests:
         Raises:
             RefusedError: it is not over.
         """
-        request = protocol.Forget(id=self._router.new_id(), task_id=task_id_of(task_id))
-        self._expect(protocol.Forgotten, [request], timeout)
+        self._expect(protocol.Forgotten, protocol.Forget("", task_id_of(task_id)), timeout)
 
     def signal(self, task_id: TaskId, signal: str | int, *, timeout: Seconds | None = None) -> None:
         """Send a signal, by name (``HUP``, ``SIGHUP``) or number, to a running task's process group."""
-        request = protocol.Signal(
-            id=self._router.new_id(), task_id=task_id_of(task_id), signal=signal_of(signal)
-        )
-        self._expect(protocol.Signaled, [request], timeout)
+        request = protocol.Signal("", task_id_of(task_id), signal_of(signal))
+        self._expect(protocol.Signaled, request, timeout)
 
     def input(
         self, task_id: TaskId, data: str | bytes = "", *, eof: bool = False, timeout: Seconds | None = None
@@ -92,17 +89,13 @@ class Requests:
         """Send input to a running task, all or nothing; at most 1 MiB may wait to be read. ``eof`` ends the
         input; a terminal gets its EOF character (Ctrl-D)."""
         text, binary = input_of(data)
-        request = protocol.Input(
-            id=self._router.new_id(), task_id=task_id_of(task_id), data=text, data_base64=binary, eof=eof
-        )
-        self._expect(protocol.InputAccepted, [request], timeout)
+        request = protocol.Input("", task_id_of(task_id), data=text, data_base64=binary, eof=eof)
+        self._expect(protocol.InputAccepted, request, timeout)
 
     def resize(self, task_id: TaskId, rows: int, cols: int, *, timeout: Seconds | None = None) -> None:
         """Change the size of a running task's terminal, in characters."""
-        request = protocol.Resize(
-            id=self._router.new_id(), task_id=task_id_of(task_id), rows=side_of(rows), cols=side_of(cols)
-        )
-        self._expect(protocol.Resized, [request], timeout)
+        request = protocol.Resize("", task_id_of(task_id), side_of(rows), side_of(cols))
+        self._expect(protocol.Resized, request, timeout)
 
     def tasks(
         self,
@@ -122,8 +115,8 @@ class Requests:
         found: list[protocol.TaskInfo] = []
         while True:
             left = limit - len(found) if limit else 0
-            request = protocol.List(id=self._router.new_id(), since=moment, limit=left, after=after)
-            reply = self._expect(protocol.Tasks, [request], timeout, repeat=True)
+            request = protocol.List("", since=moment, limit=left, after=after)
+            reply = self._expect(protocol.Tasks, request, timeout, repeat=True)
             found += reply.tasks
             after = reply.next  # the server shortens pages that are long in bytes
             if not limit or not after or len(found) >= limit:
@@ -148,24 +141,15 @@ class Requests:
             RefusedError: the server keeps no history (``data_dir``).
         """
         request = protocol.RunsRequest(
-            id="",
-            task_id="" if task_id is None else task_id_of(task_id),
+            "",
+            task_id=optional_id(task_id),
             action=name_of(action),
             state=text_of(state, "state", empty=True),
             reason=text_of(reason, "reason", empty=True),
             since=moment_of(since),
             until=moment_of(until, "until"),
         )
-        found: list[protocol.RunInfo] = []
-        before = ""
-        while True:
-            page = min(limit - len(found) if limit else _PAGE, _PAGE)
-            asked = replace(request, id=self._router.new_id(), limit=page, before=before)
-            reply = self._expect(protocol.RunsReply, [asked], timeout, repeat=True)
-            found += reply.runs
-            before = reply.next
-            if not before or (limit and len(found) >= limit):
-                return tuple(found)
+        return self._pages(protocol.RunsReply, request, lambda reply: reply.runs, limit, timeout, "before")
 
     def replay(
         self,
@@ -178,10 +162,8 @@ class Requests:
         """What the server stores of a task (the last 100 lines and exits), oldest first."""
         items: list[Item] = []
         task_id, since_seq = task_id_of(task_id), seq_of(since_seq)
-        request = protocol.Replay(
-            id=self._router.new_id(), task_id=task_id, since=moment_of(since), since_seq=since_seq
-        )
-        after = protocol.MetricsRequest(id=self._router.new_id())
+        request = protocol.Replay("", task_id, since=moment_of(since), since_seq=since_seq)
+        after = protocol.MetricsRequest("")
         with self._core.lock:
             self._router.collect_locked(task_id, items)
         try:
@@ -206,18 +188,16 @@ class Requests:
         self, action: protocol.ActionInfo | str | None = None, *, timeout: Seconds | None = None
     ) -> tuple[protocol.ActionInfo, ...]:
         """The actions that can be started, or the one of that name."""
-        request = protocol.Describe(id=self._router.new_id(), action=name_of(action))
-        return self._expect(protocol.Actions, [request], timeout, repeat=True).actions
+        request = protocol.Describe("", name_of(action))
+        return self._expect(protocol.Actions, request, timeout, repeat=True).actions
 
     def graph(self, *, timeout: Seconds | None = None) -> protocol.Graph:
         """The standing tasks, which the server's configuration declares, and what they wait for."""
-        request = protocol.GraphRequest(self._router.new_id())
-        return self._expect(protocol.Graph, [request], timeout, repeat=True)
+        return self._expect(protocol.Graph, protocol.GraphRequest(""), timeout, repeat=True)
 
     def cluster(self, *, timeout: Seconds | None = None) -> tuple[protocol.ClusterInfo, ...]:
         """The clusters that tasks run on, with their workers; empty: all run on the server's machine."""
-        request = protocol.ClusterRequest(self._router.new_id())
-        return self._expect(protocol.ClusterReply, [request], timeout, repeat=True).clusters
+        return self._expect(protocol.ClusterReply, protocol.ClusterRequest(""), timeout, repeat=True).clusters
 
     def metrics(
         self,
@@ -227,9 +207,8 @@ class Requests:
         timeout: Seconds | None = None,
     ) -> protocol.GlobalMetrics | protocol.ActionMetrics | protocol.TaskMetrics | None:
         """The counters of an action, a task or the whole server; None for an unknown action or task."""
-        of_task = "" if task_id is None else task_id_of(task_id)
-        request = protocol.MetricsRequest(id=self._router.new_id(), action=name_of(action), task_id=of_task)
-        reply = self._expect(protocol.MetricsReply, [request], timeout, repeat=True)
+        request = protocol.MetricsRequest("", name_of(action), optional_id(task_id))
+        reply = self._expect(protocol.MetricsReply, request, timeout, repeat=True)
         return reply.global_ or reply.action or reply.task
 
     def usage(
@@ -240,26 +219,23 @@ class Requests:
         All clients share one pass over the processes, so a request every second or two is fine. ``cpu`` is
         None in a task's first pass.
         """
-        of_task = "" if task_id is None else task_id_of(task_id)
-        request = protocol.UsageRequest(id=self._router.new_id(), task_id=of_task)
-        return self._expect(protocol.Usage, [request], timeout, repeat=True).tasks
+        request = protocol.UsageRequest("", optional_id(task_id))
+        return self._expect(protocol.Usage, request, timeout, repeat=True).tasks
 
     def manifest(self, *, timeout: Seconds | None = None) -> Mapping[str, Any]:
         """The machine-readable description of the protocol."""
-        request = protocol.ManifestRequest(id=self._router.new_id())
-        return self._expect(protocol.ManifestReply, [request], timeout, repeat=True).manifest
+        request = protocol.ManifestRequest("")
+        return self._expect(protocol.ManifestReply, request, timeout, repeat=True).manifest
 
     def reload(self, *, dry_run: bool = False, timeout: Seconds | None = None) -> protocol.Reloaded:
         """Have the server reload its configuration; with ``dry_run``, only report what would change."""
-        return self._expect(
-            protocol.Reloaded, [protocol.Reload(id=self._router.new_id(), dry_run=dry_run)], timeout
-        )
+        return self._expect(protocol.Reloaded, protocol.Reload("", dry_run=dry_run), timeout)
 
     def notify_test(self, channel: str, *, timeout: Seconds | None = None) -> None:
         """Have the server send a test notice to a channel; RefusedError says why it was not delivered. A
         webhook has ten seconds to accept it, a program thirty."""
-        request = protocol.NotifyTest(id=self._router.new_id(), channel=text_of(channel, "channel"))
-        self._expect(protocol.NotifyTested, [request], timeout)
+        request = protocol.NotifyTest("", text_of(channel, "channel"))
+        self._expect(protocol.NotifyTested, request, timeout)
 
     # -- inside
 
@@ -278,7 +254,7 @@ class Requests:
                 router.check_locked(follower)  # nothing has changed
                 self._end_reset_locked(follower)
 
-        request = kind(id=router.new_id(), task_id=follower.task_id)
+        request = kind("", follower.task_id)
         deadline = time.monotonic() + self._seconds(timeout)
         with self._core.lock:
             # Even if the message that it is errored comes only now, it must stay followed.
@@ -310,17 +286,34 @@ class Requests:
             connection.router.retire_locked(follower)
 
     def _expect(
-        self,
-        cls: type[_R],
-        messages: Sequence[protocol.Request],
-        timeout: Seconds | None,
-        *,
-        repeat: bool = False,
+        self, cls: type[_R], request: protocol.Request, timeout: Seconds | None, *, repeat: bool = False
     ) -> _R:
-        answer = self._ask(messages, timeout, repeat=repeat)
+        answer = self._ask([request], timeout, repeat=repeat)
         if not isinstance(answer, cls):
             raise ClientError(f"the server answered {answer.type} instead of {cls.type}")
         return answer
+
+    def _pages(
+        self,
+        cls: type[_R],
+        request: Any,
+        items: Callable[[Any], Sequence[_I]],
+        limit: int,
+        timeout: Seconds | None,
+        cursor: str = "after",
+    ) -> tuple[_I, ...]:
+        """The items of as many answers as it takes to have ``limit``, or all with 0. The ``next`` of each is
+        the ``cursor`` of the request that follows."""
+        found: list[_I] = []
+        following = ""
+        while True:
+            page = min(limit - len(found) if limit else PAGE, PAGE)
+            request = replace(request, limit=page, **{cursor: following})
+            reply: Any = self._expect(cls, request, timeout, repeat=True)
+            found += items(reply)
+            following = reply.next
+            if not following or (limit and len(found) >= limit):
+                return tuple(found)
 
     def _ask(
         self,
@@ -333,10 +326,12 @@ class Requests:
         late: bool = False,
         every: bool = False,
     ) -> protocol.Event:
-        """Send and return the answer. ``late``: ``answered`` is called even after the timeout. ``every``: the
-        answers to all messages are waited for, in whatever order they come."""
+        """Send messages, each with an id of its own, and return the answer. ``late``: ``answered`` is called
+        even after the timeout. ``every``: the answers to all messages are waited for, in whatever order they
+        come."""
         core, router = self._core, self._router
         seconds = self._seconds(timeout)
+        messages = [replace(message, id=router.new_id()) for message in messages]
         pending = PendingRequest(messages, core.lock, repeat=repeat, answered=answered, every=every)
         with core.lock:
             for follower in followers:
@@ -356,8 +351,3 @@ class Requests:
     def _seconds(self, timeout: Seconds | None) -> float:
         seconds = seconds_of(timeout)
         return self._core.settings.timeout if seconds is None else seconds
-
-
-def name_of(action: protocol.ActionInfo | str | None) -> str:
-    """The name of an action; "" for None."""
-    return "" if action is None else action_name(action)

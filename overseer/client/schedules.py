@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from overseer.client.arguments import Seconds, TaskId, task_id_of
-from overseer.client.stored import StoredRequests
+from overseer.client.arguments import Seconds, TaskId, optional_id, task_id_of
+from overseer.client.requests import Requests
 from overseer.protocol import Pause, Paused, Resume, Resumed, ScheduleInfo, SchedulesReply, SchedulesRequest
 
-_PAGE = 1000  # tasks that a server returns at once
 
-
-class ScheduleRequests(StoredRequests):
-    """All requests, with these."""
+class ScheduleRequests(Requests):
+    """See the module."""
 
     def schedules(
         self, task_id: TaskId | None = None, *, upcoming: int = 0, timeout: Seconds | None = None
@@ -21,21 +19,13 @@ class ScheduleRequests(StoredRequests):
         Raises:
             RefusedError: that task has no schedule.
         """
-        of_task = "" if task_id is None else task_id_of(task_id)
-        found: list[ScheduleInfo] = []
-        after = ""
-        while True:
-            request = SchedulesRequest(self._router.new_id(), of_task, upcoming, _PAGE, after)
-            reply = self._expect(SchedulesReply, [request], timeout, repeat=True)
-            found += reply.schedules
-            after = reply.next
-            if not after:
-                return tuple(found)
+        request = SchedulesRequest("", optional_id(task_id), upcoming)
+        return self._pages(SchedulesReply, request, lambda reply: reply.schedules, 0, timeout)
 
     def pause(self, task_id: TaskId, *, timeout: Seconds | None = None) -> None:
         """Pause a standing task's schedules: each start is skipped, until :meth:`resume`."""
-        self._expect(Paused, [Pause(self._router.new_id(), task_id_of(task_id))], timeout, repeat=True)
+        self._expect(Paused, Pause("", task_id_of(task_id)), timeout, repeat=True)
 
     def resume(self, task_id: TaskId, *, timeout: Seconds | None = None) -> None:
         """Let a paused standing task's schedules start it again."""
-        self._expect(Resumed, [Resume(self._router.new_id(), task_id_of(task_id))], timeout, repeat=True)
+        self._expect(Resumed, Resume("", task_id_of(task_id)), timeout, repeat=True)

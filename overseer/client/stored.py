@@ -9,13 +9,14 @@ from overseer.client.arguments import (
     Moment,
     Seconds,
     TaskId,
-    action_name,
     moment_of,
+    name_of,
+    optional_id,
     seconds_of,
     task_id_of,
     text_of,
 )
-from overseer.client.upgrades import UpgradeRequests
+from overseer.client.requests import PAGE, Requests
 from overseer.protocol import (
     ActionInfo,
     LogLine,
@@ -29,11 +30,9 @@ from overseer.protocol import (
     Search,
 )
 
-_PAGE = 1000  # lines or matches that a server returns at once
 
-
-class StoredRequests(UpgradeRequests):
-    """All requests, with these."""
+class StoredRequests(Requests):
+    """See the module."""
 
     def run_stats(
         self,
@@ -54,15 +53,15 @@ class StoredRequests(UpgradeRequests):
             RefusedError: the server keeps no history (``data_dir``), or ``every`` makes too many parts.
         """
         request = RunStatsRequest(
-            id=self._router.new_id(),
-            task_id="" if task_id is None else task_id_of(task_id),
-            action="" if action is None else action_name(action),
+            "",
+            task_id=optional_id(task_id),
+            action=name_of(action),
             since=moment_of(since),
             until=moment_of(until, "until"),
             every=ceil(seconds_of(every, "every") or 0),
             by_action=by_action,
         )
-        return self._expect(RunStatsReply, [request], timeout, repeat=True).stats
+        return self._expect(RunStatsReply, request, timeout, repeat=True).stats
 
     def logs(
         self,
@@ -87,15 +86,14 @@ class StoredRequests(UpgradeRequests):
             task_id=task_id_of(task_id),
             run_id=text_of(run_id, "run_id", empty=True),
             from_seq=from_seq,
-            tail=tail if tail is not None or from_seq is not None or since is not None else limit or _PAGE,
+            tail=tail if tail is not None or from_seq is not None or since is not None else limit or PAGE,
             since=moment_of(since),
             stream=text_of(stream, "stream", empty=True),
         )
         found: list[LogLine] = []
         while True:
-            page = min(limit - len(found) if limit else _PAGE, _PAGE)
-            asked = replace(request, id=self._router.new_id(), limit=page)
-            reply = self._expect(LogsReply, [asked], timeout, repeat=True)
+            page = min(limit - len(found) if limit else PAGE, PAGE)
+            reply = self._expect(LogsReply, replace(request, limit=page), timeout, repeat=True)
             found += reply.lines
             if request.tail is not None or (limit and len(found) >= limit) or reply.next_seq > reply.last_seq:
                 return tuple(found)
@@ -125,18 +123,9 @@ class StoredRequests(UpgradeRequests):
             id="",
             query=text_of(query, "query"),
             regex=regex,
-            task_id="" if task_id is None else task_id_of(task_id),
-            action="" if action is None else action_name(action),
+            task_id=optional_id(task_id),
+            action=name_of(action),
             since=moment_of(since),
             until=moment_of(until, "until"),
         )
-        found: list[LogMatch] = []
-        after = ""
-        while True:
-            page = min(limit - len(found) if limit else _PAGE, _PAGE)
-            asked = replace(request, id=self._router.new_id(), limit=page, after=after)
-            reply = self._expect(Matches, [asked], timeout, repeat=True)
-            found += reply.matches
-            after = reply.next
-            if not after or (limit and len(found) >= limit):
-                return tuple(found)
+        return self._pages(Matches, request, lambda reply: reply.matches, limit, timeout)

@@ -10,7 +10,7 @@ from overseer.protocol import Upgrade, Upgraded
 
 
 class UpgradeRequests(Requests):
-    """All requests, with this."""
+    """See the module."""
 
     def upgrade(
         self,
@@ -32,15 +32,15 @@ class UpgradeRequests(Requests):
             RefusedError: it cannot; the server has stayed what it is.
         """
         waits = seconds_of(wait, "wait") or 0.0
-        asked = Upgrade(self._router.new_id(), check, force, round(waits * 1000))
+        asked = Upgrade("", check, force, round(waits * 1000))
         try:
-            return self._expect(Upgraded, [asked], self._seconds(timeout) + waits)
+            return self._expect(Upgraded, asked, self._seconds(timeout) + waits)
         except ConnectionLostError as lost:
             if lost.code != SERVICE_RESTART:
                 raise
             failure = lost
-        look = Upgrade(self._router.new_id(), check=True)
-        last = self._expect(Upgraded, [look], timeout, repeat=True).last
+        look = Upgrade("", check=True)
+        last = self._expect(Upgraded, look, timeout, repeat=True).last
         if last is None:  # an older program
             raise failure
         if last.error:

@@ -52,7 +52,7 @@ class ThenConfig:
     """``then`` of an action."""
 
     success: tuple[FollowUpConfig, ...] = field(
-        _FOLLOW_UPS, "What is started when a task of it has succeeded.", default=()
+        _FOLLOW_UPS, "What is started when one of its tasks has succeeded.", default=()
     )
     failure: tuple[FollowUpConfig, ...] = field(
         _FOLLOW_UPS, "What is started when one has failed, and no restart follows.", default=()

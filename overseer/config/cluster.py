@@ -87,7 +87,7 @@ class ClusterSection:
     resources: Mapping[str, float] = field(
         MapOf(Amount(), what="a mapping of resources to numbers"),
         "What a run needs of a worker's declared resources, such as `{GPU: 1}`. It waits for a worker that "
-        "has so much left.",
+        "has that much left.",
         default=dict,
     )
     workers: tuple[str, ...] = field(

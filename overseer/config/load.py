@@ -16,8 +16,8 @@ from overseer.config.model import ROOT, Config
 from overseer.config.notices import notice_problems
 from overseer.config.retry_lint import retry_problems
 from overseer.config.standing import standing_problems
-from overseer.config.tree import parse_yaml
 from overseer.config.webhooks import webhook_problems
+from overseer.config.yaml_tree import parse_yaml
 from overseer.errors import ConfigError
 from overseer.protocol import RetryPolicy
 from overseer.schema.fields import fields_of

@@ -187,12 +187,12 @@ class ActionConfig(Presentation):
     on_boot: str = field(
         Choice("none", "resume"),
         "What the next server does with a task that was running or queued when this one ended: nothing "
-        "(`none`), or it starts it with the same id, parameters and retry policy (`resume`). Needs a "
-        "`data_dir`, and parameters none of which is secret.",
+        "(`none`), or start it with the same id, parameters and retry policy (`resume`). Needs a "
+        "`data_dir`. A task with a secret parameter is not started again: secrets are not stored.",
         default="none",
     )
     then: ThenConfig | None = field(
-        THEN, "What is started when a task of it is over; see [CHAINS.md](CHAINS.md).", default=None
+        THEN, "What is started when one of its tasks is over; see [CHAINS.md](CHAINS.md).", default=None
     )
     ready: ReadyConfig | None = field(
         READY, "When a run of it counts as ready; see [PROBES.md](PROBES.md).", default=None

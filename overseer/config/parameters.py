@@ -181,11 +181,11 @@ def _check_secret(read: ParamSpec, location: Location) -> None:
     """Report what would reveal a secret to anyone who reads the file or describes the action."""
     if read.default:
         said = (
-            "a secret cannot have a default, which everybody would be shown; an empty one makes it optional"
+            "a secret cannot have a default: everybody would see it; an empty one makes it optional"
         )
         _at(location, "default").error(said)
     if read.choices:
-        _at(location, "choices").error("a secret cannot have choices, which everybody would be shown")
+        _at(location, "choices").error("a secret cannot have choices: everybody would see them")
 
 
 def _check_pattern(pattern: str, location: Location) -> None:

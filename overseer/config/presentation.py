@@ -36,7 +36,7 @@ def check_icon(text: str) -> None:
 class Presentation:
     """The keys of an action that are for people alone: none of them changes how it runs."""
 
-    title: str = field(TEXT, "What people read instead of its name.", default="", last=True)
+    title: str = field(TEXT, "What people see instead of its name.", default="", last=True)
     icon: str = field(
         Text("emoji or name", check_icon),
         f"The sign beside it: an emoji, or one of {', '.join(f'`{each}`' for each in ICONS)}.",
@@ -53,7 +53,7 @@ class Presentation:
     )
     hidden: bool = field(
         BOOLEAN,
-        "Whether the page leaves it out of what it offers. It can still be started by all who may.",
+        "Whether the page leaves it out of the actions that it offers. Whoever may start it still can.",
         default=False,
         last=True,
     )

@@ -110,7 +110,9 @@ class CgroupSection:
     """
 
     memory_max: int | None = field(
-        Size(), "Memory of all its processes together; beyond it, the kernel kills.", default=None
+        Size(),
+        "Memory of all its processes together; beyond it, the kernel kills some of them.",
+        default=None,
     )
     cpu_max: float | None = field(Cpus(), "CPUs that they may use together, such as 1.5.", default=None)
     pids_max: int | None = field(Integer(1), "The maximum number of processes and threads.", default=None)

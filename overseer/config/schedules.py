@@ -80,8 +80,8 @@ class Schedule:
     )
     overlap: str = field(
         Choice("skip", "queue", "replace", "allow"),
-        "What happens while the task is still in use: this start is skipped (`skip`), waits for it, though "
-        "only one may (`queue`), ends it and takes its place (`replace`), or is a task of its own, "
+        "What happens while the task is still in use: this start is skipped (`skip`), waits for it, one at "
+        "most (`queue`), ends it and takes its place (`replace`), or is a task of its own, "
         "`NAME@TIME` (`allow`).",
         default="skip",
     )
@@ -93,8 +93,8 @@ class Schedule:
     )
     jitter: float = field(
         SECONDS,
-        "Each start is delayed by up to this much: always equally for the same time, and never past the next "
-        "start.",
+        "Each start is delayed by up to this much: always the same for the same time, and never past the "
+        "next start.",
         default=0,
         default_text="none",
     )

@@ -43,8 +43,8 @@ class TokenConfig:
     )
     role: str = field(
         Choice(*ROLES),
-        "`viewer` looks on; `operator` also starts, stops and resets; `admin` also changes pools and purges "
-        "queues.",
+        "`viewer` only looks; `operator` also starts, stops and controls tasks; `admin` also changes pools, "
+        "purges queues, and reloads and upgrades the server.",
         missing="say what it may do: viewer, operator or admin",
     )
     actions: tuple[str, ...] | None = field(

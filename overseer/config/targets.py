@@ -78,7 +78,7 @@ def parse_http(text: str) -> Http:
     if len(text) > _LONGEST:
         raise ValueError(f"the URL is longer than {_LONGEST} characters")
     if not all("!" <= each <= "~" for each in text):
-        raise ValueError(f'a URL has no spaces, and only ASCII: "{_short(text)}"; write them as %20')
+        raise ValueError(f'a URL has no spaces, and nothing but ASCII: "{_short(text)}"; write others as %20')
     try:
         url = urlsplit(text)
         port = url.port

@@ -54,12 +54,12 @@ class WebhookConfig:
     action: str = field(TEXT, "The action that is started.", missing="say which action is started")
     secret: Confidential | None = field(
         ConfidentialText(),
-        "What the sender signs its requests with, or shows; both sides have it.",
+        "What the sender signs its requests with, or sends along; both sides know it.",
         default=None,
     )
     scheme: str = field(
         Choice("github", "gitlab", "standard", "token"),
-        "How it does so: as GitHub, as GitLab, as Standard Webhooks says (`whsec_…` is in base64), or with "
+        "How: as GitHub or GitLab do, as Standard Webhooks specifies (`whsec_…` is in base64), or with "
         "`Authorization: Bearer SECRET`.",
         default="",
     )

@@ -1,4 +1,4 @@
-"""Questions before something is done that cannot be undone, or to many tasks."""
+"""Questions before what cannot be undone, or concerns many tasks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from overseer.ctl.terminal import plain, say
 from overseer.protocol import ActionInfo
 
 
-class NotConfirmed(Exception):
-    """It is not done; ``status`` is the exit status."""
+class EarlyExit(Exception):
+    """The command ends here, with this exit ``status``; the reason has been printed."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -19,17 +19,17 @@ class NotConfirmed(Exception):
 
 
 def confirm(options: Namespace, what: str) -> None:
-    """Ask whether to do ``what``, such as "stop 2 tasks", unless ``--yes`` says it.
+    """Ask whether to do ``what``, such as "stop 2 tasks", unless there is a ``--yes``.
 
     Raises:
-        NotConfirmed: the answer was no, or there is no terminal to ask on.
+        EarlyExit: the user said no, or there is no terminal to ask on.
     """
     refusal = f"refusing to {what}: there is no terminal to confirm it on; add --yes"
     _ask(options, f"{what[0].upper()}{what[1:]}?", refusal)
 
 
 def confirm_start(options: Namespace, action: ActionInfo) -> None:
-    """Ask what an action has people asked before each start. Raises NotConfirmed."""
+    """Put an action's own question, its ``confirm``, to the user, as :func:`confirm` does."""
     if action.confirm:
         name = plain(action.name)
         refusal = (
@@ -44,9 +44,9 @@ def _ask(options: Namespace, question: str, refusal: str) -> None:
         return
     if sys.stdin is None or sys.stderr is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
         say(refusal)
-        raise NotConfirmed(EXIT_USAGE)
+        raise EarlyExit(EXIT_USAGE)
     sys.stderr.write(f"{plain(question)} [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         say("cancelled")
-        raise NotConfirmed(EXIT_REFUSED)
+        raise EarlyExit(EXIT_REFUSED)

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 
 from overseer.client import Client, ClientError, RefusedError, Task
 from overseer.ctl.exit_status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, words_of
-from overseer.ctl.feeding import Feeder, is_full
+from overseer.ctl.feeding import Feeder
 from overseer.ctl.interrupts import signals_to
 from overseer.ctl.tail import Printer, tail
 from overseer.ctl.terminal import OutputError, Style, plain, say, write_out
@@ -211,7 +211,7 @@ class Session:
         try:
             self._client.input(self._task.id, data, eof=eof)
         except RefusedError as error:
-            if is_full(error):
+            if error.code == "full":
                 return
             if str(error) not in self._remarks and not self._over.is_set():
                 self._remarks.append(str(error))

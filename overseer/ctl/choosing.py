@@ -6,10 +6,9 @@ from argparse import Namespace
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from overseer.client import Client
-from overseer.ctl.asking import NotConfirmed, confirm
+from overseer.ctl.asking import EarlyExit, confirm
 from overseer.ctl.exit_status import EXIT_USAGE
 from overseer.ctl.naming import shortened
-from overseer.ctl.statuses import status_of
 from overseer.ctl.terminal import counted, plain, say
 from overseer.protocol import TaskInfo
 
@@ -20,7 +19,7 @@ def matching(tasks: Iterable[TaskInfo], options: Namespace) -> Iterator[TaskInfo
     """Those that ``--action`` and ``--status`` leave."""
     for task in tasks:
         if options.action in (None, task.action) and (
-            options.status is None or status_of(task) in options.status
+            options.status is None or task.status in options.status
         ):
             yield task
 
@@ -30,7 +29,7 @@ def chosen(client: Client, options: Namespace, verb: str, default: Collection[st
     filters leave. ``default``: the statuses of those that it is about where ``--status`` does not say.
 
     Raises:
-        NotConfirmed: wrong usage, no such task, or the answer was no.
+        EarlyExit: the options make no choice, no task matches, or the user said no.
         RefusedError: there is no such action.
     """
     filtered = bool(options.all or options.action or options.status)
@@ -38,16 +37,16 @@ def chosen(client: Client, options: Namespace, verb: str, default: Collection[st
         name = options.command
         how = "name tasks, or choose them with --all, --action or --status"
         say(f"{how}{', not both' if filtered else ''}; see overseerctl {name} --help")
-        raise NotConfirmed(EXIT_USAGE)
+        raise EarlyExit(EXIT_USAGE)
     if options.tasks:
         return list(options.tasks)
     statuses = default if options.status is None else options.status
-    found = [task for task in matching(client.tasks(), options) if status_of(task) in statuses]
+    found = [task for task in matching(client.tasks(), options) if task.status in statuses]
     if not found:
         if options.action:
             client.actions(options.action)
         say("no matching tasks")
-        raise NotConfirmed(0)
+        raise EarlyExit(0)
     confirm(options, f"{verb} {_counted([task.task_id for task in found])}")
     return [task.task_id for task in found]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from overseer.client import Client, RefusedError
 from overseer.ctl import cluster, graph, logs, moving, schedules, search, server, tasks
-from overseer.ctl.asking import NotConfirmed
+from overseer.ctl.asking import EarlyExit
 from overseer.ctl.exit_status import EXIT_LOST, EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.finding import find_task
 from overseer.ctl.hints import how_to_write
@@ -86,7 +86,7 @@ def _main(argv: Sequence[str] | None) -> int:
             return _COMMANDS[options.command](client, options)
     except OutputError:
         raise
-    except NotConfirmed as error:
+    except EarlyExit as error:
         return error.status
     except RefusedError as error:
         about = {name: getattr(options, name, None) or "" for name in ("task", "action")}

@@ -15,7 +15,7 @@ from overseer.ctl.finding import known_tasks
 from overseer.ctl.graph import standing_tasks
 from overseer.ctl.schedules import scheduled_tasks
 from overseer.ctl.settings import NAMES
-from overseer.ctl.statuses import GOING_ON, OVER, WORDS, status_of
+from overseer.ctl.statuses import GOING_ON, OVER, WORDS
 from overseer.ctl.usage.commands import Commands
 from overseer.ctl.values import statuses
 from overseer.errors import OverseerError
@@ -65,13 +65,13 @@ _TASKS: dict[str, Callable[[TaskInfo], bool]] = {  # commands about tasks, and a
     "attach": lambda task: bool(task.stdin),
     "events": lambda task: True,
     "input": lambda task: bool(task.stdin),
-    "move": lambda task: status_of(task) == "queued",
+    "move": lambda task: task.status == "queued",
     "replay": lambda task: True,
-    "reset": lambda task: status_of(task) == "errored",
-    "restart": lambda task: status_of(task) not in ("queued", "waiting"),
-    "rm": lambda task: status_of(task) in OVER,
+    "reset": lambda task: task.status == "errored",
+    "restart": lambda task: task.status not in ("queued", "waiting"),
+    "rm": lambda task: task.status in OVER,
     "signal": lambda task: task.worker_state == "running",
-    "stop": lambda task: status_of(task) in GOING_ON,
+    "stop": lambda task: task.status in GOING_ON,
     "tail": lambda task: True,
     "wait": lambda task: True,
 }

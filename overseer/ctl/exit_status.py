@@ -49,8 +49,6 @@ def words_of(event: Exited | None) -> str:
     if event.reason == "lost":
         return f"how it ended is unknown: {event.host or 'its host'} was lost"
     how = f"ended by {event.signal}" if event.signal else f"exited with {event.exit_code}"
-    if not event.reason:  # an older server
-        return how
     told = event.reason in ("exited", "signal")
     return f"{how} after {rounded(event.duration_ms * 1_000_000)}{'' if told else f' ({event.reason})'}"
 

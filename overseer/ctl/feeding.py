@@ -16,12 +16,6 @@ from overseer.protocol import utf8
 
 _PIECE = 64 * 1024
 _FIRST_S, _LAST_S = 0.02, 0.5  # between attempts while the task does not read
-_FULL = "the task does not read its input"  # as an older server's refusal begins
-
-
-def is_full(error: RefusedError) -> bool:
-    """Whether there is no room for the input now, and may be later."""
-    return error.code == "full" or str(error).startswith(_FULL)
 
 
 def give(client: Client, task_id: str, data: bytes, *, eof: bool = False) -> None:
@@ -31,7 +25,7 @@ def give(client: Client, task_id: str, data: bytes, *, eof: bool = False) -> Non
         try:
             return client.input(task_id, data, eof=eof)
         except RefusedError as error:
-            if not is_full(error):
+            if error.code != "full":  # there is no room now
                 raise
         time.sleep(delay)
         delay = min(2 * delay, _LAST_S)

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from overseer.client import Client, RefusedError
 from overseer.ctl.naming import short_id, values_of
-from overseer.ctl.statuses import GOING_ON, status_of
+from overseer.ctl.statuses import GOING_ON
 from overseer.ctl.terminal import plain
 from overseer.protocol import ActionInfo, RunInfo, TaskInfo
 from overseer.util.suggest import did_you_mean
@@ -54,7 +54,7 @@ def _called(text: str, tasks: Iterable[TaskInfo], actions: Sequence[ActionInfo])
         RefusedError: more than one goes on.
     """
     found = [task for task in tasks if _is_called(text, task, actions)]
-    if len(live := [task for task in found if status_of(task) in GOING_ON]) > 1:
+    if len(live := [task for task in found if task.status in GOING_ON]) > 1:
         raise _ambiguous([short_id(task.task_id) for task in live], "tasks that are so called go on")
     return max(live or found, key=lambda task: task.created_at).task_id if found else ""
 

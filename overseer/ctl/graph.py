@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Sequence
 
-from overseer.client import Client, RefusedError
+from overseer.client import Client
 from overseer.ctl.columns import cut_middle, fit, table
 from overseer.ctl.listing import name_of
 from overseer.ctl.statuses import coloured, signed
@@ -27,11 +27,8 @@ def action_of(client: Client, name: str) -> str:
 
 
 def standing_tasks(client: Client) -> list[str]:
-    """Their names; none from an older server."""
-    try:
-        return [node.task_id for node in client.graph().nodes]
-    except RefusedError:
-        return []
+    """Their names."""
+    return [node.task_id for node in client.graph().nodes]
 
 
 def missing_of(client: Client, task_id: str) -> str:

@@ -16,13 +16,13 @@ from overseer.util.suggest import ignored
 
 
 def look_at_action(client: Client, options: Namespace, *, feeds: bool = True) -> dict[str, str]:
-    """Before a start: warn of parameters that the action does not declare, ask what it has people asked, and
-    prompt for the secrets that it requires, which do not belong on a command line. Returns the parameters
-    with those. Without ``feeds``, warn also of input that the keyboard will not give.
+    """Before a start: warn of parameters that the action does not declare, ask the question that it has for
+    people, and prompt for the secrets that it requires, which do not belong on a command line. Returns the
+    parameters with those secrets. Without ``feeds``, warn also of input that the keyboard will not give.
 
     Raises:
         RefusedError: there is no such action.
-        NotConfirmed: the answer was no.
+        EarlyExit: the user said no.
     """
     action, params = options.action, options.params
     (info,) = client.actions(action)

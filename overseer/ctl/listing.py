@@ -8,7 +8,7 @@ from datetime import datetime
 from overseer.ctl.columns import cut_middle, fit, table
 from overseer.ctl.exit_status import rounded
 from overseer.ctl.naming import shortened
-from overseer.ctl.statuses import coloured, signed, status_of
+from overseer.ctl.statuses import coloured, signed
 from overseer.ctl.terminal import Style, plain
 from overseer.protocol import ActionInfo, ParamSpec, PoolInfo, TaskInfo, TaskUsage, Then
 from overseer.util.durations import format_duration
@@ -47,7 +47,7 @@ def tasks_table(
         if cell == status:
             if task.health == "unhealthy":
                 return style.failure(text)
-            return coloured(text, status_of(task), style)
+            return coloured(text, task.status, style)
         return style.failure(text) if cell == exit_code and _failed(task) else text
 
     rows = [heading]
@@ -81,7 +81,7 @@ def _row(
     task: TaskInfo, moment: datetime, style: Style, shown: Callable[[str], str], whole: bool
 ) -> tuple[str, ...]:
     running = task.worker_state == "running"
-    status = signed(status_of(task), style)
+    status = signed(task.status, style)
     since = task.last_started_at if running else task.last_exited_at
     return (
         name_of(shown(task.task_id)),

@@ -49,7 +49,7 @@ def set_pool(client: Client, options: Namespace) -> int:
 
 
 def _confirm_limit(client: Client, options: Namespace) -> None:
-    """Ask before a limit is lowered beneath what runs. Raises NotConfirmed."""
+    """Ask before a limit is lowered below the number of running tasks. Raises EarlyExit."""
     if not options.limit or options.yes:
         return
     now_running = client.pool(options.action)

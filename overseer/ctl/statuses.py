@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from overseer.ctl.terminal import Style
-from overseer.protocol import STATUS, TaskInfo
+from overseer.protocol import STATUS
 
 WORDS = STATUS.words
 _SIGNS = {
@@ -27,22 +27,6 @@ _COLOURS = {
 }
 OVER = ("succeeded", "failed", "errored", "stopped", "lost")
 GOING_ON = tuple(word for word in WORDS if word not in OVER)
-
-
-def status_of(task: TaskInfo) -> str:
-    """A task's status; where an older server does not say it, it follows from the rest."""
-    if task.status:
-        return task.status
-    if task.waiting_on:
-        return "waiting"
-    if task.state != "active":
-        return task.state
-    if task.worker_state != "exited":
-        return "ready" if task.ready else "running"
-    policy = task.retry_policy
-    if policy is not None and (policy.restart_on != "failure" or task.failed):
-        return "restarting"
-    return "failed" if task.failed else "succeeded"
 
 
 def signed(status: str, style: Style) -> str:

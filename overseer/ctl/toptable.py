@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from overseer.ctl.columns import columns_of, fit
 from overseer.ctl.listing import params_of, tasks_table
-from overseer.ctl.statuses import status_of
 from overseer.ctl.terminal import Style, plain
 from overseer.protocol import GlobalMetrics, PoolInfo, TaskInfo, TaskUsage
 from overseer.util.timestamps import now
@@ -34,7 +33,7 @@ def in_order(answer: Answer, sort: str, words: str = "") -> list[TaskInfo]:
     return sorted(
         (task for task in answer.tasks if _has(task, words.lower().split())),
         key=lambda task: (
-            _ORDER.get(status_of(task), 3),
+            _ORDER.get(task.status, 3),
             -_used(answer.usage.get(task.task_id), sort),
             -(task.last_exited_at or task.last_started_at or task.created_at).timestamp(),
         ),
@@ -42,7 +41,7 @@ def in_order(answer: Answer, sort: str, words: str = "") -> list[TaskInfo]:
 
 
 def _has(task: TaskInfo, words: Sequence[str]) -> bool:
-    said = f"{task.task_id} {task.action} {status_of(task)} {params_of(task.params)}".lower()
+    said = f"{task.task_id} {task.action} {task.status} {params_of(task.params)}".lower()
     return all(word in said for word in words)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from overseer import protocol
 from overseer.auth.peer import Peer
+from overseer.auth.principal import Principal
+from overseer.config.parameters import without_hidden
 from overseer.net.frames import Encoded
 from overseer.util.jsonlog import EventLog
 from overseer.util.timestamps import format_timestamp, now
@@ -33,7 +37,7 @@ _RECORDED = (
 )
 
 
-class Audit:
+class Audit(EventLog):
     """Appends a line of JSON for each such request to a file; off when the path is empty.
 
     A line: ``ts``, ``who`` (a token's name, ``uid N``, what the server does by itself, or ``""`` where no
@@ -41,37 +45,33 @@ class Audit:
     parameters cut, and without secrets; of input only how many ``bytes``; only ``type``, ``action`` and
     ``task_id`` when it was not permitted), ``allowed`` (whether it was permitted), and where they apply
     ``task_id`` (of a start that named none) and ``error`` (why it was refused).
+
+    Args:
+        hidden: the parameters of an action, among those given, whose values are shown to nobody.
     """
 
-    def __init__(self, path: str = "") -> None:
-        self._file = EventLog(path, "audit", 0o600)
+    def __init__(
+        self,
+        path: str = "",
+        hidden: Callable[[str, Mapping[str, str]], Collection[str]] = lambda action, params: (),
+    ) -> None:
+        super().__init__(path, "audit", 0o600)
+        self._hidden = hidden
 
-    @property
-    def enabled(self) -> bool:
-        return self._file.enabled
-
-    def start(self) -> None:
-        """Open the file. Raises OSError."""
-        self._file.start()
-
-    def reopen(self) -> None:
-        """Reopen the path, for log rotation."""
-        self._file.reopen()
-
-    def settle(self, timeout: float) -> None:
-        """Wait until what is queued has been written, for at most so many seconds."""
-        self._file.settle(timeout)
-
-    def close(self) -> None:
-        """Write what is queued, and close the file. Idempotent."""
-        self._file.close()
+    def record_own(self, by: str, request: protocol.Request, *, error: str = "", task_id: str = "") -> None:
+        """Record what the server does by itself (``by`` a schedule, say) as if a person had requested it."""
+        peer = Peer("server", "", principal=Principal(by, "admin"))
+        self.record(peer, request, allowed=True, error=error, task_id=task_id)
 
     def record(
         self, peer: Peer, request: protocol.Request, *, allowed: bool, error: str = "", task_id: str = ""
     ) -> None:
         """Record a request that has been handled, if it is of a recorded type."""
-        if not self._file.enabled or not isinstance(request, _RECORDED):
+        if not self.enabled or not isinstance(request, _RECORDED):
             return
+        if isinstance(request, protocol.Start):
+            hidden = self._hidden(request.action, request.params)
+            request = replace(request, params=without_hidden(request.params, hidden))
         line: dict[str, Any] = {
             "ts": format_timestamp(now()),
             "who": peer.principal.name or ("" if peer.uid is None else f"uid {peer.uid}"),
@@ -84,7 +84,7 @@ class Audit:
         if error:
             line["error"] = error
         message = Encoded([protocol.dump(line).decode().translate(_ESCAPES).encode()])
-        self._file.write(message, len(message.lines))
+        self.write(message, len(message.lines))
 
 
 def _shown(request: protocol.Request, allowed: bool) -> dict[str, Any]:

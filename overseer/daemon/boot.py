@@ -7,13 +7,12 @@ import threading
 import time
 from collections.abc import Iterable
 
-from overseer.auth.peer import Peer
-from overseer.auth.principal import Principal
 from overseer.config import ActionConfig
 from overseer.daemon.audit import Audit
 from overseer.errors import RequestError
+from overseer.history.inheritance import Interrupted
 from overseer.history.records import BOOT, Run
-from overseer.history.store import History, Interrupted
+from overseer.history.store import History
 from overseer.process import registry
 from overseer.process.standalone.tree import Scanner
 from overseer.protocol import Start
@@ -28,7 +27,6 @@ _log = logging.getLogger(__name__)
 
 _PATIENCE_S = 6.0  # for leftovers of an old run, which its guardian may still be ending
 _LOOK_S = 0.1
-_SERVER = Peer("server", "", principal=Principal(BOOT.by, "admin"))
 
 
 class Resumption:
@@ -49,11 +47,11 @@ class Resumption:
         self._over = over
         self.left: set[str] = set()
 
-    def begin(self) -> set[str]:
+    def begin(self, interrupted: Iterable[Interrupted]) -> set[str]:
         """Start a thread that does it; returns the ids of the tasks that it will start."""
         wanted: list[Interrupted] = []
         config = self._hub.definitions.config
-        for task in self._history.interrupted:
+        for task in interrupted:
             action = config.actions.get(task.action)
             if task.task_id in config.tasks:
                 if returns(config, task.task_id):
@@ -108,13 +106,13 @@ class Resumption:
             if error.message == TAKEN and task.task_id in self._hub.definitions.config.tasks:
                 self._history.recalled(task)  # a client was quicker
                 return
-            self._audit.record(_SERVER, request, allowed=True, error=error.message)
+            self._audit.record_own(BOOT.by, request, error=error.message)
             action = self._hub.definitions.config.actions.get(task.action)
             # A failure in its driver is already recorded.
             known = self._history.number(task.task_id) > before
             self._refuse(task, None if known else action, error.message)
         else:
-            self._audit.record(_SERVER, request, allowed=True)
+            self._audit.record_own(BOOT.by, request)
             self._history.recalled(task)
             _log.info("task %s is resumed: it was running when the server ended", task.task_id)
 

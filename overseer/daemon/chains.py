@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from overseer.auth.peer import Peer
-from overseer.auth.principal import Principal
 from overseer.config import Config
-from overseer.config.parameters import without_hidden
 from overseer.daemon.audit import Audit
 from overseer.daemon.runs import CHAINS, RunHistory
 from overseer.protocol import Start
@@ -69,9 +66,4 @@ class TaskChains:
         }
 
     def _record(self, link: Link, action: str, params: Mapping[str, str], task_id: str, refusal: str) -> None:
-        if self._audit.enabled:
-            shown = without_hidden(params, self._hub.definitions.hidden(action, params))
-            peer = Peer("server", "", principal=Principal(link.by, "admin"))
-            self._audit.record(
-                peer, Start("", action, "", shown), allowed=True, error=refusal, task_id=task_id
-            )
+        self._audit.record_own(link.by, Start("", action, "", params), error=refusal, task_id=task_id)

@@ -13,7 +13,6 @@ from overseer import protocol
 from overseer.auth.peer import Peer
 from overseer.auth.principal import Principal
 from overseer.auth.throttle import RequestRate
-from overseer.config.parameters import without_hidden
 from overseer.daemon.audit import Audit
 from overseer.daemon.clusters import clusters_of
 from overseer.daemon.logs import TaskLogs
@@ -198,11 +197,6 @@ class Dispatcher:
     def _record(
         self, request: protocol.Request, *, allowed: bool = True, error: str = "", task_id: str = ""
     ) -> None:
-        if not self._audit.enabled:
-            return
-        if isinstance(request, protocol.Start):
-            hidden = self._hub.definitions.hidden(request.action, request.params)
-            request = replace(request, params=without_hidden(request.params, hidden))
         self._audit.record(self._peer, request, allowed=allowed, error=error, task_id=task_id)
 
     def _on_lag(self, request: protocol.Start | protocol.Subscribe) -> str:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from overseer.auth.peer import Peer
 from overseer.auth.principal import Principal
 from overseer.config import Config
-from overseer.config.parameters import without_hidden
 from overseer.daemon.audit import Audit
 from overseer.daemon.runs import RunHistory
 from overseer.errors import NotPermittedError, RequestError
@@ -108,11 +105,7 @@ class TaskSchedules:
 
     def _record(self, name: str, request: Start, error: str) -> None:
         """Have a start by the schedule of the task ``name`` in the audit, as if a person had asked for it."""
-        if self._audit.enabled:
-            peer = Peer("server", "", principal=Principal(f"schedule:{name}", "admin"))
-            hidden = self._hub.definitions.hidden(request.action, request.params)
-            request = replace(request, params=without_hidden(request.params, hidden))
-            self._audit.record(peer, request, allowed=True, error=error)
+        self._audit.record_own(f"schedule:{name}", request, error=error)
 
     def gauges(self) -> Mapping[str, tuple[str, float]]:
         """For monitoring: help text and value, by name."""

@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from overseer.auth.peer import Peer
-from overseer.auth.principal import Principal
 from overseer.daemon.audit import Audit
 from overseer.daemon.parts import Parts
 from overseer.daemon.systemd import Notifier
@@ -34,13 +32,12 @@ from overseer.util.threads import start_thread
 from overseer.util.timestamps import now
 
 if TYPE_CHECKING:
-    from overseer.daemon.state import Given, Restored
+    from overseer.daemon.handover import Given, Restored
     from overseer.net.connection import Connection
     from overseer.upgrade.rehearsal import Rehearsed
 
 _log = logging.getLogger(__name__)
 
-_SIGNAL = Peer("server", "", principal=Principal("signal", "admin"))
 _QUIET_S = 30.0  # for what follows from what has happened
 _DRAINED_S = 0.5  # for requests by HTTP
 _STORED_S = 2.0
@@ -78,7 +75,7 @@ class Upgrades:
         parts: of the server; None: it cannot be upgraded (stdio).
         log, audit: what is written to them is written before the end.
         version: this program's.
-        quiet: whether nothing is left that follows from what has happened.
+        quiet: whether nothing is under way that follows from what observers have heard.
     """
 
     def __init__(
@@ -144,7 +141,7 @@ class Upgrades:
     def _record(self, said: Upgraded | RequestError | None = None) -> None:
         """Have an upgrade by signal in the audit, and why it was refused."""
         error = said.message if isinstance(said, RequestError) else ""
-        self._audit.record(_SIGNAL, Upgrade(""), allowed=True, error=error)
+        self._audit.record_own("signal", Upgrade(""), error=error)
 
     def keep(self) -> None:
         """Keep a copy of this program, to go back to, before an installation replaces its files."""
@@ -243,20 +240,19 @@ class Upgrades:
         Raises:
             OverseerError, OSError: why it cannot; the server goes on.
         """
-        from overseer.daemon import bound  # nobody needs these before
+        from overseer.supervisor.handover import obstacles  # nobody needs these before
         from overseer.upgrade.rehearsal import rehearse
 
         parts = self._parts()
         if parts is None:
             raise OverseerError("a server that listens on stdio cannot be upgraded")
         hub = parts.hub
-        if hub._table.closing:
-            raise RequestError("the server is shutting down", code="unavailable")
+        obstacles.refuse_closing(hub)
         if parts.history.returning:
-            raise OverseerError("the server is still starting tasks of the one before it: try again")
-        left = bound.look(hub)
+            raise OverseerError("the server has not restarted all tasks of the last server yet: try again")
+        left = obstacles.look(hub)
         if any(left) and not (asked.check or asked.force or asked.wait_until):
-            raise bound.LeftError(left)
+            raise obstacles.LeftError(left)
         state, tasks, clients = self._state(parts)
         new = rehearse(state, self._package().stage)
         if asked.check:
@@ -272,71 +268,75 @@ class Upgrades:
         except BaseException:
             parts.server.accept_again()
             self._manager.ready("the server was not upgraded")
-            hub._services.update()
+            obstacles.resume_services(hub)
             raise
 
     def _replace(self, parts: Parts, asked: Asked, new: Rehearsed) -> OverseerError:
         """As :meth:`_become`, once nothing is left that cannot go over."""
-        from overseer.daemon import bound
         from overseer.net.handover import is_portable
+        from overseer.supervisor.handover import obstacles
         from overseer.upgrade.rehearsal import rehearse
 
         hub, ended = parts.hub, list[str]()
         try:
             while True:
-                if any(left := bound.look(hub)) and not asked.force and asked.wait_until:
+                if any(left := obstacles.look(hub)) and not asked.force and asked.wait_until:
                     _log.info("the upgrade waits for what cannot go on in another program: %s", left)
-                    bound.wait(hub, lambda: asked.wait_until, lambda: asked.force, self._is_wanted)
+                    obstacles.wait(hub, lambda: asked.wait_until, lambda: asked.force, self._is_wanted)
                     again = rehearse(self._state(parts)[0], self._package().stage)  # perhaps another by now
                     os.close(new.compiled)
                     new = again
                 if asked.force:
-                    ended += bound.end(hub)
-                hub._services.interrupt()
+                    ended += obstacles.end(hub)
+                obstacles.interrupt_services(hub)
                 self._manager.reloading()
                 parts.server.drain(is_portable, _DRAINED_S)
                 try:
                     return self._become(parts, new, ended, asked.since)
-                except bound.LeftError:  # it has begun meanwhile
+                except obstacles.LeftError:  # it has begun meanwhile
                     if not asked.force and time.monotonic() >= asked.wait_until:
                         raise
                 parts.server.accept_again()
-                hub._services.update()
+                obstacles.resume_services(hub)
         finally:
             os.close(new.compiled)
 
     def _state(self, parts: Parts) -> tuple[bytes, int, int]:
         """A copy of the state, and how many runs and clients it has."""
-        from overseer.daemon.state import at_rest, export
+        from overseer.daemon.handover import at_rest, export
+        from overseer.supervisor.handover import obstacles
 
         with at_rest(parts) as connections:
             state, _ = export(parts, connections, ())
-            tasks = sum(task.worker is not None and task.phase.name == "RUNNING" for task in parts.hub._table)
-        return state, tasks, len(connections)
+        return state, obstacles.running(parts.hub), len(connections)
 
     @contextmanager
     def _at_rest(self, parts: Parts) -> Iterator[tuple[list[Connection], float]]:
         """As :func:`at_rest`, when nothing is left that follows from what has happened; gives since when it
         rests, too."""
-        from overseer.daemon.state import at_rest
+        from overseer.daemon.handover import at_rest
+        from overseer.supervisor.handover.obstacles import is_settled
+
+        def is_quiet() -> bool:
+            return is_settled(parts.hub) and self._quiet()
 
         deadline = time.monotonic() + _QUIET_S
         while True:
-            if self._quiet():
+            if is_quiet():
                 began = time.monotonic()
                 with at_rest(parts) as connections:
-                    if self._quiet():  # still
+                    if is_quiet():  # still
                         yield connections, began
                         return
             if time.monotonic() >= deadline:
-                raise OverseerError("too much follows from what tasks do: try again")
+                raise OverseerError("chains or notices follow one another without a pause: try again")
             time.sleep(0.002)
 
     def _become(self, parts: Parts, new: Rehearsed, ended: Sequence[str], asked: float) -> OverseerError:
         """Execute the new program; returns why that is impossible. Raises OverseerError, OSError; LeftError:
         something cannot go over."""
-        from overseer.daemon.bound import LeftError, look_locked
-        from overseer.daemon.state import export
+        from overseer.daemon.handover import export
+        from overseer.supervisor.handover.obstacles import LeftError, look_locked
         from overseer.upgrade.succession import replace_by
         from overseer.util.handover import to_memory
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from overseer.auth.peer import Peer
 from overseer.auth.principal import Principal
 from overseer.config import Config
-from overseer.config.parameters import without_hidden
 from overseer.daemon.audit import Audit
 from overseer.net.endpoint import Hooks
 from overseer.net.http import Request, Response
@@ -99,9 +98,7 @@ class TaskWebhooks(Hooks):
         task_id: str,
         error: str,
     ) -> None:
-        if self._audit.enabled:
-            if proven:
-                peer = replace(peer, principal=Principal(f"webhook:{name}", "operator"))
-            shown = without_hidden(params, self._hub.definitions.hidden(action, params))
-            start = Start("", action, "", shown)
-            self._audit.record(peer, start, allowed=proven, error=error, task_id=task_id)
+        if proven:
+            peer = replace(peer, principal=Principal(f"webhook:{name}", "operator"))
+        start = Start("", action, "", params)
+        self._audit.record(peer, start, allowed=proven, error=error, task_id=task_id)

@@ -31,22 +31,6 @@ from overseer.errors import ConfigError, ConfigWarning, OverseerError, UnknownKe
 from overseer.protocol import ActionInfo, ClusterInfo, ParamChoice, ParamSpec, PoolConfig, RetryPolicy
 from overseer.workers.base import Worker, WorkerCallbacks
 
-__all__ = [
-    "ActionHandler",
-    "ActionHandlerFactory",
-    "RemoteCluster",
-    "ServiceHandler",
-    "TaskSubmitter",
-    "build_action_handlers",
-    "create_handler",
-    "describe_action",
-    "driver_failure",
-    "list_handlers",
-    "load_drivers",
-    "register_factory",
-    "said_of_action",
-]
-
 _log = logging.getLogger(__name__)
 
 _ENTRY_POINTS = "overseer.drivers"

@@ -150,28 +150,30 @@ class NewerDatabaseError(OverseerError):
     """The database was written by a newer server."""
 
 
-def open_database(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
+def open_database(
+    path: Path, migrations: Sequence[str] = MIGRATIONS, *, look_through: bool = True
+) -> sqlite3.Connection:
     """Open the database for the writer; created if missing, migrated if older.
 
-    A damaged file is moved aside, and a new one created.
+    A damaged file is moved aside, and a new one created. ``look_through``: look for damage where a crash may
+    have done some, which reads the whole file.
 
     Raises:
         NewerDatabaseError: a newer server has written it.
         OverseerError, sqlite3.Error, OSError: it cannot be opened for now.
     """
     try:
-        return _open(path, migrations)
+        return _open(path, migrations, look_through)
     except (sqlite3.DatabaseError, OverseerError) as error:
         if not is_broken(error):
             raise
-        kept = _set_aside(path)
-        _log.error("%s is damaged (%s): it is kept as %s, and a new history is started", path, error, kept)
-        return _open(path, migrations)
+        set_aside(path, error)
+        return _open(path, migrations, look_through)
 
 
-def _open(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
+def _open(path: Path, migrations: Sequence[str], look_through: bool) -> sqlite3.Connection:
     # A write-ahead log beside it means that the last server was killed, or the machine crashed.
-    crashed = path.with_name(f"{path.name}-wal").exists()
+    crashed = look_through and path.with_name(f"{path.name}-wal").exists()
     connection = open_db(path)
     try:
         connection.isolation_level = None  # transactions are explicit
@@ -204,9 +206,10 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
             connection.backup(backup)
         finally:
             backup.close()
-        _log.info("%s was migrated to version %d; the old one is kept as %s", path, len(migrations), kept)
     for number, script in enumerate(migrations[version:], version + 1):
         connection.executescript(f"BEGIN;{script};PRAGMA user_version = {number};COMMIT")
+    if 0 < version < len(migrations):
+        _log.info("%s was migrated to version %d; the old one is kept as %s", path, len(migrations), kept)
 
 
 def put_back(path: Path, version: int = len(MIGRATIONS)) -> None:
@@ -236,8 +239,8 @@ def is_broken(error: BaseException) -> bool:
     return (getattr(cause, "sqlite_errorcode", 0) & 0xFF) in _BROKEN
 
 
-def _set_aside(path: Path) -> Path:
-    """Rename the database and its companion files; returns the new path."""
+def set_aside(path: Path, damage: Exception) -> None:
+    """Rename a damaged database and its companion files, and log it. Raises OSError."""
     stamp = now().strftime("%Y%m%dT%H%M%SZ")
     kept = path.with_name(f"{path.name}.broken-{stamp}")
     number = 1
@@ -249,4 +252,4 @@ def _set_aside(path: Path) -> Path:
         beside = path.with_name(path.name + ending)
         if beside.exists():
             beside.rename(kept.with_name(kept.name + ending))
-    return kept
+    _log.error("%s is damaged (%s): it is kept as %s, and a new history is started", path, damage, kept)

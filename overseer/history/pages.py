@@ -62,7 +62,7 @@ class Pages:
         more = len(rows) > query.limit
         return [shown(row) for row in rows[: query.limit]], rows[query.limit - 1][0] if more else None
 
-    def ask(self, question: Callable[[sqlite3.Connection], list[_T]]) -> list[_T]:
+    def ask(self, question: Callable[[sqlite3.Connection], _T]) -> _T:
         """What ``question`` finds over a connection that can only read.
 
         Raises:

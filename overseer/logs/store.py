@@ -13,9 +13,9 @@ from weakref import WeakValueDictionary
 from overseer.config.storage import StorageConfig
 from overseer.logs.directory import name_of, task_of
 from overseer.logs.disk_threads import DiskThreads
-from overseer.logs.keeper import Keeper
 from overseer.logs.listing import Listings
 from overseer.logs.reader import LogReader
+from overseer.logs.retention import LogRetention
 from overseer.logs.tasklog import TaskLog
 from overseer.util.locks import Rank, assert_none_held, lock
 from overseer.util.standin import Replaced, replaceable
@@ -37,7 +37,7 @@ class Logs:
     def __init__(self, root: str, settings: StorageConfig) -> None:
         self.root = os.path.abspath(root)  # noqa: PTH100
         self._threads = DiskThreads()
-        self._keeper = Keeper(self.root, settings, self._log_in)
+        self._retention = LogRetention(self.root, settings, self._log_in)
         self._listings = Listings()
         self._lock = lock(Rank.LEAF, "logs")  # guards the fields below
         self._logs: WeakValueDictionary[str, TaskLog] = WeakValueDictionary()
@@ -46,7 +46,7 @@ class Logs:
 
     def start(self) -> None:
         """Begin to keep existing logs within their bounds."""
-        self._keeper.start()
+        self._retention.start()
 
     def close(self) -> None:
         """Stop all writing and reading."""
@@ -57,21 +57,21 @@ class Logs:
         for _ in range(readers):
             self._reads.put(None)
         self._threads.close()
-        self._keeper.close()
+        self._retention.close()
 
     @property
     def settings(self) -> StorageConfig:
-        return self._keeper.settings
+        return self._retention.settings
 
     @settings.setter
     def settings(self, settings: StorageConfig) -> None:
-        self._keeper.settings = settings
-        self._keeper.look_at_everything()
+        self._retention.settings = settings
+        self._retention.look_at_everything()
 
     @property
     def size(self) -> int:
         """Bytes of all logs, as far as known."""
-        return self._keeper.total
+        return self._retention.total
 
     @property
     def lost(self) -> int:
@@ -96,7 +96,7 @@ class Logs:
 
     def forget(self, task_id: str, last_seq: int) -> None:
         """Allow lines up to ``last_seq`` to be removed. Never blocks."""
-        self._keeper.forget(self.directory_of(task_id), last_seq)
+        self._retention.forget(self.directory_of(task_id), last_seq)
 
     def read(self, work: Callable[[], _T]) -> _T:
         """Do some reading on a reader's thread.
@@ -170,6 +170,6 @@ class Logs:
             log = self._logs.get(directory)
         if log is not None:
             return log
-        made = TaskLog(task_id(), directory, self._threads, self._keeper)
+        made = TaskLog(task_id(), directory, self._threads, self._retention)
         with self._lock:
             return self._logs.setdefault(directory, made)

@@ -101,8 +101,11 @@ class Connection:
 
     def turn_away(self, code: int, reason: str) -> None:
         """As :meth:`stop`; a client that has not sent all of its request is told to try again."""
-        with self._state, suppress(OSError):
-            if not self._asked and self._stream.portable:
+        with self._state:
+            self._stopped = (code, reason)  # no request is answered from here on
+            asked = self._asked
+        if not asked and self._stream.portable:
+            with suppress(OSError):
                 self._stream.send([_TRY_AGAIN])
         self.stop(code, reason)
 
@@ -181,7 +184,8 @@ class Connection:
             return
         with self._state:
             self._asked = True
-        if request is None:
+            stopped = self._stopped
+        if request is None or stopped is not None:
             return
         if hooks is not None and hooks.takes(request):
             stranger = self._stranger or self._endpoint.is_stranger(self._peer)

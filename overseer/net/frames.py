@@ -13,13 +13,13 @@ from typing import NamedTuple, Protocol
 
 from overseer.util.websocket import CLOSE, MAX_CONTROL, PING, TEXT, frame_header
 
-# The lengths of nearly every line; longer ones are packed when they come.
-_TEXT_HEADERS = tuple(frame_header(TEXT, length) for length in range(1024))
+TEXT_HEADERS = tuple(frame_header(TEXT, length) for length in range(1024))
+"""By the payload's length: those of nearly every line. Longer ones are packed when they come."""
 
 
 def text_header(length: int) -> bytes:
     """The header of an unfragmented text frame whose payload has ``length`` bytes."""
-    return _TEXT_HEADERS[length] if length < 1024 else frame_header(TEXT, length)
+    return TEXT_HEADERS[length] if length < 1024 else frame_header(TEXT, length)
 
 
 def text_frames(payloads: Sequence[bytes]) -> bytes:
@@ -116,7 +116,7 @@ class Encoded:
         """The messages as text frames, joined."""
         if self._websocket is None:
             if len(self.payloads) == 1 and len(self.payloads[0]) < 1024:
-                self._websocket = _TEXT_HEADERS[len(self.payloads[0])] + self.payloads[0]
+                self._websocket = TEXT_HEADERS[len(self.payloads[0])] + self.payloads[0]
             else:
                 self._websocket = text_frames(self.payloads)
         return self._websocket

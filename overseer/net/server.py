@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from overseer.auth.peer import Peer
 from overseer.config.listen import Listen
-from overseer.net.bytestream import SocketStream
+from overseer.net.bytestream import ByteStream, SocketStream
 from overseer.net.connection import Connection
 from overseer.net.endpoint import Endpoint
 from overseer.net.listeners import Listener, adopt_listener, open_listener
@@ -22,7 +22,7 @@ from overseer.net.pending_connections import PendingConnections
 from overseer.net.readable import ReadableOutbox
 from overseer.net.writer import Writer
 from overseer.util.awake import Ticker, awake
-from overseer.util.locks import Rank, lock
+from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.standstill import standstill
 from overseer.util.threads import VitalThread
 from overseer.util.wakeup import Wakeup
@@ -66,9 +66,9 @@ class Server:
         self._listener = listener or (adopt_listener(sockets) if sockets else open_listener(listen))
         self.endpoint = endpoint
         self._writer = Writer()
-        # Guards the fields below; notified when a connection ends (a descriptor is free again) and at
-        # shutdown.
-        self._changed = threading.Condition(lock(Rank.LEAF, "server"))
+        self._lock = lock(Rank.LEAF, "server")  # guards the fields below
+        # Notified when a connection ends (a descriptor is free again) and at shutdown.
+        self._changed = threading.Condition(self._lock)
         self._connections: set[Connection] = set()
         # Not WebSockets yet, and so open to eviction; and those that were evicted and have not ended.
         self._pending: PendingConnections[Connection] = PendingConnections()
@@ -148,19 +148,23 @@ class Server:
     def take_over(self, sock: socket.socket, peer: Peer) -> tuple[Connection, Writer]:
         """A connection that another program has served as a WebSocket; it is to be started."""
         with self._changed:
-            self._numbers += 1
-            connection = Connection(
-                SocketStream(sock),
-                peer,
-                self.endpoint,
-                self._writer,
-                self._numbers,
-                stranger=False,
-                upgraded=self._upgraded,
-                ended=self._ended,
-            )
-            self._connections.add(connection)
-        return connection, self._writer
+            return self._add_locked(SocketStream(sock), peer), self._writer
+
+    def _add_locked(self, stream: ByteStream, peer: Peer, *, stranger: bool = False) -> Connection:
+        assert_held(self._lock)
+        self._numbers += 1
+        connection = Connection(
+            stream,
+            peer,
+            self.endpoint,
+            self._writer,
+            self._numbers,
+            stranger=stranger,
+            upgraded=self._upgraded,
+            ended=self._ended,
+        )
+        self._connections.add(connection)
+        return connection
 
     def _stop_accepting(self) -> None:
         """Close the listening sockets; connections go on. Idempotent."""
@@ -263,21 +267,10 @@ class Server:
             _refuse(sock)
             return
         with self._changed:
-            self._numbers += 1
             stream, peer = (
                 self.endpoint.policy.wrap(sock, peer) if peer.kind == "tcp" else (SocketStream(sock), peer)
             )
-            connection = Connection(
-                stream,
-                peer,
-                self.endpoint,
-                self._writer,
-                self._numbers,
-                stranger=stranger,
-                upgraded=self._upgraded,
-                ended=self._ended,
-            )
-            self._connections.add(connection)
+            connection = self._add_locked(stream, peer, stranger=stranger)
             (self._strangers if stranger else self._pending).add(connection, peer.source)
         if self._ticker is not None:
             self._ticker.begin()

@@ -151,7 +151,10 @@ class SocketOutbox(Outbox):
         if CHECKED:
             assert_none_held("sending to a client")
         try:
-            sent = self._send_once((data,))
+            sent = self._stream.send((data,))
+        except OSError:
+            self._abort()
+            sent = 0
         except BaseException as error:
             self._failed(error)
             return

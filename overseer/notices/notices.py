@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -17,11 +16,9 @@ from overseer.notices.outbox import Answer, Attempt, Outbox, Pending
 from overseer.notices.rules import Following, Rules
 from overseer.notices.storage import States, notices_from, notices_to
 from overseer.supervisor.observers import Change
-from overseer.util.crew import Crew
 from overseer.util.suggest import did_you_mean
+from overseer.util.thread_pool import ThreadPool
 from overseer.util.timers import Timer, Timers
-
-_log = logging.getLogger(__name__)
 
 _TESTS = 2  # at the same time
 _PATIENCE_S = 2.0  # for attempts under way at the end
@@ -42,11 +39,11 @@ class Notices:
         self._states = states
         self._secret = secret
         self._timers = Timers("notices")
-        self._rules = Rules(config.notify, config.name)  # the crew's alone, once it is started
+        self._rules = Rules(config.notify, config.name)  # the pool's alone, once it is started
         self._clock = SteadyClock()
-        self._reminder: Timer | None = None  # the crew's
-        self._crew = Crew("rules", 1)  # one thread, so that what is stored comes in order
-        self._tests = Crew("notice-test", _TESTS)
+        self._reminder: Timer | None = None  # the pool's
+        self._threads = ThreadPool("rules", 1)  # one thread, so that what is stored comes in order
+        self._tests = ThreadPool("notice-test", _TESTS)
         self._outbox = Outbox(self._deliver, states, self._timers)
 
     def start(self, given: Mapping[str, Any] | None = None) -> None:
@@ -55,13 +52,13 @@ class Notices:
         config = self._config
         self._rules = Rules(config.notify, config.name, states)
         self._outbox.restore(pending)
-        self._crew.do(partial(self._follow, config))
+        self._threads.do(partial(self._follow, config))
 
     def heard(self, change: Change) -> None:
         """Take a change of a task; called on one thread, and does not block."""
         happening = happening_of(change)
         if happening is not None:
-            self._crew.do(partial(self._take, happening))
+            self._threads.do(partial(self._take, happening))
 
     def concerned(self, change: Change) -> bool:
         """Whether a rule may be about the end of a task."""
@@ -70,7 +67,7 @@ class Notices:
     def apply(self, config: Config) -> None:
         """Switch to another configuration. All channels are tried at once, disabled ones too."""
         self._config = config
-        self._crew.do(partial(self._follow, config))
+        self._threads.do(partial(self._follow, config))
 
     def test(self, name: str, done: Callable[[str], None]) -> None:
         """Send a channel a test notice, once.
@@ -105,11 +102,11 @@ class Notices:
     @property
     def busy(self) -> bool:
         """Whether something that has happened is still to be looked at."""
-        return self._crew.busy
+        return self._threads.busy
 
     def close(self) -> None:
         """Stop sending notices; what is pending stays stored. Idempotent."""
-        self._crew.close(_PATIENCE_S, drop=False)
+        self._threads.close(_PATIENCE_S, drop=False)
         self._timers.close()
         self._tests.close()
         self._outbox.close(_PATIENCE_S)
@@ -138,7 +135,7 @@ class Notices:
             return Attempt(Answer.DOWN, "the channel no longer exists")
         return deliver(channel, pending.notice, partial(self._secret, config))
 
-    # On the crew's thread
+    # On the pool's thread
 
     def _take(self, happening: Happening) -> None:
         following = self._rules.take(happening, restored(self._clock.now()))
@@ -168,4 +165,4 @@ class Notices:
         due = self._rules.next_reminder()
         if due is not None:
             wait = max(_SHORTEST_S, (stored(due) - self._clock.now()) / 1e6)
-            self._reminder = self._timers.schedule(wait, self._crew.do, self._remind)
+            self._reminder = self._timers.schedule(wait, self._threads.do, self._remind)

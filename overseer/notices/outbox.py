@@ -16,8 +16,8 @@ from functools import partial
 from typing import NamedTuple
 
 from overseer.notices.notice import Notice
-from overseer.util.crew import Crew
 from overseer.util.locks import Rank, lock
+from overseer.util.thread_pool import ThreadPool
 from overseer.util.timers import Timer, Timers
 from overseer.util.timestamps import now
 
@@ -116,7 +116,7 @@ class Outbox:
         self._storage = storage
         self._timers = timers
         self._first = first
-        self._crew = Crew("notice", _THREADS)
+        self._threads = ThreadPool("notice", _THREADS)
         self._lock = lock(Rank.LEAF, "outbox of notices")  # guards the rest
         self._queues: dict[str, _Queue] = {}
         self._disabled: set[str] = set()
@@ -185,7 +185,7 @@ class Outbox:
         """Start no further attempts, and wait for those under way. Idempotent."""
         with self._lock:
             self._closed = True
-        self._crew.close(timeout)
+        self._threads.close(timeout)
 
     def _go(self, name: str, at_once: bool = False) -> None:
         """Deliver what is due for a channel."""
@@ -199,7 +199,7 @@ class Outbox:
             pending, soonest = _next(queue)
             queue.busy = pending is not None
         if pending is not None:
-            self._crew.do(partial(self._work, name))
+            self._threads.do(partial(self._work, name))
         else:
             self._wait(queue, name, soonest)
 

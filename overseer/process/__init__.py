@@ -6,8 +6,8 @@ from overseer.process.cgroup import Cgroup
 from overseer.process.environment import SECRETS, EnvFile, read_env_files
 from overseer.process.forking import raise_file_limit
 from overseer.process.guardian import Guardian, guardian
-from overseer.process.handed_on import OUTPUT_VARIABLE
 from overseer.process.identity import Identity, identity_of
+from overseer.process.output_values import OUTPUT_VARIABLE
 from overseer.process.policy import StopPolicy
 from overseer.process.private_files import PrivateFiles
 from overseer.process.reaper import adopt_orphans, end_orphans, reap_orphans

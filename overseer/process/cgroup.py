@@ -6,7 +6,6 @@ The server needs a cgroup that is delegated to it, and moves itself out of it as
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,8 +16,6 @@ from overseer.errors import SpawnError
 from overseer.process.registry import registry
 from overseer.process.standalone import cgroups
 from overseer.process.standalone.tree import read_process
-
-_log = logging.getLogger(__name__)
 
 _PERIOD = 100_000  # microseconds, the kernel's default
 _ROUNDS = 10  # of moving processes, which may fork meanwhile

@@ -40,7 +40,7 @@ class Pipe:
         self,
         fd: int,
         splitter: LineSplitter,
-        deliver: Callable[[list[Lines]], None],
+        deliver: Callable[[str, list[Lines]], None],
         show: Callable[[bytes], float | None] | None = None,
         raw: Callable[[bytes], float | None] | None = None,
         stream: str = "",
@@ -49,8 +49,8 @@ class Pipe:
         """
         Args:
             fd: our end of it, or a terminal's master; non-blocking, and closed with the reader.
-            deliver: gets the lines of each read that completes any, which it takes out of the list; may
-                block.
+            deliver: gets the stream's name, and the lines of each read that completes any, which it takes
+                out of the list; may block.
             show: gets the end of the unfinished line when it has changed (``b""``: there is none) and
                 ``SHOW_EVERY_S`` has passed; may return in how many seconds to call it again, changed or not.
             raw: gets the bytes of each read before its lines are delivered; may block, and may return in how
@@ -88,7 +88,11 @@ class Pipe:
                 data = _end_of_terminal(error)
             if not data:
                 return False
-            self._take(data)
+            if self._raw is not None:
+                self._raw_again = self._raw(data)
+            if groups := self._splitter.feed(data):  # as in _take, which would be one call more
+                self._groups = groups
+                self._deliver(self.stream, groups)
             if self._showing or self._splitter.held:
                 self._call_later(self._show_unfinished())
             elif self._raw is not None or self.again_at is not None:
@@ -117,7 +121,7 @@ class Pipe:
     def resume(self) -> None:
         """Go on after a ``deliver`` that has raised: do what was left to do after the latest read."""
         if self._groups:
-            self._deliver(self._groups)
+            self._deliver(self.stream, self._groups)
         ahead, self.ahead = self.ahead, b""
         for begin in range(0, len(ahead), self._most):
             self._take(ahead[begin : begin + self._most])
@@ -128,14 +132,14 @@ class Pipe:
             self._raw_again = self._raw(data)
         if groups := self._splitter.feed(data):
             self._groups = groups
-            self._deliver(groups)
+            self._deliver(self.stream, groups)
 
     def finish(self) -> None:
         """Nothing more is read of it: deliver what is held."""
         self._hand_on_raw()
         if groups := self._splitter.close():
             self._groups = groups
-            self._deliver(groups)
+            self._deliver(self.stream, groups)
 
     def call_again(self) -> None:
         """It is ``again_at``, and nothing has come."""

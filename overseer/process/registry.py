@@ -6,7 +6,6 @@ orphans can be told from leaders and a new guardian can be given the whole list.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -29,8 +28,6 @@ from overseer.process.standalone.tree import (
 from overseer.util.hashes import blake2b
 from overseer.util.ids import new_id
 from overseer.util.locks import Rank, assert_none_held, lock
-
-_log = logging.getLogger(__name__)
 
 _CHASE_S = 0.02
 _ORPHAN_LOOKS = 4

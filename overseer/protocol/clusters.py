@@ -15,11 +15,11 @@ class ClusterWorker:
 
     name: str = field(TEXT, "Its name in the cluster")
     address: str = field(TEXT, "Its address")
-    state: str = field(TEXT, "What it is, by the cluster's account: running, paused, closing...")
+    state: str = field(TEXT, "Its state, as the cluster reports it: running, paused, closing...")
     threads: int = field(COUNT, "How many tasks it takes at once")
     busy: int | None = field(
         COUNT,
-        "How many threads are taken, by whatever; absent where you may not see all actions",
+        "How many threads are busy, with whatever; absent where you may not see all actions",
         default=None,
         omit=True,
     )

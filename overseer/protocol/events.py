@@ -110,7 +110,7 @@ class Exited(TaskEvent):
 
 @_event("restarting", Delivery.SUBSCRIBERS)
 class Restarting(TaskEvent):
-    """A task is to be started again."""
+    """A task will be started again."""
 
     task_id: str = field(TASK_ID, _TASK)
     pid: int = field(COUNT, "The process of the run that ended; 0: it could not be started")
@@ -131,7 +131,7 @@ class Errored(TaskEvent):
 
 @_event("ready", Delivery.SUBSCRIBERS)
 class Ready(TaskEvent):
-    """A run of a task is ready, as its action says what that takes."""
+    """A run of a task is ready, by what its action requires."""
 
     task_id: str = field(TASK_ID, _TASK)
     pid: int = field(COUNT, "The process of its run")
@@ -140,7 +140,7 @@ class Ready(TaskEvent):
 
 @_event("not_ready", Delivery.SUBSCRIBERS)
 class NotReady(TaskEvent):
-    """A run of a task is not ready in the time that its action allows. It goes on, and may be ready later."""
+    """A run of a task was not ready in the time that its action allows. It goes on, and may become ready."""
 
     task_id: str = field(TASK_ID, _TASK)
     pid: int = field(COUNT, "The process of its run")
@@ -252,8 +252,8 @@ class Gap(Event):
     ts: datetime = field(TIMESTAMP, "When it was sent")
     reason: str = field(
         Choice("expired", "not_logged", "unreadable"),
-        "Why the log does not have it: it was removed; it was never written, as the disk was full, slow or "
-        "failed; or it cannot be read. Absent with on_lag drop",
+        "Why the log does not have it: it was removed; it was never written, because the disk was full, slow "
+        "or failed; or it cannot be read. Absent with on_lag drop",
         default="",
         omit=True,
     )
@@ -268,7 +268,7 @@ class Partial(Event):
     task_id: str = field(TASK_ID, _TASK)
     pid: int = field(COUNT, "The process of its run")
     stream: str = field(STREAM, "Where it was written")
-    data: str = field(TEXT, "The line so far, at most its last 4096 bytes; colours as it has them")
+    data: str = field(TEXT, "The line so far, at most its last 4096 bytes; colours included")
     ts: datetime = field(TIMESTAMP, "When it was sent")
 
 
@@ -288,7 +288,7 @@ class Data(Event):
 @_event("chain_refused", Delivery.SUBSCRIBERS)
 class ChainRefused(TaskEvent):
     """A task that should have followed the end of another was not started. Where some clients are limited to
-    some actions, only the audit and the server's log say what, and why."""
+    some actions, only the audit and the server's log say which and why."""
 
     task_id: str = field(TASK_ID, "The task that is over")
     ts: datetime = field(TIMESTAMP, _TS)

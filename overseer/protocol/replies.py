@@ -97,7 +97,7 @@ class RunStatsReply(Reply):
 
 @_event("logs", Delivery.DIRECT)
 class LogsReply(Reply):
-    """Lines of a task's log. Where few of many are asked for, there may be fewer: go on at next_seq."""
+    """Lines of a task's log. There may be fewer than asked for if few of many match: go on at next_seq."""
 
     lines: tuple[LogLine, ...] = field(ListOf(Object(LogLine)), "In order; never null")
     first_seq: int = field(COUNT, "The first line that the log has; 0: it has none")
@@ -107,8 +107,7 @@ class LogsReply(Reply):
 
 @_event("matches", Delivery.DIRECT)
 class Matches(Reply):
-    """The matching lines. When the time for a search is over, there may be few of them,
-    or none, and a next."""
+    """The matching lines. If the search ran out of time, there may be few of them, or none, and a next."""
 
     matches: tuple[LogMatch, ...] = field(
         ListOf(Object(LogMatch)), "The newest parts of logs first, and of each the last lines; never null"
@@ -243,7 +242,7 @@ class Reloaded(Reply):
 
 @_event("notify_tested", Delivery.DIRECT)
 class NotifyTested(Reply):
-    """The channel has taken the notice."""
+    """The channel has accepted the notice."""
 
     channel: str = field(TEXT, "The channel")
 

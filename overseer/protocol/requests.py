@@ -33,7 +33,11 @@ class _Following(Request):
         last=True,
     )
     catch_up: bool = field(
-        BOOLEAN, "With on_lag block: but where there are logs, catch_up", default=False, omit=True, last=True
+        BOOLEAN,
+        "With on_lag block: catch_up instead, where there are logs",
+        default=False,
+        omit=True,
+        last=True,
     )
     partial: bool | None = field(
         BOOLEAN, "Whether you are also sent unfinished lines (partial)", default=None, omit=True, last=True
@@ -219,8 +223,8 @@ class Unsubscribe(Request):
 
 @_request("watch")
 class Watch(Request):
-    """Show all tasks that you may see, and tell of everything that happens to them from then on, and to those
-    that are still to come. Another watch of the same connection takes its place."""
+    """Show all tasks that you may see, and everything that happens to them and to new ones from then on.
+    Another watch of the same connection takes its place."""
 
     output: bool = field(
         BOOLEAN, "Whether you are also sent the output of all of them", default=False, omit=True
@@ -285,14 +289,14 @@ class SetPool(Request):
 
 @_request("move")
 class Move(Request):
-    """Move a task that waits in a queue to another place in it. Say where by one of to, position, before and
-    after. What comes later still goes where the queue's order puts it."""
+    """Move a task that waits in a queue to another place in it. Say where with one of to, position, before
+    and after. Later arrivals still go where the queue's order puts them."""
 
     either = ("to", "position", "before", "after")
     task_id: str = field(TASK_ID, "The task")
     action: str = field(
         _ACTION,
-        "Its action: it is moved among this action's tasks, and no other's starts sooner or later for it; "
+        "Its action: it is moved only among this action's tasks, and all others keep their turns; "
         "absent: among all waiting tasks that you may see",
         default="",
         omit=True,
@@ -332,7 +336,7 @@ class ManifestRequest(Request):
 
 @_request("schedules")
 class SchedulesRequest(Request):
-    """Ask when standing tasks are started by themselves, and which such starts were skipped and why."""
+    """Show when standing tasks are started by themselves, and which of these starts were skipped and why."""
 
     task_id: str = field(TASK_ID, "Only this task's", default="", omit=True)
     upcoming: int = field(
@@ -344,14 +348,14 @@ class SchedulesRequest(Request):
 
 @_request("pause")
 class Pause(Request):
-    """Have a standing task's schedules start nothing: each start is skipped, until resume."""
+    """Pause a standing task's schedules: each start is skipped, until resume."""
 
     task_id: str = field(TASK_ID, "The task")
 
 
 @_request("resume")
 class Resume(Request):
-    """Have a paused standing task's schedules start it again. Skipped starts are not made up for."""
+    """Let a paused standing task's schedules start it again. Skipped starts are not made up for."""
 
     task_id: str = field(TASK_ID, "The task")
 

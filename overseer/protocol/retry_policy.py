@@ -34,7 +34,8 @@ class RetryPolicy:
     )
     error_threshold: int = field(
         COUNT,
-        "This many exits make the task errored, which is down until a reset; 0: it restarts without limit",
+        "After this many exits the task is errored, which means down until a reset; 0: it restarts without "
+        "limit",
         default=0,
         omit=True,
     )
@@ -57,7 +58,7 @@ class RetryPolicy:
     )
     restart_reset: int = field(
         DURATION,
-        "A run that lasted this long makes the next delay the first again; 0s: none does",
+        "After a run that lasted this long, the delays start over; 0s: never",
         default=0,
         omit=True,
     )

@@ -14,7 +14,7 @@ from overseer.schema.types import BOOLEAN, TASK_ID, TEXT
 
 @_value()
 class SkippedSlot:
-    """A time at which a task was to be started, and was not."""
+    """A time at which a task should have been started, and was not."""
 
     slot: datetime = field(TIMESTAMP, "That time; of several, the latest")
     reason: str = field(SKIP_REASON, "Why")
@@ -36,13 +36,13 @@ class ScheduleInfo:
         omit=True,
     )
     due: datetime | None = field(
-        TIMESTAMP, "When that start comes, if jitter puts it off", default=None, omit=True
+        TIMESTAMP, "When that start comes, if jitter delays it", default=None, omit=True
     )
     last: datetime | None = field(
         TIMESTAMP, "The latest time for which it was started; absent: it never was", default=None, omit=True
     )
     paused: bool = field(
-        BOOLEAN, "Whether somebody paused them: then each start is skipped", default=False, omit=True
+        BOOLEAN, "Whether somebody has paused them, so that each start is skipped", default=False, omit=True
     )
     waiting: tuple[datetime, ...] = field(
         ListOf(TIMESTAMP),

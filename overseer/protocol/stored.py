@@ -67,7 +67,7 @@ class RunInfo:
     )
     duration_ms: int | None = field(
         COUNT,
-        "Milliseconds from its start to its end; of a lost one, at most so many",
+        "Milliseconds from its start to its end; of a lost one, at most this many",
         default=None,
         omit=True,
     )
@@ -81,7 +81,7 @@ class RunInfo:
     error: str = field(TEXT, "Why it could not be started, if it could not", default="", omit=True)
     gave_up: int = field(
         COUNT,
-        "After how many exits its task was given up with it, to stay down until a reset; absent: it was not",
+        "After how many exits this one made its task errored; absent: it did not",
         default=0,
         omit=True,
     )
@@ -95,7 +95,7 @@ class RunInfo:
         omit=True,
     )
     host: str = field(TEXT, "The machine that it ran on; absent: the server's own", default="", omit=True)
-    definition: str = field(TEXT, "A hash of its action's definition: another one, another definition")
+    definition: str = field(TEXT, "A hash of its action's definition, which changes with it")
 
 
 @_value(kw_only=True)
@@ -104,7 +104,7 @@ class RunStats:
 
     action: str = field(TEXT, "The action whose runs they are; absent: any", default="", omit=True)
     start: datetime | None = field(
-        TIMESTAMP, "When their part of the time begins; absent: it is not divided", default=None, omit=True
+        TIMESTAMP, "When their period begins; absent: there are no periods", default=None, omit=True
     )
     runs: int = field(COUNT, "How many there were")
     running: int = field(COUNT, "How many of them go on")
@@ -112,10 +112,13 @@ class RunStats:
     failed: int = field(COUNT, "How many failed")
     stopped: int = field(COUNT, "How many were stopped")
     lost: int = field(COUNT, "How many were lost")
-    duration_ms: int = field(COUNT, "Milliseconds that those took together which ended, without lost ones")
+    duration_ms: int = field(COUNT, "Milliseconds that those which ended took together, lost ones excluded")
     median_ms: int | None = field(
-        COUNT, "Half of those took at most so many milliseconds; absent: none ended", default=None, omit=True
+        COUNT,
+        "Half of these took at most this many milliseconds; absent: none ended",
+        default=None,
+        omit=True,
     )
     p95_ms: int | None = field(
-        COUNT, "19 in 20 of them took at most so many; absent: none ended", default=None, omit=True
+        COUNT, "19 in 20 of these took at most this many; absent: none ended", default=None, omit=True
     )

@@ -34,7 +34,7 @@ class RunsRequest(Request):
 @_request("run_stats")
 class RunStatsRequest(Request):
     """Sum up runs: how many there were, what became of them and how long they took, in all, for each action,
-    or for each part of a time. Needs a data_dir."""
+    or for each period of time. Needs a data_dir."""
 
     task_id: str = field(TASK_ID, "Only this task's", default="", omit=True)
     action: str = field(_ACTION, "Only this action's", default="", omit=True)
@@ -42,11 +42,12 @@ class RunStatsRequest(Request):
     until: datetime | None = field(TIMESTAMP, "Only those started before then", default=None, omit=True)
     every: int = field(
         COUNT,
-        "Apart for each so many seconds from since, which is needed then; at most 1000 parts; 0: together",
+        "Separately for each period of this many seconds from since on, which must be given; at most 1000 "
+        "periods; 0: together",
         default=0,
         omit=True,
     )
-    by_action: bool = field(BOOLEAN, "Apart for each action", default=False, omit=True)
+    by_action: bool = field(BOOLEAN, "Separately for each action", default=False, omit=True)
 
 
 @_request("logs")
@@ -57,7 +58,7 @@ class LogsRequest(Request):
     task_id: str = field(TASK_ID, "The task")
     run_id: str = field(TEXT, "Only lines of this run", default="", omit=True)
     from_seq: int | None = field(COUNT, "From the line with this seq on", default=None, omit=True)
-    tail: int | None = field(PAGE_SIZE, "The last so many lines", default=None, omit=True)
+    tail: int | None = field(PAGE_SIZE, "This many lines, the last ones", default=None, omit=True)
     since: datetime | None = field(
         TIMESTAMP, "Only lines from then on, the first of them first", default=None, omit=True
     )

@@ -20,7 +20,7 @@ class Upgrade(Request):
     queues go on."""
 
     check: bool = field(BOOLEAN, "Only try whether it can; nothing changes", default=False, omit=True)
-    force: bool = field(BOOLEAN, "End the tasks and services that cannot go over", default=False, omit=True)
+    force: bool = field(BOOLEAN, "End the tasks and services that cannot go on", default=False, omit=True)
     wait_ms: int = field(
         COUNT,
         "Milliseconds to wait for these to end by themselves; given up when your connection ends",
@@ -31,7 +31,7 @@ class Upgrade(Request):
 
 @_value()
 class LastUpgrade:
-    """What came of an upgrade."""
+    """How an upgrade went."""
 
     at: datetime = field(TIMESTAMP, "When it was over")
     from_: str = field(TEXT, "The version that the server was", name="from")
@@ -41,7 +41,7 @@ class LastUpgrade:
     tasks: int = field(COUNT, "The running tasks that went on", default=0, omit=True)
     clients: int = field(COUNT, "The connections that went on", default=0, omit=True)
     ended: tuple[str, ...] = field(ListOf(TEXT), "Tasks that were ended for it", default=(), omit=True)
-    error: str = field(TEXT, "Why the server has stayed what it was", default="", omit=True)
+    error: str = field(TEXT, "Why it failed, and the server stayed what it was", default="", omit=True)
 
 
 @_event("upgraded", Delivery.DIRECT)
@@ -55,14 +55,14 @@ class Upgraded(Reply):
     clients: int = field(COUNT, "The connections that went on, or would", default=0)
     pause_ms: int = field(COUNT, "For how long nothing was read or sent", default=0, omit=True)
     ended: tuple[str, ...] = field(
-        ListOf(TEXT), "Tasks that could not go over, and were ended, or would be", default=(), omit=True
+        ListOf(TEXT), "Tasks that could not go on, and were ended, or would be", default=(), omit=True
     )
     services: tuple[str, ...] = field(
         ListOf(TEXT),
-        "With check: the actions whose services cannot go over; the new program starts them again",
+        "With check: the actions whose services cannot go on; the new program starts them again",
         default=(),
         omit=True,
     )
     last: LastUpgrade | None = field(
-        Object(LastUpgrade), "With check: what came of the last upgrade", default=None, omit=True
+        Object(LastUpgrade), "With check: how the last upgrade went", default=None, omit=True
     )

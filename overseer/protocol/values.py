@@ -257,13 +257,13 @@ class ActionInfo:
         TEXT, "How the health of its runs is probed, in words; absent: it is not", default="", omit=True
     )
     then: Then | None = field(
-        Object(Then), "What is started when a task of it is over", default=None, omit=True
+        Object(Then), "What is started when one of its tasks is over", default=None, omit=True
     )
-    title: str = field(TEXT, "What people read instead of its name", default="", omit=True)
+    title: str = field(TEXT, "What people see instead of its name", default="", omit=True)
     icon: str = field(TEXT, "Its sign: an emoji, or a name that the page knows", default="", omit=True)
     group: str = field(TEXT, "The heading that it is listed under", default="", omit=True)
-    confirm: str = field(TEXT, "What people, not programs, are asked before a start", default="", omit=True)
-    hidden: bool = field(BOOLEAN, "Whether people are not offered it", default=False, omit=True)
+    confirm: str = field(TEXT, "What to ask people, not programs, before a start", default="", omit=True)
+    hidden: bool = field(BOOLEAN, "Whether it is left out of lists for people", default=False, omit=True)
 
 
 @_value(kw_only=True, made_often=True)
@@ -387,7 +387,7 @@ class TaskUsage:
         default=None,
         omit=True,
     )
-    rss: int = field(COUNT, "Memory, in bytes; what processes share counts for each", default=0)
+    rss: int = field(COUNT, "Memory, in bytes; what processes share is counted for each of them", default=0)
     processes: int = field(COUNT, "How many processes it has", default=0)
     threads: int = field(COUNT, "How many threads they have", default=0)
     read_bytes: int | None = field(

@@ -1,6 +1,6 @@
 """A configuration as a small tree of strings, each node with its line, which field types read.
 
-``config/tree`` makes it from YAML; :func:`to_node` from plain values, which have no lines.
+``config/yaml_tree`` makes it from YAML; :func:`to_node` from plain values, which have no lines.
 """
 
 from __future__ import annotations

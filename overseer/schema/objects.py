@@ -397,7 +397,7 @@ def _name_fault(name: str) -> str:
     if not name.strip():
         return "a name cannot be empty"
     if not name.isprintable():
-        return f"{quoted(name)} contains an unprintable character, which a name may not"
+        return f"{quoted(name)} contains an unprintable character"
     if len(name) > MAX_NAME:
         return f"a name is at most {MAX_NAME} characters long"
     return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 
@@ -12,8 +11,6 @@ from overseer.errors import ConfigError, SpawnError
 from overseer.secrets.command import MOST, output_of
 from overseer.util.files import read_small
 from overseer.util.masking import LEAST
-
-_log = logging.getLogger(__name__)
 
 
 class Vault:

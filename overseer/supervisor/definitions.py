@@ -101,11 +101,11 @@ class Definitions:
             raise NotPermittedError("this task_id cannot be used: take another one", code="conflict")
         if action not in ("", standing.action):
             raise RequestError(
-                f"{task_id} is a task of the configuration, and runs {standing.action}", code="conflict"
+                f"{task_id} is a standing task, and runs {standing.action}", code="conflict"
             )
         if params and dict(params) != standing.params:
             raise RequestError(
-                f"{task_id} is a task of the configuration, which has its parameters", code="conflict"
+                f"{task_id} is a standing task: its parameters are in the configuration", code="conflict"
             )
         return standing.action, dict(standing.params), standing
 

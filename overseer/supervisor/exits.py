@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from overseer.history.records import Owed, Recorder, Run, RunEnd
 from overseer.protocol import Dequeued, Errored, Event, Exited, Restarting
-from overseer.supervisor.due import Due
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.observers import change_of
 from overseer.supervisor.owed import owed_after
@@ -20,6 +19,7 @@ from overseer.supervisor.retry import Decision, GiveUp, History, NoRestart, Rest
 from overseer.supervisor.start_gate import RunExit
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Task
+from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import assert_held
 from overseer.util.timers import Timers

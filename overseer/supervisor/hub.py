@@ -27,7 +27,6 @@ from overseer.secrets.vault import Vault
 from overseer.supervisor.clients import Client, Clients
 from overseer.supervisor.definitions import Current, Definitions
 from overseer.supervisor.dependencies import Dependencies
-from overseer.supervisor.due import Due
 from overseer.supervisor.exits import Exits
 from overseer.supervisor.intents import Intents
 from overseer.supervisor.interaction import Interaction
@@ -52,6 +51,7 @@ from overseer.supervisor.stops import Stops
 from overseer.supervisor.subscriptions import Subscriptions
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Requester, Task, Terms
+from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.usage import UsageWatch
 from overseer.supervisor.watching import Watchers
 from overseer.util.ids import new_uuid

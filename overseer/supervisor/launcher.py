@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from overseer.process import has_forked
-from overseer.supervisor.due import Due
+from overseer.supervisor.timer_kinds import Due
 from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.standstill import standstill
 from overseer.util.timers import Timers

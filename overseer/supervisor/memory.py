@@ -12,10 +12,10 @@ from collections.abc import Iterable
 
 from overseer.supervisor.clients import Clients
 from overseer.supervisor.definitions import Current
-from overseer.supervisor.due import Due
 from overseer.supervisor.memory_use import RING_BYTES, MemoryUse
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.table import TaskTable
+from overseer.supervisor.timer_kinds import Due
 from overseer.util.timers import Timer, Timers
 
 _EVERY_S = 1.0

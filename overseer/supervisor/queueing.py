@@ -21,7 +21,6 @@ from overseer.protocol import (
 )
 from overseer.supervisor.clients import Client, Clients
 from overseer.supervisor.definitions import Current
-from overseer.supervisor.due import Due
 from overseer.supervisor.intents import returns
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.phases import Phase
@@ -29,6 +28,7 @@ from overseer.supervisor.pool.pool import PoolManager, Rows
 from overseer.supervisor.recording import run_of
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Requester, Task
+from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import assert_held

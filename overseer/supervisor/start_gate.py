@@ -64,7 +64,7 @@ class StartGate:
         self._mask: Mask | None = None  # for secrets that its worker leaves in its output
         self._settled = Latch()  # start() has returned; _failed tells how
         self._failed = False
-        self._lines = _Lines(self)
+        self._lines = _Lines(self, task, run)
         self._late = False  # its driver sent output after the end; logged once
         self.watch: RunWatch | None = None  # what looks at the run, if anything does; set before the start
         self._read_by_watch = False  # it wants to see lines
@@ -76,7 +76,7 @@ class StartGate:
 
     def announced(self, pid: int, worker: Worker) -> None:
         """Open: ``started`` is on its way. Called on the launching thread."""
-        self._pid = pid
+        self._pid = self._lines.pid = pid
         if not worker.hides_secrets:
             self._mask = self._secrets.mask
         self._read_by_watch = self.watch is not None and self.watch.reads
@@ -95,7 +95,7 @@ class StartGate:
         Args:
             reads: what looks at the run wants to see lines.
         """
-        self._pid = pid
+        self._pid = self._lines.pid = pid
         if not worker.hides_secrets:
             self._mask = self._secrets.mask
         self._read_by_watch = reads and self.watch is not None
@@ -163,7 +163,7 @@ class StartGate:
             said = replace(said, lines=[_without(self._mask, line) for line in said.lines])
         if self._read_by_watch:  # first, since whoever is sent a line may keep it waiting
             self._read(said.lines)
-        self.output(said)
+        self._lines.publish(said)
 
     def _read(self, lines: list[str]) -> None:
         """Show lines to what looks at the run, until that has seen what it wants to see."""
@@ -172,9 +172,9 @@ class StartGate:
             self._read_by_watch = False
             self._lines.open = self._mask is None
 
-    def output(self, batch: OutputBatch) -> None:
-        """Publish a batch; the gate is open."""
-        if not self._task.stream.publish_output(batch, self._pid, self._run) and not self._late:
+    def late(self) -> None:
+        """Its driver has sent output after the end."""
+        if not self._late:
             self._late = True
             _log.warning("task %s: its driver sends output after on_exited; it is dropped", self._task.id)
 
@@ -194,17 +194,25 @@ class _Lines:
     and ``raw``, so what it filters cannot be seen unfinished or raw.
     """
 
-    def __init__(self, gate: StartGate) -> None:
+    def __init__(self, gate: StartGate, task: Task, run: int) -> None:
         self._gate = gate
+        self._stream = task.stream
+        self._run = run
+        self.pid = 0
         self.raw = gate.raw  # takes a terminal's raw output
         self.unfinished = gate.unfinished  # takes a stream and its unfinished line
         self.open = False  # ``started`` has been sent
 
     def __call__(self, batch: OutputBatch) -> None:
-        if self.open:
-            self._gate.output(batch)
-        else:
+        if not self.open:
             self._gate.on_output(batch)
+        elif not self._stream.publish_output(batch, self.pid, self._run):
+            self._gate.late()
+
+    def publish(self, batch: OutputBatch) -> None:
+        """Publish a batch; the gate is open."""
+        if not self._stream.publish_output(batch, self.pid, self._run):
+            self._gate.late()
 
 
 def _figure(worker: Worker, name: str) -> float | None:

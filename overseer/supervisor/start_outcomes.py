@@ -16,7 +16,6 @@ from overseer.errors import OverseerError
 from overseer.history.records import Recorder, Run
 from overseer.net.frames import Encoded
 from overseer.protocol import Started, encode
-from overseer.supervisor.due import Due
 from overseer.supervisor.exits import Exits, dequeued, errored
 from overseer.supervisor.launching import Launching, checked, surroundings_of
 from overseer.supervisor.metrics import Metrics
@@ -27,6 +26,7 @@ from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.retry import History
 from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
 from overseer.supervisor.task import Requester, Task
+from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.supervisor.usage import UsageWatch
 from overseer.util.locks import assert_held

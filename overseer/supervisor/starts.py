@@ -5,7 +5,6 @@ The driver is called with no lock held, on the launcher's threads, since it may 
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -45,8 +44,6 @@ from overseer.workers.base import RunContext, Worker, run_context
 
 if TYPE_CHECKING:
     from overseer.logs.store import Logs
-
-_log = logging.getLogger(__name__)
 
 
 class Starts:

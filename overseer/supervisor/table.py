@@ -12,12 +12,12 @@ from overseer.auth.principal import ANYONE, Principal
 from overseer.config import HistoryConfig
 from overseer.errors import NotPermittedError, RequestError
 from overseer.supervisor.clients import Client
-from overseer.supervisor.due import Due
 from overseer.supervisor.journal import Journal
 from overseer.supervisor.observers import Observers
 from overseer.supervisor.output.subscription import Subscription, Wishes
 from overseer.supervisor.phases import Phase
 from overseer.supervisor.task import Requester, Task
+from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.timers import Timer, Timers
@@ -37,7 +37,7 @@ _MAX_UNKNOWN = 1000
 
 
 class TaskTable:
-    """The tasks of a hub and its lock, which must be held for every method but :meth:`begin`.
+    """The tasks of a hub and its lock, which must be held for every method but :meth:`begin` and ``in``.
 
     Attributes:
         lock: the hub's.
@@ -82,6 +82,9 @@ class TaskTable:
 
     def __iter__(self) -> Iterator[Task]:
         return iter(self._tasks.values())
+
+    def __contains__(self, task_id: str) -> bool:
+        return task_id in self._tasks  # atomic, so the lock need not be held
 
     def __len__(self) -> int:
         return len(self._tasks)

@@ -11,10 +11,10 @@ from overseer.process import Usage as Measured
 from overseer.process import usage_meter
 from overseer.protocol import TaskUsage, Usage, encode
 from overseer.supervisor.clients import Client
-from overseer.supervisor.due import Due
 from overseer.supervisor.phases import Phase
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Requester, Task
+from overseer.supervisor.timer_kinds import Due
 from overseer.util.locks import assert_held
 from overseer.util.threads import run_on_thread
 from overseer.util.timers import Timer, Timers

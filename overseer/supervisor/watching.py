@@ -21,12 +21,12 @@ from typing import NamedTuple
 from overseer.net.frames import Encoded
 from overseer.protocol import Unwatched, Watch, Watching
 from overseer.supervisor.clients import Client
-from overseer.supervisor.due import Due
 from overseer.supervisor.journal import Entry, Journal
 from overseer.supervisor.listing import Listing, send_rows
 from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Requester, Task
+from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.transaction import Transaction
 from overseer.supervisor.usage import UsageWatch
 from overseer.util.locks import assert_held

@@ -13,9 +13,9 @@ from jinja2.parser import Parser
 from jinja2.visitor import NodeTransformer
 
 from overseer.errors import TemplateError
+from overseer.templates.parser import Structure, is_brackets
 from overseer.templates.runtime import Render
 from overseer.templates.sandbox import ENVIRONMENT, GO
-from overseer.templates.structure import Structure, is_brackets
 
 LITERAL = 'write [["[["]] for [[ itself'
 

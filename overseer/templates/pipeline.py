@@ -17,7 +17,7 @@ from jinja2 import nodes
 
 from overseer.templates.formatting import Byte, go_type
 from overseer.templates.functions import FUNCTIONS
-from overseer.templates.lexing import (
+from overseer.templates.lexer import (
     Problem,
     Token,
     character_value,

@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 import pytest
 
-__all__ = ["CLAUSES", "Broken", "Clause"]
-
 
 class Clause(NamedTuple):
     """One sentence of the contract."""
@@ -64,7 +62,7 @@ START = Clause(
 FAILED_START = Clause(
     "failed start",
     "A `start` that fails raises an `OverseerError` that says why in one line. What it has begun by then "
-    "is gone, but for workers made with the run's callbacks, which the server stops.",
+    "is gone, except workers made with the run's callbacks, which the server stops.",
 )
 RESTART = Clause(
     "restart",
@@ -97,7 +95,7 @@ SECRETS = Clause(
 OUTPUT_RAISES = Clause(
     "on_output raises",
     "If `on_output` raises, that batch is lost and nothing else: later ones are passed on, and the end is"
-    " told.",
+    " reported.",
 )
 EXITED_RAISES = Clause(
     "on_exited raises",
@@ -117,9 +115,9 @@ CODE = Clause(
 )
 STOP = Clause(
     "stop",
-    "`stop` returns at once, on any thread, within callbacks too and while one blocks, and from the "
-    "moment at which the worker has begun, even before `start` has returned. It may be repeated, and does"
-    " nothing after the end.",
+    "`stop` returns at once, on any thread, within callbacks too and while one blocks, as soon as the "
+    "worker has begun, even before `start` has returned. It may be repeated, and does nothing after the "
+    "end.",
 )
 STOPPED = Clause("stopped", "A stop ends the run, and its end is reported.")
 GRACE = Clause(
@@ -129,8 +127,8 @@ GRACE = Clause(
 )
 HELD_UP = Clause(
     "held up",
-    "If an `on_output` does not return, a stop tells the end without it, at most eleven seconds after the"
-    " run has ended; no output follows.",
+    "If an `on_output` does not return, a stop reports the end without waiting for it, at most eleven "
+    "seconds after the run has ended; no output follows.",
 )
 INPUT = Clause(
     "input",

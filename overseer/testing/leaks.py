@@ -12,8 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Snapshot", "memory", "processes_with", "wait_for_exit"]
-
 
 @dataclass(frozen=True)
 class Snapshot:

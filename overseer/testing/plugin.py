@@ -10,8 +10,6 @@ import pytest
 from overseer.testing.checks.base import UNKNOWN, Checks
 from overseer.testing.contract import Broken
 
-__all__ = ["pytest_runtest_makereport", "pytest_terminal_summary"]
-
 _CLASS, _CLAUSE = "driver_contract", "broken_clause"  # of a report; they survive the way between processes
 
 

@@ -22,8 +22,6 @@ from overseer.testing.leaks import processes_with, wait_for_exit
 from overseer.testing.script import Behaviours
 from overseer.testing.server import MARKER
 
-__all__ = ["RealServer"]
-
 _READY = "listening on "
 
 

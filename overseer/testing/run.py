@@ -21,8 +21,6 @@ from overseer.testing.script import Script
 from overseer.util.masking import Secrets
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks, run_context
 
-__all__ = ["AT_ONCE_S", "Run", "called"]
-
 _log = logging.getLogger(__name__)
 
 AT_ONCE_S = 3.0  # what happens "at once" takes milliseconds; this is for a machine with other things to do

@@ -8,8 +8,6 @@ from typing import Any
 
 from overseer.drivers.api import ActionHandlerFactory
 
-__all__ = ["Behaviours", "Script"]
-
 
 @dataclass(frozen=True, slots=True)
 class Script:

@@ -24,8 +24,6 @@ from overseer.testing.leaks import processes_with
 from overseer.testing.run import Run
 from overseer.testing.script import Script
 
-__all__ = ["MARKER", "Clock", "Server", "handler_of"]
-
 MARKER = "DRIVER_CONTRACT"
 """The variable by which processes that a check has started are found."""
 

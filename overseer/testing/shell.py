@@ -7,8 +7,6 @@ from collections.abc import Sequence
 
 from overseer.testing.script import Behaviours, Script
 
-__all__ = ["ShellScripts"]
-
 
 class ShellScripts(Behaviours):
     """All of them but those that the settings decide."""

@@ -62,7 +62,7 @@ def rehearse(state: bytes, stage: int) -> Rehearsed:
             raise OverseerError(f"the new program cannot take over: {_problem(run.stderr, run.returncode)}")
         version = run.stdout.strip()
         if not version:  # whatever ran was not that program
-            raise OverseerError("the new program cannot take over: it has not said that it can")
+            raise OverseerError("the new program cannot take over: it did not say that it can")
         return Rehearsed(version, os.dup(compiled))
     except subprocess.TimeoutExpired:
         raise OverseerError(f"the new program has not read the state within {_PATIENCE_S:g} s") from None

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 from overseer.errors import OverseerError
 from overseer.upgrade.package import Package
 from overseer.upgrade.standalone.stage import NAME
+from overseer.util.findings import findings
 from overseer.util.handover import VARIABLE, Outgoing, from_memory
 
 _DEADLINE_S = 60.0  # for the new program to take over, after which the old one is executed again
@@ -86,10 +87,17 @@ class Succession:
 
     def commit(self) -> None:
         """This program has taken over, and does not go back any more."""
+        findings.close()
         stage = sys.modules.get(NAME)
         if stage is not None:
             stage.STAGE.commit()
         os.close(self.file)
+
+
+def use_findings(*, record: bool) -> None:
+    """Use what this program's trial has found out; ``record``: this is the trial."""
+    stage = getattr(sys.modules.get(NAME), "STAGE", None)
+    findings.open(getattr(stage, "findings", {}), record=record)  # a stage of an earlier version has none
 
 
 def replace_by(

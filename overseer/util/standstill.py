@@ -11,11 +11,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import get_ident
 from types import TracebackType
 
 
 class Standstill:
     """A context manager: its block is a step. Thread-safe; no lock may be held where a thread's first begins.
+
+    It takes no lock while it is open: a thread enters its step first and looks whether it is closed then, and
+    whoever closes it does so first and looks for steps then, so that one of the two sees the other.
 
     Attributes:
         closed: no step begins; those under way should not wait for clients.
@@ -25,29 +29,34 @@ class Standstill:
         self.closed = False
         # Unranked: nothing is taken under it.
         self._changed = threading.Condition(threading.Lock())
-        self._steps = 0  # under way
-        self._mine = threading.local()
+        self._depths: dict[int, int] = {}  # of the threads within a step: how many, one within the other
 
     def __enter__(self) -> None:
-        mine = self._mine
-        depth: int = getattr(mine, "depth", 0)
-        if not depth:
-            with self._changed:
-                while self.closed:
-                    self._changed.wait()
-                self._steps += 1
-        mine.depth = depth + 1
+        thread = get_ident()
+        depth = self._depths.get(thread, 0)
+        self._depths[thread] = depth + 1
+        if self.closed and not depth:
+            self._begin_when_open(thread)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        mine = self._mine
-        mine.depth -= 1
-        if not mine.depth:
+        thread = get_ident()
+        depth = self._depths[thread]
+        if depth > 1:
+            self._depths[thread] = depth - 1
+            return
+        del self._depths[thread]
+        if self.closed:
             with self._changed:
-                self._steps -= 1
-                if self.closed and not self._steps:
-                    self._changed.notify_all()
+                self._changed.notify_all()
+
+    def _begin_when_open(self, thread: int) -> None:
+        with self._changed:
+            del self._depths[thread]
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self.closed)
+            self._depths[thread] = 1
 
     @contextmanager
     def rest(self) -> Iterator[None]:
@@ -67,7 +76,7 @@ class Standstill:
         """Wait until no step is under way; False after so many seconds."""
         deadline = time.monotonic() + seconds
         with self._changed:
-            return self._changed.wait_for(lambda: not self._steps, max(0.0, deadline - time.monotonic()))
+            return self._changed.wait_for(lambda: not self._depths, max(0.0, deadline - time.monotonic()))
 
     def open(self) -> None:
         """Let steps begin again. Idempotent."""

@@ -7,7 +7,9 @@ deadlines) uses :func:`time.monotonic`.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 # RFC 3339 section 5.6; a lower-case t or z is allowed there, a space is too common to refuse.
 _RFC3339 = re.compile(
@@ -18,9 +20,8 @@ _RFC3339 = re.compile(
 _second = (datetime(1970, 1, 1, tzinfo=UTC), "1970-01-01T00:00:00")
 
 
-def now() -> datetime:
-    """The current time, aware, in UTC."""
-    return datetime.now(UTC)
+now: Callable[[], datetime] = partial(datetime.now, UTC)
+"""The current time, aware, in UTC."""
 
 
 def format_timestamp(moment: datetime) -> str:

@@ -40,12 +40,12 @@ from overseer.process import (
     spawn,
     usage_meter,
 )
-from overseer.process.drawn import drawn
-from overseer.process.handed_on import MOST, values_in
 from overseer.process.input import TaskInput
 from overseer.process.lines import Lines
+from overseer.process.output_values import MOST, values_in
 from overseer.process.pipe import DRAIN_MAX_S, Pipe, PipeReader
 from overseer.process.raw import MaskedRaw
+from overseer.process.terminal_lines import drawn
 from overseer.util.latch import Latch
 from overseer.util.masking import masked
 from overseer.util.standin import Replaced, replaceable
@@ -215,8 +215,7 @@ class OSWorker(Worker):
         raw = getattr(seen, "raw", None) if self._on_terminal else None
         if raw is not None and (mask := self._run.secrets.mask) is not None:
             raw = MaskedRaw(mask, raw)
-        deliver = partial(self._deliver, stream)
-        return Pipe(fd, self._run.splitter(), deliver, show, raw, stream, self._run.max_read)
+        return Pipe(fd, self._run.splitter(), self._deliver, show, raw, stream, self._run.max_read)
 
     def _read(self) -> None:
         """Read all there is: from the beginning, or from where a thread stopped that hangs."""

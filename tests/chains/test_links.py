@@ -87,7 +87,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 def wait(stage: Stage, number: int) -> None:
     for _ in range(number):
         assert stage._all.acquire(timeout=30)
-    assert stage.chains._crew.close(10, drop=False)
+    assert stage.chains._threads.close(10, drop=False)
 
 
 def test_what_follows_is_started_in_order_and_one_that_fails_holds_up_no_other(stage: Stage) -> None:

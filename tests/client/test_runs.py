@@ -39,7 +39,7 @@ def test_runs_are_typed(client: Client) -> None:
 
 
 def test_all_of_them_come_in_pages(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("overseer.client.requests._PAGE", 3)
+    monkeypatch.setattr("overseer.client.requests.PAGE", 3)
     for _ in range(8):
         client.start("echo", task_id="many").wait(10)
     assert [run.number for run in client.runs("many", limit=0)] == [8, 7, 6, 5, 4, 3, 2, 1]
@@ -94,5 +94,5 @@ def test_runs_are_summed_up_by_action_and_by_time(client: Client) -> None:
 def test_what_cannot_be_divided_is_refused(client: Client) -> None:
     with pytest.raises(RefusedError, match="every needs since"):
         client.run_stats(every=1)
-    with pytest.raises(RefusedError, match="more than 1000 parts"):
+    with pytest.raises(RefusedError, match="more than 1000 periods"):
         client.run_stats(since=timedelta(hours=1), every=1)

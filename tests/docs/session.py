@@ -38,7 +38,7 @@ from jsonschema import Draft7Validator
 
 from overseer.config import load_config
 from overseer.config.jsonschema import config_schema
-from overseer.config.tree import parse_yaml
+from overseer.config.yaml_tree import parse_yaml
 from overseer.drivers.api import build_action_handlers
 from overseer.schema.location import Report
 from overseer.schema.nodes import to_value

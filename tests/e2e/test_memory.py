@@ -14,7 +14,6 @@ from tests.faults.support import wait_until
 from tests.harness import Daemon, WsClient, shell
 
 _LIMIT = 1 << 20
-_LINE = 10_000
 _PRINT = "i=0; while [ $i -lt [[.lines]] ]; do i=$((i+1)); printf '%010000d\\n' $i; done"
 _LINES = {"parameters": {"lines": None}}
 

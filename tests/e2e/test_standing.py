@@ -42,8 +42,11 @@ def test_a_start_by_name_takes_action_and_parameters_from_the_file() -> None:
         assert client.request("start", task_id="greeting", action="greet")["type"] == "started"
         client.expect("exited")
         for wrong, said in (
-            ({"action": "sleep"}, "greeting is a task of the configuration, and runs greet"),
-            ({"params": {"who": "Bob"}}, "greeting is a task of the configuration, which has its parameters"),
+            ({"action": "sleep"}, "greeting is a standing task, and runs greet"),
+            (
+                {"params": {"who": "Bob"}},
+                "greeting is a standing task: its parameters are in the configuration",
+            ),
         ):
             assert client.request("start", task_id="greeting", **wrong)["message"] == said
         unknown = client.request("start", task_id="nobody")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 import overseer
-from overseer.logs import keeper
+from overseer.logs import retention
 
 if __name__ == "__main__":
-    keeper.SETTLED_S = 0.0
+    retention.SETTLED_S = 0.0
     sys.exit(overseer.run_cli(overseer.__version__, ""))

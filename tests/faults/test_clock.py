@@ -60,7 +60,7 @@ def test_no_other_module_looks_at_the_wall_clock() -> None:
         "daemon/daemon.py",
         "daemon/reload.py",
         "net/http.py",
-        "logs/keeper.py",  # by which wall clock a segment's lines are too old
+        "logs/retention.py",  # by which wall clock a segment's lines are too old
         "logs/listing.py",  # whether a directory, by its own time stamp, has just changed
         "notices/channels.py",  # signs the time with the notice
         "webhooks/signatures.py",  # compares the time that was signed

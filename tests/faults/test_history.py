@@ -261,7 +261,7 @@ def test_a_directory_that_is_removed_is_made_again(data: Path) -> None:
             ("t", "succeeded"),
         ]
         assert data.stat().st_mode & 0o777 == 0o700
-        assert daemon.stderr.count("is gone: a new history is started") == 1
+        assert daemon.stderr.count("is missing or was replaced; reopening it") == 1
     with Daemon(actions=ACTIONS, data_dir=str(data)) as daemon, daemon.connect() as client:
         _, third, _ = client.run("quick", task_id="t")
         assert third[0]["seq"] == more[-1]["seq"] + 1

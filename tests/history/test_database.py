@@ -59,13 +59,15 @@ def test_the_first_one_is_brought_up_to_date(path: Path) -> None:
     after.close()
 
 
-def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
+def test_a_migration_that_fails_changes_nothing(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     open_database(path).close()
     with pytest.raises(sqlite3.OperationalError):
         open_database(path, (*_MORE, "ALTER TABLE nothing ADD COLUMN more TEXT"))
     connection = sqlite3.connect(path)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     assert version == len(_MORE), "each step is complete or not there"
+    assert "was migrated" not in caplog.text
     connection.close()
 
 

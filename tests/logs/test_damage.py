@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from overseer.logs import keeper
+from overseer.logs import retention
 from overseer.logs.query import LogQuery, read_page
 from overseer.logs.standalone.segments import list_segments
 from overseer.logs.store import Logs
@@ -19,7 +19,7 @@ from tests.logs.conftest import MakeLogs, Script, all_of
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("overseer.logs.standalone.segments.BLOCK", 1200)
     monkeypatch.setattr("overseer.logs.tasklog.BLOCK", 1200)
-    monkeypatch.setattr(keeper, "SETTLED_S", 0.0)
+    monkeypatch.setattr(retention, "SETTLED_S", 0.0)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def script(logs: Logs) -> Script:
     script = Script(logs.log_of("t"))
     for _ in range(15):
         script.write(*("x" * 90 for _ in range(10)))
-    logs._keeper._keep(logs.directory_of("t"))
+    logs._retention._keep(logs.directory_of("t"))
     packed = [segment.packed for segment in list_segments(logs.directory_of("t"))]
     assert packed == ["gz", "gz", ""]
     return script

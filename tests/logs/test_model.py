@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from overseer.logs import keeper
+from overseer.logs import retention
 from overseer.logs.query import LogQuery, read_page
 from overseer.logs.standalone.segments import can_zstd, list_segments
 from overseer.logs.store import Logs
@@ -20,7 +20,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks, and the time until a segment is compressed."""
     monkeypatch.setattr("overseer.logs.standalone.segments.BLOCK", 2000)
     monkeypatch.setattr("overseer.logs.tasklog.BLOCK", 2000)
-    monkeypatch.setattr(keeper, "SETTLED_S", 0.0)
+    monkeypatch.setattr(retention, "SETTLED_S", 0.0)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -49,14 +49,14 @@ def test_reading_is_reading_a_list(make_logs: MakeLogs, seed: int) -> None:
                 assert script.seq == (stored[-1][0] + 1 if stored else 1)
                 script.seq = max(script.seq, seq)
             case 2:
-                logs._keeper._keep(directory)
+                logs._retention._keep(directory)
             case 3:
                 script.log.rest()
             case 4:  # the oldest goes
                 segments = list_segments(directory)
                 if len(segments) > 3:
-                    logs._keeper.forget(directory, segments[1].first - 1)
-                    logs._keeper._keep(directory)
+                    logs._retention.forget(directory, segments[1].first - 1)
+                    logs._retention._keep(directory)
                     first = segments[1].first
                     stored = [line for line in stored if line[0] >= first]
                     script.stored = [line for line in script.stored if line[0] >= first]

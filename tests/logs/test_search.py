@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from overseer.logs import keeper
+from overseer.logs import retention
 from overseer.logs.search import SearchError, Searches, SearchQuery
 from overseer.logs.store import Logs
 from overseer.util.timestamps import format_timestamp, now
@@ -18,7 +18,7 @@ from tests.logs.conftest import MakeLogs, Script
 @pytest.fixture
 def logs(make_logs: MakeLogs, monkeypatch: pytest.MonkeyPatch) -> Logs:
     """Two tasks; of one, lines that are compressed and lines that are not."""
-    monkeypatch.setattr(keeper, "SETTLED_S", 0.0)
+    monkeypatch.setattr(retention, "SETTLED_S", 0.0)
     logs = make_logs(segment=3000)
     moment = now() - timedelta(hours=1)
     for name, action in (("a", "build"), ("b", "deploy")):
@@ -27,7 +27,7 @@ def logs(make_logs: MakeLogs, monkeypatch: pytest.MonkeyPatch) -> Logs:
         for number in range(20):
             at = moment + timedelta(minutes=number + (30 if name == "b" else 0))
             script.write(*(f"{name} {number} {each} stdout ü" for each in range(10)), at=at)
-        logs._keeper._keep(logs.directory_of(name))
+        logs._retention._keep(logs.directory_of(name))
     return logs
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from overseer.logs import keeper
+from overseer.logs import retention
 from overseer.logs.search import Searches, SearchQuery
 from overseer.logs.standalone import segments
 from overseer.logs.standalone.segments import list_segments
@@ -23,12 +23,12 @@ needs_zstd = pytest.mark.skipif(not segments.can_zstd(), reason="there is no zst
 
 @pytest.fixture
 def script(make_logs: MakeLogs, monkeypatch: pytest.MonkeyPatch) -> Script:
-    monkeypatch.setattr(keeper, "SETTLED_S", 0.0)
+    monkeypatch.setattr(retention, "SETTLED_S", 0.0)
     logs = make_logs(segment=3000, compress="zstd")
     script = Script(logs.log_of("t"))
     for number in range(20):
         script.write(*(f"{number} {each} ü" for each in range(10)))
-    logs._keeper._keep(logs.directory_of("t"))
+    logs._retention._keep(logs.directory_of("t"))
     return script
 
 

@@ -110,7 +110,11 @@ def test_a_pipe_that_the_child_made_larger_is_emptied_too(monkeypatch: pytest.Mo
     pidfd = os.pidfd_open(child.pid)
     child.wait()
     got: list[str] = []
-    pipe = reader.Pipe(ours, LineSplitter(1000), lambda groups: got.extend(*(lines for lines, _ in groups)))
+
+    def take(stream: str, groups: list[Lines]) -> None:
+        got.extend(*(lines for lines, _ in groups))
+
+    pipe = reader.Pipe(ours, LineSplitter(1000), take)
     reader.PipeReader([pipe], pidfd).run()
     for fd in (theirs, pidfd):
         os.close(fd)
@@ -126,7 +130,7 @@ def test_a_reader_that_is_replaced_again_and_again_comes_to_an_end(monkeypatch: 
     pidfd = os.pidfd_open(child.pid)
     child.wait()
 
-    def take(groups: list[Lines]) -> None:
+    def take(stream: str, groups: list[Lines]) -> None:
         groups.clear()
         os.write(theirs, b"line\n")  # the survivor's next
         raise Replaced
@@ -157,11 +161,11 @@ def test_a_flood_in_one_pipe_lets_the_other_s_lines_through() -> None:
         reads += 1
         assert reads < 1000, "nothing else is read"
 
-    def take(groups: list[Lines]) -> None:
+    def take(stream: str, groups: list[Lines]) -> None:
         raise InterruptedError(groups)
 
     pipes = [
-        reader.Pipe(flood, LineSplitter(10), lambda groups: None, raw=count),
+        reader.Pipe(flood, LineSplitter(10), lambda stream, groups: None, raw=count),
         reader.Pipe(ours, LineSplitter(10), take),
     ]
     os.write(theirs, b"line\n")

@@ -13,7 +13,7 @@ def add_standing(commands: Commands) -> None:
     command = commands.add(
         "schedules",
         "show when standing tasks start next, and which starts were skipped",
-        "Times are local. Of one task all is shown: its next times, and each skipped one with the reason.",
+        "Times are local. A single task is shown in full: its next times, and why each skipped one was.",
         "schedules",
         "schedules nightly -n 10",
     )
@@ -68,16 +68,20 @@ def add_server(commands: Commands) -> None:
     command = commands.add(
         "upgrade",
         "have the server become the program that is installed now; tasks go on",
-        "Connections go on as well; encrypted ones are made again. Functions of drivers and their services "
+        "Connections go on as well; encrypted ones reconnect. Functions of drivers and their services "
         "cannot go on: by default nothing happens while there are any.",
         *("upgrade --check", "upgrade", "upgrade --wait 10m"),
     )
     command.add_argument("--check", action="store_true", help="only try whether it can; nothing changes")
     left = command.add_mutually_exclusive_group()
     left.add_argument(
-        "--wait", type=seconds, metavar="DURATION", default=0.0, help="wait so long until it has ended"
+        "--wait",
+        type=seconds,
+        metavar="DURATION",
+        default=0.0,
+        help="wait at most this long for what cannot go on to end",
     )
-    left.add_argument("--force", action="store_true", help="end it")
+    left.add_argument("--force", action="store_true", help="end what cannot go on")
     yes(command)
     command = commands.add("notify", "send a test notice", "", "notify test ops")
     command.add_argument("what", choices=("test",), help="send a channel a notice that is a test")

@@ -84,7 +84,7 @@ def add_starting(commands: Commands) -> None:
     command.add_argument(
         "--within-action",
         action="store_true",
-        help="count only tasks of the same action; no other's start sooner or later for it",
+        help="move it only among tasks of its action; all others keep their turns",
     )
     tasks(commands.add("reset", "start errored tasks again", "", "reset web"))
     command = commands.add(
@@ -196,7 +196,7 @@ def add_showing(commands: Commands) -> None:
     limit(command, 20, most)
     command.add_argument("-r", "--reverse", action="store_true", help="the oldest of them first")
     command.add_argument("--by-action", action="store_true", help="sum them up for each action")
-    help = "sum them up for each so long a time, from --since on"
+    help = "sum them up for each period of this length, from --since on"
     command.add_argument("--every", type=seconds, metavar="TIME", help=help)
     command = commands.add("events", "show everything that happens as JSON lines", "", "events", "events web")
     tasks(command, "*", "default: all, present and future")

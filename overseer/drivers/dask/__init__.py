@@ -1,9 +1,10 @@
 """The driver for the workers of a Dask cluster: exec's processes, on other machines.
 
 It needs the package ``distributed``, which is imported when an action of this type comes into use. The engine
-finds a place for each run (``cluster``); a relay in the worker there (``far``) starts a runner, a process
+finds a place for each run (``cluster``); a relay in the worker there (``relay``) starts a runner, a process
 that runs the worker's share of this overseer's tasks (``runner``); frames go back and forth between it and
-the run's :class:`~overseer.drivers.dask.run.FarWorker` (``link``).
+the run's :class:`~overseer.drivers.dask.remote_worker.RemoteWorker` (``link``). How long its processes
+outlive their overseer is in ``lease``.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ from overseer.drivers.api import ServiceHandler, TaskSubmitter, register_factory
 from overseer.drivers.exec import ExecFactory, ExecHandler
 from overseer.errors import ConfigError, SpawnError
 from overseer.protocol import ActionInfo
-from overseer.util.crew import Crew
+from overseer.util.thread_pool import ThreadPool
 from overseer.workers.base import RunContext, Worker, WorkerCallbacks
 from overseer.workers.config import WorkerConfig
 
 if TYPE_CHECKING:
     from overseer.drivers.dask.cluster import Cluster
-    from overseer.drivers.dask.run import FarWorker
+    from overseer.drivers.dask.remote_worker import RemoteWorker
 
 _ALONE_S = 20.0  # for a place, where nobody can be told later
 
 _clusters: dict[object, Cluster] = {}
 _clusters_lock = threading.Lock()
-_adopting = Crew("cluster-adopts", 1)  # the first has to import the engine
+_adopting = ThreadPool("cluster-adopts", 1)  # the first has to import the engine
 
 
 def cluster_of(section: ClusterSection) -> Cluster:
@@ -64,7 +65,7 @@ class DaskHandler(ExecHandler, ServiceHandler):
 
     def _begin(self, config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         from overseer.drivers.dask.frames import Order
-        from overseer.drivers.dask.run import FarWorker
+        from overseer.drivers.dask.remote_worker import RemoteWorker
 
         run = callbacks.run or RunContext(config.task_id)
         if "NOTIFY_SOCKET" in run.env:
@@ -84,7 +85,7 @@ class DaskHandler(ExecHandler, ServiceHandler):
             run.hands_on,
             tuple(name for name in wanted if hasattr(callbacks.on_output, name)),
         )
-        worker = FarWorker(order, callbacks, run, cluster.forget, self._info.name)
+        worker = RemoteWorker(order, callbacks, run, cluster.forget, self._info.name)
         cluster.submit(worker, self.section, run.requested)
         if run.begins is None and not worker.await_place(_ALONE_S):
             worker.stop()
@@ -97,7 +98,7 @@ class DaskHandler(ExecHandler, ServiceHandler):
         def adopt(adopted: Adopted) -> None:
             _adopting.do(lambda: cluster_of(self.section).adopt(adopted))
 
-        def forget(worker: FarWorker) -> None:
+        def forget(worker: RemoteWorker) -> None:
             cluster_of(self.section).forget(worker)
 
         return take_up(self.section, self._info.name, data, callbacks, adopt, forget)

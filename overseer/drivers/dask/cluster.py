@@ -21,20 +21,20 @@ from distributed import Client
 from distributed.security import Security
 
 from overseer.config.cluster import ClusterSection
-from overseer.drivers.dask import far
+from overseer.drivers.dask import relay
 from overseer.drivers.dask.frames import FORMAT
 from overseer.drivers.dask.handover import Adopted, link_of
+from overseer.drivers.dask.heartbeat import Heartbeat
 from overseer.drivers.dask.link import Link
 from overseer.drivers.dask.places import Entry, Places
-from overseer.drivers.dask.pulse import Pulse
-from overseer.drivers.dask.reach import CONNECT_S, Reach, refuses, said_of
-from overseer.drivers.dask.run import FarWorker
+from overseer.drivers.dask.remote_worker import RemoteWorker
+from overseer.drivers.dask.transport import CONNECT_S, Transport, refuses, said_of
 from overseer.errors import SpawnError
 from overseer.process import registry
 from overseer.protocol import ClusterInfo, ClusterWorker
-from overseer.util.crew import Crew
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.standstill import standstill
+from overseer.util.thread_pool import ThreadPool
 from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
@@ -63,9 +63,8 @@ class Cluster:
                 require_encryption=True,
             )
         self._lock = lock(Rank.LEAF, f"cluster {self.address}")  # guards the fields below
-        self._changed = threading.Condition(
-            self._lock
-        )  # notified when the connection has changed, or the use
+        # Notified when the connection has changed, or the use.
+        self._changed = threading.Condition(self._lock)
         self._users = 0
         self._runs: dict[str, Entry] = {}
         self._links: dict[str, Link] = {}  # by relay
@@ -77,9 +76,9 @@ class Cluster:
         self._thread: threading.Thread | None = None
         self._closing = False  # no new link is wanted
         self._places = Places(self.address)
-        self._placing = Crew("cluster-places", 4)
-        self._reach: Reach  # set by the thread that watches, before anything needs it; the next, too
-        self._pulse: Pulse
+        self._placing = ThreadPool("cluster-places", 4)
+        self._transport: Transport  # set by the thread that watches, before anything needs it; the next, too
+        self._heartbeat: Heartbeat
         self._names: dict[str, str] = {}  # addresses of workers, by name
         self._looked = 0.0  # monotonic; at them
         self._seen = 0.0  # monotonic; when runs without a place were looked at
@@ -103,7 +102,7 @@ class Cluster:
             self._thread = start_thread(self._watch, f"cluster-{self.address}")
         self._changed.notify_all()
 
-    def submit(self, run: FarWorker, section: ClusterSection, requested: bool) -> None:
+    def submit(self, run: RemoteWorker, section: ClusterSection, requested: bool) -> None:
         """Have the engine find a place for a run. Does not block.
 
         Args:
@@ -145,14 +144,14 @@ class Cluster:
                 return
             links, self._unbegun = self._unbegun, []
         for link in links:
-            ask = partial(self._reach.ask, link.address, relay=link.relay)
+            ask = partial(self._transport.ask, link.address, relay=link.relay)
             link.begin(ask, self._is_gone, self._closed)
 
     def _unreachable_locked(self) -> str:
         assert_held(self._lock)
         return f"the cluster {self.address} cannot be reached: {self._why}"
 
-    def forget(self, run: FarWorker) -> None:
+    def forget(self, run: RemoteWorker) -> None:
         """Nothing more is expected of a run."""
         with self._lock:
             entry = self._runs.pop(run.order.run, None)
@@ -163,12 +162,12 @@ class Cluster:
         if entry is not None:
             self._places.remove(entry)
 
-    def _ours(self, actions: Collection[str]) -> tuple[list[str], dict[str, list[FarWorker]]]:
+    def _ours(self, actions: Collection[str]) -> tuple[list[str], dict[str, list[RemoteWorker]]]:
         """The tasks of these actions that wait, and their runs, by worker."""
         waiting = self._places.waiting(actions)
         with self._lock:
             links = list(self._links.values())
-        placed: dict[str, list[FarWorker]] = {}
+        placed: dict[str, list[RemoteWorker]] = {}
         for link in links:
             runs = [run for run in link.runs if run.lives and run.action in actions]
             placed.setdefault(link.address, []).extend(runs)
@@ -208,11 +207,11 @@ class Cluster:
 
     def _watch(self) -> None:
         """Be connected while there is any use for it."""
-        reach: Reach | None = None
+        transport: Transport | None = None
         try:
-            while reach is None and self._in_use():
+            while transport is None and self._in_use():
                 try:
-                    reach = self._reach = Reach(self._security, lambda: self._client)
+                    transport = self._transport = Transport(self._security, lambda: self._client)
                     with self._lock:
                         self._reaches = True
                     self._begin_links()
@@ -229,8 +228,8 @@ class Cluster:
                 links = list(self._links.values())
             for link in links:
                 link.close()
-            if reach is not None:
-                reach.close()
+            if transport is not None:
+                transport.close()
             with self._lock:
                 self._thread, self._closing = None, False
                 self._why = _NOT_YET
@@ -261,7 +260,7 @@ class Cluster:
                 warnings.simplefilter("ignore")  # of versions that differ somewhere
                 client = Client(
                     self.address,
-                    loop=self._reach.loop,
+                    loop=self._transport.loop,
                     timeout=CONNECT_S - 0.5,
                     security=self._security,
                     set_as_default=False,
@@ -271,8 +270,8 @@ class Cluster:
             self._has_failed(said_of(error))
             return
         stream = client.scheduler_comm
-        self._pulse = pulse = Pulse(self._reach, client, self._answered)
-        client.subscribe_topic(far.topic(registry.server_id), self._announced)
+        self._heartbeat = heartbeat = Heartbeat(self._transport, client, self._answered)
+        client.subscribe_topic(relay.topic(registry.server_id), self._announced)
         with self._lock:
             self._client, self._away = client, False
         _log.info("connected to the cluster %s", self.address)
@@ -281,18 +280,18 @@ class Cluster:
                 if client.scheduler_comm is not stream or stream.closed() or client.status != "running":
                     self._is_lost("the connection is lost")
                     break
-                pulse.look()
-                if pulse.is_hopeless:
+                heartbeat.look()
+                if heartbeat.is_hopeless:
                     self._is_lost(_SILENT)
                     break
-                if pulse.is_silent:
+                if heartbeat.is_silent:
                     self._is_away(_SILENT)
                 elif self._away:
                     with self._lock:
                         self._away = False
-                self._find_places(client, pulse)
+                self._find_places(client, heartbeat)
         finally:
-            pulse.end()
+            heartbeat.end()
             with self._lock:
                 self._client = None
             self._places.lost()
@@ -303,23 +302,23 @@ class Cluster:
         _log.warning("%s: %s", self.address, why)
         self._is_away(why)
 
-    def _find_places(self, client: Client, pulse: Pulse) -> None:
+    def _find_places(self, client: Client, heartbeat: Heartbeat) -> None:
         """Submit what is new, and at times look at what waits; then wait until there is something to do.
 
         A few runs are submitted for each answer, as a scheduler that has a thousand to place answers nobody.
         """
-        if self._places.has_new and pulse.is_answered:
+        if self._places.has_new and heartbeat.is_answered:
             self._places.submit_new(client, self._names)
-            pulse.look(0.0)
+            heartbeat.look(0.0)
         moment = time.monotonic()
         if moment - self._seen > _LOOK_S:
             self._seen = moment
-            if self._places.look(self._names, pulse.heard) and moment > self._looked + _MATCH_S:
+            if self._places.look(self._names, heartbeat.heard) and moment > self._looked + _MATCH_S:
                 with suppress(OSError):
                     self._look(client, timeout=1.0)
         with self._lock:
             self._changed.wait_for(
-                lambda: (self._places.has_new and pulse.is_answered) or not (self._users or self._runs),
+                lambda: (self._places.has_new and heartbeat.is_answered) or not (self._users or self._runs),
                 _LOOK_S,
             )
 
@@ -329,7 +328,7 @@ class Cluster:
 
     def _look(self, client: Client, timeout: float = CONNECT_S) -> dict[str, Any]:
         """What the scheduler says of its workers, by address. Raises OSError."""
-        told = self._reach.sync(client.scheduler.identity, n_workers=-1, timeout=timeout)
+        told = self._transport.sync(client.scheduler.identity, n_workers=-1, timeout=timeout)
         workers: dict[str, Any] = told["workers"]
         self._names = {address: str(each["name"]) for address, each in workers.items()}
         self._looked = time.monotonic()
@@ -339,7 +338,7 @@ class Cluster:
 
     def _announced(self, event: Any) -> None:
         """Called on the engine's loop when a worker has a place for a run."""
-        self._pulse.hears()
+        self._heartbeat.hears()
         self._placing.do(partial(self._place, event[1]))
 
     def _place(self, said: dict[str, Any]) -> None:
@@ -373,7 +372,7 @@ class Cluster:
         with self._lock:
             link = self._links.get(said["relay"])
             if link is None and not self._closing:
-                ask = partial(self._reach.ask, address, relay=said["relay"])
+                ask = partial(self._transport.ask, address, relay=said["relay"])
                 link = link_of(self._section, said["relay"])
                 if link is None:
                     link = Link(said["name"], address, said["lease"], said["relay"])

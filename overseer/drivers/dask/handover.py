@@ -1,4 +1,4 @@
-"""Going on with far runs in another program: in an upgrade, their processes notice nothing.
+"""Going on with remote runs in another program: in an upgrade, their processes notice nothing.
 
 Frames are acknowledged by number and words are numbered, so what was under way is said or asked again. Runs
 and links are made again without the engine, which takes a second to import; then they are the cluster's,
@@ -14,10 +14,10 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from overseer.config.cluster import ClusterSection
-from overseer.drivers.dask.exported import restore_run
 from overseer.drivers.dask.frames import Order
+from overseer.drivers.dask.handover_state import restore_run
 from overseer.drivers.dask.link import Link
-from overseer.drivers.dask.run import FarWorker
+from overseer.drivers.dask.remote_worker import RemoteWorker
 from overseer.workers.base import RunContext, WorkerCallbacks
 
 _links: WeakValueDictionary[tuple[object, str], Link] = WeakValueDictionary()
@@ -32,7 +32,7 @@ class Adopted:
         link: its way; None: it has no place yet.
     """
 
-    run: FarWorker
+    run: RemoteWorker
     section: ClusterSection
     link: Link | None
 
@@ -43,16 +43,16 @@ def take_up(
     data: dict[str, Any],
     callbacks: WorkerCallbacks,
     adopt: Callable[[Adopted], object],
-    forget: Callable[[FarWorker], None],
-) -> FarWorker:
-    """The run that :meth:`FarWorker.hand_over` has described.
+    forget: Callable[[RemoteWorker], None],
+) -> RemoteWorker:
+    """The run that :meth:`RemoteWorker.hand_over` has described.
 
     Args:
         adopt: called when it goes on, for it to become its cluster's.
         forget: called when nothing more is expected of it.
     """
     context = callbacks.run or RunContext("")
-    run = FarWorker(Order.of(json.loads(data["order"])), callbacks, context, forget, action)
+    run = RemoteWorker(Order.of(json.loads(data["order"])), callbacks, context, forget, action)
     restore_run(run, data)
     link = None
     if data["link"] is not None:
@@ -60,7 +60,7 @@ def take_up(
         link.restore_words(data["words"])
         link.took(run.order.run, data["taken"])
         link.add(run)
-        run._line = link
+        run._link = link
     adopted = Adopted(run, section, link)
     run.adopt = lambda: adopt(adopted)
     return run

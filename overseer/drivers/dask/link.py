@@ -17,7 +17,8 @@ from contextlib import suppress
 from typing import Any
 
 from overseer.drivers.dask.frames import WINDOW
-from overseer.drivers.dask.run import FarWorker
+from overseer.drivers.dask.lease import GrantedLease
+from overseer.drivers.dask.remote_worker import RemoteWorker
 from overseer.process import Usage
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.standstill import standstill
@@ -27,10 +28,6 @@ _log = logging.getLogger(__name__)
 
 _IDLE_S = 20.0  # without a run, after which it ends: the next run finds its runner ready
 _RETRY_S = 0.25
-_MARGIN_S = 3.5  # after its lease, for a runner to kill what it runs
-_HEARD = 2 / 3  # of the lease: what is sent later, without an answer, renews it no more
-TAKEOVER_S = 15.0
-"""By how many seconds a lease is longer while a program takes over, importing the engine as well."""
 _WORDS = 100  # sent at once, at most
 
 
@@ -52,22 +49,18 @@ class Link:
         self.address = address
         self.relay = relay
         self.host = address if name == address else f"{name} ({address})"
-        self._lease = lease
         self._lock = lock(Rank.LEAF, f"link {address}")  # guards the fields below
-        self._wake = threading.Condition(
-            self._lock
-        )  # notified when there is something to say, and at the end
-        self._runs: dict[str, FarWorker] = {}
+        self._lease = GrantedLease(lease)
+        # Notified when there is something to say, and at the end.
+        self._wake = threading.Condition(self._lock)
+        self._runs: dict[str, RemoteWorker] = {}
         self._words: deque[tuple[int, bytes, bytes]] = deque()
         self._taken: dict[str, int] = {}  # bytes handed on, by run, that its runner has not been told of
         self._begun = False  # there is a way to ask
-        self._prolonged = 0.0  # monotonic; when the lease was last made longer
         self._measuring = False  # it is to be asked what its runs use
         self._number = time.monotonic_ns()  # above that of an earlier link to the same relay
         self._idle_since = time.monotonic()
         self._closed = False
-        # Monotonic: when the last question was asked that was answered, and the last that renewed the lease.
-        self._heard = self._renewed = time.monotonic()
         self._last = 0  # the number of the latest frame; the asking thread's
 
     def begin(
@@ -100,36 +93,31 @@ class Link:
                 "relay": self.relay,
                 "name": self.name,
                 "address": self.address,
-                "lease": self._lease,
                 "number": self._number,
                 "idle_since": self._idle_since,
-                "heard": self._heard,
-                "renewed": self._renewed,
                 "last": self._last,
+                **self._lease.hand_over(),
             }
         return {"link": said, "words": [list(word) for word in mine], "taken": taken}
 
     def _prolong_locked(self) -> None:
         """Have the lease last longer this time: nothing renews it while a program takes over."""
         assert_held(self._lock)
-        moment = time.monotonic()
-        if not self._begun or moment < self._prolonged + 1.0:
+        if not self._begun or (seconds := self._lease.prolong()) is None:
             return
-        self._prolonged = moment
-        self._renewed = moment + TAKEOVER_S
-        self._say_locked({"op": "renew", "lease": self._lease + TAKEOVER_S})
+        self._say_locked({"op": "renew", "lease": seconds})
         words = list(self._words)
 
         def send() -> None:  # the other threads rest
             with suppress(OSError):
-                self._ask(words=words, renew=False, timeout=self._lease)
+                self._ask(words=words, renew=False, timeout=self._lease.seconds)
 
         start_thread(send, f"cluster-{self.address}")
 
     def restore(self, said: Mapping[str, Any]) -> None:
         """Go on where another program's has been; before :meth:`begin`."""
-        self._number, self._idle_since = said["number"], said["idle_since"]
-        self._heard, self._renewed, self._last = said["heard"], said["renewed"], said["last"]
+        self._number, self._idle_since, self._last = said["number"], said["idle_since"], said["last"]
+        self._lease.restore(said)
 
     def restore_words(self, words: Iterable[Sequence[Any]]) -> None:
         """Say these as well, in the order of their numbers."""
@@ -139,11 +127,11 @@ class Link:
             self._words = deque(known[number] for number in sorted(known))
 
     @property
-    def runs(self) -> list[FarWorker]:
+    def runs(self) -> list[RemoteWorker]:
         with self._lock:
             return list(self._runs.values())
 
-    def add(self, run: FarWorker) -> bool:
+    def add(self, run: RemoteWorker) -> bool:
         """Expect frames of a run; False if the link is closed."""
         with self._lock:
             if self._closed:
@@ -151,7 +139,7 @@ class Link:
             self._runs[run.order.run] = run
             return True
 
-    def remove(self, run: FarWorker) -> None:
+    def remove(self, run: RemoteWorker) -> None:
         with self._lock:
             if self._runs.get(run.order.run) is run:
                 del self._runs[run.order.run]
@@ -181,14 +169,9 @@ class Link:
                 self._wake.notify()
 
     def _renews(self) -> bool:
-        """Whether what is sent now renews the lease: not if nothing has been heard for long, since a runner
-        may hear without being heard, and then must not live on when its tasks are given up."""
+        """Whether what is sent now renews the lease."""
         with self._lock:
-            moment = time.monotonic()
-            renews = moment - self._heard < self._lease * _HEARD
-            if renews:
-                self._renewed = max(self._renewed, moment)
-            return renews
+            return self._lease.renews()
 
     def _say_locked(self, head: dict[str, Any], body: bytes = b"") -> None:
         assert_held(self._lock)
@@ -221,7 +204,7 @@ class Link:
                 self._acknowledge_locked()
                 some = [self._words[n] for n in range(min(_WORDS, len(self._words)))]
             try:
-                self._ask(words=some, renew=self._renews(), timeout=self._lease)
+                self._ask(words=some, renew=self._renews(), timeout=self._lease.seconds)
             except OSError:
                 time.sleep(_RETRY_S)
                 continue
@@ -248,7 +231,7 @@ class Link:
 
     def _until_lost(self) -> str:
         """Ask for frames until nothing is expected any more; returns why not."""
-        wait = min(5.0, self._lease / 3)
+        wait = min(5.0, self._lease.seconds / 3)
         while True:
             with self._lock:
                 if self._closed:
@@ -261,20 +244,21 @@ class Link:
                     taken=self._last,
                     wait=wait,
                     renew=self._renews(),
-                    timeout=wait + max(1.0, self._lease / 4),
+                    timeout=wait + max(1.0, self._lease.seconds / 4),
                 )
             except OSError as error:
                 if self._is_gone(self.address):
                     return "the worker has gone"
-                if time.monotonic() - self._renewed > self._lease + _MARGIN_S:
-                    return f"nothing was heard of it for {self._lease:g} s ({error or type(error).__name__})"
+                if self._lease.is_over:
+                    silence = f"nothing was heard of it for {self._lease.seconds:g} s"
+                    return f"{silence} ({error or type(error).__name__})"
                 time.sleep(_RETRY_S)
                 continue
             if answer.get("unknown"):
                 return "what ran its tasks has ended"
             with standstill:  # what counts as heard is passed on
                 with self._lock:
-                    self._heard = asked
+                    self._lease.answered(asked)
                 for number, head, body in answer["frames"]:
                     if number > self._last:
                         self._last = number

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from distributed import Client, Future
 
 from overseer.config.cluster import ClusterSection
-from overseer.drivers.dask import far
-from overseer.drivers.dask.reach import said_of
-from overseer.drivers.dask.run import FarWorker
+from overseer.drivers.dask import relay
+from overseer.drivers.dask.remote_worker import RemoteWorker
+from overseer.drivers.dask.transport import said_of
 from overseer.errors import SpawnError
 from overseer.process import registry
 from overseer.util.locks import Rank, lock
@@ -30,7 +30,7 @@ _PATIENCE_S = 2.0  # for a run to begin, before its requester is told that it wa
 class Entry:
     """A run, and the engine's task that holds a place for it, or will."""
 
-    run: FarWorker
+    run: RemoteWorker
     section: ClusterSection
     requested: bool  # somebody waits, and is told if there is no connection
     future: Future | None = None
@@ -190,7 +190,7 @@ class Places:
     ) -> None:
         runs = [entry.run.order.run for entry in entries]
         futures = client.map(
-            far.hold,
+            relay.hold,
             [registry.server_id] * len(runs),
             runs,
             [section.lease] * len(runs),

@@ -22,6 +22,7 @@ from datetime import datetime
 from typing import Any
 
 from overseer.drivers.dask.frames import WINDOW, Order, pack, read_frame
+from overseer.drivers.dask.lease import HeldLease
 from overseer.errors import OverseerError, RequestError
 from overseer.process import adopt_orphans, guardian, reap_orphans, registry, usage_meter
 from overseer.util.masking import Secrets
@@ -48,8 +49,7 @@ class Runner:
     """
 
     def __init__(self, lease: float, out: int) -> None:
-        self._lease = lease
-        self._until = time.monotonic() + lease
+        self._lease = HeldLease(lease)
         self._out = out
         self._lock = threading.Lock()  # guards the fields below
         self._ready = threading.Condition(self._lock)  # notified when there is a frame to write
@@ -82,8 +82,7 @@ class Runner:
 
     def watch_lease(self) -> None:
         """End everything once the lease is over. On a thread that nothing holds up."""
-        while (left := self._until - time.monotonic()) > 0:
-            time.sleep(left)
+        self._lease.wait_for_end()
         self.end("the lease is over")
 
     def measure(self) -> None:
@@ -124,7 +123,7 @@ class Runner:
         """Do what a frame says; on the main thread."""
         op = head["op"]
         if op == "renew":
-            self._until = max(self._until, time.monotonic() + head.get("lease", self._lease))
+            self._lease.renew(head.get("lease"))
             return
         if op == "run":
             self._run(Order.of(head))

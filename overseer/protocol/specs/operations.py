@@ -50,7 +50,7 @@ OPERATIONS = (
         notes="The sender is subscribed before anything happens. When a queued task starts later, its "
         "started carries the id of this request. With force, another task may be dequeued as displaced. "
         "A standing task waits for those that it depends on: it is queued with position 0 and waiting_on, "
-        "and they are started for it, but for those that somebody has stopped.",
+        "and they are started too, except those that somebody has stopped.",
     ),
     Operation(
         "stop_task",
@@ -59,7 +59,7 @@ OPERATIONS = (
         broadcast=(protocol.Dequeued,),
         subscribers=(protocol.Output, protocol.Exited),
         notes="Not answered directly. A running task ends with exited (intentional), one that waits "
-        "in a queue or for its restart with dequeued (stopped); for one that has ended nothing is sent.",
+        "in a queue or for its restart with dequeued (stopped); if it has ended already, nothing is sent.",
     ),
     Operation(
         "reset_task",
@@ -76,7 +76,7 @@ OPERATIONS = (
         "Signal a task",
         success=(protocol.Signaled,),
         subscribers=(protocol.Output, protocol.Exited),
-        notes="Only a task that runs, as a process, can be sent a signal; that of another is an error.",
+        notes="Only a task that runs as a process can be sent a signal; otherwise the answer is an error.",
     ),
     Operation(
         "give_task_input",
@@ -84,8 +84,8 @@ OPERATIONS = (
         "Give a task input",
         success=(protocol.InputAccepted,),
         subscribers=_RUN,
-        notes="Only a task that runs, and whose action says stdin: pipe or pty, takes input; list tells with "
-        "stdin. At most 1 MiB waits for a task: an input without room is refused with an error, as is one "
+        notes="Only a running task whose action has stdin: pipe or pty takes input; list shows it as stdin. "
+        "At most 1 MiB waits for a task: an input without room is refused with an error, as is one "
         "that follows an eof to a pipe, or comes when the task has closed its stdin.",
     ),
     Operation(
@@ -94,7 +94,7 @@ OPERATIONS = (
         "Resize a task's terminal",
         success=(protocol.Resized,),
         subscribers=_RUN,
-        notes="That of a task that has no terminal, or does not run, is an error.",
+        notes="If the task has no terminal, or does not run, the answer is an error.",
     ),
     Operation(
         "restart_task",
@@ -103,7 +103,7 @@ OPERATIONS = (
         success=(protocol.Started, protocol.Queued),
         broadcast=(protocol.Queued, protocol.Dequeued),
         subscribers=_RUN,
-        notes="The run that goes on is stopped: its exited is intentional and says will_restart. A task that "
+        notes="The current run is stopped: its exited is intentional and says will_restart. A task that "
         "awaits its restart is started at once, an errored one as by a reset; one that is over needs a slot, "
         "as at its start, and may be queued first. One that is queued, being started or being stopped cannot "
         "be restarted. The sender is answered when the new run has started, and with an error if it cannot "
@@ -122,9 +122,9 @@ OPERATIONS = (
         "Move a waiting task",
         success=(protocol.Moved,),
         broadcast=(protocol.Moved, protocol.PoolUpdated),
-        notes="Without an action, those that it is moved past exchange turns with it; tasks that you may not "
-        "see keep their places in the order of all. It is a conflict if the task, or the one that it is to "
-        "start before or after, does not wait in that queue: it has just started, or waits for other tasks.",
+        notes="Without an action, the task exchanges turns with those that it is moved past; tasks that you "
+        "may not see keep their places. It is a conflict if the task, or the one to start before or after, "
+        "does not wait in that queue: it may have just started, or wait for other tasks.",
     ),
     Operation(
         "list_tasks",
@@ -152,8 +152,8 @@ OPERATIONS = (
         protocol.SchedulesRequest,
         "Show when standing tasks are started by themselves",
         success=(protocol.SchedulesReply,),
-        notes="Times are those that the schedule says; due is when a start comes that jitter puts off. While "
-        "schedules are paused, next and upcoming are what would come.",
+        notes="Times are those of the schedule; due is when a start that jitter delays will come. While "
+        "schedules are paused, next and upcoming show what would come otherwise.",
     ),
     Operation(
         "pause_schedules",
@@ -161,8 +161,8 @@ OPERATIONS = (
         "Pause a standing task's schedules",
         success=(protocol.Paused,),
         broadcast=(protocol.Skipped,),
-        notes="What runs goes on. With a data_dir it outlives the server. What waits for the task to be over "
-        "is skipped.",
+        notes="A run goes on. A start that waits for the task to be over is skipped. With a data_dir, "
+        "the pause outlives the server.",
     ),
     Operation(
         "resume_schedules",
@@ -175,34 +175,34 @@ OPERATIONS = (
         protocol.RunsRequest,
         "List runs",
         success=(protocol.RunsReply,),
-        notes="Each start, restart and failed start is a run of its own. What happened before the request is "
-        "in them, unless the disk fails; events that come before the answer may be newer than it. Pages go "
-        "by next and before, and runs that begin meanwhile change nothing in them. Without a data_dir it is "
-        "an error.",
+        notes="Each start, restart and failed start is a run of its own. The answer has everything that "
+        "happened before the request, unless the disk fails; events that come before it may be newer. The "
+        "next of a page is the before of the following one, and runs that begin meanwhile do not shift them. "
+        "Without a data_dir the answer is an error.",
     ),
     Operation(
         "sum_up_runs",
         protocol.RunStatsRequest,
         "Sum up runs",
         success=(protocol.RunStatsReply,),
-        notes="Parts in which no run began are left out. Without a data_dir it is an error.",
+        notes="Periods in which no run began are left out. Without a data_dir the answer is an error.",
     ),
     Operation(
         "show_log",
         protocol.LogsRequest,
         "Show a log",
         success=(protocol.LogsReply,),
-        notes="A seq that is not there is in no log: the line went out while the disk was full, slow or "
-        "failed, or it has expired. Without a data_dir it is an error.",
+        notes="A seq that is missing is not in the log: the line went out while the disk was full, slow or "
+        "failed, or it has expired. Without a data_dir the answer is an error.",
     ),
     Operation(
         "search_logs",
         protocol.Search,
         "Search logs",
         success=(protocol.Matches,),
-        notes="A search takes ten seconds at most, and is an error when nothing was looked through by then. "
-        "Only so many go on at once. Later requests do not wait for it, and may be answered before it. "
-        "Without a data_dir it is an error.",
+        notes="A search takes ten seconds at most; if nothing was searched by then, the answer is an error. "
+        "Only a few run at a time. Later requests do not wait for it, and may be answered first. Without a "
+        "data_dir the answer is an error.",
     ),
     Operation(
         "replay_task",
@@ -250,9 +250,9 @@ OPERATIONS = (
         success=(protocol.Watching,),
         broadcast=(protocol.Queued, protocol.Dequeued),
         subscribers=_RUN,
-        notes="What follows has task, the task as list has it from then on, and cursor; there are changed "
-        "and forgotten as well. Each event comes once: what you are sent as a subscriber of its task comes "
-        "without these, and a changed has them.",
+        notes="The events that follow also have task (the task as list shows it from then on) and cursor; "
+        "changed and forgotten are among them. Each event comes once: one that you get as a subscriber of "
+        "its task comes without these two, and a changed brings them.",
     ),
     Operation("end_watch", protocol.Unwatch, "Watch no longer", success=(protocol.Unwatched,)),
     Operation(
@@ -298,9 +298,9 @@ OPERATIONS = (
         protocol.Upgrade,
         "Upgrade the server",
         success=(protocol.Upgraded,),
-        notes="Answered by the new program. Connections stay open, but for encrypted ones, which are closed "
+        notes="Answered by the new program. Connections stay open, except encrypted ones, which are closed "
         "with code 1012; no line is lost or repeated. An error says why the new program cannot take over; "
-        "then nothing has changed. Requests that come while one is carried out are answered with it.",
+        "then nothing has changed. Requests that come during an upgrade get its answer.",
     ),
 )
 """One for each request. Every one of them may also be answered by an error."""

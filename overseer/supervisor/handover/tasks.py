@@ -13,7 +13,6 @@ from overseer.history.records import Run, Trigger
 from overseer.protocol import RetryPolicy
 from overseer.supervisor.clients import Client
 from overseer.supervisor.definitions import Definition
-from overseer.supervisor.due import Due
 from overseer.supervisor.handover.clients import (
     Numbers,
     export_requester,
@@ -28,6 +27,7 @@ from overseer.supervisor.probing import Earlier
 from overseer.supervisor.retry import History
 from overseer.supervisor.start_gate import StartGate
 from overseer.supervisor.task import Task, Terms
+from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.transaction import Launch
 from overseer.util.handover import Incoming, Outgoing
 from overseer.util.plain import from_plain, to_plain

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from json.encoder import encode_basestring
 
-from overseer.net.frames import Encoded, Piece, text_header
+from overseer.net.frames import TEXT_HEADERS, Piece, text_header
 from overseer.protocol import TaskInfo, Tasks, Watching, encode, encode_rows, utf8
 from overseer.supervisor.output.history import StoredOutput
 
@@ -42,10 +42,21 @@ def output_head(task_id: str, pid: int, stream: str) -> str:
     )
 
 
-def one_line(head: str, line: str, ts: str, seq: int) -> Encoded:
+class EncodedLine:
     """The ``output`` message of a single whole line."""
-    text = f'{head}{encode_basestring(line)},"ts":"{ts}","seq":{seq}}}'
-    return Encoded((text.encode() if text.isascii() else utf8(text),))
+
+    __slots__ = ("_payload", "websocket")
+
+    def __init__(self, head: str, line: str, ts: str, seq: int) -> None:
+        text = f'{head}{encode_basestring(line)},"ts":"{ts}","seq":{seq}}}'
+        payload = self._payload = text.encode() if text.isascii() else utf8(text)
+        size = len(payload)
+        self.websocket = (TEXT_HEADERS[size] if size < 1024 else text_header(size)) + payload
+
+    @property
+    def lines(self) -> bytes:
+        """The message as a line of JSON."""
+        return self._payload + b"\n"
 
 
 class EncodedOutput:

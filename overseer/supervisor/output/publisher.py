@@ -25,14 +25,14 @@ from overseer.protocol import Event, Exited, Gap
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
-from overseer.supervisor.output.encode import EncodedOutput, one_line, output_head, output_size
+from overseer.supervisor.output.encode import EncodedLine, EncodedOutput, output_head, output_size
 from overseer.supervisor.output.history import Ring, StoredOutput
 from overseer.supervisor.output.raw import RawOutput
 from overseer.supervisor.output.replay import RingReplay
 from overseer.supervisor.output.subscription import Behind, Subscription, Wishes
 from overseer.supervisor.output.unfinished import UnfinishedLines
 from overseer.util.jsonlog import EventLog
-from overseer.util.locks import assert_held
+from overseer.util.locks import CHECKED, assert_held
 from overseer.util.standstill import standstill
 from overseer.util.timestamps import format_timestamp, now
 from overseer.util.waiters import Waiters
@@ -134,7 +134,7 @@ class Stream:
                     return False
                 subscribers = list(self.subscribers.values())
                 for subscription in subscribers:
-                    if subscription.lossless and not subscription.client.outbox.has_room(size):
+                    if subscription.blocks(size):
                         if standstill.closed:  # what was read must not be lost with this thread
                             continue
                         full = subscription
@@ -187,7 +187,8 @@ class Stream:
     ) -> bytes | None:
         """Number, keep, count, encode and append; there is room. Returns the send to the only subscriber that
         this thread has to do, or None: then all outboxes need a flush."""
-        assert_held(self._lock)
+        if CHECKED:
+            assert_held(self._lock)
         lines = batch.lines
         if self._unfinished is not None:
             self._unfinished.finish_locked(batch.stream, self.subscribers.values())
@@ -205,7 +206,7 @@ class Stream:
             if of_pid != pid:
                 head = output_head(self._task_id, pid, batch.stream)
                 self._heads[batch.stream] = pid, head
-            encoded: Message = one_line(head, lines[0], ts, seq)
+            encoded: Message = EncodedLine(head, lines[0], ts, seq)
         else:
             encoded = EncodedOutput(self._task_id, output, ts)
         if self._log.enabled:

@@ -37,7 +37,7 @@ class RawOutput:
         """A subscriber without room for so many bytes, if there is one."""
         assert_held(self._lock)
         for each in subscribers:
-            if each.raw and each.lossless and not each.client.outbox.has_room(_on_the_wire(size)):
+            if each.raw and each.blocks(_on_the_wire(size)):
                 return each
         return None
 

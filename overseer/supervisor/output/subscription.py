@@ -113,6 +113,10 @@ class Subscription:
         """Whether the task waits for this client (back-pressure)."""
         return self.on_lag == "block" and self.behind is None
 
+    def blocks(self, size: int) -> bool:
+        """Whether the task has to wait before output of that size, as this client has no room for it."""
+        return self.on_lag == "block" and self.behind is None and not self.client.outbox.has_room(size)
+
     def takes(self, size: int) -> bool:
         """Whether output of that size is sent at once; for a lossless one, room has been waited for."""
         if self.behind is not None:

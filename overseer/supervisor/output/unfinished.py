@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Collection
 
-from overseer.process.drawn import shown
 from overseer.process.pipe import SHOW_EVERY_S
+from overseer.process.terminal_lines import shown
 from overseer.protocol import Partial
 from overseer.supervisor.clients import DeferredFlush
 from overseer.supervisor.output.subscription import Subscription

@@ -13,8 +13,6 @@ from overseer.testing.checks.base import Checks, expect
 from overseer.testing.contract import Broken
 from overseer.testing.run import Run, called
 
-__all__ = ["AskingChecks"]
-
 _PIECE = b"a line of input\n" * 8192
 _PIECES = 128  # 16 MiB, which nobody keeps for a run that does not read
 _REFUSED = "refused"

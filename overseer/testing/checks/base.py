@@ -13,8 +13,6 @@ from overseer.testing.run import AT_ONCE_S, Run, called
 from overseer.testing.script import Behaviours, Script
 from overseer.testing.server import Server
 
-__all__ = ["TIMES", "UNKNOWN", "Checks", "expect"]
-
 UNKNOWN = "the driver does not have this behaviour: "
 
 TIMES = 4  # that something is done which must leave nothing: what is made once, and kept, is no leak

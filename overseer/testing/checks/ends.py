@@ -7,8 +7,6 @@ import threading
 from overseer.testing import contract
 from overseer.testing.checks.base import Checks, expect
 
-__all__ = ["EndChecks"]
-
 
 class EndChecks(Checks):
     def test_a_run_that_succeeds_ends_with_zero(self) -> None:

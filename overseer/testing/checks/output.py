@@ -16,8 +16,6 @@ from overseer.testing.run import Run
 from overseer.testing.server import Server
 from overseer.workers.base import OutputBatch
 
-__all__ = ["OutputChecks"]
-
 _MANY = 50_000
 _LONG = 1 << 20  # bytes of a line
 _FLOOD = 64 << 20  # bytes printed to a consumer that takes none

@@ -14,8 +14,6 @@ from overseer.testing.contract import Broken, Clause
 from overseer.testing.real import RealServer
 from overseer.testing.script import Script
 
-__all__ = ["ServerChecks"]
-
 _MANY, _WIDTH = 20_000, 1000  # more than all buffers on the way hold
 _READS_LATER_S = 0.5
 _GRACE_S = 2

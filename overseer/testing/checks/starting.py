@@ -22,8 +22,6 @@ from overseer.testing.leaks import Snapshot
 from overseer.testing.run import Run, called
 from overseer.testing.server import Server, handler_of
 
-__all__ = ["StartChecks"]
-
 _STEPS = 30  # of a start, at most, at which something is refused it
 _AT_A_TIME = 8
 

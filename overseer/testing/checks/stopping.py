@@ -14,8 +14,6 @@ from overseer.testing.run import Run
 from overseer.testing.script import Script
 from overseer.workers.base import OutputBatch, Worker
 
-__all__ = ["StopChecks"]
-
 _LONG_S = 3600.0
 _SHORT_S = 0.4
 

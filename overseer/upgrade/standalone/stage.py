@@ -10,17 +10,14 @@ them has to wait for long, and tries again from time to time, and when it is sen
 
     python [options] /proc/self/fd/N PROGRAM [arguments]        with OVERSEER_HANDOVER in the environment
 
-Before that, the new program is tried out in a child, by the same file. What the child has compiled is kept
-for the second time, when everybody waits: it is more than half of what the imports take.
+Before that, the new program is tried out in a child, by the same file.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import fcntl
 import gc
 import json
-import marshal
 import os
 import runpy
 import select
@@ -30,11 +27,10 @@ import sys
 import time
 import traceback
 from contextlib import suppress
-from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.util import spec_from_file_location
 from pathlib import Path
-from types import CodeType
 from typing import Any, NoReturn
+
+from overseer.upgrade.standalone.compiled import Compiled  # in memory, that is above
 
 VARIABLE = "OVERSEER_HANDOVER"
 NAME = "overseer_first_stage"
@@ -62,7 +58,7 @@ class Stage:
         self._over = False
         self._copies: dict[int, int] = {}  # of the descriptors handed over, by number
         self._kept = {int(pipe): file for pipe, file in said.get("kept", {}).items()}
-        self._compiled = Compiled({}, {})
+        self._compiled = Compiled()
         self._environment = dict(os.environb)  # a program removes from it what is not meant for children
 
     def run(self) -> None:
@@ -109,6 +105,11 @@ class Stage:
         self._copies.clear()
         if self._turn == "new" and self._said.get("place"):  # the program before ran from there
             _remove(self._said["place"])
+
+    @property
+    def findings(self) -> dict[Any, Any]:
+        """What the program's trial has found out; in the trial, where to say so."""
+        return self._compiled.findings
 
     @property
     def place(self) -> str:
@@ -257,95 +258,6 @@ class Stage:
             sys.path[0] = first
         elif self._turn == "old":
             sys.path.insert(0, first)
-
-
-class Compiled:
-    """The code of modules and of dataclasses' methods, which the module `dataclasses` compiles one by one.
-
-    Args:
-        modules: name -> path, size and time of the file, and its code.
-        texts: text -> its code.
-    """
-
-    def __init__(
-        self, modules: dict[str, tuple[str, int, int, CodeType]], texts: dict[str, CodeType]
-    ) -> None:
-        self._modules = modules
-        self._texts = texts
-
-    @classmethod
-    def read(cls, file: int) -> Compiled:
-        """What was written to a descriptor, which is closed; nothing, if there is none, or this is another
-        Python."""
-        try:
-            data = os.pread(file, os.fstat(file).st_size, 0)
-            version, modules, texts = marshal.loads(data)
-            return cls(modules, texts) if version == sys.version else cls({}, {})
-        except (ValueError, TypeError, EOFError, OSError):
-            return cls({}, {})
-        finally:
-            with suppress(OSError):
-                os.close(file)
-
-    def write(self, file: int) -> None:
-        """Write it, with all modules that are loaded, to a descriptor."""
-        for name, module in sys.modules.copy().items():
-            spec = getattr(module, "__spec__", None)
-            if spec is None or spec.name != name or type(spec.loader) is not SourceFileLoader:
-                continue
-            about, code = Path(spec.loader.path).stat(), spec.loader.get_code(name)
-            if code is not None:
-                self._modules[name] = spec.loader.path, about.st_size, about.st_mtime_ns, code
-        with open(file, "wb", closefd=False) as out:
-            marshal.dump((sys.version, self._modules, self._texts), out)
-
-    def record(self) -> None:
-        """Keep what is compiled from now on."""
-
-        def record(text: str, *scopes: Any) -> None:
-            self._texts[text] = code = compile(text, "<string>", "exec")
-            exec(code, *scopes)
-
-        dataclasses.exec = record  # type: ignore[attr-defined]
-
-    def use(self) -> None:
-        """Have it found instead of compiled again."""
-
-        def execute(text: str, *scopes: Any) -> None:
-            exec(self._texts.get(text, text), *scopes)
-
-        dataclasses.exec = execute  # type: ignore[attr-defined]
-        sys.meta_path.insert(0, self)
-
-    def drop(self) -> None:
-        """Undo :meth:`use`, and forget it."""
-        if self in sys.meta_path:
-            del dataclasses.exec  # type: ignore[attr-defined]
-            sys.meta_path.remove(self)
-        self._modules, self._texts = {}, {}
-
-    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        """The part of an importer that finds a module. A file that has changed is not taken from here."""
-        if name not in self._modules:
-            return None
-        file, size, changed, code = self._modules[name]
-        try:
-            about = Path(file).stat()
-        except OSError:
-            return None
-        if (about.st_size, about.st_mtime_ns) != (size, changed):
-            return None
-        return spec_from_file_location(name, file, loader=_Loader(name, file, code))
-
-
-class _Loader(SourceFileLoader):
-    def __init__(self, name: str, path: str, code: CodeType) -> None:
-        super().__init__(name, path)
-        self._code: CodeType | None = code
-
-    def get_code(self, fullname: str) -> CodeType | None:
-        code, self._code = self._code, None  # needed once
-        return code or super().get_code(fullname)
 
 
 def _remove(place: str) -> None:

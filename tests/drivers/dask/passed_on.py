@@ -9,13 +9,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 import overseer
-from overseer.drivers.dask import reach
+from overseer.drivers.dask import transport
 
 
 async def unreachable(self: object, address: str, words: dict[str, Any]) -> Any:
     raise OSError(f"no route to {address}")
 
 
-reach.Reach._ask_directly = unreachable  # type: ignore[method-assign]
+transport.Transport._ask_directly = unreachable  # type: ignore[method-assign]
 
 sys.exit(overseer.run_cli("1.0", ""))

@@ -185,7 +185,7 @@ def test_lines_that_go_before_they_are_read_are_a_gap(scene: _Scene) -> None:
     for _ in range(50):
         scene.print(200)
     scene.read_to(10_000)
-    keeper = scene.logs._keeper
+    keeper = scene.logs._retention
     keeper.settings = StorageConfig(segment=64 * 1024, task_log_bytes=200_000, compress="none")
     keeper._keep(scene.logs.directory_of("t"))
     first = scene.logs.reader_of("t").ends()[0]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from overseer.process import private_files
-from overseer.process.handed_on import MOST, values_in
+from overseer.process.output_values import MOST, values_in
 from overseer.process.private_files import PrivateFiles
 
 

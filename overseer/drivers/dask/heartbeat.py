@@ -9,14 +9,14 @@ from typing import Any
 
 from distributed import Client
 
-from overseer.drivers.dask.reach import Reach
+from overseer.drivers.dask.transport import Transport
 
 _EVERY_S = 0.5
 _SILENCE_S = 4.0  # after which it counts as away
 _GIVE_UP_S = 15.0  # after which another connection is better
 
 
-class Pulse:
+class Heartbeat:
     """Asks one connection's scheduler for a sign of life now and then.
 
     Args:
@@ -26,8 +26,8 @@ class Pulse:
         heard: monotonic; of the last one.
     """
 
-    def __init__(self, reach: Reach, client: Client, answered: Callable[[], None]) -> None:
-        self._reach = reach
+    def __init__(self, transport: Transport, client: Client, answered: Callable[[], None]) -> None:
+        self._transport = transport
         self._client = client
         self._answered = answered
         self.heard = self._asked = time.monotonic()
@@ -42,7 +42,7 @@ class Pulse:
             self._answer = None
         if self._answer is None and moment - self._asked >= every:
             self._asked = moment
-            self._answer = self._reach.begin(self._ask)
+            self._answer = self._transport.begin(self._ask)
 
     async def _ask(self) -> None:
         await self._client.scheduler.echo(data=None)

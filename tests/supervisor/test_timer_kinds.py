@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import overseer
-from overseer.supervisor.due import Due
+from overseer.supervisor.timer_kinds import Due
 from tests.faults.support import wait_until
 
 _CONFIG = """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from overseer.logs import keeper
+from overseer.logs import retention
 from overseer.logs.standalone.segments import Segment, list_segments
 from overseer.util.timestamps import format_timestamp, now
 from tests.logs.conftest import MakeLogs, Script, all_of
@@ -19,8 +19,8 @@ from tests.logs.conftest import MakeLogs, Script, all_of
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "SETTLED_S", 0.0)
-    monkeypatch.setattr(keeper, "_SOON_S", 0.0)
+    monkeypatch.setattr(retention, "SETTLED_S", 0.0)
+    monkeypatch.setattr(retention, "_SOON_S", 0.0)
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -80,7 +80,7 @@ def test_a_clock_that_is_set_removes_nothing(make_logs: MakeLogs, monkeypatch: p
     for step in (0, -7200, 86400 * 365):
         monkeypatch.setattr(time, "time", lambda step=step: real() + step)
         script.write(*("x" * 90 for _ in range(20)), at=now() + timedelta(seconds=step))
-        logs._keeper._keep(logs.directory_of("t"))
+        logs._retention._keep(logs.directory_of("t"))
     assert len(all_of(logs.reader_of("t"))) == 60
 
 
@@ -95,7 +95,7 @@ def test_a_reader_reads_on_in_what_has_expired(make_logs: MakeLogs, monkeypatch:
     reading = logs.reader_of("t").forward(0)
     first = next(reading)
     logs.settings = logs.settings.__class__(segment=10_000, task_log_bytes=1)
-    logs._keeper._keep(logs.directory_of("t"))
+    logs._retention._keep(logs.directory_of("t"))
     assert not list_segments(logs.directory_of("t"))
     left = [first, *reading]  # the rest of the segment that was open
     assert [text.first for text in left] == list(range(1, 81, 10))
@@ -106,14 +106,14 @@ def test_what_is_being_written_stays(make_logs: MakeLogs) -> None:
     logs = make_logs(segment=10_000, task_log_bytes=1, compress="gzip")
     script = Script(logs.log_of("t"))
     script.write(*("x" * 90 for _ in range(50)))
-    logs._keeper._keep(logs.directory_of("t"))
+    logs._retention._keep(logs.directory_of("t"))
     assert len(all_of(logs.reader_of("t"))) == 50
     script.write("next")  # begins a segment, as the other one has to go
-    logs._keeper._keep(logs.directory_of("t"))
+    logs._retention._keep(logs.directory_of("t"))
     assert [line[3] for line in all_of(logs.reader_of("t"))] == ["next"]
     script.log.rest()
     logs._threads.do(lambda: None)
-    logs._keeper._keep(logs.directory_of("t"))
+    logs._retention._keep(logs.directory_of("t"))
     assert not all_of(logs.reader_of("t"))
     assert script.write("again")
     assert [line[0] for line in all_of(logs.reader_of("t"))] == [52]
@@ -125,7 +125,7 @@ def test_a_disk_without_room_is_left_some(make_logs: MakeLogs, monkeypatch: pyte
     fill(script, 3)
     logs._threads.do(lambda: None)
     monkeypatch.setattr(os, "statvfs", lambda path: type("V", (), {"f_bavail": 10, "f_blocks": 100}))
-    logs._keeper._look(None)
+    logs._retention._look(None)
     assert not Path(logs.directory_of("t")).exists()
     assert not script.write("no room")
     assert logs.lost == 1
@@ -138,7 +138,7 @@ def test_compressing_that_was_broken_off_is_done_again(make_logs: MakeLogs) -> N
     script.write("last")
     directory = Path(logs.directory_of("t"))
     before = {path.name: path.read_bytes() for path in directory.iterdir()}
-    logs._keeper._keep(str(directory))
+    logs._retention._keep(str(directory))
     after = {path.name: path.read_bytes() for path in directory.iterdir()}
     steps = [
         before | {"00000000000000000001.log.gz.new": b"half"},
@@ -151,7 +151,7 @@ def test_compressing_that_was_broken_off_is_done_again(make_logs: MakeLogs) -> N
         for name, data in step.items():
             (directory / name).write_bytes(data)
         assert all_of(logs.reader_of("t")) == script.stored
-        logs._keeper._look(None)
+        logs._retention._look(None)
         assert all_of(logs.reader_of("t")) == script.stored
         assert {path.name for path in directory.iterdir()} == set(after)
 
@@ -163,7 +163,7 @@ def test_a_segment_from_the_future_makes_what_follows_it_no_younger(make_logs: M
     for hours in (6, -24 * 365, 5, 0):
         script.write(*("x" * 90 for _ in range(20)), at=now() - timedelta(hours=hours))
     script.write("last")
-    logs._keeper._keep(logs.directory_of("t"))
+    logs._retention._keep(logs.directory_of("t"))
     assert all_of(logs.reader_of("t"))[0][0] == 61
 
 
@@ -171,7 +171,7 @@ def test_the_oldest_of_all_go_first_however_many_there_are(
     make_logs: MakeLogs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only some of the oldest are remembered; those of a log that grows do not displace the others'."""
-    monkeypatch.setattr(keeper, "_CANDIDATES", 3)
+    monkeypatch.setattr(retention, "_CANDIDATES", 3)
     logs = make_logs(segment=1000, compress="none")
     begun = now() - timedelta(hours=2)
     scripts = [Script(logs.log_of(name)) for name in "abc"]
@@ -179,7 +179,7 @@ def test_the_oldest_of_all_go_first_however_many_there_are(
         scripts[number % 3].write(*("x" * 90 for _ in range(10)), at=begun + timedelta(minutes=number))
     for script in scripts:
         script.write("last")
-    kept = logs._keeper
+    kept = logs._retention
     kept._look(None)
     for left in reversed(range(1, 15)):
         scripts[left % 3].write(*("x" * 90 for _ in range(10)))
@@ -200,11 +200,11 @@ def test_a_run_that_is_forgotten_while_its_last_segment_is_open_goes_later(make_
     script = Script(logs.log_of("t"))
     script.write("one", "two")
     logs.forget("t", 2)
-    logs._keeper._keep(logs.directory_of("t"))
+    logs._retention._keep(logs.directory_of("t"))
     assert len(all_of(logs.reader_of("t"))) == 2
     script.log.rest()
     logs._threads.do(lambda: None)
-    logs._keeper._keep(logs.directory_of("t"))
+    logs._retention._keep(logs.directory_of("t"))
     assert not all_of(logs.reader_of("t"))
 
 
@@ -212,14 +212,14 @@ def test_what_cannot_be_removed_keeps_what_follows_it(
     make_logs: MakeLogs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a log would have a hole."""
-    real = keeper.remove
+    real = retention.remove
 
     def remove(directory: str, segment: Segment) -> None:
         if segment.first == 1:
             raise PermissionError(1, "not permitted")
         real(directory, segment)
 
-    monkeypatch.setattr(keeper, "remove", remove)
+    monkeypatch.setattr(retention, "remove", remove)
     logs = make_logs(segment=1000, compress="none", log_bytes=1, min_free=0)
     scripts = [Script(logs.log_of(name)) for name in "ab"]
     for script in scripts:
@@ -228,6 +228,6 @@ def test_what_cannot_be_removed_keeps_what_follows_it(
             script.write(*("x" * 90 for _ in range(10)))
         script.log.rest()
     logs._threads.do(lambda: None)
-    logs._keeper._look(None)
+    logs._retention._look(None)
     assert [line[0] for line in all_of(logs.reader_of("a"))] == list(range(1, 41))
     assert not all_of(logs.reader_of("b"))

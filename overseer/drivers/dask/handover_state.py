@@ -1,4 +1,4 @@
-"""What of a far run goes over to another program; the run itself imports this, so it is not named here."""
+"""What of a remote run goes over to another program; the run itself imports this, so it is not named here."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def export_run(run: Any) -> dict[str, Any]:
             "frames": [[head, bytes(body)] for head, body in (*shown, *run._frames)],
             "link": None,
         }
-        line = run._line
-    return said if line is None else {**said, **line.hand_over(run.order.run)}
+        link = run._link
+    return said if link is None else {**said, **link.hand_over(run.order.run)}
 
 
 def restore_run(run: Any, data: dict[str, Any]) -> None:

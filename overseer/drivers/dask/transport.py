@@ -19,7 +19,7 @@ from distributed.comm.addressing import parse_host_port
 from distributed.core import ConnectionPool
 from tornado.ioloop import IOLoop
 
-from overseer.drivers.dask import far
+from overseer.drivers.dask import relay
 from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ _CLOSED = "the connection was closed"
 _DIRECT_S = 2.0  # that one to a worker may take, before its scheduler is asked to pass everything on
 
 
-class Reach:
+class Transport:
     """See the module. Started when created; :meth:`close` ends it. Raises OSError, for lack of descriptors.
 
     Args:
@@ -141,7 +141,7 @@ class Reach:
                     raise
         if client is None:
             raise OSError("the scheduler is away")
-        message = {"op": far.OPERATION, **words}
+        message = {"op": relay.OPERATION, **words}
         answer = self.sync(client.scheduler.proxy, msg=message, worker=address, timeout=timeout)
         if address not in self._passed_on:
             _log.info("%s can be reached by way of its scheduler only", address)
@@ -149,7 +149,7 @@ class Reach:
         return answer
 
     async def _ask_directly(self, address: str, words: dict[str, Any]) -> Any:
-        answer = await getattr(self._pool(address), far.OPERATION)(**words)
+        answer = await getattr(self._pool(address), relay.OPERATION)(**words)
         self._reached.add(address)
         return answer
 

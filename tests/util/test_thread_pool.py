@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from overseer.util.crew import Crew
+from overseer.util.thread_pool import ThreadPool
 
 
 def test_so_many_jobs_go_on_at_a_time_and_all_are_done() -> None:
-    crew = Crew("test-crew", 2)
+    crew = ThreadPool("test-crew", 2)
     together = threading.Barrier(2)
     done: list[int] = []
 
@@ -26,7 +26,7 @@ def test_so_many_jobs_go_on_at_a_time_and_all_are_done() -> None:
 
 
 def test_threads_end_when_there_is_nothing_to_do() -> None:
-    crew = Crew("test-crew", 3)
+    crew = ThreadPool("test-crew", 3)
     over = threading.Event()
     assert crew.do(over.set)
     assert over.wait(30)
@@ -38,7 +38,7 @@ def test_threads_end_when_there_is_nothing_to_do() -> None:
 
 
 def test_one_that_fails_is_said_and_the_next_is_done(caplog: pytest.LogCaptureFixture) -> None:
-    crew = Crew("test-crew", 1)
+    crew = ThreadPool("test-crew", 1)
     over = threading.Event()
     crew.do(lambda: 1 // 0)
     crew.do(over.set)
@@ -47,7 +47,7 @@ def test_one_that_fails_is_said_and_the_next_is_done(caplog: pytest.LogCaptureFi
 
 
 def test_a_closed_one_begins_nothing_and_waits_for_what_goes_on() -> None:
-    crew = Crew("test-crew", 1)
+    crew = ThreadPool("test-crew", 1)
     begun, go, late = threading.Event(), threading.Event(), threading.Event()
 
     def job() -> None:
@@ -65,7 +65,7 @@ def test_a_closed_one_begins_nothing_and_waits_for_what_goes_on() -> None:
 
 
 def test_one_that_is_closed_may_do_first_what_it_was_given() -> None:
-    crew = Crew("test-crew", 1)
+    crew = ThreadPool("test-crew", 1)
     go = threading.Event()
     done: list[int] = []
     crew.do(lambda: go.wait(10))
@@ -76,7 +76,7 @@ def test_one_that_is_closed_may_do_first_what_it_was_given() -> None:
     assert done == [1]
 
 
-def _ended(crew: Crew, timeout: float) -> bool:
+def _ended(crew: ThreadPool, timeout: float) -> bool:
     """Whether its threads end by themselves."""
     with crew._lock:
         return crew._idle.wait_for(lambda: not crew._threads, timeout)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overseer.process.drawn import drawn, shown
 from overseer.process.lines import UNFINISHED
+from overseer.process.terminal_lines import drawn, shown
 
 
 @pytest.mark.parametrize(

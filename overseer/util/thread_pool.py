@@ -14,7 +14,7 @@ from overseer.util.threads import run_on_thread
 _log = logging.getLogger(__name__)
 
 
-class Crew:
+class ThreadPool:
     """Does jobs in order of arrival, ``most`` at a time. Thread-safe.
 
     Args:
@@ -24,7 +24,7 @@ class Crew:
     def __init__(self, name: str, most: int) -> None:
         self._name = name
         self._most = most
-        self._lock = lock(Rank.LEAF, f"crew {name}")  # guards the rest
+        self._lock = lock(Rank.LEAF, f"thread pool {name}")  # guards the rest
         self._idle = threading.Condition(self._lock)  # notified when the last thread ends
         self._jobs: deque[Callable[[], object]] = deque()
         self._threads = 0

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import subprocess
 import sys
 import threading
@@ -28,8 +27,6 @@ from overseer.drivers.dask.frames import FORMAT, pack, read_frame
 from overseer.util.ids import new_id
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.threads import start_thread
-
-_log = logging.getLogger(__name__)
 
 OPERATION = "overseer"
 """What the overseer asks a worker for."""

@@ -1,7 +1,7 @@
 """Retention of logs, in the background: seals and compresses segments, and removes the oldest.
 
-It is notified of each segment or run that ends (:meth:`Keeper.changed`), and scans everything now and then
-for ages and for changes made by others. A failure is logged once, and retried the next time.
+It is notified of each segment or run that ends (:meth:`LogRetention.changed`), and scans everything now and
+then for ages and for changes made by others. A failure is logged once, and retried the next time.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _Old(NamedTuple):
     segment: Segment
 
 
-class Keeper:
+class LogRetention:
     """One thread, started by the first change.
 
     Args:
@@ -61,7 +61,7 @@ class Keeper:
         self._root = root
         self._log_of = log_of
         # Guards the fields below; notified when there is something to do.
-        self._wanted = threading.Condition(lock(Rank.LEAF, "logs' keeper"))
+        self._wanted = threading.Condition(lock(Rank.LEAF, "logs' retention"))
         self._changed: set[str] = set()
         self._forgotten: dict[str, int] = {}  # by directory: the seq up to which its lines may go
         self._everything = True
@@ -86,7 +86,7 @@ class Keeper:
         return self.settings.segment
 
     def start(self) -> None:
-        self._thread = start_thread(self._run, "log-keeper")
+        self._thread = start_thread(self._run, "log-retention")
 
     def changed(self, directory: str) -> None:
         """Note that a segment or run has ended there. Never blocks."""

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from overseer.drivers.dask.exported import export_run
 from overseer.drivers.dask.frames import WINDOW, Frame, Order
+from overseer.drivers.dask.handover_state import export_run
 from overseer.errors import OverseerError, RequestError, SpawnError
 from overseer.process import Usage
 from overseer.process.pipe import DRAIN_MAX_S
@@ -28,7 +28,7 @@ CLUSTER = "cluster"
 _READ_OUT_S = DRAIN_MAX_S + 1.5  # after a stop, for delivering the rest; a little longer than a runner takes
 
 
-class Line(Protocol):
+class RunnerLink(Protocol):
     """The way to a run's runner."""
 
     @property
@@ -47,7 +47,7 @@ class Line(Protocol):
         """What another program needs of it to go on with a run."""
 
 
-class FarWorker(Worker):
+class RemoteWorker(Worker):
     """See the module.
 
     Args:
@@ -62,7 +62,7 @@ class FarWorker(Worker):
         order: Order,
         callbacks: WorkerCallbacks,
         run: RunContext,
-        over: Callable[[FarWorker], None],
+        over: Callable[[RemoteWorker], None],
         action: str,
     ) -> None:
         super().__init__(order.config.task_id, 0, callbacks)
@@ -73,7 +73,7 @@ class FarWorker(Worker):
         self._over_elsewhere = over
         # The worker's lock guards the rest.
         self._changed = threading.Condition(self._lock)  # notified when any of it has changed
-        self._line: Line | None = None  # once it has a place
+        self._link: RunnerLink | None = None  # once it has a place
         self._begun_at: float | None = None  # monotonic; it runs
         self._failure: OverseerError | None = None  # it never will
         self.told = False  # its requester has been told that it waits
@@ -113,18 +113,18 @@ class FarWorker(Worker):
             if self._run.waits is not None:
                 self._run.waits(self)
 
-    def place(self, line: Line) -> bool:
-        """Have it run at the end of this line; False if it has another place already, or wants none."""
+    def place(self, link: RunnerLink) -> bool:
+        """Have it run at the end of this link; False if it has another place already, or wants none."""
         with self._lock:
-            if self._line is not None or self._failure is not None:
-                return self._line is line
-            self._line = line
-        line.say(self.order.head())
+            if self._link is not None or self._failure is not None:
+                return self._link is link
+            self._link = link
+        link.say(self.order.head())
         return True
 
     @property
     def placed(self) -> bool:
-        return self._line is not None
+        return self._link is not None
 
     @property
     def begun_there(self) -> bool:
@@ -151,16 +151,16 @@ class FarWorker(Worker):
 
     def _started(self, head: dict[str, Any]) -> None:
         with self._lock:
-            assert self._line is not None
+            assert self._link is not None
             self.pid = head["pid"]
             self.started_at = moment(head["at"])
             self.stdin = head["stdin"]
-            self.host = self._line.host
+            self.host = self._link.host
             self.waiting_on = ()
         try:
             start_thread(self._deliver_all, f"run-{self.task_id}")
         except RuntimeError as error:
-            self._line.say({"op": "stop", "run": self.order.run, "grace": 0.0})
+            self._link.say({"op": "stop", "run": self.order.run, "grace": 0.0})
             self.fail(SpawnError(f"cannot start a task: {error}"))
 
     # What comes
@@ -175,7 +175,7 @@ class FarWorker(Worker):
             return
         if head["op"] == "gone":
             with self._lock:
-                self._line = None  # its place: the engine finds another
+                self._link = None  # its place: the engine finds another
                 stopped = self._intentional
             if stopped:
                 self.fail(OverseerError(""))
@@ -266,8 +266,8 @@ class FarWorker(Worker):
         else:
             self._event(head["text"])
             return
-        assert self._line is not None
-        self._line.took(self.order.run, len(body))
+        assert self._link is not None
+        self._link.took(self.order.run, len(body))
 
     def _show(self, stream: str, line: bytes) -> None:
         later = self._callbacks.on_output.unfinished(stream, line)  # type: ignore[attr-defined]
@@ -316,27 +316,27 @@ class FarWorker(Worker):
             first = self._stopped_at is None
             if first:
                 self._stopped_at = time.monotonic()
-            line, ended = self._line, self._end is not None
-        if line is None:
+            link, ended = self._link, self._end is not None
+        if link is None:
             self.fail(OverseerError(""))
         elif not ended:
-            line.say({"op": "stop", "run": self.order.run, "grace": grace})
+            link.say({"op": "stop", "run": self.order.run, "grace": grace})
         elif first:
             run_on_thread(self._end_in_time, f"stop-{self.task_id}")
 
     def _say(self, op: str, body: bytes = b"", **more: Any) -> bool:
         """Send its runner a word; False if it is over."""
         with self._lock:
-            line = self._line
-            if line is None or self._end is not None or self._begun_at is None:
+            link = self._link
+            if link is None or self._end is not None or self._begun_at is None:
                 return False
-        line.say({"op": op, "run": self.order.run, **more}, body)
+        link.say({"op": op, "run": self.order.run, **more}, body)
         return True
 
     def ask_usage(self) -> bool:
-        line = self._line
-        if line is not None:
-            line.measure()
+        link = self._link
+        if link is not None:
+            link.measure()
         return True
 
     def measured(self, usage: Usage) -> None:
