@@ -221,7 +221,7 @@ class Daemon:
         )
 
     def _is_quiet(self) -> bool:
-        return not (self._hub._table.observers.busy or self._chains.busy or self._notices.busy)
+        return not (self._chains.busy or self._notices.busy)
 
     def _summary(self) -> str:
         count, file = len(self._config.actions), self._config.file

@@ -26,7 +26,7 @@ from overseer.process.guardian import guardian
 from overseer.process.handover import export_entry, export_usage, restore_usage
 from overseer.supervisor.clients import Client
 from overseer.supervisor.definitions import Definition
-from overseer.supervisor.handover.hub import export_hub, freeze, restore_hub
+from overseer.supervisor.handover.hub import export_hub, freeze, restore_hub, stop_waiting
 from overseer.supervisor.handover.tasks import Origins
 from overseer.upgrade.succession import Succession
 from overseer.util.handover import Incoming, Outgoing, pack, unpack
@@ -109,8 +109,7 @@ def at_rest(parts: Parts) -> Iterator[list[Connection]]:
     hub = parts.hub
     standstill.close()
     try:
-        for client in hub._clients:
-            client.outbox.recheck()  # nobody waits for clients now
+        stop_waiting(hub)
         if not standstill.wait(_REST_S):
             raise OverseerError("the server does not come to rest: a request or a start takes too long")
         connections = [each for each in parts.server.connections() if net.is_portable(each)]

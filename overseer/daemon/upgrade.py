@@ -75,7 +75,7 @@ class Upgrades:
         parts: of the server; None: it cannot be upgraded (stdio).
         log, audit: what is written to them is written before the end.
         version: this program's.
-        quiet: whether nothing is left that follows from what has happened.
+        quiet: whether nothing is under way that follows from what observers have heard.
     """
 
     def __init__(
@@ -240,20 +240,19 @@ class Upgrades:
         Raises:
             OverseerError, OSError: why it cannot; the server goes on.
         """
-        from overseer.daemon import upgrade_obstacles  # nobody needs these before
+        from overseer.supervisor.handover import obstacles  # nobody needs these before
         from overseer.upgrade.rehearsal import rehearse
 
         parts = self._parts()
         if parts is None:
             raise OverseerError("a server that listens on stdio cannot be upgraded")
         hub = parts.hub
-        if hub._table.closing:
-            raise RequestError("the server is shutting down", code="unavailable")
+        obstacles.refuse_closing(hub)
         if parts.history.returning:
             raise OverseerError("the server has not restarted all tasks of the last server yet: try again")
-        left = upgrade_obstacles.look(hub)
+        left = obstacles.look(hub)
         if any(left) and not (asked.check or asked.force or asked.wait_until):
-            raise upgrade_obstacles.LeftError(left)
+            raise obstacles.LeftError(left)
         state, tasks, clients = self._state(parts)
         new = rehearse(state, self._package().stage)
         if asked.check:
@@ -269,62 +268,64 @@ class Upgrades:
         except BaseException:
             parts.server.accept_again()
             self._manager.ready("the server was not upgraded")
-            hub._services.update()
+            obstacles.resume_services(hub)
             raise
 
     def _replace(self, parts: Parts, asked: Asked, new: Rehearsed) -> OverseerError:
         """As :meth:`_become`, once nothing is left that cannot go over."""
-        from overseer.daemon import upgrade_obstacles
         from overseer.net.handover import is_portable
+        from overseer.supervisor.handover import obstacles
         from overseer.upgrade.rehearsal import rehearse
 
         hub, ended = parts.hub, list[str]()
         try:
             while True:
-                if any(left := upgrade_obstacles.look(hub)) and not asked.force and asked.wait_until:
+                if any(left := obstacles.look(hub)) and not asked.force and asked.wait_until:
                     _log.info("the upgrade waits for what cannot go on in another program: %s", left)
-                    upgrade_obstacles.wait(
-                        hub, lambda: asked.wait_until, lambda: asked.force, self._is_wanted
-                    )
+                    obstacles.wait(hub, lambda: asked.wait_until, lambda: asked.force, self._is_wanted)
                     again = rehearse(self._state(parts)[0], self._package().stage)  # perhaps another by now
                     os.close(new.compiled)
                     new = again
                 if asked.force:
-                    ended += upgrade_obstacles.end(hub)
-                hub._services.interrupt()
+                    ended += obstacles.end(hub)
+                obstacles.interrupt_services(hub)
                 self._manager.reloading()
                 parts.server.drain(is_portable, _DRAINED_S)
                 try:
                     return self._become(parts, new, ended, asked.since)
-                except upgrade_obstacles.LeftError:  # it has begun meanwhile
+                except obstacles.LeftError:  # it has begun meanwhile
                     if not asked.force and time.monotonic() >= asked.wait_until:
                         raise
                 parts.server.accept_again()
-                hub._services.update()
+                obstacles.resume_services(hub)
         finally:
             os.close(new.compiled)
 
     def _state(self, parts: Parts) -> tuple[bytes, int, int]:
         """A copy of the state, and how many runs and clients it has."""
         from overseer.daemon.handover import at_rest, export
+        from overseer.supervisor.handover import obstacles
 
         with at_rest(parts) as connections:
             state, _ = export(parts, connections, ())
-            tasks = sum(task.worker is not None and task.phase.name == "RUNNING" for task in parts.hub._table)
-        return state, tasks, len(connections)
+        return state, obstacles.running(parts.hub), len(connections)
 
     @contextmanager
     def _at_rest(self, parts: Parts) -> Iterator[tuple[list[Connection], float]]:
         """As :func:`at_rest`, when nothing is left that follows from what has happened; gives since when it
         rests, too."""
         from overseer.daemon.handover import at_rest
+        from overseer.supervisor.handover.obstacles import is_settled
+
+        def is_quiet() -> bool:
+            return is_settled(parts.hub) and self._quiet()
 
         deadline = time.monotonic() + _QUIET_S
         while True:
-            if self._quiet():
+            if is_quiet():
                 began = time.monotonic()
                 with at_rest(parts) as connections:
-                    if self._quiet():  # still
+                    if is_quiet():  # still
                         yield connections, began
                         return
             if time.monotonic() >= deadline:
@@ -335,7 +336,7 @@ class Upgrades:
         """Execute the new program; returns why that is impossible. Raises OverseerError, OSError; LeftError:
         something cannot go over."""
         from overseer.daemon.handover import export
-        from overseer.daemon.upgrade_obstacles import LeftError, look_locked
+        from overseer.supervisor.handover.obstacles import LeftError, look_locked
         from overseer.upgrade.succession import replace_by
         from overseer.util.handover import to_memory
 

@@ -245,14 +245,14 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
         _log.info("%s was migrated to version %d; the old one is kept as %s", path, len(migrations), kept)
 
 
-def put_back(path: Path, version: int = len(MIGRATIONS)) -> None:
+def put_back(path: Path) -> None:
     """Undo the migration by a newer server that could not take over from this one: the copy that it made
     before is the database again.
 
     Raises:
         sqlite3.Error, OSError: that is impossible.
     """
-    kept = path.with_name(f"{path.name}.v{version}")
+    kept = path.with_name(f"{path.name}.v{len(MIGRATIONS)}")
     if not kept.exists():
         return
     connection = sqlite3.connect(path)
@@ -260,7 +260,7 @@ def put_back(path: Path, version: int = len(MIGRATIONS)) -> None:
         (found,) = connection.execute("PRAGMA user_version").fetchone()
     finally:
         connection.close()
-    if found > version:
+    if found > len(MIGRATIONS):
         for ending in ("-wal", "-shm"):
             path.with_name(path.name + ending).unlink(missing_ok=True)
         kept.replace(path)

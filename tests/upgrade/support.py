@@ -12,6 +12,7 @@ import pytest
 
 from tests.faults.support import address_of
 from tests.harness import ROOT, Daemon, shell
+from tests.harness.client import WsClient
 from tests.net.rawclient import http_request
 
 TIMES = int(os.environ.get("OVERSEER_TEST_UPGRADES", "0"))
@@ -68,6 +69,12 @@ class Installed:
 
     def daemon(self, **settings: Any) -> Daemon:
         return Daemon(program=self.program, **settings)
+
+
+def upgrade(client: WsClient) -> None:
+    """Have the server replaced."""
+    answer = client.request("upgrade", 60.0)
+    assert answer["type"] == "upgraded", answer
 
 
 def counter(daemon: Daemon, name: str) -> int:

@@ -143,7 +143,7 @@ def test_a_migrated_database_is_as_it_was_when_the_old_program_comes_back(instal
     ("python", "said"),
     [
         ("exit 3", "status 3"),
-        ("exit 0", "has not said"),
+        ("exit 0", "did not say"),
         ("", "No such file"),
         ("exec python3 -S $@", "No module named"),
     ],
