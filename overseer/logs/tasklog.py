@@ -7,7 +7,6 @@ segment begins with the next line, so the segments' names show what is missing.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import threading
 import time
@@ -35,8 +34,6 @@ from overseer.logs.standalone.segments import (
     scan,
 )
 from overseer.util.locks import Rank, lock
-
-_log = logging.getLogger(__name__)
 
 OLD_S = 24 * 3600.0
 """The age at which a segment is sealed, full or not."""
@@ -132,7 +129,7 @@ class TaskLog:
 
     def open(self) -> int:
         """Find the last line's seq, or 0, before the task's first line is numbered."""
-        self._do(self._find_end, _OPEN_S)
+        self._do(self._find_end, PATIENCE_S if self._threads.hang else _OPEN_S)
         with self._lock:
             return self._end - 1
 
@@ -180,6 +177,9 @@ class TaskLog:
         if self._file >= 0:
             self._threads.later(self._close_unless_busy)
             self._bounds.changed(self._directory)
+        if self._aside_until:
+            missing, self._unsaid = self._unsaid, 0
+            self._threads.trouble.ended(self.task_id, missing)
 
     # -- for readers and retention -----------------------------------------------------------------------
 
@@ -266,16 +266,14 @@ class TaskLog:
     def _put_aside(self, why: str) -> None:
         if not self._aside_until:
             self._pause = _FIRST_PAUSE_S
-            _log.warning(
-                "the log of task %s: %s; lines are not logged until it can be written", self.task_id, why
-            )
+        self._threads.trouble.suspended(self.task_id, why)
         self._aside_until = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
 
     def _well_again(self) -> None:
         self._aside_until = 0.0
-        lost, self._unsaid = self._unsaid, 0
-        _log.warning("the log of task %s can be written again; %d lines are missing", self.task_id, lost)
+        missing, self._unsaid = self._unsaid, 0
+        self._threads.trouble.recovered(self.task_id, missing)
 
     # -- jobs ------------------------------------------------------------------------------------------
 
@@ -377,6 +375,7 @@ class TaskLog:
             os.close(file)
         with self._lock:
             tail.runs.append(run)
+        self._threads.trouble.wrote()
 
     def _close_unless_busy(self) -> None:
         if self._working.acquire(blocking=False):  # otherwise lines have followed after all
