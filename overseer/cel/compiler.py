@@ -16,7 +16,7 @@ from overseer.cel import closures
 from overseer.cel.checker import Checked
 from overseer.cel.closures import Code, Run, charge, charged, constant
 from overseer.cel.functions import FUNCTIONS
-from overseer.cel.parser import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select
+from overseer.cel.nodes import Call, Has, Ident, ListLiteral, Literal, Macro, MapLiteral, Node, Select
 from overseer.cel.statictypes import BOOL, DYN, CelType
 from overseer.cel.values import EvaluationError, TypeValue, UInt, iterate, map_key, type_name
 from overseer.errors import CelError

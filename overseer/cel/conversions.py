@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from overseer.cel.operators import checked_int, checked_timestamp, checked_uint, utf8
 from overseer.cel.values import Duration, EvaluationError, Timestamp, TypeValue, UInt, no_overload, type_name
@@ -243,6 +242,8 @@ def _offset(value: Timestamp, zone: str) -> int:
         return (int(numbers[1]) * 60 + (-minutes if zone[0] == "-" else minutes)) * 60
     if zone in ("", "UTC"):
         return 0
+    from zoneinfo import ZoneInfo  # which loads slowly
+
     try:
         # Clamped a day short of the ends, so that the local time is within datetime's range.
         moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=value.ns // _SECOND)

@@ -1,4 +1,4 @@
-"""The expression tree, made from a parse tree: literals read, macros recognised, bounds checked.
+"""Makes the expression tree from a parse tree: literals read, macros recognised, bounds checked.
 
 Neither parsing nor this walk recurses, so no expression can exhaust the stack before its depth is checked.
 """
@@ -6,8 +6,7 @@ Neither parsing nor this walk recurses, so no expression can exhaust the stack b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Final
 
 from lark.lexer import Token
@@ -21,109 +20,19 @@ from overseer.cel.grammar import (
     string_value,
     uint_value,
 )
+from overseer.cel.nodes import (
+    Call,
+    Has,
+    Ident,
+    ListLiteral,
+    Literal,
+    Macro,
+    MapLiteral,
+    Node,
+    Select,
+    children,
+)
 from overseer.errors import CelError
-
-# Operators are calls of functions named as in cel-go (``_+_``, ``!_``, ``_?_:_``). Macros are nodes of their
-# own: a loop known to be ``exists`` compiles to something better than a general fold.
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Node:
-    """An expression, with where it starts, from 1."""
-
-    line: int
-    column: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Literal(Node):
-    """A constant, as the value that evaluation uses."""
-
-    value: object
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Ident(Node):
-    name: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Select(Node):
-    """``operand.field``"""
-
-    operand: Node
-    field: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Has(Node):
-    """``has(operand.field)``"""
-
-    operand: Node
-    field: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Call(Node):
-    """``function(args)``, or ``target.function(args)``; operators have no target."""
-
-    function: str
-    target: Node | None
-    args: list[Node]
-
-    @property
-    def operands(self) -> list[Node]:
-        """The target, if any, and the arguments."""
-        return self.args if self.target is None else [self.target, *self.args]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ListLiteral(Node):
-    items: list[Node]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MapLiteral(Node):
-    entries: list[tuple[Node, Node]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Macro(Node):
-    """``range.kind(variable, [predicate,] [transform])``.
-
-    ``kind`` is one of all, exists, exists_one, filter (a predicate, no transform) and map (a
-    transform, and a predicate when it was written with three arguments).
-    """
-
-    kind: str
-    range: Node
-    variable: str
-    predicate: Node | None
-    transform: Node | None
-
-
-def children(node: Node) -> Iterator[Node]:
-    """The nodes directly under ``node``."""
-    match node:
-        case Select() | Has():
-            yield node.operand
-        case Call():
-            yield from node.operands
-        case ListLiteral():
-            yield from node.items
-        case MapLiteral():
-            for key, value in node.entries:
-                yield key
-                yield value
-        case Macro():
-            yield node.range
-            if node.predicate is not None:
-                yield node.predicate
-            if node.transform is not None:
-                yield node.transform
-        case _:
-            pass
-
 
 #: Characters in an expression (cel-go's limit).
 MAX_LENGTH: Final = 100_000

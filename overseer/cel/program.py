@@ -8,15 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 from overseer.cel.checker import Checked, check
 from overseer.cel.closures import MAX_STEPS, Code, Run, constant
 from overseer.cel.compiler import compile_tree
-from overseer.cel.parser import Call, Ident, Node, children, parse
+from overseer.cel.nodes import Call, Ident, Node, children, from_plain, to_plain
 from overseer.cel.statictypes import BOOL, DYN, STRING, CelType, map_of, record_of
 from overseer.cel.values import EvaluationError, Exhausted, as_value, type_name
 from overseer.errors import CelError
+from overseer.util.findings import findings
 
 
 class _Slots:
@@ -83,7 +84,7 @@ def _checked(
     expression: str, variables: Mapping[str, CelType], result: CelType | None
 ) -> tuple[Node, Checked]:
     try:
-        root = parse(expression)
+        root = _parsed(expression)
         checked = check(root, variables)
     except RecursionError:  # only when called from deep down a stack
         raise CelError("the expression is nested too deeply") from None
@@ -92,6 +93,17 @@ def _checked(
         if found not in (result, DYN):
             raise CelError(f"the result must be a {result}, not {found}", line=root.line, column=root.column)
     return root, checked
+
+
+def _parsed(expression: str) -> Node:
+    known = findings.get("cel", expression)
+    if known is not None:
+        return cast(Node, from_plain(known))
+    from overseer.cel.parser import parse  # with the grammar, which takes longer than all the rest
+
+    root = parse(expression)
+    findings.add(lambda: to_plain(root), "cel", expression)
+    return root
 
 
 def _refuse_failures(root: Node, checked: Checked, variables: Mapping[str, CelType]) -> None:

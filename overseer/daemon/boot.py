@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from overseer.config import ActionConfig
 from overseer.daemon.audit import Audit
 from overseer.errors import RequestError
+from overseer.history.inheritance import Interrupted
 from overseer.history.records import BOOT, Run
-from overseer.history.store import History, Interrupted
+from overseer.history.store import History
 from overseer.process import registry
 from overseer.process.standalone.tree import Scanner
 from overseer.protocol import Start
@@ -46,11 +47,11 @@ class Resumption:
         self._over = over
         self.left: set[str] = set()
 
-    def begin(self) -> set[str]:
+    def begin(self, interrupted: Iterable[Interrupted]) -> set[str]:
         """Start a thread that does it; returns the ids of the tasks that it will start."""
         wanted: list[Interrupted] = []
         config = self._hub.definitions.config
-        for task in self._history.interrupted:
+        for task in interrupted:
             action = config.actions.get(task.action)
             if task.task_id in config.tasks:
                 if returns(config, task.task_id):

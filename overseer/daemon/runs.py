@@ -23,6 +23,8 @@ from overseer.supervisor.owed import change_in
 from overseer.util.timestamps import now
 
 if TYPE_CHECKING:
+    from overseer.history.inheritance import Interrupted
+    from overseer.history.records import Run
     from overseer.history.retention import Removed
     from overseer.history.store import History
 
@@ -39,15 +41,27 @@ _NONE = "this server keeps no history of runs: its configuration has no data_dir
 class RunHistory:
     """Opens the history, answers ``runs`` from it, and closes it."""
 
-    def __init__(self, config: Config, removed: Callable[[Sequence[Removed]], None]) -> None:
-        """``removed`` is called with the runs that retention removes."""
+    def __init__(
+        self,
+        config: Config,
+        removed: Callable[[Sequence[Removed]], None],
+        has_task: Callable[[str], bool],
+    ) -> None:
+        """``removed`` is called with the runs that retention removes; ``has_task`` tells whether there is a
+        task of an id, without waiting."""
         self.history: History | None = None
         self.returning: Collection[str] = ()  # ids of tasks that are still to be brought back
         self._config = config
         if config.data_dir:
             from overseer.history.store import History  # imported only if configured, as SQLite loads slowly
 
-            self.history = History(config.data_dir, config.storage, registry.server_id, removed)
+            self.history = History(
+                config.data_dir,
+                config.storage,
+                registry.server_id,
+                removed,
+                in_use=lambda task_id: task_id in self.returning or has_task(task_id),
+            )
 
     @property
     def recorder(self) -> Recorder:
@@ -94,31 +108,37 @@ class RunHistory:
         """
         if self.history is None:
             return set()
-        self._close_unstarted(self.history, hub.definitions.config)
-        hub.standing.restore(self.history.intents)
-        if not self.history.interrupted:
+        inherited = self.history.inherited
+        lost = self._close_unstarted(self.history, inherited.unstarted, hub.definitions.config)
+        to_resume = [*inherited.to_resume, *lost]
+        hub.standing.restore(inherited.intents)
+        if not to_resume:
             hub.standing.start_waiting()
             return set()
         from overseer.daemon.boot import Resumption
 
         resumption = Resumption(hub, self.history, audit, over)
-        ids = resumption.begin()
+        ids = resumption.begin(to_resume)
         self.returning = resumption.left
         return ids
 
-    def _close_unstarted(self, history: History, config: Config) -> None:
-        """Record the tasks that were queued when the previous server was killed as lost; standing ones that
-        are started again are not."""
-        for run in history.unstarted:
+    def _close_unstarted(
+        self, history: History, unstarted: Sequence[Run], config: Config
+    ) -> Sequence[Interrupted]:
+        """Record the tasks that were queued when the previous server was killed as lost, and return them;
+        standing ones that are started again are not."""
+        lost = []
+        for run in unstarted:
             if run.task_id in config.tasks and returns(config, run.task_id):
                 history.forget_queued(run)
             else:
-                history.lost_in_queue(run)
+                lost.append(history.lost_in_queue(run))
+        return lost
 
     def owed(self, room: str) -> list[Change]:
         """What previous servers were still to do, and were killed before."""
         changes = []
-        for owed in [] if self.history is None else self.history.owed:
+        for owed in () if self.history is None else self.history.inherited.owed:
             if owed.room == room:
                 try:
                     changes.append(change_in(owed))

@@ -13,7 +13,7 @@ from overseer.errors import OverseerError
 from overseer.process import registry
 from overseer.secrets.vault import Vault
 from overseer.upgrade.rehearsal import say
-from overseer.upgrade.succession import Succession, succession
+from overseer.upgrade.succession import Succession, succession, use_findings
 from overseer.util.handover import from_memory
 from overseer.util.logs import Stderr
 from overseer.util.standstill import standstill
@@ -31,6 +31,7 @@ def take_over(path: str, version: str, stderr: Stderr) -> Daemon | None:
         return None
     standstill.close()
     stderr.start()
+    use_findings(record=False)
     return _successor(path, Given.read(passed), version)
 
 
@@ -43,6 +44,7 @@ def rehearse(path: str, state: int, version: str) -> int:
     standstill.close()
     os.set_inheritable(state, False)
     given = Given.read(Succession(from_memory(state)), rehearsal=True)
+    use_findings(record=True)
     if (now := _file_now(path)) not in (None, given.config):
         build_action_handlers(parse_config(path, now))
     _successor(path, given, version)

@@ -29,6 +29,7 @@ from overseer.config.probes import booleans_of
 from overseer.config.process_limits import shown_cgroup, shown_limits
 from overseer.drivers.api import ActionHandler, register_factory
 from overseer.drivers.lint import (
+    noted,
     warn_of_failing_templates,
     warn_of_missing_files,
     warn_of_missing_program,
@@ -49,6 +50,7 @@ from overseer.schema.location import ConfigErrors, Location, Path, Report, quote
 from overseer.schema.nodes import to_node
 from overseer.schema.objects import Object
 from overseer.templates import Dialect, Template
+from overseer.util.findings import findings
 from overseer.util.suggest import did_you_mean, nearest
 from overseer.workers.base import OutputBatch, Worker, WorkerCallbacks
 from overseer.workers.config import WorkerConfig
@@ -201,7 +203,14 @@ class ExecFactory:
         secrets: Collection[str] | None = None,
     ) -> ExecHandler:
         read: ExecConfig = _read(self.section, config, templates)
-        _check(read, dedupe_key, secrets)
+        about = "exec", action_name, repr(config), dedupe_key, None if secrets is None else tuple(secrets)
+        said: list[tuple[str, Path]] | None = findings.get(*about)
+        if said is None:
+            with noted() as said:
+                _check(read, dedupe_key, secrets)
+            findings.add(lambda: said, *about)
+        for message, path in said:
+            warnings.warn(ConfigWarning(message, path=tuple(path)), stacklevel=2)
         return self._handler(_described(action_name, self.type, read, retry, pool, dedupe_key), read)
 
     def _handler(self, info: ActionInfo, read: Any) -> ExecHandler:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 import shutil
 import warnings
-from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path, PurePath
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path as FilePath
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from overseer.cel import eval_cel_bool
@@ -18,6 +20,7 @@ from overseer.config.exec import ExecConfig
 from overseer.config.parameters import Parameter, fault_of, template_values, values_of
 from overseer.errors import CelError, ConfigError, ConfigWarning, TemplateError
 from overseer.process import EnvFile, setup_faults
+from overseer.schema.location import Path
 from overseer.templates import Template
 
 if TYPE_CHECKING:
@@ -42,6 +45,17 @@ _SAMPLES = (
 # "-o" and the like mostly take the next argument as their value, which is then never read as an option.
 _TAKES_A_VALUE = re.compile(r"-[A-Za-z0-9]\Z")
 _SHELLS = ("sh", "ash", "bash", "dash", "fish", "ksh", "mksh", "zsh")
+
+
+@contextmanager
+def noted() -> Iterator[list[tuple[str, Path]]]:
+    """Gives a list to which, at the end, the block's warnings are added instead of being said."""
+    said: list[tuple[str, Path]] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConfigWarning)
+        yield said
+    found = (each.message for each in caught)
+    said += [(each.message, each.path) for each in found if isinstance(each, ConfigWarning)]
 
 
 def warn_of_open_params(
@@ -109,10 +123,10 @@ def warn_of_missing_program(entrypoint: Template) -> None:
 
 def warn_of_missing_files(cwd: Template | None, env_files: Sequence[EnvFile]) -> None:
     """Warn of files and directories that do not exist now; they may when a task starts."""
-    if cwd is not None and not cwd.names and not Path(cwd.render({})).is_dir():
+    if cwd is not None and not cwd.names and not FilePath(cwd.render({})).is_dir():
         _warn(f'no such directory "{cwd.render({})}"', "cwd")
     for file in env_files:
-        if file.required and not Path(file.path).is_file():
+        if file.required and not FilePath(file.path).is_file():
             _warn(f'no such file "{file.path}"', "env_file")
 
 

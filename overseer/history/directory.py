@@ -42,7 +42,7 @@ class DataDirectory:
         try:
             self.path.mkdir(0o700)
         except FileExistsError:
-            _refuse_exposed(self.path)
+            _make_private(self.path)
         lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             self._wait_for(lock)
@@ -92,8 +92,8 @@ class DataDirectory:
             os.close(lock)
 
 
-def _refuse_exposed(path: Path) -> None:
-    """Make an existing directory private: it holds parameters and output."""
+def _make_private(path: Path) -> None:
+    """Make an existing directory private, as it holds parameters and output."""
     found = path.stat()
     if not stat.S_ISDIR(found.st_mode):
         raise NotADirectoryError(20, "is not a directory", str(path))

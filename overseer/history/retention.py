@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from overseer.config import StorageConfig
 from overseer.history.moments import SteadyClock
+from overseer.history.transaction import transaction
 
 _AT_ONCE = 200  # rows per transaction, so that no run's start waits long
 _PERIOD_S = 3600.0
@@ -34,6 +35,7 @@ class Retention:
     Args:
         removed: called with the runs removed.
         dropped: called with the ids removed.
+        in_use: whether there is a task of an id, which is then kept.
     """
 
     def __init__(
@@ -41,10 +43,13 @@ class Retention:
         config: StorageConfig,
         removed: Callable[[Sequence[Removed]], None],
         dropped: Callable[[Sequence[str]], None],
+        in_use: Callable[[str], bool],
     ) -> None:
         self.config = config
         self._removed = removed
         self._dropped = dropped
+        self._in_use = in_use
+        self._kept: set[str] = set()  # generated ids whose runs are gone and whose tasks are not
         self._clock = SteadyClock()
         self._ids_at = 0.0  # when ids are checked next, monotonic
 
@@ -82,50 +87,44 @@ class Retention:
         return [Removed(*row) for row in connection.execute(f"{sql} LIMIT {min(most, _AT_ONCE)}")]
 
     def _remove(self, connection: sqlite3.Connection, runs: Sequence[Removed]) -> None:
-        gone: list[str] = []
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        ids = {run.task_id for run in runs if _MADE_UP.match(run.task_id)}
+        kept = set(filter(self._in_use, ids))
+        with transaction(connection):
             connection.executemany("DELETE FROM runs WHERE id = ?", [(run.id,) for run in runs])
-            for task_id in {run.task_id for run in runs if _MADE_UP.match(run.task_id)}:
-                query = "SELECT 1 FROM runs WHERE task_id = ? LIMIT 1"
-                if connection.execute(query, (task_id,)).fetchone() is None:
-                    connection.execute("DELETE FROM ids WHERE task_id = ?", (task_id,))
-                    gone.append(task_id)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+            gone = _delete_ids(connection, ids - kept)
+        self._kept |= kept
         self._removed(runs)
         self._dropped(gone)
 
     def _forget_schedules(self, connection: sqlite3.Connection, oldest: int) -> None:
         """Forget schedules that were taken out of the configuration long ago."""
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("DELETE FROM schedules WHERE NOT wanted AND used < ?", (oldest,))
-        connection.execute("DELETE FROM slots WHERE task_id NOT IN (SELECT task_id FROM schedules)")
-        connection.execute("COMMIT")
+        with transaction(connection):
+            connection.execute("DELETE FROM schedules WHERE NOT wanted AND used < ?", (oldest,))
+            connection.execute("DELETE FROM slots WHERE task_id NOT IN (SELECT task_id FROM schedules)")
 
     def _forget_ids(self, connection: sqlite3.Connection, now: int) -> bool:
-        """Remove some ids without runs: long unused ones, and the oldest of too many."""
+        """Remove some ids without runs: generated ones, long unused ones, and the oldest of too many."""
         unused = "NOT EXISTS (SELECT 1 FROM runs WHERE runs.task_id = ids.task_id)"
         oldest = now - int(max(age for _, age in self._ages()) * 1e6)
         self._forget_schedules(connection, oldest)
-        gone = connection.execute(
+        over = {task_id for task_id in self._kept if not self._in_use(task_id)}
+        found = connection.execute(
             f"SELECT task_id FROM ids WHERE used < ? AND {unused} LIMIT ?", (oldest, _AT_ONCE)
         ).fetchall()
-        if not gone:
+        if not found:
             (count,) = connection.execute("SELECT count(*) FROM ids").fetchone()
-            over = min(count - _IDS - self.config.runs, _AT_ONCE)
-            if over > 0:
+            too_many = min(count - _IDS - self.config.runs, _AT_ONCE)
+            if too_many > 0:
                 sql = f"SELECT task_id FROM ids WHERE {unused} ORDER BY used LIMIT ?"
-                gone = connection.execute(sql, (over,)).fetchall()
-        if gone:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany("DELETE FROM ids WHERE task_id = ?", gone)
-            connection.execute("COMMIT")
-            self._dropped([task_id for (task_id,) in gone])
-        return bool(gone)
+                found = connection.execute(sql, (too_many,)).fetchall()
+        ids = over | {task_id for (task_id,) in found if not self._in_use(task_id)}
+        if not ids:
+            return False
+        with transaction(connection):
+            gone = _delete_ids(connection, ids)
+        self._kept -= over
+        self._dropped(gone)
+        return True
 
     def _next_due(self, connection: sqlite3.Connection, now: int) -> float:
         wait = _PERIOD_S
@@ -136,3 +135,14 @@ class Retention:
             if ended is not None:
                 wait = min(wait, max(0.1, (ended - now) / 1e6 + age))
         return wait
+
+
+def _delete_ids(connection: sqlite3.Connection, task_ids: Iterable[str]) -> list[str]:
+    """Delete those of these ids that have no runs; returns them."""
+    gone = []
+    for task_id in task_ids:
+        query = "SELECT 1 FROM runs WHERE task_id = ? LIMIT 1"
+        if connection.execute(query, (task_id,)).fetchone() is None:
+            connection.execute("DELETE FROM ids WHERE task_id = ?", (task_id,))
+            gone.append(task_id)
+    return gone

@@ -3,67 +3,39 @@
 from __future__ import annotations
 
 import errno
-import json
-import logging
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from overseer.config import StorageConfig
 from overseer.history import rows
-from overseer.history.database import NewerDatabaseError, open_database, put_back
+from overseer.history.database import NewerDatabaseError, put_back
 from overseer.history.directory import DataDirectory, DirectoryInUseError
+from overseer.history.file import DatabaseFile
+from overseer.history.inheritance import Inheritance, Interrupted
 from overseer.history.marks import Marks
 from overseer.history.moments import stored
 from overseer.history.pages import Pages, Query
+from overseer.history.queued import QueuedRuns
 from overseer.history.records import Intent, Owed, Recorder, Run, RunEnd
 from overseer.history.retention import Removed, Retention
-from overseer.history.slots import SETTLE, Schedules, Slot, keep_schedules, keep_slot, load
+from overseer.history.slots import Schedules, Slot, keep_schedules, keep_slot, load
 from overseer.history.stats import Division, sums
+from overseer.history.transaction import transaction
 from overseer.history.writer import Statement, Writer
-from overseer.protocol import RetryPolicy, RunInfo, RunStats
-from overseer.util.sqlite import open_db
+from overseer.protocol import RunInfo, RunStats
 from overseer.util.timestamps import now
-
-_log = logging.getLogger(__name__)
 
 _FILE = "overseer.db"
 _BLOCK = 10_000  # line numbers reserved at once, at least
 _FRESH_S = 1.0  # how long a reader waits for what happened before its request to be stored
 _SLOT_S = 2.0  # how long the start of a slot waits for the slot to be stored
 _TRIM_S = 0.5  # how long there may be too many runs
+_MARKS = 1000  # written in one transaction
 
-_LOST = (
-    "UPDATE runs SET status = 'lost', reason = 'lost', failed = 1, ended = max(started, ?1), exit_code = -1, "
-    "duration_ms = max(0, ?1 - started) / 1000 WHERE ended IS NULL AND server <> ?2"
-)
-_RESUMABLE = (
-    "SELECT run_id, server, task_id, action, params, complete, policy FROM runs AS it WHERE resume "
-    "AND server <> ? AND id = (SELECT max(id) FROM runs WHERE task_id = it.task_id) ORDER BY id"
-)
-_SUPERSEDED = (
-    "UPDATE runs SET resume = 0 WHERE resume AND server <> ? AND id < "
-    "(SELECT max(id) FROM runs AS later WHERE later.task_id = runs.task_id)"
-)
 _NEVER = "the server ended before it could be started"
 # A failing disk may recover; a wrong path stays wrong.
 _PASSING = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
-
-
-@dataclass(frozen=True, slots=True)
-class Interrupted:
-    """A task that was running when an earlier server ended, with its last run."""
-
-    run_id: str
-    server: str
-    task_id: str
-    action: str
-    params: Mapping[str, str]
-    complete: bool
-    policy: RetryPolicy | None
 
 
 class History(Recorder):
@@ -72,6 +44,7 @@ class History(Recorder):
     Args:
         server: this server's id.
         removed: called with runs that retention removes, on the writer's thread.
+        in_use: whether there is a task of an id; asked on that thread, and must not wait.
     """
 
     enabled = True
@@ -82,20 +55,18 @@ class History(Recorder):
         config: StorageConfig,
         server: str,
         removed: Callable[[Sequence[Removed]], None] = lambda runs: None,
+        in_use: Callable[[str], bool] = lambda task_id: False,
     ) -> None:
         self._server = server
         self._marks = Marks()
         self._directory = DataDirectory(directory)
         self._path = self._directory.path / _FILE
-        self._retention = Retention(config, removed, self._marks.drop)
+        self._retention = Retention(config, removed, self._marks.drop, in_use)
         self._pages = Pages(self._path)
-        self._database = _Database(self)
+        self._database = DatabaseFile(self._path, self._directory, server, self._opened, self._tend)
         self._writer = Writer(self._database, str(self._path))
-        self.interrupted: list[Interrupted] = []
-        self.intents: Mapping[str, Intent] = {}  # of standing tasks, as an earlier server has kept them
-        self.unstarted: list[Run] = []  # runs that tasks waited for when an earlier server ended
-        self.owed: list[Owed] = []  # what had not followed yet
-        self._queued: dict[str, Run] = {}  # what is stored as waiting, by task
+        self._queued = QueuedRuns()
+        self._inherited: Inheritance | None = None
 
     def start(self) -> None:
         """Lock the directory, close the runs that an earlier server left open, and start the thread.
@@ -113,7 +84,7 @@ class History(Recorder):
             if error.errno not in _PASSING:
                 raise
         try:
-            self._writer.start(hopeless=(DirectoryInUseError, NewerDatabaseError))
+            self._writer.start(fatal=(DirectoryInUseError, NewerDatabaseError))
         except BaseException:
             self._directory.release()
             raise
@@ -121,6 +92,11 @@ class History(Recorder):
     def put_back(self) -> None:
         """Undo what a newer server has done that could not take over from this one; before :meth:`start`."""
         put_back(self._path)
+
+    @property
+    def inherited(self) -> Inheritance:
+        """What earlier servers have left; nothing as long as the database cannot be opened."""
+        return self._inherited or Inheritance()
 
     @property
     def directory(self) -> DataDirectory:
@@ -144,6 +120,37 @@ class History(Recorder):
         self._retention.config = config
         self._writer.tend_within(0.0)
 
+    # -- on the writer's thread, or before it runs
+
+    def _opened(self, connection: sqlite3.Connection, found: Inheritance) -> None:
+        """A database has been opened that was not open before."""
+        self._pages.renew()
+        self._marks.merge(found.marks)
+        self._queued.merge(found.queued)
+        if self._inherited is None:
+            self._inherited = found
+        while self._store_marks(connection):
+            pass
+
+    def _tend(self, connection: sqlite3.Connection) -> float:
+        return 0.0 if self._store_marks(connection) else self._retention.step(connection)
+
+    def _store_marks(self, connection: sqlite3.Connection) -> bool:
+        """Store some of the numbers that the database lacks; returns whether there were any."""
+        marks = self._marks.take_behind(_MARKS)
+        if marks:
+            used = stored(now())
+            try:
+                with transaction(connection):
+                    for mark in marks:
+                        connection.execute(*rows.mark(*mark, used))
+            except sqlite3.Error:
+                self._marks.not_stored(task_id for task_id, _, _ in marks)
+                raise
+        return bool(marks)
+
+    # -- for monitoring
+
     def figures(self) -> Mapping[str, float]:
         """For monitoring."""
         writer = self._writer
@@ -152,8 +159,8 @@ class History(Recorder):
             "lost": writer.lost,
             "unrecorded": writer.unrecorded,
             "waiting": writer.waiting,
-            "failing": float(bool(writer.failing)),
-            "bytes": sum(_size(self._path.with_name(_FILE + ending)) for ending in ("", "-wal")),
+            "failing": float(writer.failing),
+            "bytes": self._database.bytes,
         }
 
     # -- recording
@@ -166,16 +173,14 @@ class History(Recorder):
 
     def reserve(self, run: Run, seq: int) -> int:
         block = max(_BLOCK, seq - run.first_seq)
-        self._marks.reached(run.task_id, seq)
-        self._writer.put(self._mark(run, seq + block))
+        self._mark(run, seq, block)
         return seq + block // 2
 
     def ended(self, run: Run, end: RunEnd, owed: Sequence[Owed] = ()) -> None:
-        self._marks.reached(run.task_id, end.last_seq)
+        self._mark(run, end.last_seq)
         ticket = self._writer.put(
             rows.insert(run, self._server),  # it may be missing, if there was no room for it in the queue
             rows.end(run, end),
-            self._mark(run, end.last_seq),
             *(rows.owe(each, self._server) for each in owed),
         )
         self._trim()
@@ -189,30 +194,27 @@ class History(Recorder):
 
     def queued(self, run: Run) -> None:
         assert run.queued is not None
-        self._queued[run.task_id] = run
+        self._queued.add(run)
         self._writer.put(rows.queue(run, stored(run.queued), self._server))
 
     def dequeued(self, task_id: str) -> None:
-        if self._queued.pop(task_id, None) is not None:
+        if self._queued.remove(task_id):
             self._writer.put(rows.dequeue(task_id))
 
     def never_started(self, task_id: str) -> None:
         if (run := self._queued.get(task_id)) is not None:
             self._not_begun(run, "shutdown", _NEVER)
 
-    def lost_in_queue(self, run: Run) -> None:
-        """Record one of :attr:`unstarted` as lost; it counts as interrupted."""
-        self._queued[run.task_id] = run
+    def lost_in_queue(self, run: Run) -> Interrupted:
+        """Record one of those that were not started as lost; it counts as interrupted."""
+        self._queued.add(run)
         self._not_begun(run, "lost", _NEVER, again=True)
-        self.interrupted.append(
-            Interrupted(
-                *(run.run_id, self._server, run.task_id, run.action),
-                *(run.params, run.complete, run.policy),
-            )
+        return Interrupted(
+            run.run_id, self._server, run.task_id, run.action, run.params, run.complete, run.policy
         )
 
     def forget_queued(self, run: Run) -> None:
-        """One of :attr:`unstarted` is waited for again, so that nothing is lost."""
+        """One of those that were not started is waited for again, so that nothing is lost."""
         self._writer.put(rows.dequeue(run.task_id))
 
     def _not_begun(self, run: Run, reason: str, error: str, owed: Sequence[Owed] = (), **more: Any) -> None:
@@ -241,14 +243,19 @@ class History(Recorder):
     def _begun(self, run: Run, block: int) -> list[Statement]:
         if not run.number:
             run.number = self._marks.next_number(run.task_id)
-        self._marks.reached(run.task_id, run.first_seq - 1)
-        begun = [rows.insert(run, self._server), self._mark(run, run.first_seq - 1 + block)]
-        if self._queued.pop(run.task_id, None) is not None:
+        self._mark(run, run.first_seq - 1, block)
+        begun = [rows.insert(run, self._server)]
+        if self._queued.remove(run.task_id):
             begun.append(rows.dequeue(run.task_id))
         return begun
 
-    def _mark(self, run: Run, seq: int) -> Statement:
-        return rows.mark(run.task_id, run.number, seq, stored(now()))
+    def _mark(self, run: Run, seq: int, block: int = 0) -> None:
+        """Store that the run's lines have reached ``seq``, and that so many more may come. By itself: numbers
+        are used whether or not their run can be stored."""
+        self._marks.reached(run.task_id, seq, seq + block)
+        if not self._writer.put(rows.mark(run.task_id, run.number, seq + block, stored(now()))):
+            self._marks.not_stored([run.task_id])
+            self._trim()
 
     def _trim(self) -> None:
         self._writer.tend_within(_TRIM_S)
@@ -298,16 +305,13 @@ class History(Recorder):
     # -- schedules
 
     def schedules(self) -> dict[str, Schedules]:
-        """What earlier servers have decided, by task.
+        """What was decided so far, by task.
 
         Raises:
-            OverseerError, sqlite3.Error: it cannot be read now.
+            RequestError: it cannot be read now.
         """
-        connection = open_db(self._path)
-        try:
-            return load(connection)
-        finally:
-            connection.close()
+        self._writer.settle(_FRESH_S)
+        return self._pages.ask(load)
 
     def decided(self, slots: Iterable[Slot], schedules: Iterable[Schedules], *, wait: bool = True) -> bool:
         """Store what was decided, and wait for that; False when it is not stored, or not in time."""
@@ -316,105 +320,3 @@ class History(Recorder):
         statements += [keep_schedules(each, at) for each in schedules]
         ticket = self._writer.put(*statements)
         return not wait or self._writer.wait(ticket, _SLOT_S)
-
-
-class _Database:
-    """The writer's database: the file now at the path, which may not be the same as before."""
-
-    def __init__(self, history: History) -> None:
-        self._history = history
-        self._connection: sqlite3.Connection | None = None
-        self._file: os.stat_result | None = None
-        self._taken_over = False  # once
-
-    def connect(self) -> sqlite3.Connection:
-        history = self._history
-        if self._connection is not None:
-            if self._is_there():
-                return self._connection
-            _log.error("%s is gone: a new history is started", history._path)
-            self.disconnect()
-        history._directory.acquire()
-        connection = open_database(history._path)
-        try:
-            self._take_over(connection)
-            self._file = history._path.stat()
-        except BaseException:
-            connection.close()
-            raise
-        self._connection = connection
-        history._pages.renew()
-        return connection
-
-    def _is_there(self) -> bool:
-        try:
-            there = self._history._path.stat()
-        except OSError:
-            return False
-        assert self._file is not None
-        return os.path.samestat(there, self._file) and self._history._directory.intact
-
-    def _take_over(self, connection: sqlite3.Connection) -> None:
-        """Close the runs that earlier servers left open, and load their highest numbers."""
-        history = self._history
-        connection.execute("BEGIN IMMEDIATE")
-        lost = connection.execute(_LOST, (stored(now()), history._server)).rowcount
-        interrupted = connection.execute(_RESUMABLE, (history._server,)).fetchall()
-        connection.execute(_SUPERSEDED, (history._server,))
-        kept = connection.execute("SELECT task_id, intent, place FROM intents ORDER BY task_id")
-        intents = {task_id: Intent(*intent) for task_id, *intent in kept}
-        here = connection.execute(rows.QUEUED_HERE, (history._server,)).fetchall()
-        elsewhere = connection.execute(rows.QUEUED_ELSEWHERE, (history._server,)).fetchall()
-        owed = connection.execute(rows.OWED, (history._server,)).fetchall()
-        if not self._taken_over:
-            connection.execute(SETTLE)
-        history._marks.merge(connection.execute("SELECT task_id, number, seq FROM ids"))
-        if self._taken_over:
-            used = stored(now())
-            for task_id, number, seq in history._marks.rows():
-                connection.execute(*rows.mark(task_id, number, seq, used))
-        connection.execute("COMMIT")
-        if not self._taken_over:
-            history.interrupted = [_interrupted(row) for row in interrupted]
-            history.intents = intents
-            seq_of = history._marks.seq
-            history._queued = {row[0]: rows.waiting(row, seq_of(row[0]) + 1) for row in here}
-            history.unstarted = [rows.waiting(row, seq_of(row[0]) + 1) for row in elsewhere]
-            history.owed = [Owed(*row) for row in owed]
-        self._taken_over = True
-        if lost:
-            _log.warning("%d run%s lost: the server ended while they were running", lost, _were(lost))
-
-    def disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    def close(self) -> None:
-        self.disconnect()
-        self._history._directory.release()
-
-    def tend(self, connection: sqlite3.Connection) -> float:
-        return self._history._retention.step(connection)
-
-    @property
-    def log_bytes(self) -> int:
-        return _size(self._history._path.with_name(f"{_FILE}-wal"))
-
-
-def _interrupted(row: tuple[Any, ...]) -> Interrupted:
-    run_id, server, task_id, action, params, complete, policy = row
-    return Interrupted(
-        run_id, server, task_id, action, json.loads(params), bool(complete), rows.policy_of(policy)
-    )
-
-
-def _were(count: int) -> str:
-    return " was" if count == 1 else "s were"
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

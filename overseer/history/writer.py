@@ -18,7 +18,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from overseer.errors import OverseerError
-from overseer.util.locks import Rank, assert_none_held, lock
+from overseer.history.transaction import transaction
+from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
@@ -26,13 +27,20 @@ _log = logging.getLogger(__name__)
 _MOST = 20_000  # statements that may wait for the disk
 _TOGETHER = 1000  # statements per transaction
 _PATIENCE_S = 0.2  # how long a caller waits for a row to be stored
+_HANGS_S = 1.0  # a disk that takes longer is reported as failing
+_CALM_S = 10.0  # after which a disk is no longer slow, or that would be said again and again
 _AGAIN_S = 1.0  # between tries of a disk that failed
 _CHECKPOINT = 4 * 2**20  # size in bytes at which the write-ahead log is copied into the database
 
 Statement = tuple[str, tuple[Any, ...]]
 
+# Why something was announced before it was stored, or is not stored at all.
+_CLOSED = "is closed already: what happens now is not recorded"
+_FULL = f"is so slow or failing that {_MOST} changes wait for it: further ones are lost"
+_SLOW = "is slow: runs go on, and are announced before they are recorded"
+
 # Caused by a statement, not the disk, so a retry would be futile.
-_HOPELESS = (
+_UNSTORABLE = (
     sqlite3.IntegrityError,
     sqlite3.ProgrammingError,
     sqlite3.DataError,
@@ -52,8 +60,8 @@ class Database(Protocol):
             OverseerError, sqlite3.Error, OSError: it cannot be opened for now.
         """
 
-    def disconnect(self) -> None:
-        """Close a connection that has failed."""
+    def disconnect(self, error: Exception) -> None:
+        """Close the connection, which has failed with this error."""
 
     def close(self) -> None:
         """Close for good."""
@@ -61,9 +69,8 @@ class Database(Protocol):
     def tend(self, connection: sqlite3.Connection) -> float:
         """Do a little housekeeping; returns in how many seconds to call it again."""
 
-    @property
-    def log_bytes(self) -> int:
-        """The size of the write-ahead log. Raises OSError."""
+    def measure(self) -> int:
+        """The size of the write-ahead log in bytes."""
 
 
 class Writer:
@@ -80,34 +87,39 @@ class Writer:
         self._done = 0  # of those, how many have been stored or given up
         self._busy_since = 0.0  # monotonic; 0: it is not writing
         self._failing = ""  # why nothing can be written; "" if it can
-        self._slow = False  # a wait has timed out, which was logged
+        self._told: set[str] = set()  # what was logged since it was last well
+        self._late_at = 0.0  # when a change was last not stored in time, monotonic
         self._closed = False
         self._thread: threading.Thread | None = None
         self._tend_at = 0.0  # monotonic
-        self._checkpoint_at = _CHECKPOINT  # size of the log; used by the thread alone
+        self._tidy_after = 0.0  # no housekeeping before, monotonic; used by the thread alone, as are the next
+        self._untidy = False  # housekeeping fails, which was logged
+        self._checkpoint_at = _CHECKPOINT  # size of the log
         self.written = 0
         self.lost = 0
         self.unrecorded = 0  # how often a wait for a row timed out
-        self._lost_before = 0  # when it began to fail
+        self._lost_before = 0  # when it was last well
 
-    def start(self, hopeless: tuple[type[Exception], ...] = ()) -> None:
+    def start(self, fatal: tuple[type[Exception], ...] = ()) -> None:
         """Connect, and start the thread; a failed connection is retried later.
 
         Raises:
-            hopeless: these exceptions from connecting, which a retry would not mend.
+            fatal: these exceptions from connecting, which a retry would not mend.
             RuntimeError: the system allows no more threads.
         """
         try:
             self._database.connect()
-        except hopeless:
+        except fatal:
             raise
         except Exception as error:
             self._failed(error)
         self._thread = start_thread(self._run, "history")
 
     @property
-    def failing(self) -> str:
-        return self._failing
+    def failing(self) -> bool:
+        """Whether nothing can be written now."""
+        with self._lock:
+            return bool(self._failing) or self._hangs(_HANGS_S)
 
     @property
     def waiting(self) -> int:
@@ -130,19 +142,31 @@ class Writer:
     def wait(self, ticket: int, patience: float = _PATIENCE_S) -> bool:
         """Wait until the ticket's statements are stored; False if they are not, or not in time."""
         assert_none_held("waiting for the history")
-        said = ""
         with self._lock:
             if ticket and not self._hangs(patience):
                 self._stored.wait_for(lambda: self._done >= ticket or bool(self._failing), patience)
             if ticket and self._done >= ticket:
                 return True
             self.unrecorded += 1
-            if not self._failing and not self._slow:
-                self._slow = True
-                said = "is slow: runs go on, and are announced before they are recorded"
-        if said:
-            _log.warning("%s %s", self._name, said)
+            self._late_at = time.monotonic()
+            news = self._news_locked(ticket)
+        if news:
+            _log.warning("%s %s", self._name, news)
         return False
+
+    def _news_locked(self, ticket: int) -> str:
+        """What is to be logged of a change that is not stored, or not in time."""
+        assert_held(self._lock)
+        if not ticket:
+            news = _CLOSED if self._closed else _FULL
+        elif self._failing:
+            return ""  # which was logged
+        else:
+            news = _SLOW
+        if news in self._told:
+            return ""
+        self._told.add(news)
+        return news
 
     def settle(self, patience: float) -> None:
         """Wait until everything queued so far is stored, if it can be."""
@@ -171,19 +195,16 @@ class Writer:
                 _log.error("%s: %d changes could not be written before the end", self._name, left)
 
     def _run(self) -> None:
-        while True:
-            batch = self._next()
-            if batch is None:
-                break
+        while (batch := self._next()) is not None:
             try:
                 self._write(batch)
-                self._between()
             except Exception as error:
                 self._failed(error)
                 with self._lock:
-                    self._wanted.wait_for(lambda: self._closed, _AGAIN_S)
-                    if self._closed:
+                    if self._wanted.wait_for(lambda: self._closed, _AGAIN_S):
                         break
+            else:
+                self._keep_tidy()
         try:
             self._database.close()
         except sqlite3.Error as error:
@@ -210,35 +231,56 @@ class Writer:
 
     def _write(self, batch: list[tuple[Statement, ...]]) -> None:
         """Store a batch; raises on disk errors."""
-        statements = [statement for together in batch for statement in together]
-        spoilt = 0
+        dropped = 0
         with self._busy():
             connection = self._database.connect()
-            if statements:
-                spoilt = _store(connection, statements, self._name)
+            if batch:
+                dropped = _store(connection, batch, self._name)
+        size = sum(map(len, batch))
         with self._lock:
             for _ in batch:
                 self._queue.popleft()
-            self._done += len(statements)
-            self.written += len(statements) - spoilt
-            self.lost += spoilt
+            self._done += size
+            self.written += size - dropped
+            self.lost += dropped
             recovered, self._failing = self._failing, ""
-            slow, self._slow = self._slow, False
-            lost = self.lost - self._lost_before
             self._stored.notify_all()
-        if recovered:
-            _log.warning("%s can be written again; %d changes were lost", self._name, lost)
-        elif slow:
-            _log.info("%s is no longer slow", self._name)
+            well = bool(recovered) or time.monotonic() - self._late_at > _CALM_S
+            was_slow = well and not self._told.isdisjoint((_SLOW, _FULL))
+            if well:
+                self._told -= {_SLOW, _FULL}
+                lost, self._lost_before = self.lost - self._lost_before, self.lost
+        if recovered or was_slow:
+            now = "can be written again" if recovered else "is no longer slow"
+            level = logging.WARNING if recovered or lost else logging.INFO
+            _log.log(level, "%s %s; %d changes were lost", self._name, now, lost)
+
+    def _keep_tidy(self) -> None:
+        """Between batches, do what is due. A failure stops no writing, and is tried again later."""
+        if time.monotonic() < self._tidy_after:
+            return
+        try:
+            self._between()
+        except Exception as error:
+            if not self._untidy:
+                self._log_failure("%s: housekeeping failed, and is tried again: %s", error)
+            self._untidy = True
+            self._tidy_after = time.monotonic() + _AGAIN_S
+            with suppress(sqlite3.Error):
+                self._database.disconnect(error)
+            with self._lock:
+                self._tend_at = self._tidy_after
+        else:
+            self._untidy = False
 
     def _between(self) -> None:
         """Between batches: checkpoint the write-ahead log, and do housekeeping."""
         with self._busy():
             connection = self._database.connect()
-            if self._database.log_bytes > self._checkpoint_at:
+            if self._database.measure() > self._checkpoint_at:
                 # This empties the log unless it is being read; then it is tried again after as much growth.
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-                self._checkpoint_at = self._database.log_bytes + _CHECKPOINT
+                self._checkpoint_at = self._database.measure() + _CHECKPOINT
             with self._lock:
                 due = time.monotonic() >= self._tend_at
                 if due:
@@ -259,38 +301,47 @@ class Writer:
 
     def _failed(self, error: Exception) -> None:
         with suppress(sqlite3.Error):  # already known to fail
-            self._database.disconnect()
+            self._database.disconnect(error)
         with self._lock:
             self._tend_at = 0.0  # so that it is retried even with nothing to write
             first, self._failing = not self._failing, str(error) or type(error).__name__
-            if first:
-                self._lost_before = self.lost
             self._stored.notify_all()
         if first:
-            _log.warning(
-                *("%s: %s; runs go on, and will be recorded when it can be written", self._name, error),
-                exc_info=not isinstance(error, sqlite3.Error | OverseerError | OSError),
-            )
+            self._log_failure("%s: %s; runs go on, and will be recorded when it can be written", error)
+
+    def _log_failure(self, message: str, error: Exception) -> None:
+        expected = isinstance(error, sqlite3.Error | OverseerError | OSError)
+        _log.warning(message, self._name, error, exc_info=not expected)
 
 
-def _store(connection: sqlite3.Connection, batch: list[Statement], name: str) -> int:
+def _store(connection: sqlite3.Connection, batch: list[tuple[Statement, ...]], name: str) -> int:
     """Commit a batch; returns how many of its statements can never be stored.
 
     Raises:
         sqlite3.Error: nothing of it has been stored.
     """
-    connection.execute("BEGIN IMMEDIATE")
     try:
-        spoilt = 0
-        for sql, values in batch:
+        with transaction(connection):
+            for together in batch:
+                for statement in together:
+                    connection.execute(*statement)
+    except _UNSTORABLE:
+        return _store_each(connection, batch, name)
+    return 0
+
+
+def _store_each(connection: sqlite3.Connection, batch: list[tuple[Statement, ...]], name: str) -> int:
+    """Commit those of a batch that can be stored."""
+    dropped = 0
+    with transaction(connection):
+        for together in batch:
+            connection.execute("SAVEPOINT together")
             try:
-                connection.execute(sql, values)
-            except _HOPELESS as error:
-                spoilt += 1
+                for statement in together:
+                    connection.execute(*statement)
+            except _UNSTORABLE as error:
+                connection.execute("ROLLBACK TO together")
+                dropped += len(together)
                 _log.error("%s: a change cannot be stored: %s", name, error)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    return spoilt
+            connection.execute("RELEASE together")
+    return dropped

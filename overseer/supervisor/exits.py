@@ -61,7 +61,6 @@ class Exits:
         metrics: Metrics,
         timers: Timers,
         recorder: Recorder,
-        rng: random.Random,
     ) -> None:
         self._table = table
         self._pool = pool
@@ -69,7 +68,7 @@ class Exits:
         self._metrics = metrics
         self._timers = timers
         self._recorder = recorder
-        self._rng = rng  # for restart jitter; hub's lock
+        self._rng = random.Random()  # for restart jitter; hub's lock
 
     def begin_locked(self, tx: Transaction, task: Task, why: Launch) -> None:
         """Begin a run of the task, which is in a launching phase and has its slot."""

@@ -42,6 +42,10 @@ class Listing:
             task = self._table.get(task_id)
             return None if task is None else task.action
 
+    def has(self, task_id: str) -> bool:
+        """Whether there is a task of that id, in any state. Does not wait for the hub's lock."""
+        return task_id in self._table
+
     def tasks(self, since: datetime | None) -> list[TaskInfo]:
         """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
         with self._table.lock:

@@ -160,7 +160,7 @@ def _terms(task: Task, definitions: Definitions, requester: Requester) -> Terms:
     standing = definitions.config.tasks.get(task.id)
     if standing is not None and standing.action != task.action:  # which has another pool, and other readers
         raise RequestError(
-            "the configuration now has another action for it: stop it and start it again", code="conflict"
+            "in the configuration it now runs another action: stop it and start it again", code="conflict"
         )
     if (
         definitions.handlers.get(task.action) is task.terms.definition.handler

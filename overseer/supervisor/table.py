@@ -37,7 +37,7 @@ _MAX_UNKNOWN = 1000
 
 
 class TaskTable:
-    """The tasks of a hub and its lock, which must be held for every method but :meth:`begin`.
+    """The tasks of a hub and its lock, which must be held for every method but :meth:`begin` and ``in``.
 
     Attributes:
         lock: the hub's.
@@ -82,6 +82,9 @@ class TaskTable:
 
     def __iter__(self) -> Iterator[Task]:
         return iter(self._tasks.values())
+
+    def __contains__(self, task_id: str) -> bool:
+        return task_id in self._tasks  # atomic, so the lock need not be held
 
     def __len__(self) -> int:
         return len(self._tasks)

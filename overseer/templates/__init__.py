@@ -3,7 +3,8 @@ bool, or values by name.
 
 Go's dialect is read by ``lexer``, ``parser`` and ``pipeline``, and calls ``functions`` and
 ``formatting``; Jinja's is read by ``jinja``. Both become Jinja templates that run in ``sandbox``, within
-the bounds of ``runtime``. All this is loaded with the first text that has something to look up.
+the bounds of ``runtime``. All this is loaded with the first text that has something to look up; in an
+upgrade, with the first that is rendered (``deferred``).
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
+from overseer.templates.deferred import DeferredTemplate
 from overseer.templates.runtime import MAX_SIZE
 from overseer.templates.text import Dialect, Template, Value
+from overseer.util.findings import findings
 from overseer.util.hashes import load_without_openssl
 
 __all__ = ["Dialect", "Template", "Value", "compile_template"]
@@ -30,6 +33,17 @@ def compile_template(text: str, dialect: Dialect = "go", booleans: frozenset[str
     """
     if len(text) <= MAX_SIZE and not any(opening in text for opening in _OPENINGS[dialect]):
         return Template(text, dialect, booleans)
+    about = "template", text, dialect, *sorted(booleans)
+    known = findings.get(*about)
+    if known is not None:
+        names, unquoted = known
+        return DeferredTemplate(text, dialect, booleans, names, unquoted, _compile)
+    compiled = _compile(text, dialect, booleans)
+    findings.add(lambda: (tuple(compiled.names), tuple(compiled.unquoted)), *about)
+    return compiled
+
+
+def _compile(text: str, dialect: Dialect, booleans: frozenset[str]) -> Template:
     if "jinja2" not in sys.modules:
         load_without_openssl("jinja2")
     from overseer.templates.compiled import compile_actions

@@ -14,7 +14,7 @@ from overseer.upgrade.standalone.stage import NAME
 from overseer.util.handover import to_memory
 
 _ROOT = Path(overseer.__file__).parent
-_STAGE = Path(__file__).parent / "standalone" / "stage.py"
+_STAGE = Path(__file__).parent / "standalone"
 
 
 class Package:
@@ -44,9 +44,17 @@ class Package:
                 offset += len(data)
             file.write(b"\n" + json.dumps(sizes).encode())
         sys.meta_path.insert(0, OwnModules(self.archive, kept))
-        self.stage = to_memory(_STAGE.read_bytes(), "overseer-stage")
+        self.stage = to_memory(_first_stage(), "overseer-stage")
         first = sys.modules.get(NAME)
         self.place: str = getattr(getattr(first, "STAGE", None), "place", "")
+
+
+def _first_stage() -> bytes:
+    """Its two files as one, which needs no other."""
+    first, second = ((_STAGE / name).read_bytes() for name in ("compiled.py", "stage.py"))
+    left_out = b"from __future__ ", b"from overseer."
+    rest = (line for line in second.splitlines(keepends=True) if not line.startswith(left_out))
+    return b"".join([first, *rest])
 
 
 def _files() -> Iterator[tuple[str, str]]:

@@ -12,11 +12,11 @@ from typing import Any
 
 from overseer.errors import OverseerError
 
-FORMAT = 1
+FORMAT = 2
 """Of the state. A program reads the formats up to its own."""
 
 VARIABLE = "OVERSEER_HANDOVER"
-"""Has what a program is given by the one before it, as JSON."""
+"""Says where the program before this one has written what it hands on: ``{"pid", "file"}`` as JSON."""
 
 _NAME = "overseer-state"
 _HEAD = b"overseer-state"
@@ -50,7 +50,6 @@ class Outgoing:
             index = self._known[id(data)] = len(self.blobs)
             self.blobs.append(data)
         return index
-
 
     def with_blobs(self, value: Any) -> Any:
         """A value whose bytes are handed over beside it; :meth:`Incoming.with_bytes` has them again."""

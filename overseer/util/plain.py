@@ -10,7 +10,7 @@ import dataclasses
 import types
 import typing
 from base64 import b64decode, b64encode
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from functools import cache
@@ -21,21 +21,29 @@ _T = TypeVar("_T")
 
 def to_plain(value: Any) -> Any:
     """``value`` made of dicts, lists, texts and numbers."""
-    if value is None or isinstance(value, str | int | float):
-        return value.name if isinstance(value, Enum) else value
+    kind = value.__class__
+    if kind is str or kind is int or value is None or kind is bool or kind is float:
+        return value
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, str | int | float):
+        return value
     if isinstance(value, bytes):
         return b64encode(value).decode()
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, Enum):
-        return value.name
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {each.name: to_plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+        return {name: to_plain(getattr(value, name)) for name in _names(kind)}
     if isinstance(value, Mapping):
         return {key: to_plain(each) for key, each in value.items()}
     if isinstance(value, Collection):
         return [to_plain(each) for each in value]
     raise TypeError(f"{type(value).__name__} cannot be written down")
+
+
+@cache
+def _names(kind: type) -> Sequence[str]:
+    return [each.name for each in dataclasses.fields(kind)]
 
 
 def from_plain(kind: type[_T], data: Any) -> _T:
@@ -44,40 +52,59 @@ def from_plain(kind: type[_T], data: Any) -> _T:
     Raises:
         ValueError, TypeError, KeyError: it does not fit.
     """
-    made: _T = _read(kind, data)
-    return made
+    read: Callable[[Any], _T] = _reader(typing.cast(Any, kind))
+    return read(data)
 
 
-def _read(kind: Any, data: Any) -> Any:
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        if data is None:
-            return None
-        return _read(next(each for each in arguments if each is not type(None)), data)
-    if origin is tuple:
-        if len(arguments) == 2 and arguments[1] is Ellipsis:
-            return tuple(_read(arguments[0], each) for each in data)
-        return tuple(_read(of, each) for of, each in zip(arguments, data, strict=True))
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return {key: _read(arguments[1], each) for key, each in data.items()}
-    if isinstance(origin, type) and issubclass(origin, Collection):
-        made = [_read(arguments[0], each) for each in data]
-        return frozenset(made) if origin is frozenset else made
-    if not isinstance(kind, type):
-        return data
-    if kind is datetime:
-        return datetime.fromisoformat(data)
-    if kind is bytes:
-        return b64decode(data)
-    if issubclass(kind, Enum):
-        return kind[data]
-    if dataclasses.is_dataclass(kind):
-        fields = _fields(kind)
-        return kind(**{name: _read(fields[name], each) for name, each in data.items() if name in fields})
-    return data
+_Read = Callable[[Any], Any]
 
 
 @cache
-def _fields(kind: type) -> Mapping[str, Any]:
+def _reader(kind: Any) -> _Read:
+    """What reads a value of a type, found out once for each: there may be thousands of values."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _optional(_reader(next(each for each in arguments if each is not type(None))))
+    if origin is tuple:
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            return _collection(tuple, _reader(arguments[0]))
+        return _tuple([*map(_reader, arguments)])
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return _mapping(_reader(arguments[1]))
+    if isinstance(origin, type) and issubclass(origin, Collection):
+        return _collection(frozenset if origin is frozenset else list, _reader(arguments[0]))
+    if not isinstance(kind, type):
+        return _as_it_is
+    if kind is datetime:
+        return datetime.fromisoformat
+    if kind is bytes:
+        return b64decode
+    if issubclass(kind, Enum):
+        return kind.__getitem__
+    return _dataclass(kind) if dataclasses.is_dataclass(kind) else _as_it_is
+
+
+def _as_it_is(data: Any) -> Any:
+    return data
+
+
+def _optional(read: _Read) -> _Read:
+    return read if read is _as_it_is else lambda data: None if data is None else read(data)
+
+
+def _collection(kind: Callable[[Iterable[Any]], Any], read: _Read) -> _Read:
+    return lambda data: kind(map(read, data))
+
+
+def _tuple(readers: Sequence[_Read]) -> _Read:
+    return lambda data: tuple(read(each) for read, each in zip(readers, data, strict=True))
+
+
+def _mapping(read: _Read) -> _Read:
+    return lambda data: {key: read(each) for key, each in data.items()}
+
+
+def _dataclass(kind: type) -> _Read:
     hints = typing.get_type_hints(kind)
-    return {each.name: hints[each.name] for each in dataclasses.fields(kind) if each.init}
+    readers = {each.name: _reader(hints[each.name]) for each in dataclasses.fields(kind) if each.init}
+    return lambda data: kind(**{name: readers[name](each) for name, each in data.items() if name in readers})

@@ -23,7 +23,7 @@ NAMES = [
     "e\u0301" * 30, "🚀" * 20,
 ]  # fmt: skip
 
-ENDED = task(worker_state="exited", last_exit_code=0)
+ENDED = task(status="succeeded", last_exit_code=0)
 
 
 def wide(text: str) -> int:
@@ -57,7 +57,7 @@ def test_the_state_and_the_action_of_a_task_stay_whatever_its_id(name: str, colu
 def test_ids_are_told_apart_at_both_ends():
     uuids = ["1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed", "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bee"]
     lines = tasks_table(
-        [task(task_id=each, worker_state="exited", last_exit_code=0) for each in uuids], NOW, PLAIN, 40
+        [task(task_id=each, status="succeeded", last_exit_code=0) for each in uuids], NOW, PLAIN, 40
     )
     assert [line.split()[0] for line in lines[1:]] == ["1b9d6b…bd4bed", "1b9d6b…bd4bee"]
 

@@ -304,3 +304,16 @@ def test_a_reload_changes_what_is_kept(tmp_path: Path) -> None:
         path.write_text(path.read_text().replace('/d"', '/elsewhere"'))
         assert client.request("reload")["restart_needed"] == ["data_dir"]
         assert [each.name for each in tmp_path.iterdir()] == ["d"]
+
+
+def test_the_runs_of_a_generated_id_are_counted_on_though_retention_removes_them(data: str) -> None:
+    """Its task waits for a reset while the runs of others take the place of its own."""
+    with Daemon(actions=ACTIONS, data_dir=data, storage={"runs": 2}) as daemon, daemon.connect() as client:
+        task_id = client.request("start", action="again")["task_id"]
+        client.expect("errored", task_id=task_id)
+        before = runs(client, task_id=task_id)[0]["number"]
+        client.run("echo", task_id="a")
+        client.run("echo", task_id="b")
+        wait_until(lambda: not runs(client, task_id=task_id))
+        client.request("reset", task_id=task_id)
+        assert runs(client, task_id=task_id)[-1]["number"] == before + 1

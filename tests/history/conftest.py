@@ -27,8 +27,9 @@ def open_history(directory: Path) -> Iterator[Open]:
     """``open_history(server, **storage)``: a history in ``directory``, which must not be open elsewhere."""
     opened: list[History] = []
 
-    def open_(server: str = "one", removed: Any = None, **storage: Any) -> History:
-        more = {} if removed is None else {"removed": removed}
+    def open_(server: str = "one", removed: Any = None, in_use: Any = None, **storage: Any) -> History:
+        given = {"removed": removed, "in_use": in_use}
+        more = {name: value for name, value in given.items() if value is not None}
         history = History(str(directory), StorageConfig(**storage), server, **more)
         history.start()
         opened.append(history)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from overseer.config import StorageConfig
-from overseer.history import moments
+from overseer.history import moments, retention
 from overseer.history.moments import SteadyClock
 from overseer.history.retention import Removed
 from overseer.history.store import History
@@ -106,6 +106,26 @@ def test_seq_goes_on_after_all_runs_of_an_id_are_forgotten(open_history: Open) -
     history.close()
     again = open_history("two")
     assert (again.last_seq("named"), again.last_seq(made_up)) == (3, 0)
+
+
+def test_a_generated_id_is_kept_as_long_as_its_task_is(
+    open_history: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_PERIOD_S", 0.0)  # ids are looked through each time
+    made_up = "c0b1a6b2-13a0-4c52-9b0c-3f1f2f6f4a10"
+    tasks_of_server = {made_up}
+    history = open_history("one", runs=1, in_use=tasks_of_server.__contains__)
+    for task_id in (made_up, "other", "last"):
+        add(history, task_id)
+    until(lambda: tasks(history) == ["last"])
+    add(history, made_up)
+    (run,) = all_runs(history, task_id=made_up)
+    assert (run.number, history.last_seq(made_up)) == (2, 3)
+    add(history, "after")
+    until(lambda: tasks(history) == ["after"])
+    tasks_of_server.clear()
+    history.config = StorageConfig(runs=1)
+    until(lambda: history.last_seq(made_up) == 0)
 
 
 def test_an_id_that_nobody_has_used_for_as_long_as_anything_is_kept_is_forgotten(

@@ -129,7 +129,7 @@ def test_what_was_running_is_known_to_the_next_server(open_history: Open) -> Non
     first.ended(later, an_end())
     first.close()
     second = open_history("two")
-    found = {each.task_id: each for each in second.interrupted}
+    found = {each.task_id: each for each in second.inherited.to_resume}
     assert set(found) == {"running", "shutdown", "restarts"}
     assert found["running"].policy == policy
     assert found["shutdown"].policy is None
@@ -137,7 +137,7 @@ def test_what_was_running_is_known_to_the_next_server(open_history: Open) -> Non
     assert (found["running"].server, found["running"].run_id) == ("one", runs["running"].run_id)
     second.recalled(found["running"])
     second.close()
-    assert {each.task_id for each in open_history("three").interrupted} == {"shutdown", "restarts"}
+    assert {each.task_id for each in open_history("three").inherited.to_resume} == {"shutdown", "restarts"}
 
 
 def test_the_log_is_emptied_now_and_then(open_history: Open, directory: Path) -> None:
@@ -170,7 +170,7 @@ def test_one_that_is_removed_under_it_is_begun_anew_with_its_numbers(
     run = a_run("another")
     history.started(run)
     assert [each.task_id for each in all_runs(history)] == ["another"]
-    assert "is gone: a new history is started" in caplog.text
+    assert "is missing or was replaced; reopening it" in caplog.text
     history.close()
     assert open_history("two").last_seq("t") == 77
 

@@ -19,6 +19,7 @@ class Disk:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.error: Exception | None = None
+        self.untidy: Exception | None = None  # housekeeping fails
         self.free = threading.Event()
         self.free.set()
         self.tidy = threading.Event()  # like free, for housekeeping alone
@@ -28,6 +29,9 @@ class Disk:
         self.commits = 0
         self._connection: sqlite3.Connection | None = None
         self.log_bytes = 0
+
+    def measure(self) -> int:
+        return self.log_bytes
 
     def connect(self) -> sqlite3.Connection:
         if not self.free.is_set():
@@ -44,7 +48,7 @@ class Disk:
     def _traced(self, sql: str) -> None:
         self.commits += sql == "COMMIT"
 
-    def disconnect(self) -> None:
+    def disconnect(self, error: Exception | None = None) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -57,6 +61,8 @@ class Disk:
         if not self.tidy.is_set():
             self.hanging.set()
             self.tidy.wait(30)
+        if self.untidy is not None:
+            raise self.untidy
         return 3600.0
 
     @property
@@ -145,7 +151,7 @@ def test_a_disk_that_fails_holds_up_nobody_and_is_tried_again(
     for number in range(2, 52):
         assert not writer.wait(writer.put(insert(number)))
     assert time.monotonic() - began < allowed(5)
-    assert writer.failing == "database or disk is full"
+    assert writer.failing
     disk.error = None
     wait_until(lambda: not writer.waiting, "everything to be stored")
     assert disk.values == [*range(1, 52)]
@@ -177,7 +183,59 @@ def test_one_change_that_cannot_be_stored_takes_no_other_with_it(disk: Disk, wri
     disk.free.set()
     assert writer.wait(tickets[-1], 10)
     assert disk.values == [0, 1, 2, 3, 4]
-    assert (writer.written, writer.lost, writer.failing) == (5, 3, "")
+    assert (writer.written, writer.lost, writer.failing) == (5, 3, False)
+
+
+def test_what_is_put_together_is_stored_together_or_not_at_all(disk: Disk, writer: Writer) -> None:
+    disk.free.clear()
+    writer.put(insert(0))
+    assert disk.hanging.wait(30)
+    groups = [(insert(1), insert(2)), (insert(3), insert(None), insert(4)), (insert(5),)]
+    tickets = [writer.put(*group) for group in groups]
+    disk.free.set()
+    assert writer.wait(tickets[-1], 10)
+    assert disk.values == [0, 1, 2, 5]
+    assert (writer.written, writer.lost) == (4, 3)
+
+
+def test_housekeeping_that_fails_stops_no_writing_and_is_said_once(
+    disk: Disk, writer: Writer, caplog: pytest.LogCaptureFixture
+) -> None:
+    wait_until(lambda: disk.tended == 1, "the first housekeeping")
+    disk.untidy = sqlite3.OperationalError("no room to tidy up")
+    writer.tend_within(0.0)
+    wait_until(lambda: disk.tended >= 2, "a failure")
+    for number in range(10):
+        assert writer.wait(writer.put(insert(number)), 30)
+    wait_until(lambda: disk.tended >= 4, "more failures")
+    assert not writer.failing
+    assert disk.values == [*range(10)]
+    assert caplog.text.count("no room to tidy up") == 1
+    assert "can be written again" not in caplog.text
+
+
+def test_what_comes_after_the_end_is_not_called_slow(
+    disk: Disk, writer: Writer, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer.close()
+    for _ in range(2):
+        assert not writer.wait(writer.put(insert(1)))
+    assert caplog.text.count("is closed already") == 1
+    assert "slow" not in caplog.text
+
+
+def test_the_first_change_without_room_is_said(
+    disk: Disk, writer: Writer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_MOST", 1)
+    monkeypatch.setattr(module, "_CALM_S", 0.0)
+    disk.free.clear()
+    writer.put(insert(0))
+    for _ in range(2):
+        assert not writer.wait(writer.put(insert(1)))
+    assert caplog.text.count("further ones are lost") == 1
+    disk.free.set()
+    wait_until(lambda: "is no longer slow; 2 changes were lost" in caplog.text, "the end of that")
 
 
 def test_the_end_writes_what_waits(disk: Disk, tmp_path: Path) -> None:

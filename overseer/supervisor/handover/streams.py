@@ -6,17 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from overseer.net.frames import Encoded
-from overseer.protocol import Exited
 from overseer.supervisor.clients import Client
 from overseer.supervisor.handover.clients import Numbers, export_subscription, restore_subscription
-from overseer.supervisor.output.history import StoredOutput, _StoredExit
+from overseer.supervisor.handover.rings import export_ring, restore_first_format, restore_ring
 from overseer.supervisor.output.publisher import Stream
 from overseer.supervisor.output.raw import KEPT, RawOutput
 from overseer.supervisor.output.subscription import Behind, Subscription
 from overseer.supervisor.output.unfinished import UnfinishedLines, _Line
 from overseer.util.handover import Incoming, Outgoing
-from overseer.util.plain import from_plain, to_plain
-from overseer.util.timestamps import format_timestamp, parse_timestamp
 
 
 def export_stream(stream: Stream, numbers: Numbers, out: Outgoing) -> dict[str, Any]:
@@ -27,8 +24,7 @@ def export_stream(stream: Stream, numbers: Numbers, out: Outgoing) -> dict[str, 
         "last_seq": stream.last_seq,
         "run": stream.run,
         "reserve_at": stream._reserve_at if stream._reserve is not None else None,
-        "ring": [_export_entry(entry) for entry in stream.ring._entries],
-        "cut": stream.ring.cut,
+        "ring": export_ring(stream.ring),
         "disk": _export_log(stream),
         "unfinished": unfinished
         and {
@@ -49,9 +45,10 @@ def restore_stream(
 ) -> None:
     """All but what its run and its record make of it; the task's lock is held."""
     stream.base_seq, stream.last_seq, stream.run = data["base_seq"], data["last_seq"], data["run"]
-    for entry in data["ring"]:
-        _restore_entry(stream, entry)
-    stream.ring.cut = data["cut"]
+    if "cut" in data:
+        restore_first_format(stream.ring, data["ring"], cut=data["cut"])
+    else:
+        restore_ring(stream.ring, data["ring"])
     if data["disk"] is not None and stream.logs is not None:
         from overseer.logs.handover import restore_log  # only where there are logs
 
@@ -113,20 +110,3 @@ def export_events(behind: Behind | None, out: Outgoing) -> Any:
         for seq, message in events
         if isinstance(message, Encoded)
     ]
-
-
-def _export_entry(entry: StoredOutput | _StoredExit) -> Any:
-    if isinstance(entry, _StoredExit):
-        return [entry.after_seq, to_plain(entry.event)]
-    flags = entry.truncated, entry.overwritten
-    return [entry.first_seq, format_timestamp(entry.ts), entry.pid, entry.stream, entry.lines, *flags]
-
-
-def _restore_entry(stream: Stream, data: Any) -> None:
-    if len(data) == 2:
-        stream.ring.add_exit(from_plain(Exited, data[1]), data[0])
-        return
-    first_seq, ts, pid, name, lines, truncated, overwritten = data
-    stream.ring.add_output(
-        StoredOutput(first_seq, parse_timestamp(ts), pid, name, lines, truncated, overwritten)
-    )

@@ -7,7 +7,7 @@ encoded), so that keeping it costs next to nothing for tasks that nobody watches
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from sys import getsizeof
@@ -48,7 +48,9 @@ class StoredOutput:
 
 
 @dataclass(frozen=True, slots=True)
-class _StoredExit:
+class StoredExit:
+    """The end of a run."""
+
     event: Exited
     after_seq: int  # the seq of the last output before it
 
@@ -58,7 +60,7 @@ class Ring:
     batch."""
 
     def __init__(self, memory: MemoryUse | None = None) -> None:
-        self._entries: deque[StoredOutput | _StoredExit] = deque()
+        self._entries: deque[StoredOutput | StoredExit] = deque()
         self._events = 0
         self._bytes = 0
         self.cut = False  # the memory limit has made it shorter than usual
@@ -82,9 +84,26 @@ class Ring:
 
     def add_exit(self, event: Exited, after_seq: int) -> None:
         """Keep an ``exited`` that followed the output with seq ``after_seq`` (0: before any)."""
-        self._entries.append(_StoredExit(event, after_seq))
+        self._entries.append(StoredExit(event, after_seq))
         self._events += 1
         self._trim()
+
+    def fill(self, entries: Iterable[StoredOutput | StoredExit]) -> None:
+        """Have a new ring keep what another one kept."""
+        self._entries.extend(entries)
+        for entry in self._entries:
+            if isinstance(entry, StoredOutput):
+                entry.memory = _memory(entry.lines)
+                self._bytes += entry.memory
+                self._events += len(entry.lines)
+            else:
+                self._events += 1
+        self._tell()
+
+    @property
+    def entries(self) -> Iterable[StoredOutput | StoredExit]:
+        """All that it keeps, oldest first."""
+        return self._entries
 
     @property
     def memory(self) -> int:
@@ -117,7 +136,7 @@ class Ring:
         Includes an ``exited`` right after the line with that seq, which the client may not have seen.
         """
         for entry in self._kept():
-            if isinstance(entry, _StoredExit):
+            if isinstance(entry, StoredExit):
                 if (moment is None or entry.event.ts >= moment) and (seq is None or entry.after_seq >= seq):
                     yield entry.event
             elif moment is None or entry.ts >= moment:
@@ -128,10 +147,10 @@ class Ring:
     def exits(self, seq: int) -> Iterator[tuple[int, Exited]]:
         """The ``exited`` events after that line or later ones, each with the seq that it follows."""
         for entry in self._entries:
-            if isinstance(entry, _StoredExit) and entry.after_seq >= seq:
+            if isinstance(entry, StoredExit) and entry.after_seq >= seq:
                 yield entry.after_seq, entry.event
 
-    def _kept(self) -> Iterator[StoredOutput | _StoredExit]:
+    def _kept(self) -> Iterator[StoredOutput | StoredExit]:
         """The entries, the first one cut so that at most CAPACITY events are seen."""
         excess = self._events - CAPACITY
         for entry in self._entries:

@@ -8,19 +8,18 @@ and the old program is executed from the copy that it has kept of itself.
 Should that fail too, because what it needs is gone, then it holds: it keeps what tasks write, so that none of
 them has to wait for long, and tries again from time to time, and when it is sent SIGUSR2.
 
-    python [options] /proc/self/fd/N PROGRAM [arguments]        with OVERSEER_HANDOVER in the environment
+    python [options] /proc/self/fd/N PROGRAM [arguments]
 
-Before that, the new program is tried out in a child, by the same file. What the child has compiled is kept
-for the second time, when everybody waits: it is more than half of what the imports take.
+with the descriptor of a file that says the rest, in OVERSEER_HANDOVER in the environment.
+
+Before that, the new program is tried out in a child, by the same file.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import fcntl
 import gc
 import json
-import marshal
 import os
 import runpy
 import select
@@ -30,17 +29,21 @@ import sys
 import time
 import traceback
 from contextlib import suppress
-from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.util import spec_from_file_location
 from pathlib import Path
-from types import CodeType
 from typing import Any, NoReturn
+
+from overseer.upgrade.standalone.compiled import Compiled  # in memory, that is above
 
 VARIABLE = "OVERSEER_HANDOVER"
 NAME = "overseer_first_stage"
 """As which the new program finds this module."""
 
-_KEPT_ABOVE = 64  # copies of descriptors get greater numbers
+MESSAGE = "overseer-message"
+"""The name of the file in memory that says what to run, and how. Its descriptor is in the environment, which
+has no room for thousands of tasks."""
+COPIES_ABOVE = 64
+"""Copies of descriptors get greater numbers."""
+
 _AGAIN_S = 30.0  # between tries, while neither program can be run
 _LOOK_S = 0.5
 _MOST = 64 * 2**20  # bytes that are kept meanwhile, of all pipes
@@ -62,7 +65,7 @@ class Stage:
         self._over = False
         self._copies: dict[int, int] = {}  # of the descriptors handed over, by number
         self._kept = {int(pipe): file for pipe, file in said.get("kept", {}).items()}
-        self._compiled = Compiled({}, {})
+        self._compiled = Compiled()
         self._environment = dict(os.environb)  # a program removes from it what is not meant for children
 
     def run(self) -> None:
@@ -73,13 +76,13 @@ class Stage:
             os.set_inheritable(file, False)
         if self._turn == "held":
             self._hold()
-        for number in self._said["descriptors"]:
-            self._copies[number] = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _KEPT_ABOVE)
         signal.signal(signal.SIGALRM, self._late)
         signal.setitimer(signal.ITIMER_REAL, self._said["deadline"])
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
         gc.disable()  # loading makes no garbage, and everybody waits for it
         try:
+            for number in self._said["descriptors"]:
+                self._copies[number] = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, COPIES_ABOVE)
             if self._turn == "old":
                 self._run_old()
             else:
@@ -111,6 +114,11 @@ class Stage:
             _remove(self._said["place"])
 
     @property
+    def findings(self) -> dict[Any, Any]:
+        """What the program's trial has found out; in the trial, where to say so."""
+        return self._compiled.findings
+
+    @property
     def place(self) -> str:
         """The directory that the old program is run from; ``""``: it is not."""
         return self._said.get("place", "") if self._turn == "old" else ""
@@ -120,7 +128,7 @@ class Stage:
         self._go_back(f"it has not taken over within {self._said['deadline']:g} s: {where}")
 
     def _go_back(self, why: str) -> None:
-        """Have it be the old program's turn, or nobody's."""
+        """Fall back to the old program or, if that has failed too, hold."""
         if self._over:
             return
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -137,10 +145,13 @@ class Stage:
         kept = {str(pipe): file for pipe, file in self._kept.items()}
         for file in (self._said["state"], self._said["archive"], self._said["stage"], *kept.values()):
             os.set_inheritable(file, True)
-        said = json.dumps({**self._said, "turn": turn, "failure": failure, "kept": kept})
+        said = json.dumps({**self._said, "turn": turn, "failure": failure, "kept": kept}).encode()
+        file = os.memfd_create(MESSAGE, 0)  # inherited
+        os.write(file, said)
+        where = json.dumps({"pid": os.getpid(), "file": file}).encode()
         script = f"/proc/self/fd/{self._said['stage']}"
         command = [sys.executable, *self._said["options"], script, *self._said["rest"]]
-        environment = {**self._environment, VARIABLE.encode(): said.encode()}
+        environment = {**self._environment, VARIABLE.encode(): where}
         with suppress(OSError):
             os.execve(sys.executable, command, environment)
         os.execve("/proc/self/exe", command, environment)  # the file that was executed is gone
@@ -259,95 +270,6 @@ class Stage:
             sys.path.insert(0, first)
 
 
-class Compiled:
-    """The code of modules and of dataclasses' methods, which the module `dataclasses` compiles one by one.
-
-    Args:
-        modules: name -> path, size and time of the file, and its code.
-        texts: text -> its code.
-    """
-
-    def __init__(
-        self, modules: dict[str, tuple[str, int, int, CodeType]], texts: dict[str, CodeType]
-    ) -> None:
-        self._modules = modules
-        self._texts = texts
-
-    @classmethod
-    def read(cls, file: int) -> Compiled:
-        """What was written to a descriptor, which is closed; nothing, if there is none, or this is another
-        Python."""
-        try:
-            data = os.pread(file, os.fstat(file).st_size, 0)
-            version, modules, texts = marshal.loads(data)
-            return cls(modules, texts) if version == sys.version else cls({}, {})
-        except (ValueError, TypeError, EOFError, OSError):
-            return cls({}, {})
-        finally:
-            with suppress(OSError):
-                os.close(file)
-
-    def write(self, file: int) -> None:
-        """Write it, with all modules that are loaded, to a descriptor."""
-        for name, module in sys.modules.copy().items():
-            spec = getattr(module, "__spec__", None)
-            if spec is None or spec.name != name or type(spec.loader) is not SourceFileLoader:
-                continue
-            about, code = Path(spec.loader.path).stat(), spec.loader.get_code(name)
-            if code is not None:
-                self._modules[name] = spec.loader.path, about.st_size, about.st_mtime_ns, code
-        with open(file, "wb", closefd=False) as out:
-            marshal.dump((sys.version, self._modules, self._texts), out)
-
-    def record(self) -> None:
-        """Keep what is compiled from now on."""
-
-        def record(text: str, *scopes: Any) -> None:
-            self._texts[text] = code = compile(text, "<string>", "exec")
-            exec(code, *scopes)
-
-        dataclasses.exec = record  # type: ignore[attr-defined]
-
-    def use(self) -> None:
-        """Have it found instead of compiled again."""
-
-        def execute(text: str, *scopes: Any) -> None:
-            exec(self._texts.get(text, text), *scopes)
-
-        dataclasses.exec = execute  # type: ignore[attr-defined]
-        sys.meta_path.insert(0, self)
-
-    def drop(self) -> None:
-        """Undo :meth:`use`, and forget it."""
-        if self in sys.meta_path:
-            del dataclasses.exec  # type: ignore[attr-defined]
-            sys.meta_path.remove(self)
-        self._modules, self._texts = {}, {}
-
-    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        """The part of an importer that finds a module. A file that has changed is not taken from here."""
-        if name not in self._modules:
-            return None
-        file, size, changed, code = self._modules[name]
-        try:
-            about = Path(file).stat()
-        except OSError:
-            return None
-        if (about.st_size, about.st_mtime_ns) != (size, changed):
-            return None
-        return spec_from_file_location(name, file, loader=_Loader(name, file, code))
-
-
-class _Loader(SourceFileLoader):
-    def __init__(self, name: str, path: str, code: CodeType) -> None:
-        super().__init__(name, path)
-        self._code: CodeType | None = code
-
-    def get_code(self, fullname: str) -> CodeType | None:
-        code, self._code = self._code, None  # needed once
-        return code or super().get_code(fullname)
-
-
 def _remove(place: str) -> None:
     """Remove a directory that the old program was run from."""
     import shutil
@@ -367,7 +289,15 @@ def _extract(archive: int, place: Path) -> None:
         at += size
 
 
+def _message() -> dict[str, Any]:
+    """What this is told. The program itself reads it, too."""
+    file = json.loads(os.environ[VARIABLE])["file"]
+    os.set_inheritable(file, False)
+    said: dict[str, Any] = json.loads(os.pread(file, os.fstat(file).st_size, 0))
+    return said
+
+
 if __name__ == "__main__":
-    STAGE = Stage(json.loads(os.environ[VARIABLE]))
+    STAGE = Stage(_message())
     sys.modules[NAME] = sys.modules["__main__"]
     STAGE.run()

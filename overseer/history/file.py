@@ -1,0 +1,101 @@
+"""The writer's database: the file now at the path, which may not be the same as before."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from overseer.history.database import is_broken, open_database, set_aside
+from overseer.history.directory import DataDirectory
+from overseer.history.inheritance import Inheritance, take_over
+
+_log = logging.getLogger(__name__)
+
+
+class DatabaseFile:
+    """Opens the database at ``path``, again where it has failed, was replaced or is damaged.
+
+    Args:
+        server: this server's id.
+        opened: called with a file that was not open before, and what was in it.
+        tend: does a little housekeeping; returns in how many seconds to call it again.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        directory: DataDirectory,
+        server: str,
+        opened: Callable[[sqlite3.Connection, Inheritance], None],
+        tend: Callable[[sqlite3.Connection], float],
+    ) -> None:
+        self._path = path
+        self._directory = directory
+        self._server = server
+        self._opened = opened
+        self._tend = tend
+        self._connection: sqlite3.Connection | None = None
+        self._file: os.stat_result | None = None  # the one last taken over
+        self._damage: Exception | None = None  # found in it
+        self.bytes = 0  # when it was measured last; whoever asks must not wait for the disk
+
+    def connect(self) -> sqlite3.Connection:
+        if self._connection is not None:
+            if self._is_known() and self._directory.intact:
+                return self._connection
+            _log.error("%s is missing or was replaced; reopening it", self._path)
+            self.disconnect()
+        self._directory.acquire()
+        if self._damage is not None:
+            if self._path.exists():
+                set_aside(self._path, self._damage)
+            self._damage = None
+        connection = open_database(self._path, look_through=not self._is_known())
+        try:
+            if not self._is_known():  # by now it may be a new one
+                inheritance = take_over(connection, self._server)
+                self._file = self._path.stat()
+                self._opened(connection, inheritance)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+    def _is_known(self) -> bool:
+        """Whether the file at the path is the one that this server has taken over."""
+        if self._file is None:
+            return False
+        try:
+            return os.path.samestat(self._path.stat(), self._file)
+        except OSError:
+            return False
+
+    def disconnect(self, error: Exception | None = None) -> None:
+        if error is not None and is_broken(error) and (self._file is None or self._is_known()):
+            self._damage = error
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def close(self) -> None:
+        self.disconnect()
+        self._directory.release()
+
+    def tend(self, connection: sqlite3.Connection) -> float:
+        return self._tend(connection)
+
+    def measure(self) -> int:
+        log_bytes = _size(self._path.with_name(f"{self._path.name}-wal"))
+        self.bytes = _size(self._path) + log_bytes
+        return log_bytes
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
