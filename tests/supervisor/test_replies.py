@@ -106,7 +106,7 @@ class Stage:
         self.timers = Timers()
         self.outbox = Watched(self.timers, self.now)
         reloader: Any = SimpleNamespace()
-        history = RunHistory(config, lambda runs: None)
+        history = RunHistory(config, lambda runs: None, lambda task_id: False)
         self.dispatcher = Dispatcher(
             self.hub,
             self.outbox,
