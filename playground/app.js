@@ -32,10 +32,10 @@ const app = { views: {} };
 async function begin() {
   const shell = new Shell(app, VIEWS, use);
   app.shell = shell;
+  app.link = new Link(); // whose script loads meanwhile
   const manifest = await enter();
   shell.name(manifest);
   shell.showSession();
-  app.link = new Link();
   app.store = new Store(app.link);
   app.watch = new Watch(app.link, manifest);
   app.panes = new Panes(app, at("panes"));

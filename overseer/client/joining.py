@@ -309,7 +309,6 @@ class TaskRequests(Requests):
         partial: bool = False,
         raw: bool = False,
         from_now: bool = False,
-        buffer: int | None = None,
     ) -> Follower:
         if on_lag not in ("catch_up", "block", "drop"):
             raise ValueError(f"on_lag must be catch_up, block or drop, not {on_lag!r}")
@@ -317,7 +316,7 @@ class TaskRequests(Requests):
         return Follower(
             task_id,
             core.lock,
-            core.settings.buffer if buffer is None else buffer,
+            core.settings.buffer,
             lossless=on_lag != "drop",
             catch_up=on_lag == "catch_up" and not raw,  # a log has no raw output
             partial=partial,

@@ -45,4 +45,4 @@ def cluster_lines(info: ClusterInfo, style: Style, columns: int | None = None) -
             )
         )
     cuts = {0: cut_middle, 1: cut_middle, len(_HEADING) - 1: fit}
-    return lines + table(rows, columns, cuts=cuts, spare=(3, 2))
+    return lines + table(rows, columns, cuts=cuts, spare=(3, 2), heading=style.heading)

@@ -60,14 +60,17 @@ def table(
     *,
     cuts: Mapping[int, Cut] | None = None,
     spare: Iterable[int] = (),
+    heading: Callable[[str], str] | None = None,
     paint: Callable[[int, int, str], str] = lambda row, cell, text: text,
 ) -> list[str]:
     """Rows as aligned lines, in at most ``columns`` if given.
 
     To fit, cells of ``spare`` are left out, in this order, and those of ``cuts`` are cut by its functions,
-    the widest first. ``paint(row, cell, text)`` colours a cell.
+    the widest first. With ``heading``, which colours its cells, the first row is one; ``paint(row, cell,
+    text)`` colours a cell of the others, counted without it.
     """
     rows, cuts = list(rows), cuts or {}
+    first = 0 if heading is None else 1
     sizes = [max(map(columns_of, cells)) for cells in zip(*rows, strict=True)]
     shown = list(range(len(sizes)))
     if columns is not None:
@@ -93,7 +96,7 @@ def table(
             if left is not None:
                 text = fit(text, left)
                 left -= columns_of(text) + 2
-            parts.append(paint(number, cell, text))
+            parts.append(heading(text) if heading and not number else paint(number - first, cell, text))
             if left is not None and left <= 0:
                 break
         lines.append("  ".join(parts).rstrip())

@@ -50,9 +50,7 @@ def graph_table(graph: Graph, style: Style, columns: int | None = None) -> list[
     """A heading and a line for each task; a dependency that is not met is marked."""
 
     def paint(row: int, cell: int, text: str) -> str:
-        if row == 0:
-            return style.paint(text, "1")
-        return coloured(text, graph.nodes[row - 1].status, style) if cell == _STATUS else text
+        return coloured(text, graph.nodes[row].status, style) if cell == _STATUS else text
 
     rows = [_HEADING]
     for node in graph.nodes:
@@ -66,7 +64,8 @@ def graph_table(graph: Graph, style: Style, columns: int | None = None) -> list[
                 _dependencies(graph, edges),
             )
         )
-    return table(rows, columns, cuts={0: cut_middle, 1: fit, _DEPENDS_ON: fit}, spare=(3, 1), paint=paint)
+    cuts = {0: cut_middle, 1: fit, _DEPENDS_ON: fit}
+    return table(rows, columns, cuts=cuts, spare=(3, 1), heading=style.heading, paint=paint)
 
 
 def _dependencies(graph: Graph, edges: Sequence[GraphEdge]) -> str:

@@ -61,9 +61,7 @@ def runs_table(
     """A heading and a line for each run; ``moment`` is now."""
 
     def paint(row: int, cell: int, text: str) -> str:
-        if row == 0:
-            return style.paint(text, "1")
-        return coloured(text, runs[row - 1].status, style) if cell == _STATUS else text
+        return coloured(text, runs[row].status, style) if cell == _STATUS else text
 
     shown = shortened(run.task_id for run in runs)
     rows = [_RUNS, *(_row(run, moment, style, shown) for run in runs)]
@@ -74,7 +72,7 @@ def runs_table(
         rows = [(*row, host) for row, host in zip(rows, hosts, strict=True)]
         cuts[len(_RUNS)] = fit
         spare = (_SPARE[0], len(_RUNS), *_SPARE[1:])
-    return table(rows, columns, cuts=cuts, spare=spare, paint=paint)
+    return table(rows, columns, cuts=cuts, spare=spare, heading=style.heading, paint=paint)
 
 
 def _row(run: RunInfo, moment: datetime, style: Style, shown: Callable[[str], str]) -> tuple[str, ...]:

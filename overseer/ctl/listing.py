@@ -41,9 +41,7 @@ def tasks_table(
     status, exit_code = heading.index("STATUS"), heading.index("EXIT")
 
     def paint(row: int, cell: int, text: str) -> str:
-        if row == 0:
-            return style.paint(text, "1")
-        task = tasks[row - 1]
+        task = tasks[row]
         if cell == status:
             if task.health == "unhealthy":
                 return style.failure(text)
@@ -59,7 +57,7 @@ def tasks_table(
         rows.append(row if usage is None else (*row[:at], *_used(usage.get(task.task_id)), *row[at:]))
     cuts = {0: cut_middle, 1: fit, heading.index("PARAMETERS"): fit}
     spare = [heading.index(name) for name in _SPARE if name in heading]
-    return table(rows, columns, cuts=cuts, spare=spare, paint=paint)
+    return table(rows, columns, cuts=cuts, spare=spare, heading=style.heading, paint=paint)
 
 
 def _used(usage: TaskUsage | None) -> tuple[str, str]:

@@ -79,8 +79,6 @@ def schedules_table(
     """A heading and a line for each task; ``moment`` is now."""
 
     def paint(row: int, cell: int, text: str) -> str:
-        if row == 0:
-            return style.paint(text, "1")
         return style.paint(text, "33") if cell == _SKIPPED and text.strip("- ") else text
 
     rows = [_HEADING]
@@ -97,7 +95,8 @@ def schedules_table(
                 "-" if skipped is None else f"{skipped.reason} {ago(skipped.slot, moment)}",
             )
         )
-    return table(rows, columns, cuts={0: cut_middle, 1: fit}, spare=(1, 4, 5, 3), paint=paint)
+    cuts = {0: cut_middle, 1: fit}
+    return table(rows, columns, cuts=cuts, spare=(1, 4, 5, 3), heading=style.heading, paint=paint)
 
 
 def calendar(infos: Sequence[ScheduleInfo], most: int, moment: datetime) -> list[str]:

@@ -46,12 +46,9 @@ def _table(stats: Sequence[RunStats], style: Style, columns: int | None) -> list
         counts = (each.runs, each.running, each.succeeded, each.failed, each.stopped, each.lost)
         return (*named, *map(str, counts), *map(_took, (each.median_ms, each.p95_ms, each.duration_ms)))
 
-    def paint(row: int, _: int, text: str) -> str:
-        return style.paint(text, "1") if row == 0 else text
-
     head = (*heads, *_FIGURES)
     spare = [head.index(each) for each in ("RUNNING", "LOST", "STOPPED", "P95", "MEDIAN")]
-    return table([head, *map(row, stats)], columns, cuts={0: fit}, spare=spare, paint=paint)
+    return table([head, *map(row, stats)], columns, cuts={0: fit}, spare=spare, heading=style.heading)
 
 
 def _took(ms: int | None) -> str:

@@ -176,6 +176,9 @@ class Style:
     def failure(self, text: str) -> str:
         return self.paint(text, "31")
 
+    def heading(self, text: str) -> str:
+        return self.paint(text, "1")
+
 
 def style_of(options: Namespace) -> Style:
     return Style(getattr(options, "color", "auto"), sys.stdout)

@@ -11,26 +11,14 @@ from collections.abc import Sequence
 
 from overseer.config import ConfigErrors, ErrorCollector, parse_config, read_config
 from overseer.daemon.access import load_access
+from overseer.daemon.advice import advice
 from overseer.daemon.credentials import variables_of
 from overseer.daemon.daemon import Daemon
 from overseer.daemon.environment import handed_on, withdraw_secrets
-from overseer.daemon.preflight import (
-    boot_advice,
-    chain_advice,
-    check_files,
-    notice_advice,
-    schedule_advice,
-    security_advice,
-    standing_advice,
-    storage_advice,
-    system_advice,
-    webhook_advice,
-)
-from overseer.daemon.probing import open_params_advice, probe_advice
+from overseer.daemon.preflight import check_files
 from overseer.drivers.api import build_action_handlers, list_handlers
 from overseer.errors import OverseerError
 from overseer.secrets.vault import Vault
-from overseer.secrets.vault import advice as secrets_advice
 from overseer.util.handover import VARIABLE
 from overseer.util.inherited import settle, speak_utf8
 from overseer.util.logs import Stderr, printable, set_up_logging
@@ -139,22 +127,8 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
         if unknown:
             raise ConfigErrors(unknown)
     collector.raise_errors()
-    advices = (
-        *security_advice(config, asks=bool(access.tokens)),
-        *secrets_advice(config, values),
-        *storage_advice(config),
-        *boot_advice(config, handlers),
-        *standing_advice(config, handlers),
-        *chain_advice(config, handlers),
-        *notice_advice(config),
-        *webhook_advice(config, handlers),
-        *schedule_advice(config),
-        *probe_advice(config),
-        *open_params_advice(config, handlers),
-        *system_advice(),
-    )
-    for advice in advices:
-        _log.warning("%s", advice)
+    for warning in advice(config, handlers, values, asks=bool(access.tokens)):
+        _log.warning("%s", warning)
     if options.check:
         stderr.end()  # the warnings come first
         count = f"{len(handlers)} action{'' if len(handlers) == 1 else 's'}"

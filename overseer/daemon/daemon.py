@@ -19,6 +19,7 @@ from overseer import process as processes
 from overseer.auth.peer import Peer
 from overseer.config import Config, Digest, Listen, parse_config, parse_listen
 from overseer.daemon.access import Access, load_access
+from overseer.daemon.advice import reload_advice
 from overseer.daemon.audit import Audit
 from overseer.daemon.chains import TaskChains
 from overseer.daemon.credentials import variables_of
@@ -29,8 +30,7 @@ from overseer.daemon.gate import Gate
 from overseer.daemon.logs import TaskLogs
 from overseer.daemon.notices import TaskNotices
 from overseer.daemon.parts import Parts
-from overseer.daemon.preflight import security_advice
-from overseer.daemon.probing import make_probes, probe_advice
+from overseer.daemon.probing import make_probes
 from overseer.daemon.prometheus import Exposition
 from overseer.daemon.reload import Changes, Prepared, Reloader
 from overseer.daemon.runs import RunHistory
@@ -53,7 +53,6 @@ from overseer.net.static import static_routes
 from overseer.net.stdio import StdioServer, take_over_stdio
 from overseer.process import cgroup
 from overseer.secrets.vault import Vault
-from overseer.secrets.vault import advice as secrets_advice
 from overseer.supervisor.hub import Hub
 from overseer.util.jsonlog import EventLog
 from overseer.util.threads import VitalThread, run_on_thread, start_thread
@@ -222,7 +221,7 @@ class Daemon:
         )
 
     def _is_quiet(self) -> bool:
-        return not (self._hub._table.observers.busy or self._chains.busy or self._notices.busy)
+        return not (self._chains.busy or self._notices.busy)
 
     def _summary(self) -> str:
         count, file = len(self._config.actions), self._config.file
@@ -330,11 +329,7 @@ class Daemon:
             if isinstance(self._server, Server) and (closed := self._server.close_revoked()):
                 _log.info("closed %d of the clients: their access has changed", closed)
 
-        advice = (
-            *security_advice(config, asks=bool(access.tokens)),
-            *secrets_advice(config, secrets),
-            *probe_advice(config),
-        )
+        advice = reload_advice(config, secrets, asks=bool(access.tokens))
         return Prepared(access.differing(self._gate.access), advice, apply, enforce)
 
     def _reopen(self) -> None:

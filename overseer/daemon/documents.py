@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from overseer.auth.principal import ANYONE, Principal
-from overseer.net.http import Request, Route, json_response
+from overseer.net.encoding import json_response
+from overseer.net.http import Request, Route
 from overseer.protocol.specs import build_manifest, build_openapi
 from overseer.supervisor.hub import Hub
 
@@ -25,9 +26,9 @@ class Documents:
 
     def routes(self) -> dict[str, Route]:
         return {
-            "/openapi.json": lambda request: json_response(self._openapi(request.peer.principal)),
-            "/asyncapi.json": lambda request: json_response(self._asyncapi(request)),
-            "/ws/manifest": lambda request: json_response(self.manifest(request.peer.principal)),
+            "/openapi.json": lambda request: json_response(request, self._openapi(request.peer.principal)),
+            "/asyncapi.json": lambda request: json_response(request, self._asyncapi(request)),
+            "/ws/manifest": lambda request: json_response(request, self.manifest(request.peer.principal)),
         }
 
     def manifest(self, principal: Principal) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from overseer.process.guardian import guardian
 from overseer.process.handover import export_entry, export_usage, restore_usage
 from overseer.supervisor.clients import Client
 from overseer.supervisor.definitions import Definition
-from overseer.supervisor.handover.hub import export_hub, freeze, restore_hub
+from overseer.supervisor.handover.hub import export_hub, freeze, restore_hub, stop_waiting
 from overseer.supervisor.handover.tasks import Origins
 from overseer.upgrade.succession import Succession
 from overseer.util.handover import Incoming, Outgoing, pack, unpack
@@ -109,16 +109,15 @@ def at_rest(parts: Parts) -> Iterator[list[Connection]]:
     hub = parts.hub
     standstill.close()
     try:
-        for client in hub._clients:
-            client.outbox.recheck()  # nobody waits for clients now
+        stop_waiting(hub)
         if not standstill.wait(_REST_S):
-            raise OverseerError("the server does not come to rest: a request or a start takes too long")
+            raise OverseerError("the server could not be paused: a request or a start is still in progress")
         connections = [each for each in parts.server.connections() if net.is_portable(each)]
         try:
             with freeze(hub, _FREEZE_S), net.freeze(connections, _FREEZE_S):
                 yield connections
         except TimeoutError as error:
-            raise OverseerError(f"the server does not come to rest: {error}") from None
+            raise OverseerError(f"the server could not be paused: {error}") from None
     finally:
         standstill.open()
 

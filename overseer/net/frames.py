@@ -13,6 +13,8 @@ from typing import NamedTuple, Protocol
 
 from overseer.util.websocket import CLOSE, MAX_CONTROL, PING, TEXT, frame_header
 
+GOING_AWAY = 1001, "the server is shutting down"
+"""The code and reason of a close."""
 TEXT_HEADERS = tuple(frame_header(TEXT, length) for length in range(1024))
 """By the payload's length: those of nearly every line. Longer ones are packed when they come."""
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import h11
@@ -122,12 +120,6 @@ class BadRequest(Exception):
 def error_response(status: int, text: str, *headers: tuple[str, str]) -> Response:
     """A response of one plain line."""
     return Response(status, f"{text}\n".encode(), headers=headers)
-
-
-def json_response(document: Any) -> Response:
-    """A document as indented JSON."""
-    body = json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
-    return Response(200, body, "application/json")
 
 
 def begin_request(stream: ByteStream, deadline: float, *, hooks: bool = False) -> bytes | None:

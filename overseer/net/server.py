@@ -16,6 +16,7 @@ from overseer.config.listen import Listen
 from overseer.net.bytestream import ByteStream, SocketStream
 from overseer.net.connection import Connection
 from overseer.net.endpoint import Endpoint
+from overseer.net.frames import GOING_AWAY
 from overseer.net.listeners import Listener, adopt_listener, open_listener
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.net.pending_connections import PendingConnections
@@ -179,7 +180,7 @@ class Server:
         self._listener.close()
         self._wake.close()
 
-    def shutdown(self, code: int = 1001, reason: str = "the server is shutting down") -> None:
+    def shutdown(self) -> None:
         """Stop accepting, close every client after its pending output, and join their threads.
 
         Takes a little over ``close_timeout`` seconds at most. Idempotent.
@@ -189,7 +190,7 @@ class Server:
         with self._changed:
             connections = list(self._connections)
         for connection in connections:
-            connection.stop(code, reason)
+            connection.stop(*GOING_AWAY)
         for connection in connections:
             if not connection.join(deadline - time.monotonic()):
                 _log.warning("a client's thread is still busy: %r", connection)

@@ -1,18 +1,21 @@
 """Static files: a page, its scripts and its styles, under a strict Content-Security-Policy.
 
-Each file is served at its own path and, for pages to refer to, in a folder named by a hash of all files,
-where browsers may cache it indefinitely. ``index.html`` itself is revalidated each time, and refers to a new
-folder once a file has changed. Modules import each other by relative names, and so stay in their folder.
+Each file is served at its own path, as it is, and with all that it imports in a folder named by a hash of
+all files, where browsers may cache it indefinitely. ``index.html`` refers to files in that folder; it is
+revalidated each time, and refers to a new folder once a file has changed.
 """
 
 from __future__ import annotations
 
 import mimetypes
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
+from overseer.net.bundle import bundle
+from overseer.net.encoding import accepts_gzip, gzipped, listed
 from overseer.net.http import Request, Response, Route
 from overseer.util.hashes import sha256
 
@@ -64,16 +67,15 @@ def static_routes(root: Path) -> dict[str, Route]:
     begin with a dot are left out. A ``root`` that is not a directory gives no routes.
     """
     files = {name: file.read_bytes() for name, file in _files(root, "")} if root.is_dir() else {}
-    hashes = {name: _hash(content) for name, content in files.items()}
-    folder = f"v-{_hash(*(each.encode() for name in sorted(files) for each in (name, hashes[name])))}/"
+    folder = f"v-{_hash(*(part for name in sorted(files) for part in (name.encode(), files[name])))}/"
     routes: dict[str, Route] = {}
     for name, content in files.items():
         if name == _PAGE:
-            page = _referring(content, files, folder)
-            routes["/"] = routes["/" + name] = _serve(name, page, _hash(page))
+            content = _referring(content, files, folder)
+            routes["/"] = routes["/" + name] = _serve(name, partial(bytes, content))
             continue
-        routes["/" + name] = _serve(name, content, hashes[name])
-        routes["/" + folder + name] = _serve(name, content, hashes[name], ("Cache-Control", _FOR_GOOD))
+        routes["/" + name] = _serve(name, partial(bytes, content))
+        routes["/" + folder + name] = _serve(name, partial(bundle, name, files), ("Cache-Control", _FOR_GOOD))
     return routes
 
 
@@ -97,15 +99,27 @@ def _referring(page: bytes, files: dict[str, bytes], folder: str) -> bytes:
     return _REFERENCE.sub(moved, page)
 
 
-def _serve(name: str, content: bytes, hashed: str, *headers: tuple[str, str]) -> Route:
-    tag = f'"{hashed}"'
-    whole = Response(200, content, _content_type(name), (*_HEADERS, ("ETag", tag), *headers))
-    unchanged = replace(whole, status=304, body=b"")
+def _serve(name: str, content: Callable[[], bytes], *headers: tuple[str, str]) -> Route:
+    """A route for what ``content`` returns, which is called once, for the first request."""
+    content_type = _content_type(name)
+
+    @cache
+    def responses() -> tuple[str, Response, Response, Response]:
+        """The tag; the response without a body, the whole one, and the compressed one."""
+        body = content()
+        tag = f'"{_hash(body)}"'
+        # A weak tag, as it is that of the compressed body too.
+        own = (*_HEADERS, ("ETag", f"W/{tag}"), ("Vary", "Accept-Encoding"), *headers)
+        whole = Response(200, body, content_type, own)
+        zipped = gzipped(whole) if content_type.startswith(_TEXT) else whole
+        return tag, replace(whole, status=304, body=b""), whole, zipped
 
     def answer(request: Request) -> Response:
-        asked = request.headers.get("if-none-match", "").split(",")
-        known = [each.strip().removeprefix("W/") for each in asked]
-        return unchanged if tag in known or "*" in known else whole
+        tag, unchanged, whole, zipped = responses()
+        known = {each.removeprefix("W/") for each in listed(request, "if-none-match")}
+        if known & {tag, "*"}:
+            return unchanged
+        return zipped if accepts_gzip(request) else whole
 
     return answer
 

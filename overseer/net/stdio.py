@@ -12,6 +12,7 @@ from pathlib import Path
 
 from overseer.auth.peer import Peer
 from overseer.net.chunks import Buffer
+from overseer.net.frames import GOING_AWAY
 from overseer.net.handler import Handler, OpenHandler
 from overseer.net.limits import ConnectionLimits
 from overseer.net.outbox import Outbox
@@ -82,9 +83,9 @@ class StdioServer:
         self._writer.start()
         self._reader.start()
 
-    def shutdown(self, code: int = 1001, reason: str = "the server is shutting down") -> None:
+    def shutdown(self) -> None:
         """Stop reading, let pending replies go out for up to ``close_timeout`` seconds, end. Idempotent."""
-        self._outbox.close(code, reason)
+        self._outbox.close(*GOING_AWAY)
         self._wake.set()
         for thread in (self._writer, self._reader):
             if thread.is_alive():

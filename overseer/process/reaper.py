@@ -17,7 +17,7 @@ from overseer.process.standalone.tree import Process, read_process
 _log = logging.getLogger(__name__)
 
 _PR_SET_CHILD_SUBREAPER = 36
-_ORPHAN_KILL_S = 0.5
+_ORPHAN_GRACE_S = _ORPHAN_KILL_S = 0.5
 _SCAN_S = 0.05  # at least, between scans of the children that one zombie hides
 _RETRY_S = 1.0
 
@@ -151,12 +151,12 @@ def reap_orphans() -> float | None:
     return _orphans.reap()
 
 
-def end_orphans(grace: float = 0.5) -> bool:
+def end_orphans() -> bool:
     """End the orphans that could not be attributed to a run; at shutdown, when all runs are over.
 
     Those are the children of this process that nothing here waits for, that are in neither its group nor its
     session, and that show no run's id. One that shows an id was left alive on purpose when its run ended.
-    Takes at most the grace, in seconds, and half a second for SIGKILL.
+    Takes a second at most.
 
     Returns:
         Whether all have ended.
@@ -177,7 +177,7 @@ def end_orphans(grace: float = 0.5) -> bool:
         ended.update(process.pid for process in found)
         return [(process, signal.SIGTERM) for process in found]
 
-    deadline = time.monotonic() + grace
+    deadline = time.monotonic() + _ORPHAN_GRACE_S
     termination = Termination(find, deadline=lambda: deadline, killing=_ORPHAN_KILL_S)
     over = termination.run(look_first=True)
     if ended:

@@ -7,7 +7,6 @@ never older than the messages before it; and requesters see only what they may.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -71,7 +70,6 @@ class Hub:
         config: as loaded.
         handlers: one for each action of the configuration, by name.
         log: the event log, started by the caller.
-        rng: for restart jitter.
         vault: reads the configuration's secrets.
         recorder: keeps the history of runs.
         logs: keeps the output of tasks.
@@ -82,7 +80,6 @@ class Hub:
         config: Config,
         handlers: Mapping[str, ActionHandler],
         log: EventLog | None = None,
-        rng: random.Random | None = None,
         vault: Vault | None = None,
         recorder: Recorder | None = None,
         logs: Logs | None = None,
@@ -98,7 +95,7 @@ class Hub:
         recorder, self._logs = recorder or Recorder(), logs
         orphans = OrphanedWorkers(table)
         self._queueing = Queueing(table, pool, self._clients, metrics, timers, recorder, self._current)
-        self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder, rng or random.Random())
+        self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder)
         self.usage = UsageWatch(table, timers)
         self.probing = Probing(table, metrics)
         common = self._queueing, self._exits, orphans

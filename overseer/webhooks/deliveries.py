@@ -14,8 +14,7 @@ _REMEMBERED = 10_000  # of each webhook, the latest
 class Deliveries:
     """The ids of deliveries that have started a task; bounded. Thread-safe."""
 
-    def __init__(self, remembered: int = _REMEMBERED) -> None:
-        self._remembered = remembered
+    def __init__(self) -> None:
         self._lock = lock(Rank.LEAF, "deliveries")
         self._taken: dict[str, OrderedDict[bytes, None]] = {}
 
@@ -28,7 +27,7 @@ class Deliveries:
             if (digest := _digest(id)) in taken:
                 return False
             taken[digest] = None
-            if len(taken) > self._remembered:
+            if len(taken) > _REMEMBERED:
                 taken.popitem(last=False)
             return True
 

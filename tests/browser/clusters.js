@@ -1,6 +1,6 @@
 // What the page shows of a cluster that answers so.
 async () => {
-  const { Clusters } = await import(document.querySelector('link[href*="clusters"]').href);
+  const { Clusters } = await import("/clusters.js");
   const worker = (name, busy, tasks) => ({ name, address: `tcp://${name}:9000`, state: "running", threads: 4, busy, tasks });
   const clusters = [
     { address: "tcp://scheduler:8786", actions: ["train"], connected: true, waiting: ["b"], workers: [worker("one", 4, ["a"]), worker("two", 0, [])] },

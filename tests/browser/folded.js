@@ -1,7 +1,7 @@
 // Where the timeline puts four runs, three of them within a second and an hour after the first; and what it writes
 // where that hour is folded.
 async () => {
-  const { Timeline } = await import(document.querySelector('link[href*="timeline"]').href);
+  const { Timeline } = await import("/timeline.js");
   const run = (id, second) => ({
     run_id: id,
     task_id: "t",

@@ -430,15 +430,9 @@ def test_on_a_phone_an_output_is_read_with_one_thumb(page: Page, server: Daemon,
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-_MODULE = """const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
-  const of = (file) => import(loaded.find((name) => name.endsWith(file)));
-"""
-_MERGED = (
-    "async () => {"
-    + _MODULE
-    + """
-  const { TaskLog } = await of("/tasklog.js");
-  const { MergedLog } = await of("/mergedlog.js");
+_MERGED = """async () => {
+  const { TaskLog } = await import("/tasklog.js");
+  const { MergedLog } = await import("/mergedlog.js");
   const logs = [new TaskLog("a"), new TaskLog("b")];
   const ts = (second) => `2030-01-01T00:00:${String(second).padStart(2, "0")}.000000Z`;
   const seqs = [0, 0];
@@ -462,12 +456,8 @@ _MERGED = (
   merged.take(); said.push(all());
   return said;
 }"""
-)
-_WRAPPED = (
-    "async () => {"
-    + _MODULE
-    + r"""
-  const { rowsOf, rangeOf, whole } = await of("/wrap.js");
+_WRAPPED = r"""async () => {
+  const { rowsOf, rangeOf, whole } = await import("/wrap.js");
   const texts = ["", "x".repeat(40), "x".repeat(41), "日本".repeat(30), "a\tb\t".repeat(12),
     "e\u0301".repeat(50), "👍🏽 ok ".repeat(20), "\x1b[31mred\x1b[0m ".repeat(30),
     "10%\r20%\r" + "z".repeat(90), "y".repeat(1_000_000), "é".repeat(300_000)];
@@ -481,7 +471,6 @@ _WRAPPED = (
     return [rows, joined === plain, middle[1] - middle[0] <= 40];
   });
 }"""
-)
 
 
 def test_lines_of_several_tasks_are_in_the_order_of_their_times(page: Page, server: Daemon) -> None:

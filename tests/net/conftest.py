@@ -13,9 +13,10 @@ import pytest
 
 from overseer.auth.peer import Peer
 from overseer.config.listen import Listen
+from overseer.net.encoding import json_response
 from overseer.net.endpoint import Endpoint, Policy
 from overseer.net.frames import Encoded
-from overseer.net.http import Response, Route, json_response
+from overseer.net.http import Response, Route
 from overseer.net.limits import ConnectionLimits
 from overseer.net.outbox import Outbox
 from overseer.net.server import Server
@@ -53,7 +54,7 @@ class Harness:
         self.handlers: queue.Queue[RecordingHandler] = queue.Queue()
         self.timers = Timers("test-timers")
         routes: dict[str, Route] = {
-            "/doc": lambda request: json_response({"path": request.path, "query": request.query}),
+            "/doc": lambda request: json_response(request, {"path": request.path, "query": request.query}),
             "/big": lambda request: Response(200, b"x" * 1_000_000),
             "/fails": self._fail,
         }

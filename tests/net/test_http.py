@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import json
 import socket
 import threading
 import time
@@ -15,6 +17,7 @@ import pytest
 
 from overseer.auth.peer import Peer
 from overseer.auth.principal import Principal
+from overseer.net.encoding import json_response
 from overseer.net.http import Request, Response, _http_date, error_response
 from overseer.net.pending_connections import PendingConnections
 from overseer.net.static import static_routes
@@ -424,7 +427,7 @@ def test_files_are_served_with_their_types_and_nothing_beside_them(tmp_path: Pat
     for name, content_type in files.items():
         for path in (f"/{name}", f"/{folder}{name}"):
             response = routes[path](GET)
-            assert (response.body, response.content_type) == (name.encode(), content_type)
+            assert (response.body.split(b"\n")[-1], response.content_type) == (name.encode(), content_type)
             assert "Content-Security-Policy" in dict(response.headers)
     assert "immutable" in dict(routes[f"/{folder}style.css"](GET).headers)["Cache-Control"]
     assert "Cache-Control" not in dict(page.headers), "no-cache, as everything else"
@@ -436,7 +439,8 @@ def test_unchanged_files_cost_no_body_and_changed_ones_get_another_folder(tmp_pa
     routes = static_routes(tmp_path)
     page = routes["/"](GET)
     tag = dict(page.headers)["ETag"]
-    for known in (tag, f"W/{tag}", f'"x", {tag}', "*"):
+    assert tag.startswith('W/"')
+    for known in (tag, tag.removeprefix("W/"), f'"x", {tag}', "*"):
         again = routes["/"](replace(GET, headers={"if-none-match": known}))
         assert (again.status, again.body, dict(again.headers)["ETag"]) == (304, b"", tag)
     assert routes["/"](replace(GET, headers={"if-none-match": '"x"'})).status == 200
@@ -445,6 +449,36 @@ def test_unchanged_files_cost_no_body_and_changed_ones_get_another_folder(tmp_pa
     assert changed["/"](GET).body != page.body
     assert dict(changed["/"](GET).headers)["ETag"] != tag
     assert routes["/"](GET).body == page.body, "what is served fits together"
+
+
+def test_text_is_compressed_for_those_who_accept_it(tmp_path: Path) -> None:
+    text = "a { color: red }\n" * 100
+    (tmp_path / "a.css").write_text(text)
+    (tmp_path / "a.png").write_bytes(b"picture")
+    routes = static_routes(tmp_path)
+    whole = routes["/a.css"](GET)
+    for accepted in ("gzip", "br, gzip", "deflate,gzip"):
+        asking = replace(GET, headers={"accept-encoding": accepted})
+        zipped = routes["/a.css"](asking)
+        assert dict(zipped.headers)["Content-Encoding"] == "gzip"
+        assert dict(zipped.headers)["ETag"] == dict(whole.headers)["ETag"]
+        assert len(zipped.body) < 100
+        assert gzip.decompress(zipped.body) == whole.body == text.encode()
+        assert routes["/a.png"](asking).body == b"picture"
+    for accepted in ("", "br", "gzip;q=0", "identity"):
+        assert routes["/a.css"](replace(GET, headers={"accept-encoding": accepted})).body == whole.body
+    document = json_response(replace(GET, headers={"accept-encoding": "gzip"}), {"a": 1})
+    assert json.loads(gzip.decompress(document.body)) == {"a": 1}
+
+
+def test_in_the_folder_a_file_comes_with_all_that_it_imports(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text('<link href="a.css">')
+    (tmp_path / "a.css").write_text('@import "b.css";\na {}\n')
+    (tmp_path / "b.css").write_text("b {}\n")
+    routes = static_routes(tmp_path)
+    (folder,) = {path.rpartition("/")[0] for path in routes if path.startswith("/v-")}
+    assert routes[f"{folder}/a.css"](GET).body == b"b {}\na {}\n"
+    assert routes["/a.css"](GET).body == b'@import "b.css";\na {}\n'
 
 
 def test_no_directory_gives_no_routes(tmp_path: Path) -> None:

@@ -335,10 +335,10 @@ def test_orphans_of_unknown_origin_are_ended_and_nobody_else() -> None:
 
         print(lives(detached, deaf, child, marked))
         begun = time.monotonic()
-        print(process.end_orphans(0.2), time.monotonic() - begun < 30)
+        print(process.end_orphans(), time.monotonic() - begun < 30)
         print(lives(detached, deaf, child))
         print(lives(marked, mine.pid, running.pid, process.guardian.pid))
-        print(process.end_orphans(0.2))
+        print(process.end_orphans())
         running.stop()
         assert running.wait(30)
         process.guardian.stop()

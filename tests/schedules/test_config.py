@@ -13,7 +13,7 @@ import pytest
 
 from overseer.config.jsonschema import config_schema
 from overseer.config.schedules import Schedule
-from overseer.daemon.preflight import schedule_advice
+from overseer.daemon.advice import _placed, _schedules
 from tests.config.conftest import Fails, Load
 
 FILE = "actions: {{a: {{type: exec}}}}\ntasks:\n  t:\n    action: a\n    schedule: {}\n"
@@ -86,10 +86,11 @@ def test_what_is_probably_a_mistake(load: Load, text: str, says: str) -> None:
 
 def test_check_says_what_a_schedule_cannot_do(load: Load) -> None:
     past = FILE.format("[{every: 5m}, {at: 2020-01-01 09:00}]")
-    no_memory, gone = schedule_advice(load(past))
+    config = load(past)
+    no_memory, gone = _placed(config, _schedules(config))
     assert "5: tasks.t.schedule: without a data_dir the server forgets" in no_memory
     assert "5: tasks.t.schedule.1.at: is in the past, and starts nothing" in gone
-    assert schedule_advice(load(f"data_dir: data\n{FILE.format('{every: 5m}')}")) == []
+    assert not list(_schedules(load(f"data_dir: data\n{FILE.format('{every: 5m}')}")))
 
 
 @pytest.mark.parametrize(
@@ -115,9 +116,9 @@ def test_what_is_not_configured_is_not_loaded() -> None:
 import sys
 import overseer.daemon.daemon
 from overseer.config import parse_config
-from overseer.daemon.preflight import schedule_advice
+from overseer.daemon.advice import _schedules
 config = parse_config("c", b"actions: {a: {type: exec}}\\ntasks: {t: {action: a}}")
-assert schedule_advice(config) == []
+assert not list(_schedules(config))
 print(sorted({"cronsim", "zoneinfo", "overseer.schedules.scheduler"} & sys.modules.keys()))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.faults.support import address_of
 from tests.harness import ROOT, Daemon, shell
+from tests.harness.client import WsClient
 from tests.net.rawclient import http_request
 
 TIMES = int(os.environ.get("OVERSEER_TEST_UPGRADES", "0"))
@@ -70,6 +71,12 @@ class Installed:
         return Daemon(program=self.program, **settings)
 
 
+def upgrade(client: WsClient) -> None:
+    """Have the server replaced."""
+    answer = client.request("upgrade", 60.0)
+    assert answer["type"] == "upgraded", answer
+
+
 def counter(daemon: Daemon, name: str) -> int:
     """What a counter of the server's says now."""
     text = http_request(address_of(daemon), "/metrics", timeout=60.0).body.decode()
@@ -97,10 +104,10 @@ def assert_in_order(messages: list[dict[str, Any]], task_id: str, first: int = 1
     return lines[-1][0] if lines else 0
 
 
-def with_functions(tmp_path: Path, **settings: Any) -> Daemon:
+def with_functions(tmp_path: Path, text: str = FUNCTIONS, **settings: Any) -> Daemon:
     """A server whose action ``virtual`` has tasks that are functions, and a service."""
     program = tmp_path / "program.py"
-    program.write_text(textwrap.dedent(FUNCTIONS))
+    program.write_text(textwrap.dedent(text))
     return Daemon(
         program=program,
         environment={"PYTHONPATH": str(ROOT)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -51,6 +52,28 @@ def test_it_says_what_can_be_done_and_what_was() -> None:
         assert (status, err) == (0, "")
         assert re.fullmatch(f"upgraded: {re.escape(_VERSION)}; {kept} went on, {_PAUSE}", out)
         assert client.info("one")["status"] == "running"
+
+
+def test_programs_are_told_in_json(tmp_path: Path) -> None:
+    with with_functions(tmp_path) as daemon, daemon.connect() as client:
+        client.request("start", _WAIT, action="virtual", task_id="function")
+        client.request("start", _WAIT, action="real", task_id="one")
+        said = {"type": "upgraded", "from": "1.0", "to": "1.0", "clients": 2}
+        status, out, err = _ctl(daemon, "upgrade", "--check", "--json")
+        left = {"ended": ["function"], "services": ["virtual"]}
+        assert (status, err) == (1, "")
+        checked = json.loads(out)
+        assert checked == {"id": checked["id"], **said, "check": True, "tasks": 2, **left}
+        status, out, err = _ctl(daemon, "upgrade", "--json")
+        assert (status, out) == (1, "")
+        assert _LEFT in err
+        status, out, err = _ctl(daemon, "upgrade", "--force", "--yes", "--json")
+        assert (status, err) == (0, "")
+        done = json.loads(out)
+        assert done.pop("pause_ms") > 0
+        assert done == {"id": done["id"], **said, "tasks": 1, "ended": ["function"]}
+        last = json.loads(_ctl(daemon, "upgrade", "--check", "-o", "json")[1])["last"]
+        assert (last["to"], last["tasks"], "error" in last) == ("1.0", 1, False)
 
 
 def test_where_the_new_program_cannot_it_is_refused_with_the_reason(tmp_path: Path) -> None:

@@ -15,8 +15,7 @@ from tests.faults.support import address_of, wait_until
 from tests.harness import Daemon, shell
 from tests.harness.client import WsClient
 from tests.net.rawclient import RawClient, http_request
-from tests.upgrade.support import assert_in_order, lines_of
-from tests.upgrade.support import counter as _counter
+from tests.upgrade.support import assert_in_order, counter, lines_of, upgrade
 
 _WAIT = 60.0
 _TOKEN = "0123456789abcdef0123456789abcdef"
@@ -59,23 +58,12 @@ def daemon() -> Iterator[Daemon]:
         yield daemon
 
 
-@pytest.fixture
-def client(daemon: Daemon) -> Iterator[WsClient]:
-    with daemon.connect() as client:
-        yield client
-
-
-def _upgrade(client: WsClient) -> None:
-    answer = client.request("upgrade", _WAIT)
-    assert answer["type"] == "upgraded", answer
-
-
 def test_lines_logs_and_laggards(daemon: Daemon, client: WsClient):
     raw = RawClient(address_of(daemon), timeout=_WAIT, receive_buffer=4096)
     raw.send_json(type="start", id="1", action="seq", task_id="lagging")  # catch_up, as there is a log
     client.request("start", _WAIT, action="lone", task_id="lone-1")
     for _ in range(2):
-        _upgrade(client)
+        upgrade(client)
     raw_messages = [raw.receive_json()]
     while raw_messages[-1]["type"] != "exited":
         raw_messages.append(raw.receive_json())
@@ -96,7 +84,7 @@ def test_unfinished_lines_filters_and_terminals(daemon: Daemon, client: WsClient
     client.expect("partial", _WAIT, task_id="partly", data="half")
     client.request("start", _WAIT, action="filtered", task_id="filtered")
     client.request("start", _WAIT, action="terminal", task_id="terminal")
-    _upgrade(client)
+    upgrade(client)
     (daemon.directory / "go").touch()
     client.expect("output", _WAIT, task_id="partly", data="half whole")
     client.request("input", _WAIT, task_id="terminal", data="word\n")
@@ -114,7 +102,7 @@ def test_secrets_stay_masked_where_they_are_cut_in_two(client: WsClient):
     client.request("start", _WAIT, action="secretive", task_id="s", params={"password": "correct-horse"})
     client.request("input", _WAIT, task_id="s", data="is it correct-")
     time.sleep(0.3)  # so that it has been read, in part
-    _upgrade(client)
+    upgrade(client)
     assert client.info("s")["params"] == {"password": "***"} or "correct" not in str(client.info("s"))
     client.request("input", _WAIT, task_id="s", data="horse?\n", eof=True)
     client.expect("exited", _WAIT, task_id="s")
@@ -127,7 +115,7 @@ def test_timers_go_on(client: WsClient):
     began = time.monotonic()
     restarting = client.expect("restarting", _WAIT, task_id="again")
     assert restarting["attempt"] == 1
-    _upgrade(client)
+    upgrade(client)
     client.expect("started", _WAIT, task_id="again")
     ended = client.expect("exited", _WAIT, task_id="limited")
     assert ended["reason"] == "timeout"
@@ -141,7 +129,7 @@ def test_queues_keep_their_order_and_changed_pools_their_limits(client: WsClient
     client.request("set_pool", _WAIT, action="narrow", queue_size=7)
     for number in range(6):
         client.request("start", _WAIT, action="narrow", task_id=f"n{number}")
-    _upgrade(client)
+    upgrade(client)
     pool = client.request("pool_info", _WAIT, action="narrow")["pool"]
     assert pool["limit"] == 1
     for number in range(6):
@@ -156,7 +144,7 @@ def test_probes_and_what_waits_for_them(daemon: Daemon, client: WsClient):
     client.request("start", _WAIT, task_id="base")
     client.request("start", _WAIT, task_id="above")
     client.expect("ready", _WAIT, task_id="base")
-    _upgrade(client)
+    upgrade(client)
     assert client.info("base")["ready"] is True
     assert client.info("above")["status"] == "waiting"
     (daemon.directory / "healthy").touch()
@@ -169,7 +157,7 @@ def test_probes_and_what_waits_for_them(daemon: Daemon, client: WsClient):
 
 def test_schedules_run_no_slot_twice(client: WsClient):
     for _ in range(3):
-        _upgrade(client)
+        upgrade(client)
     runs = client.request("runs", _WAIT, task_id="often", limit=100)["runs"]
     assert all(run["trigger"]["type"] == "schedule" for run in runs)
     starts = sorted(run["started"][:19] for run in runs)
@@ -178,7 +166,7 @@ def test_schedules_run_no_slot_twice(client: WsClient):
 
 def test_watchers_keep_their_place(client: WsClient):
     watching = client.request("watch", _WAIT)
-    _upgrade(client)
+    upgrade(client)
     client.request("start", _WAIT, action="code", task_id="seen")
     client.expect("exited", _WAIT, task_id="seen")
     assert not client.pending("watching")
@@ -195,7 +183,7 @@ def test_a_signal_upgrades_too_and_the_audit_and_metrics_say_so(daemon: Daemon, 
 
 
 def _upgrades(daemon: Daemon) -> int:
-    return _counter(daemon, "upgrades")
+    return counter(daemon, "upgrades")
 
 
 def test_there_is_no_moment_without_a_token(tmp_path: Path):
@@ -232,7 +220,7 @@ def test_the_address_never_closes(daemon: Daemon, client: WsClient):
 
     knocking = threading.Thread(target=connect)
     knocking.start()
-    _upgrade(client)
+    upgrade(client)
     over.set()
     knocking.join(_WAIT)
     assert not refused

@@ -17,7 +17,7 @@ from tests.faults.support import address_of, wait_until
 from tests.harness import Daemon, shell
 from tests.harness.client import WsClient
 from tests.net.rawclient import RawClient, RawSocket, http_request
-from tests.upgrade.support import assert_in_order, counter
+from tests.upgrade.support import assert_in_order, counter, upgrade
 
 _WAIT = 60.0
 _TOKEN = "0123456789abcdef0123456789abcdef"
@@ -40,17 +40,6 @@ def daemon() -> Iterator[Daemon]:
         yield daemon
 
 
-@pytest.fixture
-def client(daemon: Daemon) -> Iterator[WsClient]:
-    with daemon.connect() as client:
-        yield client
-
-
-def _upgrade(client: WsClient) -> None:
-    answer = client.request("upgrade", _WAIT)
-    assert answer["type"] == "upgraded", answer
-
-
 def _post(daemon: Daemon, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, Any]]:
     host, port = address_of(daemon)
     connection = http.client.HTTPConnection(host, port, timeout=_WAIT)
@@ -71,7 +60,7 @@ def test_an_idempotency_key_stands_for_the_same_start(daemon: Daemon, client: Ws
     status, first = _post(daemon, path, Idempotency_Key="a")
     assert status == 201
     for _ in range(2):  # also where nobody has used the API meanwhile
-        _upgrade(client)
+        upgrade(client)
     status, again = _post(daemon, path, Idempotency_Key="a")
     assert (status, again["task_id"], again["restart_count"]) == (201, first["task_id"], 0)
     assert _post(daemon, path, {"params": {"x": "1"}}, Idempotency_Key="a")[0] == 422
@@ -84,7 +73,7 @@ def test_a_delivery_to_a_webhook_is_taken_once(daemon: Daemon, client: WsClient)
 
     assert deliver(1)[0] == 202
     for _ in range(2):
-        _upgrade(client)
+        upgrade(client)
     status, said = deliver(1)
     assert (status, "taken before" in said["message"]) == (200, True)
     assert deliver(2)[0] == 202
@@ -94,7 +83,7 @@ def test_counters_go_on(daemon: Daemon, client: WsClient):
     _post(daemon, "/api/v1/actions/short/start")
     before = {name: counter(daemon, name) for name in ("api_requests", "webhook_refused")}
     for _ in range(2):
-        _upgrade(client)
+        upgrade(client)
     assert {name: counter(daemon, name) for name in before} == before
     _post(daemon, "/api/v1/actions/short/start")
     assert counter(daemon, "api_requests") == before["api_requests"] + 1
@@ -104,7 +93,7 @@ def test_a_request_that_a_thread_is_at_work_on_is_answered(daemon: Daemon, clien
     # The first attempt hangs; the second, by the program that follows, does not.
     test = client.send("notify_test", channel="slow")
     wait_until((daemon.directory / "told").exists, _WAIT, "the first attempt")
-    _upgrade(client)
+    upgrade(client)
     assert client.expect("notify_tested", _WAIT, id=test)["channel"] == "slow"
 
 
@@ -116,7 +105,7 @@ def test_what_was_asked_for_of_a_ring_and_not_read_comes_in_order(daemon: Daemon
         raw.send_json(type="replay", id=str(number), task_id="seq")
     raw.send_json(type="pool_info", id="end")
     client.request("pool_info", _WAIT)
-    _upgrade(client)
+    upgrade(client)
     messages = [raw.receive_json()]
     while messages[-1].get("id") != "end":
         messages.append(raw.receive_json())
@@ -134,7 +123,7 @@ def test_a_request_that_has_not_come_whole_is_turned_away_in_words(daemon: Daemo
         RawSocket(address_of(daemon), timeout=_WAIT) as begun,
     ):
         begun.send_raw(b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgr")
-        _upgrade(client)
+        upgrade(client)
         for each in (silent, begun):
             reply = each.read_reply()
             assert (reply.status, dict(reply.headers)["retry-after"]) == (503, "1")

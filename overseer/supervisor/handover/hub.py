@@ -30,6 +30,12 @@ from overseer.util.locks import seized
 from overseer.workers.handover import inputs_of
 
 
+def stop_waiting(hub: Hub) -> None:
+    """Have those who wait for clients see that nobody does so at a standstill."""
+    for client in hub._clients:
+        client.outbox.recheck()
+
+
 @contextmanager
 def freeze(hub: Hub, seconds: float) -> Iterator[None]:
     """Keep the hub, its tasks' output and their input as they are; at a standstill.

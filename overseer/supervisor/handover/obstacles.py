@@ -1,4 +1,6 @@
-"""What is bound to the running program, and cannot go on in another: named, waited for, or ended."""
+"""What keeps a hub from being handed over: what is bound to the running program, and cannot go on in another,
+is named, waited for, or ended.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from typing import NamedTuple
 from overseer.errors import OverseerError, RequestError
 from overseer.supervisor.handover.tasks import bound_to_this_program
 from overseer.supervisor.hub import Hub
+from overseer.supervisor.phases import Phase
 from overseer.util.locks import assert_held
 
 _log = logging.getLogger(__name__)
@@ -41,7 +44,34 @@ class LeftError(RequestError):
 
     def __init__(self, left: Bound) -> None:
         ways = "wait for them to end (wait_ms), or have them ended (force)"
-        super().__init__(f"these cannot go on in another program: {left}; {ways}")
+        super().__init__(f"these cannot survive an upgrade: {left}; {ways}")
+
+
+def refuse_closing(hub: Hub) -> None:
+    """Raises RequestError if the server is shutting down."""
+    if hub._table.closing:
+        raise RequestError("the server is shutting down", code="unavailable")
+
+
+def is_settled(hub: Hub) -> bool:
+    """Whether all observers have heard of what has happened."""
+    return not hub._table.observers.busy
+
+
+def running(hub: Hub) -> int:
+    """How many runs there are."""
+    with hub._table.lock:
+        return sum(task.worker is not None and task.phase is Phase.RUNNING for task in hub._table)
+
+
+def interrupt_services(hub: Hub) -> None:
+    """Have all services return; :func:`resume_services` starts them again."""
+    hub._services.interrupt()
+
+
+def resume_services(hub: Hub) -> None:
+    """The server goes on."""
+    hub._services.update()
 
 
 def look(hub: Hub) -> Bound:
@@ -79,17 +109,17 @@ def wait(
             )
         left = look(hub)
         if not left.tasks:
-            services = hub._services.interrupt(max(0.0, until() - time.monotonic()))
-            left = Bound(look(hub).tasks, services)
+            hub._services.interrupt(max(0.0, min(_LOOK_S, until() - time.monotonic())))
+            left = look(hub)
             if not any(left):
                 return
-            hub._services.update()
+            if left.tasks:  # begun meanwhile, and nobody knows how long they take
+                resume_services(hub)
         if forced():
             return
         if not wanted():
             raise RequestError("nobody waits for the upgrade any more", code="conflict")
-        if hub._table.closing:
-            raise RequestError("the server is shutting down", code="unavailable")
+        refuse_closing(hub)
         if time.monotonic() >= until():
             raise RequestError(f"these have not ended in time: {left}", code="conflict")
 
@@ -106,7 +136,7 @@ def end(hub: Hub) -> tuple[str, ...]:
             hub.stop(name)
         except RequestError as error:
             _log.warning("task %s cannot be stopped: %s", name, error.message)
-    hub._services.interrupt()
+    hub._services.abandon()
     deadline = time.monotonic() + hub.shutdown_budget + _ENDED_S
     with hub._table.lock:
         over = hub._table.freed.wait_for(
@@ -114,5 +144,5 @@ def end(hub: Hub) -> tuple[str, ...]:
             max(0.0, deadline - time.monotonic()),
         )
     if not over:
-        raise OverseerError(f"these do not end: {look(hub)}")
+        raise OverseerError(f"these did not end: {look(hub)}")
     return tasks

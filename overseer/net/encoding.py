@@ -1,0 +1,35 @@
+"""Bodies compressed by gzip, for those who accept it: far away, a page's size is what one waits for."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import replace
+from typing import Any
+
+from overseer.net.http import Request, Response
+
+__all__ = ["accepts_gzip", "gzipped", "json_response", "listed"]
+
+
+def listed(request: Request, header: str) -> list[str]:
+    """The items of a header that is a list; none where it is absent."""
+    return [item.strip() for item in request.headers.get(header, "").split(",") if item]
+
+
+def accepts_gzip(request: Request) -> bool:
+    return "gzip" in listed(request, "accept-encoding")
+
+
+def gzipped(response: Response) -> Response:
+    """The response with its body compressed."""
+    compressor = zlib.compressobj(wbits=31)  # in the format of gzip
+    body = compressor.compress(response.body) + compressor.flush()
+    return replace(response, body=body, headers=(*response.headers, ("Content-Encoding", "gzip")))
+
+
+def json_response(request: Request, document: Any) -> Response:
+    """A document as indented JSON."""
+    body = json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
+    response = Response(200, body, "application/json", (("Vary", "Accept-Encoding"),))
+    return gzipped(response) if accepts_gzip(request) else response
