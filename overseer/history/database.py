@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from overseer.errors import OverseerError
@@ -155,8 +156,8 @@ def open_database(
 ) -> sqlite3.Connection:
     """Open the database for the writer; created if missing, migrated if older.
 
-    A damaged file is moved aside, and a new one created. ``look_through``: look for damage where a crash may
-    have done some, which reads the whole file.
+    A file that is damaged, or has other tables, is moved aside, and a new one created. ``look_through``: look
+    for damage where a crash may have done some, which reads the whole file.
 
     Raises:
         NewerDatabaseError: a newer server has written it.
@@ -172,6 +173,7 @@ def open_database(
 
 
 def _open(path: Path, migrations: Sequence[str], look_through: bool) -> sqlite3.Connection:
+    wanted = _tables_of(migrations)  # first, as it raises if they are wrong themselves
     # A write-ahead log beside it means that the last server was killed, or the machine crashed.
     crashed = look_through and path.with_name(f"{path.name}-wal").exists()
     connection = open_db(path)
@@ -182,14 +184,45 @@ def _open(path: Path, migrations: Sequence[str], look_through: bool) -> sqlite3.
         if crashed:
             (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
-                error = sqlite3.DatabaseError(found)
-                error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-                raise error
-        _migrate(connection, path, migrations)
+                raise _damage(found)
+        try:
+            _migrate(connection, path, migrations)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:  # the disk's
+                raise
+            raise _damage(f"it has other tables: {error}") from None
+        if missing := wanted - _tables(connection):
+            raise _damage(f"it has no {', '.join(sorted(missing))}")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _damage(what: str) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError(what)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
+@cache
+def _tables_of(migrations: Sequence[str]) -> frozenset[str]:
+    """The tables and columns that these create."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        for script in migrations:
+            connection.executescript(script)
+        return _tables(connection)
+    finally:
+        connection.close()
+
+
+def _tables(connection: sqlite3.Connection) -> frozenset[str]:
+    found = connection.execute(
+        "SELECT it.name || '.' || its.name FROM sqlite_master AS it, pragma_table_info(it.name) AS its "
+        "WHERE it.type = 'table'"
+    )
+    return frozenset(name for (name,) in found)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:

@@ -40,6 +40,7 @@ class DatabaseFile:
         self._connection: sqlite3.Connection | None = None
         self._file: os.stat_result | None = None  # the one last taken over
         self._damage: Exception | None = None  # found in it
+        self.bytes = 0  # when it was measured last; whoever asks must not wait for the disk
 
     def connect(self) -> sqlite3.Connection:
         if self._connection is not None:
@@ -87,9 +88,14 @@ class DatabaseFile:
     def tend(self, connection: sqlite3.Connection) -> float:
         return self._tend(connection)
 
-    @property
-    def log_bytes(self) -> int:
-        try:
-            return self._path.with_name(f"{self._path.name}-wal").stat().st_size
-        except OSError:
-            return 0
+    def measure(self) -> int:
+        log_bytes = _size(self._path.with_name(f"{self._path.name}-wal"))
+        self.bytes = _size(self._path) + log_bytes
+        return log_bytes
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

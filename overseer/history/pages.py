@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from overseer.errors import OverseerError, RequestError
 from overseer.history.moments import stored
@@ -15,9 +16,12 @@ from overseer.history.rows import SHOWN, shown
 from overseer.protocol import RunInfo
 from overseer.util.locks import Rank, assert_none_held, lock
 from overseer.util.sqlite import open_db
+from overseer.util.thread_pool import ThreadPool
 
 _T = TypeVar("_T")
-_IDLE = 4  # connections kept for the next readers
+_READERS = 4  # threads; as many connections are kept for them
+_READ_S = 10.0  # how long a reader is waited for
+_HUNG_READ_S = 2.0  # the same while another has not returned in time
 _ACTIONS = (
     "WITH RECURSIVE each(name) AS (SELECT min(action) FROM runs UNION ALL "
     "SELECT (SELECT min(action) FROM runs WHERE action > name) FROM each WHERE name IS NOT NULL) "
@@ -40,15 +44,28 @@ class Query:
     run_id: str = ""
 
 
+class _Asked(Generic[_T]):
+    """A question for the database, and what became of it."""
+
+    def __init__(self, question: Callable[[sqlite3.Connection], _T]) -> None:
+        self.question = question
+        self.over = threading.Event()
+        self.found: list[_T] = []  # its one answer
+        self.error: Exception | None = None
+        self.given_up = False
+
+
 class Pages:
-    """Reads the database at ``path``. Thread-safe; each thread waits for the disk by itself."""
+    """Reads the database at ``path``, on threads of its own, as a disk may hang. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = lock(Rank.LEAF, "history readers")  # guards the fields below
         self._idle: list[sqlite3.Connection] = []
         self._generation = 0  # of the file, which may be replaced
+        self._hung = 0  # readers that were given up on
         self._closed = False
+        self._pool = ThreadPool("history-reader", _READERS)
 
     def read(
         self, query: Query, sees: Callable[[str], bool] | None = None
@@ -66,9 +83,25 @@ class Pages:
         """What ``question`` finds over a connection that can only read.
 
         Raises:
-            RequestError: the database cannot be read now.
+            RequestError: the database cannot be read now, or not in time.
         """
         assert_none_held("reading the history")
+        asked = _Asked(question)
+        if not self._pool.do(lambda: self._answer(asked)):
+            raise RequestError("the history cannot be read: the server ends")
+        if not asked.over.wait(_HUNG_READ_S if self._hung else _READ_S):
+            with self._lock:
+                if not asked.over.is_set():
+                    asked.given_up = True
+                    self._hung += 1
+            if asked.given_up:
+                raise RequestError("the history cannot be read: the disk does not respond")
+        if asked.error is not None:
+            raise asked.error
+        return asked.found[0]
+
+    def _answer(self, asked: _Asked[_T]) -> None:
+        """On a reader's thread."""
         connection: sqlite3.Connection | None = None
         with self._lock:
             generation = self._generation
@@ -78,17 +111,23 @@ class Pages:
             if connection is None:
                 connection = open_db(self._path)
                 connection.execute("PRAGMA query_only = ON")
-            rows = question(connection)
+            asked.found.append(asked.question(connection))
         except (sqlite3.Error, OverseerError) as error:
-            if connection is not None:
+            asked.error = RequestError(f"the history cannot be read: {error}")
+        except Exception as error:
+            asked.error = error
+        if connection is not None:
+            if asked.error is None:
+                self._give_back(connection, generation)
+            else:
                 connection.close()
-            raise RequestError(f"the history cannot be read: {error}") from None
-        self._give_back(connection, generation)
-        return rows
+        with self._lock:
+            asked.over.set()
+            self._hung -= asked.given_up
 
     def _give_back(self, connection: sqlite3.Connection, generation: int) -> None:
         with self._lock:
-            if generation == self._generation and len(self._idle) < _IDLE and not self._closed:
+            if generation == self._generation and len(self._idle) < _READERS and not self._closed:
                 self._idle.append(connection)
                 return
         connection.close()
@@ -103,6 +142,7 @@ class Pages:
 
     def close(self) -> None:
         """Close idle connections; those in use are closed by their readers."""
+        self._pool.close()
         with self._lock:
             self._closed = True
         self.renew()

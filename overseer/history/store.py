@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from overseer.config import StorageConfig
@@ -64,8 +63,8 @@ class History(Recorder):
         self._path = self._directory.path / _FILE
         self._retention = Retention(config, removed, self._marks.drop, in_use)
         self._pages = Pages(self._path)
-        database = DatabaseFile(self._path, self._directory, server, self._opened, self._tend)
-        self._writer = Writer(database, str(self._path))
+        self._database = DatabaseFile(self._path, self._directory, server, self._opened, self._tend)
+        self._writer = Writer(self._database, str(self._path))
         self._queued = QueuedRuns()
         self._inherited: Inheritance | None = None
 
@@ -160,8 +159,8 @@ class History(Recorder):
             "lost": writer.lost,
             "unrecorded": writer.unrecorded,
             "waiting": writer.waiting,
-            "failing": float(bool(writer.failing)),
-            "bytes": sum(_size(self._path.with_name(_FILE + ending)) for ending in ("", "-wal")),
+            "failing": float(writer.failing),
+            "bytes": self._database.bytes,
         }
 
     # -- recording
@@ -321,10 +320,3 @@ class History(Recorder):
         statements += [keep_schedules(each, at) for each in schedules]
         ticket = self._writer.put(*statements)
         return not wait or self._writer.wait(ticket, _SLOT_S)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 _MOST = 20_000  # statements that may wait for the disk
 _TOGETHER = 1000  # statements per transaction
 _PATIENCE_S = 0.2  # how long a caller waits for a row to be stored
+_HANGS_S = 1.0  # a disk that takes longer is reported as failing
+_CALM_S = 10.0  # after which a disk is no longer slow, or that would be said again and again
 _AGAIN_S = 1.0  # between tries of a disk that failed
 _CHECKPOINT = 4 * 2**20  # size in bytes at which the write-ahead log is copied into the database
 
@@ -67,9 +69,8 @@ class Database(Protocol):
     def tend(self, connection: sqlite3.Connection) -> float:
         """Do a little housekeeping; returns in how many seconds to call it again."""
 
-    @property
-    def log_bytes(self) -> int:
-        """The size of the write-ahead log. Raises OSError."""
+    def measure(self) -> int:
+        """The size of the write-ahead log in bytes."""
 
 
 class Writer:
@@ -87,6 +88,7 @@ class Writer:
         self._busy_since = 0.0  # monotonic; 0: it is not writing
         self._failing = ""  # why nothing can be written; "" if it can
         self._told: set[str] = set()  # what was logged since it was last well
+        self._late_at = 0.0  # when a change was last not stored in time, monotonic
         self._closed = False
         self._thread: threading.Thread | None = None
         self._tend_at = 0.0  # monotonic
@@ -114,8 +116,10 @@ class Writer:
         self._thread = start_thread(self._run, "history")
 
     @property
-    def failing(self) -> str:
-        return self._failing
+    def failing(self) -> bool:
+        """Whether nothing can be written now."""
+        with self._lock:
+            return bool(self._failing) or self._hangs(_HANGS_S)
 
     @property
     def waiting(self) -> int:
@@ -144,6 +148,7 @@ class Writer:
             if ticket and self._done >= ticket:
                 return True
             self.unrecorded += 1
+            self._late_at = time.monotonic()
             news = self._news_locked(ticket)
         if news:
             _log.warning("%s %s", self._name, news)
@@ -239,14 +244,16 @@ class Writer:
             self.written += size - dropped
             self.lost += dropped
             recovered, self._failing = self._failing, ""
-            was_slow = not self._told.isdisjoint((_SLOW, _FULL))
-            self._told -= {_SLOW, _FULL}
-            lost, self._lost_before = self.lost - self._lost_before, self.lost
             self._stored.notify_all()
+            well = bool(recovered) or time.monotonic() - self._late_at > _CALM_S
+            was_slow = well and not self._told.isdisjoint((_SLOW, _FULL))
+            if well:
+                self._told -= {_SLOW, _FULL}
+                lost, self._lost_before = self.lost - self._lost_before, self.lost
         if recovered or was_slow:
-            well = "can be written again" if recovered else "is no longer slow"
+            now = "can be written again" if recovered else "is no longer slow"
             level = logging.WARNING if recovered or lost else logging.INFO
-            _log.log(level, "%s %s; %d changes were lost", self._name, well, lost)
+            _log.log(level, "%s %s; %d changes were lost", self._name, now, lost)
 
     def _keep_tidy(self) -> None:
         """Between batches, do what is due. A failure stops no writing, and is tried again later."""
@@ -270,10 +277,10 @@ class Writer:
         """Between batches: checkpoint the write-ahead log, and do housekeeping."""
         with self._busy():
             connection = self._database.connect()
-            if self._database.log_bytes > self._checkpoint_at:
+            if self._database.measure() > self._checkpoint_at:
                 # This empties the log unless it is being read; then it is tried again after as much growth.
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-                self._checkpoint_at = self._database.log_bytes + _CHECKPOINT
+                self._checkpoint_at = self._database.measure() + _CHECKPOINT
             with self._lock:
                 due = time.monotonic() >= self._tend_at
                 if due:

@@ -16,6 +16,7 @@ from enum import Enum
 from queue import SimpleQueue
 from typing import TypeVar
 
+from overseer.logs.trouble import Trouble
 from overseer.util.locks import Rank, assert_none_held, lock
 from overseer.util.standin import Post, Replaced, post
 from overseer.util.threads import start_thread
@@ -101,6 +102,7 @@ class DiskThreads:
 
     def __init__(self) -> None:
         self.lost = 0  # lines that clients were sent but no log has
+        self.trouble = Trouble()
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._lock = lock(Rank.LEAF, "disk threads")  # guards the fields below
         self._writer: _Writer | None = None  # takes jobs; started by the first one
@@ -109,6 +111,11 @@ class DiskThreads:
         self._calls: set[_Call] = set()  # of threads that do their work themselves; each op on it is atomic
         self._latest = 0.0  # when the last of these began
         self._watching = False  # a thread looks at them
+
+    @property
+    def hang(self) -> bool:
+        """Whether the disk does not respond, as far as is known."""
+        return self._hung > 0
 
     def do(
         self,

@@ -25,6 +25,7 @@ _T = TypeVar("_T")
 
 _READERS = 2
 _READ_S = 10.0  # how long a read may take
+_HUNG_READ_S = 2.0  # the same while the disk is known not to respond
 
 
 class Logs:
@@ -118,7 +119,7 @@ class Logs:
             over.set()
 
         self.read_later(job)
-        over.wait(_READ_S)
+        over.wait(_HUNG_READ_S if self._threads.hang else _READ_S)
         if errors:
             raise errors[0]
         if not results:

@@ -7,7 +7,6 @@ segment begins with the next line, so the segments' names show what is missing.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import threading
 import time
@@ -19,7 +18,7 @@ from typing import NamedTuple, Protocol
 from overseer.logs import files
 from overseer.logs.directory import make
 from overseer.logs.disk_threads import PATIENCE_S, DiskThreads, Outcome
-from overseer.logs.lines import encode
+from overseer.logs.lines import Entry, encode
 from overseer.logs.sealing import finish
 from overseer.logs.standalone.segments import (
     BLOCK,
@@ -35,8 +34,6 @@ from overseer.logs.standalone.segments import (
     scan,
 )
 from overseer.util.locks import Rank, lock
-
-_log = logging.getLogger(__name__)
 
 OLD_S = 24 * 3600.0
 """The age at which a segment is sealed, full or not."""
@@ -132,7 +129,7 @@ class TaskLog:
 
     def open(self) -> int:
         """Find the last line's seq, or 0, before the task's first line is numbered."""
-        self._do(self._find_end, _OPEN_S)
+        self._do(self._find_end, PATIENCE_S if self._threads.hang else _OPEN_S)
         with self._lock:
             return self._end - 1
 
@@ -140,41 +137,39 @@ class TaskLog:
         """Attribute the lines that follow to this run. Never blocks."""
         self._run = Run(0, pid, run_id, action)
 
-    def append(
-        self,
-        seq: int,
-        ts: str,
-        stream: str,
-        lines: list[str],
-        truncated: bool,
-        late: Callable[[], None] | None = None,
-        split: bool = False,
-    ) -> bool:
+    @staticmethod
+    def entry(ts: str, stream: str, lines: list[str], truncated: bool, split: bool = False) -> Entry:
+        """A batch as :meth:`append` takes it; ``split``: no line holds a newline.
+
+        Raises:
+            TypeError: a line is not text.
+        """
+        return encode(ts, stream, lines, truncated, split)
+
+    def append(self, seq: int, entry: Entry, late: Callable[[], None] | None = None) -> bool:
         """Write a batch whose first line is ``seq``; returns whether it has been written.
 
         Otherwise its lines may still appear in the log, under these numbers, once a hanging disk responds.
 
         Args:
             late: called instead of returning False when this thread hangs, by the one that replaces it.
-            split: no line holds a newline.
 
         Raises:
             Replaced: ``late`` has been called.
         """
         if not self._aside_until or (time.monotonic() >= self._aside_until and not self._hangs):
-            data = encode(ts, stream, lines, truncated, split)
 
             def give_up() -> None:
-                self._lose(len(lines))
+                self._lose(entry.line_count)
                 assert late is not None
                 late()
 
-            work = partial(self._write, data, seq, len(lines), ts, self._run)
+            work = partial(self._write, entry, seq, self._run)
             if self._do(work, PATIENCE_S, None if late is None else give_up):
                 if self._aside_until:
                     self._well_again()
                 return True
-        self._lose(len(lines))
+        self._lose(entry.line_count)
         return False
 
     def rest(self) -> None:
@@ -182,6 +177,9 @@ class TaskLog:
         if self._file >= 0:
             self._threads.later(self._close_unless_busy)
             self._bounds.changed(self._directory)
+        if self._aside_until:
+            missing, self._unsaid = self._unsaid, 0
+            self._threads.trouble.ended(self.task_id, missing)
 
     # -- for readers and retention -----------------------------------------------------------------------
 
@@ -268,16 +266,14 @@ class TaskLog:
     def _put_aside(self, why: str) -> None:
         if not self._aside_until:
             self._pause = _FIRST_PAUSE_S
-            _log.warning(
-                "the log of task %s: %s; lines are not logged until it can be written", self.task_id, why
-            )
+        self._threads.trouble.suspended(self.task_id, why)
         self._aside_until = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
 
     def _well_again(self) -> None:
         self._aside_until = 0.0
-        lost, self._unsaid = self._unsaid, 0
-        _log.warning("the log of task %s can be written again; %d lines are missing", self.task_id, lost)
+        missing, self._unsaid = self._unsaid, 0
+        self._threads.trouble.recovered(self.task_id, missing)
 
     # -- jobs ------------------------------------------------------------------------------------------
 
@@ -312,7 +308,7 @@ class TaskLog:
         files.end_line(f"{self._directory}/{beside(last.first, 'runs')}")
         return tail, end
 
-    def _write(self, data: list[bytes], seq: int, count: int, ts: str, run: Run) -> None:
+    def _write(self, entry: Entry, seq: int, run: Run) -> None:
         if not self._found:
             self._find_end()
         if seq < self._end:
@@ -333,17 +329,17 @@ class TaskLog:
             tail = self._begin(seq)
         if not tail.runs or tail.runs[-1].run_id != run.run_id:
             self._name_run(tail, run._replace(first=seq))
-        size = sum(map(len, data))
+        size = entry.size
         if size >= _FLOOD and tail.size + size > tail.reserved:
             tail.reserved = files.reserve(self._file, tail.size)
         try:
-            files.write_all(self._file, data, size)
+            files.write_all(self._file, entry.pieces, size)
         except OSError:
             os.ftruncate(self._file, tail.size)
             raise
         with self._lock:
-            tail.grow(seq, size, ts)
-            self._end = seq + count
+            tail.grow(seq, size, entry.ts)
+            self._end = seq + entry.line_count
 
     def _reopened(self, tail: _Tail) -> bool:
         """Open the segment if necessary; False if it is gone, or not as it was left."""
@@ -379,6 +375,7 @@ class TaskLog:
             os.close(file)
         with self._lock:
             tail.runs.append(run)
+        self._threads.trouble.wrote()
 
     def _close_unless_busy(self) -> None:
         if self._working.acquire(blocking=False):  # otherwise lines have followed after all

@@ -320,6 +320,41 @@ def test_one_that_breaks_while_it_is_used_is_set_aside_too(data: Path) -> None:
         assert runs(client)[0]["task_id"] == "last"
 
 
+# Databases as servers of that version have left them: killed, with one task running and one queued.
+_OLDER = sorted((ROOT / "tests/history/older").glob("v*.sql"))
+
+
+@pytest.mark.parametrize("recorded", _OLDER, ids=lambda path: path.stem)
+def test_an_older_servers_database_is_brought_up_to_date(data: Path, recorded: Path) -> None:
+    data.mkdir(0o700)
+    connection = sqlite3.connect(data / "overseer.db")
+    connection.executescript("PRAGMA journal_mode = WAL;" + recorded.read_text())
+    connection.close()
+    version = int(recorded.stem.removeprefix("v"))
+    tasks = {"nightly": {"action": "quick", "schedule": {"cron": "0 0 1 1 *", "missed": "skip"}}}
+    with Daemon(actions=ACTIONS, tasks=tasks, data_dir=str(data)) as daemon, daemon.connect() as client:
+        if version >= 7:  # before, queued tasks left none; they are closed once it listens
+            wait_until(lambda: runs(client, task_id="e"), what="a row of the queued task")
+        found = {row["task_id"]: row for row in reversed(runs(client))}
+        assert found["a"]["status"] == "succeeded"
+        assert found["a"]["params"] == {"name": "Zoë"}
+        assert found["a"]["number"] == 2
+        assert (found["b"]["status"], found["b"]["exit_code"]) == ("failed", 3)
+        assert (found["c"]["status"], found["d"]["status"]) == ("lost", "lost")
+        assert version < 7 or found["e"]["status"] == "lost"
+        if version >= 3:  # schedules came after their tables
+            assert found["nightly"]["trigger"]["type"] == "schedule"
+            assert client.request("schedules")["schedules"][0]["task_id"] == "nightly"
+        client.run("quick", task_id="a")
+        newest = runs(client, task_id="a")[0]
+        assert (newest["number"], newest["first_seq"]) == (3, 3), "numbers go on"
+        assert f"the old one is kept as {data}/overseer.db.v{version}" in daemon.stderr
+    kept = sqlite3.connect(data / f"overseer.db.v{version}")
+    assert kept.execute("PRAGMA user_version").fetchone() == (version,)
+    assert kept.execute("SELECT count(*) FROM runs WHERE status = 'running'").fetchone() == (2,)
+    kept.close()
+
+
 def test_a_newer_database_is_refused(data: Path, tmp_path: Path) -> None:
     with Daemon(actions=ACTIONS, data_dir=str(data)):
         pass

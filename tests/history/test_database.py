@@ -59,11 +59,34 @@ def test_the_first_one_is_brought_up_to_date(path: Path) -> None:
     after.close()
 
 
+@pytest.mark.parametrize("version", [0, 1, len(MIGRATIONS)])
+def test_one_with_other_tables_is_set_aside(
+    path: Path, version: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE runs (distance REAL)")
+    other.execute("INSERT INTO runs VALUES (42.195)")
+    other.execute(f"PRAGMA user_version = {version}")
+    other.commit()
+    other.close()
+    connection = open_database(path)
+    assert _ids(connection) == []
+    connection.close()
+    (aside,) = path.parent.glob("overseer.db.broken-*")
+    assert f"it is kept as {aside}" in caplog.text
+    kept = sqlite3.connect(aside)
+    assert kept.execute("SELECT distance FROM runs").fetchall() == [(42.195,)]
+    kept.close()
+
+
 def test_a_migration_that_fails_changes_nothing(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    open_database(path).close()
-    with pytest.raises(sqlite3.OperationalError):
-        open_database(path, (*_MORE, "ALTER TABLE nothing ADD COLUMN more TEXT"))
+    before = open_database(path)
+    _add(before, "one")
+    _add(before, "two")
+    before.close()
+    with pytest.raises(sqlite3.IntegrityError):
+        open_database(path, (*_MORE, "CREATE UNIQUE INDEX one_of_each ON runs (action)"))
     connection = sqlite3.connect(path)
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     assert version == len(_MORE), "each step is complete or not there"
