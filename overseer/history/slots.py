@@ -42,8 +42,8 @@ _SCHEDULE = (
     "ON CONFLICT (task_id) DO UPDATE SET since = excluded.since, spans = excluded.spans, "
     "paused = excluded.paused, wanted = excluded.wanted, used = excluded.used"
 )
-# Of the start of a slot that an earlier server asked for, a run tells, of the task or of one beside it, or that
-# it waits for one.
+# Of the start of a slot that an earlier server asked for, a run tells, of the task or of one beside it, be it
+# one that is still waited for.
 _ITS = (
     "task_id IN (slots.task_id, slots.task_id || strftime('@%Y-%m-%dT%H:%M:%SZ', slot, 'unixepoch')) "
     "AND trigger_type = 'schedule'"
