@@ -137,6 +137,18 @@ class RequestError(OverseerError):
             self.code = code
 
 
+class TakenError(RequestError):
+    """A start of a task that is in use already."""
+
+    code = "conflict"
+
+
+class ClosingError(RequestError):
+    """A request to a server that is shutting down."""
+
+    code = "unavailable"
+
+
 class NotPermittedError(RequestError):
     """A request that its client has no right to make.
 

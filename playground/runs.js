@@ -48,6 +48,7 @@ export class Runs {
   #empty = h("div.empty", { hidden: true });
   #rows = new Map(); // run id -> its row
   #runs = [];
+  #stale = false; // they are those of the query before
   #next = "";
   #problem = ""; // why there is nothing to be shown
   #asked = 0; // number of the latest question, so that an old one's answer is not shown
@@ -61,8 +62,9 @@ export class Runs {
     if (anew) {
       this.element.scrollTop = 0;
       this.#next = ""; // older ones of another query
+      this.#stale = true;
     }
-    return this.#load("", { again: !anew });
+    return this.#load();
   }
 
   /** The run that had the focus last, or the first. */
@@ -75,11 +77,11 @@ export class Runs {
     if (this.#timer || !this.#seen()) return;
     this.#timer = setTimeout(() => {
       this.#timer = 0;
-      if (this.#seen()) this.#load("", { again: true });
+      if (this.#seen()) this.#load();
     }, AGAIN);
   }
 
-  async #load(before, { again = false } = {}) {
+  async #load(before = "") {
     const { link } = this.#app;
     if (!link.connected) return;
     this.#asked += 1;
@@ -92,7 +94,7 @@ export class Runs {
     try {
       const { runs, next = "" } = await link.request(request, { own: true });
       if (mine !== this.#asked) return;
-      this.#take(runs, next, before, again);
+      this.#take(runs, next, before);
       this.#problem = "";
     } catch (error) {
       if (mine !== this.#asked) return;
@@ -105,14 +107,15 @@ export class Runs {
   }
 
   // A page of older ones follows; a look at the newest leaves those that were loaded behind them.
-  #take(runs, next, before, again) {
+  #take(runs, next, before) {
     if (before) {
       this.#runs = [...this.#runs, ...runs];
       this.#next = next;
       return;
     }
     const fresh = new Set(runs.map(({ run_id: id }) => id));
-    const at = again ? this.#runs.findLastIndex(({ run_id: id }) => fresh.has(id)) : -1;
+    const at = this.#stale ? -1 : this.#runs.findLastIndex(({ run_id: id }) => fresh.has(id));
+    this.#stale = false;
     const behind = at < 0 ? [] : this.#runs.slice(at + 1);
     this.#runs = [...runs, ...behind];
     if (!behind.length) this.#next = next;

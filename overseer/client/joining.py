@@ -293,7 +293,7 @@ class TaskRequests(Requests):
         if isinstance(follower.failure, TaskGoneError):
             raise follower.failure
         if follower.created_at is None:
-            raise RefusedError(f"task not found: {task_id}")
+            raise RefusedError(f"task not found: {task_id}", code="not_found")
         with self._core.lock:
             touched = follower.created_at if follower.exit is None else follower.exit.ts
         self._ask([List(id="", since=touched)], timeout, repeat=True, answered=answered)

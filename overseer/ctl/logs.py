@@ -85,7 +85,7 @@ def _found(client: Client, text: str) -> tuple[str, bool]:
     except RefusedError as error:
         if error.code == "not_configured":
             return find_task(client, text, "logs"), True
-        if str(error) != "task not found":
+        if error.code != "not_found":
             raise
         return task_like(client, text, "logs"), False
     return text, False

@@ -75,7 +75,7 @@ class TaskLog:
         try:
             task = self._client.subscribe(self.task_id, self.last_seq, partial=partial and not self._looked)
         except RefusedError as error:
-            if "not found" not in str(error):
+            if error.code != "not_found":
                 raise
             return  # forgotten: nothing follows
         for batch in task.batches():

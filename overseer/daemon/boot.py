@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from overseer.config import ActionConfig
 from overseer.daemon.audit import Audit
-from overseer.errors import RequestError
+from overseer.errors import RequestError, TakenError
 from overseer.history.inheritance import Interrupted
 from overseer.history.records import BOOT, Run
 from overseer.history.store import History
@@ -18,7 +18,6 @@ from overseer.process.standalone.tree import Scanner
 from overseer.protocol import Start
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.intents import returns
-from overseer.supervisor.table import TAKEN
 from overseer.supervisor.task import Requester
 from overseer.util.threads import run_on_thread
 from overseer.util.timestamps import now
@@ -102,15 +101,20 @@ class Resumption:
                 retry_policy=request.retry_policy,
                 requester=Requester(cause=BOOT),
             )
-        except RequestError as error:
-            if error.message == TAKEN and task.task_id in self._hub.definitions.config.tasks:
+        except Exception as error:  # whatever is wrong with one task, the others go on
+            if isinstance(error, TakenError) and task.task_id in self._hub.definitions.config.tasks:
                 self._history.recalled(task)  # a client was quicker
                 return
-            self._audit.record_own(BOOT.by, request, error=error.message)
+            why = "internal error"
+            if isinstance(error, RequestError):
+                why = error.message
+            else:
+                _log.exception("task %s could not be resumed", task.task_id)
+            self._audit.record_own(BOOT.by, request, error=why)
             action = self._hub.definitions.config.actions.get(task.action)
             # A failure in its driver is already recorded.
             known = self._history.number(task.task_id) > before
-            self._refuse(task, None if known else action, error.message)
+            self._refuse(task, None if known else action, why)
         else:
             self._audit.record_own(BOOT.by, request)
             self._history.recalled(task)

@@ -111,13 +111,13 @@ def at_rest(parts: Parts) -> Iterator[list[Connection]]:
     try:
         stop_waiting(hub)
         if not standstill.wait(_REST_S):
-            raise OverseerError("the server does not come to rest: a request or a start takes too long")
+            raise OverseerError("the server could not be paused: a request or a start is still in progress")
         connections = [each for each in parts.server.connections() if net.is_portable(each)]
         try:
             with freeze(hub, _FREEZE_S), net.freeze(connections, _FREEZE_S):
                 yield connections
         except TimeoutError as error:
-            raise OverseerError(f"the server does not come to rest: {error}") from None
+            raise OverseerError(f"the server could not be paused: {error}") from None
     finally:
         standstill.open()
 

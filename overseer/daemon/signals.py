@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from overseer.errors import RequestError
 from overseer.util.threads import run_on_thread
 from overseer.util.wakeup import Wakeup, poll_timeout
 
@@ -24,6 +25,21 @@ _HEARD = (*_ENDING, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHL
 _LEFT_IGNORED = {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTTIN, signal.SIGTTOU}
 _RETRY_S = 1.0  # between tries of reaping after a failure
 _REAP_S = 0.02  # between two looks for what has ended
+_BUSY_S = 2.0  # for the main thread to come to a job
+
+
+class _Job:
+    """Work for the main thread, unless whoever asked for it has given up."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self.work = work
+        self.over = threading.Event()
+        self.error: Exception | None = None
+        self._free = threading.Lock()
+
+    def claim(self) -> bool:
+        """True to the first who asks: the main thread, to do it, or the other, to give it up."""
+        return self._free.acquire(blocking=False)
 
 
 class SignalLoop:
@@ -66,7 +82,7 @@ class SignalLoop:
         self._upgrade = upgrade
         self._reap = reap
         self._read, self._write = pipe or os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._job: Callable[[], None] | None = None  # to be done on this thread
+        self._job: _Job | None = None  # to be done on this thread
         self._wake = Wakeup()
         # Set by other threads, which then wake the loop.
         self._end_requested = False
@@ -105,10 +121,34 @@ class SignalLoop:
         """Where signals come, for the program that follows."""
         return self._read, self._write
 
-    def call(self, job: Callable[[], None]) -> None:
-        """Have ``job()`` done on the main thread, with no signal in between; from any thread."""
+    def call(self, work: Callable[[], None]) -> None:
+        """Have ``work()`` done on the main thread with no signal in between, and wait for it; from another
+        thread. Signals that have not been acted on by then stay in the pipe.
+
+        Raises:
+            RequestError: the server is shutting down, or the main thread does not come to it.
+            Exception: whatever the work raises.
+        """
+        job = _Job(work)
         self._job = job
         self._wake.set()
+        if not job.over.wait(_BUSY_S) and job.claim():
+            raise RequestError("the server is busy with a signal: try again", code="unavailable")
+        job.over.wait()
+        if job.error is not None:
+            raise job.error
+
+    def _do(self, job: _Job) -> None:
+        if not job.claim():
+            return
+        try:
+            if self._ending is not None or self._end_requested:
+                raise RequestError("the server is shutting down", code="unavailable")
+            self._alone(job.work)
+        except Exception as error:
+            job.error = error
+        finally:
+            job.over.set()
 
     def _alone(self, job: Callable[[], None]) -> None:
         """Do it with all signals blocked, and those ignored that were."""
@@ -133,12 +173,12 @@ class SignalLoop:
         while not self._ended:
             timeout = None if reap_at is None else poll_timeout(reap_at - time.monotonic())
             ready = {fd for fd, _ in poll.poll(timeout)}
-            said = os.read(self._read, 4096) if self._read in ready else b""
             if self._wake.fileno() in ready:
                 self._wake.clear()
             if (job := self._job) is not None:
                 self._job = None
-                self._alone(job)
+                self._do(job)
+            said = os.read(self._read, 4096) if self._read in ready else b""
             # No failure may end this thread, which would end the server.
             for number in said:
                 try:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from overseer.daemon.audit import Audit
 from overseer.daemon.parts import Parts
@@ -95,6 +95,7 @@ class Upgrades:
         self._manager = manager
         self._version = version
         self._kept: Package | None = None
+        self._tried_to_keep = threading.Event()
         self._lock = lock(Rank.LEAF, "upgrade")  # guards the rest
         self._under_way: Asked | None = None
         self._answers: list[tuple[Client | None, str, Answer]] = []
@@ -135,7 +136,8 @@ class Upgrades:
         self._record()
         try:
             self.request(None, "", self._record, Asked())
-        except RuntimeError as error:
+        except RequestError as error:
+            self._record(error)
             _log.error("the server was not upgraded: %s", error)
 
     def _record(self, said: Upgraded | RequestError | None = None) -> None:
@@ -146,14 +148,17 @@ class Upgrades:
     def keep(self) -> None:
         """Keep a copy of this program, to go back to, before an installation replaces its files."""
         try:
-            self._package()
+            self._kept = Package()
         except OSError as error:
-            _log.warning("an upgrade could not be undone: %s", error)
+            _log.warning("the server cannot be upgraded: no copy of its program could be kept: %s", error)
+        finally:
+            self._tried_to_keep.set()
 
     def _package(self) -> Package:
-        """Raises OSError."""
+        """Raises OverseerError: there is none, and the files may be another program's by now."""
+        self._tried_to_keep.wait()
         if self._kept is None:
-            self._kept = Package()
+            raise OverseerError("no copy of this program could be kept when it began: restart the server")
         return self._kept
 
     def request(self, client: Client | None, request_id: str, answer: Answer, asked: Asked) -> None:
@@ -164,21 +169,24 @@ class Upgrades:
             answer: called if the server stays what it is.
 
         Raises:
-            RequestError: one is being carried out, and this is a check, or the other way round.
+            RequestError: one is being carried out, and this is a check, or the other way round; or there is
+                no thread to be had.
         """
         with self._lock:
             before = self._under_way
             if before is not None and asked.check is not before.check:
                 what = "tried" if before.check else "carried out"
                 raise RequestError(f"an upgrade is being {what}", code="conflict")
-            self._answers.append((client, request_id, answer))
             if before is None:
+                try:
+                    start_thread(lambda: self._run(asked), "upgrade")
+                except RuntimeError as error:
+                    raise RequestError(str(error), code="failed") from None
                 self._under_way = asked
             else:
                 before.force = before.force or asked.force
                 before.wait_until = max(before.wait_until, asked.wait_until)
-        if before is None:
-            start_thread(lambda: self._run(asked), "upgrade")
+            self._answers.append((client, request_id, answer))
 
     def done(self, given: Given, restored: Restored, version: str) -> None:
         """This is the program that follows: say so to those who asked for it."""
@@ -264,14 +272,14 @@ class Upgrades:
                 last=self.last,
             )
         try:
-            raise self._replace(parts, asked, new)
+            self._replace(parts, asked, new)
         except BaseException:
             parts.server.accept_again()
             self._manager.ready("the server was not upgraded")
             obstacles.resume_services(hub)
             raise
 
-    def _replace(self, parts: Parts, asked: Asked, new: Rehearsed) -> OverseerError:
+    def _replace(self, parts: Parts, asked: Asked, new: Rehearsed) -> NoReturn:
         """As :meth:`_become`, once nothing is left that cannot go over."""
         from overseer.net.handover import is_portable
         from overseer.supervisor.handover import obstacles
@@ -281,7 +289,7 @@ class Upgrades:
         try:
             while True:
                 if any(left := obstacles.look(hub)) and not asked.force and asked.wait_until:
-                    _log.info("the upgrade waits for what cannot go on in another program: %s", left)
+                    _log.info("the upgrade waits for what cannot survive it: %s", left)
                     obstacles.wait(hub, lambda: asked.wait_until, lambda: asked.force, self._is_wanted)
                     again = rehearse(self._state(parts)[0], self._package().stage)  # perhaps another by now
                     os.close(new.compiled)
@@ -292,7 +300,7 @@ class Upgrades:
                 self._manager.reloading()
                 parts.server.drain(is_portable, _DRAINED_S)
                 try:
-                    return self._become(parts, new, ended, asked.since)
+                    self._become(parts, new, ended, asked.since)
                 except obstacles.LeftError:  # it has begun meanwhile
                     if not asked.force and time.monotonic() >= asked.wait_until:
                         raise
@@ -302,12 +310,18 @@ class Upgrades:
             os.close(new.compiled)
 
     def _state(self, parts: Parts) -> tuple[bytes, int, int]:
-        """A copy of the state, and how many runs and clients it has."""
+        """A copy of the state, and how many runs and clients it has.
+
+        Raises:
+            OverseerError: it cannot be had, or not be handed over.
+        """
         from overseer.daemon.handover import at_rest, export
         from overseer.supervisor.handover import obstacles
+        from overseer.upgrade.succession import check_descriptors
 
         with at_rest(parts) as connections:
-            state, _ = export(parts, connections, ())
+            state, out = export(parts, connections, ())
+        check_descriptors(out)
         return state, obstacles.running(parts.hub), len(connections)
 
     @contextmanager
@@ -332,15 +346,21 @@ class Upgrades:
                 raise OverseerError("chains or notices follow one another without a pause: try again")
             time.sleep(0.002)
 
-    def _become(self, parts: Parts, new: Rehearsed, ended: Sequence[str], asked: float) -> OverseerError:
-        """Execute the new program; returns why that is impossible. Raises OverseerError, OSError; LeftError:
-        something cannot go over."""
+    def _become(self, parts: Parts, new: Rehearsed, ended: Sequence[str], asked: float) -> NoReturn:
+        """Execute the new program.
+
+        Raises:
+            LeftError: something cannot go over.
+            OverseerError, OSError: it cannot be executed.
+        """
         from overseer.daemon.handover import export
-        from overseer.supervisor.handover.obstacles import LeftError, look_locked
+        from overseer.supervisor.handover.obstacles import LeftError, look_locked, refuse_closing
         from overseer.upgrade.succession import replace_by
         from overseer.util.handover import to_memory
 
+        package = self._package()
         with self._at_rest(parts) as (connections, began):
+            refuse_closing(parts.hub)
             if any(left := look_locked(parts.hub)):
                 raise LeftError(left)
             with self._lock:
@@ -355,22 +375,13 @@ class Upgrades:
                 self._manager.alive()
                 more["deadline"] = min(60.0, 1.5 * self._manager.watchdog)
             state = to_memory(data)
-            failed: list[OSError] = []
-            over = threading.Event()
-
-            def execute() -> None:
-                try:
-                    replace_by(
-                        *(state, self._package(), new.compiled, out, more),
-                        self._manager.variables,
-                    )
-                except OSError as error:
-                    failed.append(error)
-                over.set()
-
+            variables = self._manager.variables
             _log.info("upgrading: the new program, %s, takes over", new.version)
             settle_log(_FLUSHED_S)
-            parts.signals.call(execute)
-            over.wait()
-            os.close(state)
-        return OverseerError(f"the new program cannot be executed: {failed[0].strerror}")
+            try:
+                parts.signals.call(lambda: replace_by(state, package, new.compiled, out, more, variables))
+            except OSError as error:
+                raise OverseerError(f"the new program cannot be executed: {error.strerror}") from None
+            finally:
+                os.close(state)
+        raise AssertionError("it has been executed")

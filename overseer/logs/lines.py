@@ -29,20 +29,39 @@ class Lines(NamedTuple):
     truncated: bool
 
 
-def encode(ts: str, stream: str, lines: list[str], truncated: bool, split: bool = False) -> list[bytes]:
-    """The lines as written, in pieces, each line with the same prefix; ``split``: none holds a newline."""
+class Entry(NamedTuple):
+    """A batch of so many lines as it is written: ``size`` bytes in pieces."""
+
+    ts: str
+    line_count: int
+    pieces: list[bytes]
+    size: int
+
+    @property
+    def text_size(self) -> int:
+        """How many of the bytes are the lines' text."""
+        return self.size - self.line_count * (PREFIX + 1)
+
+
+def encode(ts: str, stream: str, lines: list[str], truncated: bool, split: bool = False) -> Entry:
+    """The lines as written, each with the same prefix; ``split``: none holds a newline.
+
+    Raises:
+        TypeError: a line is not text.
+    """
     if not split and "\n" in "".join(lines):
         lines = [line.replace("\n", _NEWLINE) for line in lines]
     prefix = f"{ts} {stream} {'P' if truncated else 'F'} "
     if len(lines) == 1:
-        return [utf8(f"{prefix}{lines[0]}\n")]
+        line = utf8(f"{prefix}{lines[0]}\n")
+        return Entry(ts, 1, [line], len(line))
     between = f"\n{prefix}"
     pieces = [prefix.encode()]
     for begin in range(0, len(lines), _PIECE):
         pieces.append(utf8(between.join(lines[begin : begin + _PIECE])))
         pieces.append(between.encode())
     pieces[-1] = b"\n"
-    return pieces
+    return Entry(ts, len(lines), pieces, sum(map(len, pieces)))
 
 
 def lines_from(text: Text, seq: int) -> Text:

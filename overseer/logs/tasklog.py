@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 from overseer.logs import files
 from overseer.logs.directory import make
 from overseer.logs.disk_threads import PATIENCE_S, DiskThreads, Outcome
-from overseer.logs.lines import encode
+from overseer.logs.lines import Entry, encode
 from overseer.logs.sealing import finish
 from overseer.logs.standalone.segments import (
     BLOCK,
@@ -137,41 +137,39 @@ class TaskLog:
         """Attribute the lines that follow to this run. Never blocks."""
         self._run = Run(0, pid, run_id, action)
 
-    def append(
-        self,
-        seq: int,
-        ts: str,
-        stream: str,
-        lines: list[str],
-        truncated: bool,
-        late: Callable[[], None] | None = None,
-        split: bool = False,
-    ) -> bool:
+    @staticmethod
+    def entry(ts: str, stream: str, lines: list[str], truncated: bool, split: bool = False) -> Entry:
+        """A batch as :meth:`append` takes it; ``split``: no line holds a newline.
+
+        Raises:
+            TypeError: a line is not text.
+        """
+        return encode(ts, stream, lines, truncated, split)
+
+    def append(self, seq: int, entry: Entry, late: Callable[[], None] | None = None) -> bool:
         """Write a batch whose first line is ``seq``; returns whether it has been written.
 
         Otherwise its lines may still appear in the log, under these numbers, once a hanging disk responds.
 
         Args:
             late: called instead of returning False when this thread hangs, by the one that replaces it.
-            split: no line holds a newline.
 
         Raises:
             Replaced: ``late`` has been called.
         """
         if not self._aside_until or (time.monotonic() >= self._aside_until and not self._hangs):
-            data = encode(ts, stream, lines, truncated, split)
 
             def give_up() -> None:
-                self._lose(len(lines))
+                self._lose(entry.line_count)
                 assert late is not None
                 late()
 
-            work = partial(self._write, data, seq, len(lines), ts, self._run)
+            work = partial(self._write, entry, seq, self._run)
             if self._do(work, PATIENCE_S, None if late is None else give_up):
                 if self._aside_until:
                     self._well_again()
                 return True
-        self._lose(len(lines))
+        self._lose(entry.line_count)
         return False
 
     def rest(self) -> None:
@@ -310,7 +308,7 @@ class TaskLog:
         files.end_line(f"{self._directory}/{beside(last.first, 'runs')}")
         return tail, end
 
-    def _write(self, data: list[bytes], seq: int, count: int, ts: str, run: Run) -> None:
+    def _write(self, entry: Entry, seq: int, run: Run) -> None:
         if not self._found:
             self._find_end()
         if seq < self._end:
@@ -331,17 +329,17 @@ class TaskLog:
             tail = self._begin(seq)
         if not tail.runs or tail.runs[-1].run_id != run.run_id:
             self._name_run(tail, run._replace(first=seq))
-        size = sum(map(len, data))
+        size = entry.size
         if size >= _FLOOD and tail.size + size > tail.reserved:
             tail.reserved = files.reserve(self._file, tail.size)
         try:
-            files.write_all(self._file, data, size)
+            files.write_all(self._file, entry.pieces, size)
         except OSError:
             os.ftruncate(self._file, tail.size)
             raise
         with self._lock:
-            tail.grow(seq, size, ts)
-            self._end = seq + count
+            tail.grow(seq, size, entry.ts)
+            self._end = seq + entry.line_count
 
     def _reopened(self, tail: _Tail) -> bool:
         """Open the segment if necessary; False if it is gone, or not as it was left."""

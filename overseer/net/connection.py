@@ -26,7 +26,7 @@ from overseer.net.http import (
 from overseer.net.keepalive import Keepalive
 from overseer.net.outbox import Outbox
 from overseer.net.readable import ReadableOutbox
-from overseer.net.websocket import Received, run_websocket
+from overseer.net.websocket import Received, opening, run_websocket
 from overseer.net.writer import SocketOutbox, Writer
 from overseer.util.awake import awake
 from overseer.util.locks import Rank, lock
@@ -200,6 +200,7 @@ class Connection:
         request = replace(request, peer=self._peer)
         try:
             if service is None:
+                request = opening(request)
                 self._websocket(request)
             else:
                 # Who reads slowly has as long as on a WebSocket.

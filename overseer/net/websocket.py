@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -49,6 +50,7 @@ simple_websocket = _without_asyncio()
 PROTOCOL = "overseer.v1"
 """The only subprotocol; also spoken when a client asks for none."""
 
+_NEEDED = ("sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol")
 _RECEIVE = 16 * 1024  # bytes asked for at once
 _GOING_ON = {"upgrade": "websocket", "connection": "Upgrade", "host": "localhost"}
 
@@ -86,6 +88,13 @@ class Received:
     def unhandled(self) -> bytes:
         """All of them; at a standstill."""
         return bytes(self.data) + self.first
+
+
+def opening(request: Request) -> Request:
+    """The part of a checked upgrade that :func:`run_websocket` needs: its thread keeps it for as long as it
+    is connected."""
+    headers = {name: request.headers[name] for name in _NEEDED if name in request.headers}
+    return replace(request, headers=headers, body=None)
 
 
 def run_websocket(

@@ -19,7 +19,7 @@ class Fire(NamedTuple):
 
 
 class Batch:
-    """Decisions of a moment. ``in_use`` tells whether a task is."""
+    """Decisions of a moment."""
 
     def __init__(self, at: datetime) -> None:
         self.at = at

@@ -62,7 +62,6 @@ class Plan:
         since: all slots up to then are decided.
         paused: its schedules are paused.
         waiting: slots to be run as soon as the task is free, in order.
-        starting: a start of the task is under way.
     """
 
     def __init__(
@@ -78,7 +77,6 @@ class Plan:
         self.task_id = task_id
         self.paused = False
         self.waiting: deque[Offer] = deque()
-        self.starting = False
         self.spans = spans or Spans()
         self._decided = set(decided)  # slots later than ``since``
         if since is None:

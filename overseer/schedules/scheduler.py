@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from overseer.config import StandingTask
-from overseer.errors import RequestError
+from overseer.errors import ClosingError, RequestError, TakenError
 from overseer.history.records import Trigger
 from overseer.history.slots import FIRED, FIRING, REFUSED, SKIPPED, WAITING, Slot
 from overseer.protocol import Dequeued, Skipped, Start, Started
@@ -28,7 +28,6 @@ from overseer.schedules.track import Track, rows, tracks_from, tracks_to
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.observers import Change
 from overseer.supervisor.retry import effective_policy
-from overseer.supervisor.table import CLOSING, TAKEN
 from overseer.supervisor.task import Requester
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.standstill import standstill
@@ -335,26 +334,30 @@ class Scheduler:
                 requester=Requester(cause=_cause(track)),
             )
         except Exception as error:  # whatever is wrong with one task, the others go on
-            if not isinstance(error, RequestError):
-                _log.exception("task %s could not be started by its schedule", task_id)
             with self.lock:
                 self._firing.pop(task_id, None)
-            self._refused(
-                fire, request, error.message if isinstance(error, RequestError) else "internal error"
-            )
+            self._failed(fire, request, error)
         else:
             self._record(track.task_id, request, "")
 
+    def _failed(self, fire: Fire, request: Start, error: Exception) -> None:
+        """Decide on a slot whose start has failed."""
+        match error:
+            case ClosingError():
+                pass  # the next server will see that it was not run
+            case TakenError() if fire.task_id == fire.track.task_id:  # it was started otherwise meanwhile
+                batch = Batch(now())
+                with self.lock:
+                    batch.offer(fire.track, fire.offer, in_use=True)
+                    self._note_waiting_locked(fire.track)
+                self._carry_out(batch)
+            case RequestError():
+                self._refused(fire, request, error.message)
+            case _:
+                _log.error("task %s could not be started by its schedule", fire.task_id, exc_info=error)
+                self._refused(fire, request, "internal error")
+
     def _refused(self, fire: Fire, request: Start, why: str) -> None:
-        if why == CLOSING:
-            return  # the next server will see that it was not run
-        if why == TAKEN:  # it was started otherwise in the meantime
-            batch = Batch(now())
-            with self.lock:
-                batch.offer(fire.track, fire.offer, in_use=True)
-                self._note_waiting_locked(fire.track)
-            self._carry_out(batch)
-            return
         self._record(fire.track.task_id, request, why)
         _log.warning("task %s was not started by its schedule: %s", fire.task_id, why)
         refused = Slot(fire.track.task_id, fire.offer.slot, REFUSED, now(), detail=why)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from overseer.history.records import Owed, Recorder, Run, RunEnd
 from overseer.protocol import Dequeued, Errored, Event, Exited, Restarting
@@ -50,25 +50,18 @@ class _Foreseen:
         return decision.exit_count if isinstance(decision, GiveUp) else 0
 
 
+@dataclass(eq=False, repr=False)
 class Exits:
     """Moves tasks on when a run is over, and begins the next run: of the same task, or of queued ones."""
 
-    def __init__(
-        self,
-        table: TaskTable,
-        pool: PoolManager,
-        queueing: Queueing,
-        metrics: Metrics,
-        timers: Timers,
-        recorder: Recorder,
-    ) -> None:
-        self._table = table
-        self._pool = pool
-        self._queueing = queueing
-        self._metrics = metrics
-        self._timers = timers
-        self._recorder = recorder
-        self._rng = random.Random()  # for restart jitter; hub's lock
+    _table: TaskTable
+    _pool: PoolManager
+    _queueing: Queueing
+    _metrics: Metrics
+    _timers: Timers
+    _recorder: Recorder
+    # For restart jitter; hub's lock.
+    _rng: random.Random = field(default_factory=random.Random, init=False)
 
     def begin_locked(self, tx: Transaction, task: Task, why: Launch) -> None:
         """Begin a run of the task, which is in a launching phase and has its slot."""

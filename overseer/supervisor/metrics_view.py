@@ -58,28 +58,18 @@ class Figures:
     unhealthy: Mapping[str, int]  # running tasks, of actions whose health is looked at
 
 
+@dataclass(eq=False, repr=False)
 class MetricsView:
     """Shows a hub's counters to clients, and all figures to a scrape."""
 
-    def __init__(
-        self,
-        table: TaskTable,
-        pool: PoolManager,
-        clients: Clients,
-        metrics: Metrics,
-        current: Current,
-        memory: MemoryUse,
-        watchers: Watchers,
-        unhealthy: Callable[[], Mapping[str, int]],
-    ) -> None:
-        self._table = table
-        self._pool = pool
-        self._clients = clients
-        self._metrics = metrics
-        self._current = current
-        self._memory = memory
-        self._watchers = watchers
-        self._unhealthy = unhealthy
+    _table: TaskTable
+    _pool: PoolManager
+    _clients: Clients
+    _metrics: Metrics
+    _current: Current
+    _memory: MemoryUse
+    _watchers: Watchers
+    _unhealthy: Callable[[], Mapping[str, int]]
 
     def tell(self, requester: Requester, action: str = "", task_id: str = "") -> None:
         """Send the requester all counters since start-up, or those of an action or a task, if it exists."""

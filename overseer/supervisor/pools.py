@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from overseer.errors import RequestError
 from overseer.protocol import Move, Moved, PoolInfo, Purged
@@ -22,26 +23,17 @@ from overseer.util.locks import assert_held
 from overseer.util.timestamps import now
 
 
+@dataclass(eq=False, repr=False)
 class Pools:
     """The pools, as clients see and change them."""
 
-    def __init__(
-        self,
-        table: TaskTable,
-        pool: PoolManager,
-        current: Current,
-        queueing: Queueing,
-        exits: Exits,
-        stops: Stops,
-        intents: Intents,
-    ) -> None:
-        self._table = table
-        self._pool = pool
-        self._current = current
-        self._queueing = queueing
-        self._exits = exits
-        self._stops = stops
-        self._intents = intents
+    _table: TaskTable
+    _pool: PoolManager
+    _current: Current
+    _queueing: Queueing
+    _exits: Exits
+    _stops: Stops
+    _intents: Intents
 
     def info(self, action: str = "", requester: Requester | None = None) -> PoolInfo:
         """The state of an action's pool, or the global one; also sent to the requester.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from overseer.auth.principal import Principal
 from overseer.history.records import Recorder
@@ -47,27 +47,19 @@ _WHY = {
 }
 
 
+@dataclass(eq=False, repr=False)
 class Queueing:
     """Admits tasks to pools or queues, and announces what enters and leaves these."""
 
-    def __init__(
-        self,
-        table: TaskTable,
-        pool: PoolManager,
-        clients: Clients,
-        metrics: Metrics,
-        timers: Timers,
-        recorder: Recorder,
-        current: Current,
-    ) -> None:
-        self._table = table
-        self._pool = pool
-        self._clients = clients
-        self._metrics = metrics
-        self._timers = timers
-        self._recorder = recorder
-        self._current = current
-        self._expiring: Timer | None = None  # for the queued item that expires next; hub's lock
+    _table: TaskTable
+    _pool: PoolManager
+    _clients: Clients
+    _metrics: Metrics
+    _timers: Timers
+    _recorder: Recorder
+    _current: Current
+    # For the queued item that expires next; hub's lock.
+    _expiring: Timer | None = field(default=None, init=False)
 
     def enqueued_locked(self, tx: Transaction, task: Task, position: int) -> None:
         """Announce a task that has just entered its queue; position 0: it waits for other tasks first."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from overseer.errors import RequestError
 from overseer.supervisor.definitions import Current, Definitions
 from overseer.supervisor.dependencies import Dependencies
@@ -31,28 +33,18 @@ _ENDING = {
 }
 
 
+@dataclass(eq=False, repr=False)
 class Restarts:
     """Starts tasks over with their id and policy, their parameters, and their action's current definition."""
 
-    def __init__(
-        self,
-        table: TaskTable,
-        pool: PoolManager,
-        current: Current,
-        metrics: Metrics,
-        queueing: Queueing,
-        exits: Exits,
-        dependencies: Dependencies,
-        intents: Intents,
-    ) -> None:
-        self._table = table
-        self._pool = pool
-        self._current = current
-        self._metrics = metrics
-        self._queueing = queueing
-        self._exits = exits
-        self._dependencies = dependencies
-        self._intents = intents
+    _table: TaskTable
+    _pool: PoolManager
+    _current: Current
+    _metrics: Metrics
+    _queueing: Queueing
+    _exits: Exits
+    _dependencies: Dependencies
+    _intents: Intents
 
     def start_over(self, task_id: str, requester: Requester, *, errored: bool) -> None:
         """See :meth:`Hub.restart` and, for a task that must be ``errored``, :meth:`Hub.reset`."""

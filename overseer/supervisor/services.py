@@ -34,7 +34,7 @@ class Services:
         self._over = threading.Event()
 
     def update(self) -> None:
-        """Tell services that are no longer configured to stop, and start new ones.
+        """Tell services that are no longer configured to stop, and start those that do not run.
 
         Updates are serialised.
         """
@@ -50,7 +50,11 @@ class Services:
 
     def _update(self, handlers: Mapping[str, ActionHandler]) -> None:
         with self._changed:
-            gone = [name for name, each in self._running.items() if handlers.get(name) is not each.handler]
+            gone = [
+                name
+                for name, each in self._running.items()
+                if handlers.get(name) is not each.handler or each.stop.is_set()
+            ]
             services = [self._running.pop(name) for name in gone]
         for service in services:
             service.stop.set()
@@ -79,20 +83,26 @@ class Services:
         with self._changed:
             return [name for name, each in self._running.items() if not each.handler.restartable]
 
-    def interrupt(self, grace: float = _GRACE) -> tuple[str, ...]:
-        """Have all services return, in so many seconds; :meth:`update` starts them again.
+    def interrupt(self, grace: float = _GRACE) -> None:
+        """Tell all services to return, and wait for so many seconds; :meth:`update` starts them again.
 
-        Returns:
-            The actions of those that have not returned, and are not to be left behind.
+        Those that have not returned are still :attr:`bound`.
         """
         with self._changed:
             services = dict(self._running)
-            self._running.clear()
         for service in services.values():
             service.stop.set()
         _join(services.values(), time.monotonic(), grace)
-        left = {name: each for name, each in services.items() if each.thread.is_alive()}
-        return tuple(name for name, each in left.items() if not each.handler.restartable)
+        with self._changed:
+            for name, service in services.items():
+                if self._running.get(name) is service and not service.thread.is_alive():
+                    del self._running[name]
+
+    def abandon(self) -> None:
+        """As :meth:`interrupt`, and forget those that have not returned."""
+        self.interrupt()
+        with self._changed:
+            self._running.clear()
 
     def stop(self) -> None:
         """Tell all services to stop, and start no more. Idempotent."""

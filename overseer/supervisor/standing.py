@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from overseer.auth.principal import Principal
 from overseer.config.standing import in_order
-from overseer.errors import RequestError
+from overseer.errors import RequestError, TakenError
 from overseer.history.records import BOOT, Intent
 from overseer.protocol import Graph, GraphEdge, GraphNode
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.dependencies import Dependencies, is_met
 from overseer.supervisor.intents import Intents
-from overseer.supervisor.table import TAKEN, TaskTable
+from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Requester, Task
 from overseer.util.locks import assert_held
 from overseer.util.standstill import standstill
@@ -104,9 +104,10 @@ class Standing:
     def _start_quietly(self, name: str, requester: Requester) -> None:
         try:
             self._start("", name, requester=requester)
+        except TakenError:
+            pass
         except RequestError as error:
-            if error.message != TAKEN:
-                _log.warning("task %s cannot be started: %s", name, error.message)
+            _log.warning("task %s cannot be started: %s", name, error.message)
 
     def stopped_locked(self, task: Task) -> None:
         """Note that a task is being stopped; by a person, it then stays stopped until a person starts it."""

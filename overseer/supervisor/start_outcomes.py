@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -38,30 +38,19 @@ from overseer.workers.base import Worker
 _log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False, repr=False)
 class StartOutcomes:
     """Announces runs that have begun, and sees to those that have not."""
 
-    def __init__(
-        self,
-        table: TaskTable,
-        pool: PoolManager,
-        metrics: Metrics,
-        timers: Timers,
-        queueing: Queueing,
-        exits: Exits,
-        orphans: OrphanedWorkers,
-        usage: UsageWatch,
-        recorder: Recorder,
-    ) -> None:
-        self._table = table
-        self._pool = pool
-        self._metrics = metrics
-        self._timers = timers
-        self._queueing = queueing
-        self._exits = exits
-        self._orphans = orphans
-        self._usage = usage
-        self._recorder = recorder
+    _table: TaskTable
+    _pool: PoolManager
+    _metrics: Metrics
+    _timers: Timers
+    _queueing: Queueing
+    _exits: Exits
+    _orphans: OrphanedWorkers
+    _usage: UsageWatch
+    _recorder: Recorder
 
     def begins_later(self, launching: Launching, worker: Worker) -> None:
         """Accept a run whose worker begins later; its requester is answered by what comes first."""

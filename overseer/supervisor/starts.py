@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from overseer.errors import RequestError
+from overseer.errors import ClosingError, RequestError
 from overseer.history.records import Recorder
 from overseer.process.pipe import LITTLE_READ, MOST_READ
 from overseer.process.policy import StopPolicy
@@ -130,7 +130,7 @@ class Starts:
             task.enter_queue_locked(at)
         self._queueing.enqueued_locked(tx, task, admission.position)
 
-    def launch_for(self, task: Task, why: Launch, client: Client | None) -> str:
+    def launch_for(self, task: Task, why: Launch, client: Client | None) -> str | RequestError:
         """Launch on another thread; the client is sent the outcome. A request without a client is launched
         here: returns "" or the error."""
         if why.requested and client is None:
@@ -141,11 +141,11 @@ class Starts:
             self.launcher.wait_for_room(driver, client)
         return ""
 
-    def launch(self, task: Task, why: Launch) -> str:
+    def launch(self, task: Task, why: Launch) -> str | RequestError:
         """Have the driver start the task's latest run; returns "" or the error."""
         assert_none_held("launch")
         if self._called_off(task, why):
-            return CLOSING
+            return ClosingError(CLOSING)
         secrets = Secrets(task.secrets)
         gate = StartGate(task, task.runs, secrets, self._exits.exited, self._orphans.heard_of)
         launching = Launching(task, why, gate, secrets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from overseer.history.records import Recorder
 from overseer.net.outbox import TRY_AGAIN_LATER
@@ -26,30 +27,19 @@ _LAST_S = 0.75
 _IN_ORDER_S = 2.0  # for tasks whose turn has not come in time, since those that depend on them did not end
 
 
+@dataclass(eq=False, repr=False)
 class Stops:
     """Stops tasks, and waits for their end."""
 
-    def __init__(
-        self,
-        table: TaskTable,
-        pool: PoolManager,
-        clients: Clients,
-        current: Current,
-        queueing: Queueing,
-        exits: Exits,
-        orphans: OrphanedWorkers,
-        metrics: Metrics,
-        recorder: Recorder,
-    ) -> None:
-        self._table = table
-        self._pool = pool
-        self._clients = clients
-        self._current = current
-        self._queueing = queueing
-        self._exits = exits
-        self._orphans = orphans
-        self._metrics = metrics
-        self._recorder = recorder
+    _table: TaskTable
+    _pool: PoolManager
+    _clients: Clients
+    _current: Current
+    _queueing: Queueing
+    _exits: Exits
+    _orphans: OrphanedWorkers
+    _metrics: Metrics
+    _recorder: Recorder
 
     def stop_locked(
         self, tx: Transaction, task: Task, request: StopRequest, reason: str, grace: float | None = None

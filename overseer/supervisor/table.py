@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from overseer.auth.principal import ANYONE, Principal
 from overseer.config import HistoryConfig
-from overseer.errors import NotPermittedError, RequestError
+from overseer.errors import ClosingError, NotPermittedError, RequestError, TakenError
 from overseer.supervisor.clients import Client
 from overseer.supervisor.journal import Journal
 from overseer.supervisor.observers import Observers
@@ -23,7 +23,7 @@ from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.timers import Timer, Timers
 
 CLOSING = "the overseer is shutting down"
-TAKEN = "task already running or starting"
+_TAKEN = "task already running or starting"
 STOPPED = "the task was stopped meanwhile"
 
 # Every finished task is remembered at least this long (seconds), as clients are about to ask for it.
@@ -53,7 +53,7 @@ class TaskTable:
         on_new: called with each task that is added.
     """
 
-    launch: Callable[[Task, Launch, Client | None], str]
+    launch: Callable[[Task, Launch, Client | None], str | RequestError]
     settle: Callable[[Transaction], None]
 
     def __init__(self, history: HistoryConfig, timers: Timers) -> None:
@@ -115,7 +115,7 @@ class TaskTable:
         """Raises RequestError when starts are refused."""
         assert_held(self.lock)
         if self.closing:
-            raise RequestError(CLOSING, code="unavailable")
+            raise ClosingError(CLOSING)
 
     def get(self, task_id: str) -> Task | None:
         assert_held(self.lock)
@@ -145,7 +145,7 @@ class TaskTable:
         task = self.find(task_id, principal)
         self.refuse_closing()
         if task.phase is Phase.RESETTING:
-            raise RequestError(TAKEN, code="conflict")
+            raise TakenError(_TAKEN)
         if task.phase is not Phase.ERRORED:
             raise RequestError("task is not errored", code="conflict")
         return task
@@ -164,7 +164,7 @@ class TaskTable:
             # Ids are shared by all. Even a finished task's is unavailable to those who may not see it.
             raise NotPermittedError("this task_id cannot be used: take another one", code="conflict")
         if task_id in self._in_use:
-            raise RequestError(TAKEN, code="conflict")
+            raise TakenError(_TAKEN)
         self._refuse_duplicate(task_id, dedupe)
 
     def _refuse_duplicate(self, task_id: str, dedupe: tuple[str, ...] | None) -> None:

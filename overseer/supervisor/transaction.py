@@ -62,7 +62,7 @@ class Transaction(DeferredFlush):
     def __init__(
         self,
         lock: threading.Lock,
-        launch: Callable[[Task, Launch, Client | None], str],
+        launch: Callable[[Task, Launch, Client | None], str | RequestError],
         settle: Callable[[Transaction], None],
         observers: Observers,
         journal: Journal,
@@ -77,7 +77,7 @@ class Transaction(DeferredFlush):
         self._requester = requester
         self._stops: list[tuple[Worker, float | None]] = []
         self._launches: list[tuple[Task, Launch, Client | None]] = []
-        self._problems: list[str] = []  # results of stops and launches; "": success
+        self._problems: list[str | RequestError] = []  # results of stops and launches; "": success
 
     @property
     def by(self) -> str:
@@ -115,8 +115,11 @@ class Transaction(DeferredFlush):
 
     def check(self) -> None:
         """Raise a RequestError with the first error of the stops and launches, if there is one."""
-        for problem in filter(None, self._problems):
-            raise RequestError(problem, code="failed")
+        for problem in self._problems:
+            if isinstance(problem, RequestError):
+                raise problem
+            if problem:
+                raise RequestError(problem, code="failed")
 
     def log(self, log: EventLog, event: Event, told: Client | None = None) -> None:
         super().log(log, event, told)

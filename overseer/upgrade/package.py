@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import sys
 from collections.abc import Iterator
@@ -50,11 +51,14 @@ class Package:
 
 
 def _first_stage() -> bytes:
-    """Its two files as one, which needs no other."""
-    first, second = ((_STAGE / name).read_bytes() for name in ("compiled.py", "stage.py"))
-    left_out = b"from __future__ ", b"from overseer."
+    """Its two files as a program that needs no other, compiled for this Python: everybody waits for it."""
+    first, second = ((_STAGE / name).read_text("utf-8") for name in ("compiled.py", "stage.py"))
+    left_out = "from __future__ ", "from overseer."
     rest = (line for line in second.splitlines(keepends=True) if not line.startswith(left_out))
-    return b"".join([first, *rest])
+    text = "".join([first, *rest])
+    code = marshal.dumps(compile(text, "<first stage>", "exec"))
+    chosen = f"marshal.loads({code!r}) if sys.version == {sys.version!r} else {text!r}"
+    return f"import marshal, sys\nexec({chosen})\n".encode()
 
 
 def _files() -> Iterator[tuple[str, str]]:

@@ -10,6 +10,7 @@ import sys
 from typing import NamedTuple
 
 from overseer.errors import OverseerError
+from overseer.upgrade.standalone.stage import MESSAGE
 from overseer.upgrade.succession import invocation
 from overseer.util.handover import VARIABLE, to_memory
 
@@ -38,7 +39,7 @@ def rehearse(state: bytes, stage: int) -> Rehearsed:
         OverseerError: it cannot, and why.
         OSError: it cannot be started.
     """
-    fd, compiled = to_memory(state), -1
+    fd, compiled, message = to_memory(state), -1, -1
     try:
         compiled = to_memory(b"", "overseer-compiled")
         how, option = invocation(sys.orig_argv[1:]), ["--check-handover", str(fd)]
@@ -49,10 +50,11 @@ def rehearse(state: bytes, stage: int) -> Rehearsed:
             "rehearsal": True,
             "compiled": compiled,
         }
+        message = to_memory(json.dumps(said).encode(), MESSAGE)
         run = subprocess.run(
             [sys.executable, *how.options, f"/proc/self/fd/{stage}", *how.rest, *option],
-            pass_fds=[fd, stage, compiled],
-            env={**os.environ, VARIABLE: json.dumps(said)},
+            pass_fds=[fd, stage, compiled, message],
+            env={**os.environ, VARIABLE: json.dumps({"file": message})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE_S,
@@ -67,9 +69,9 @@ def rehearse(state: bytes, stage: int) -> Rehearsed:
     except subprocess.TimeoutExpired:
         raise OverseerError(f"the new program has not read the state within {_PATIENCE_S:g} s") from None
     finally:
-        os.close(fd)
-        if compiled >= 0:
-            os.close(compiled)
+        for each in (fd, compiled, message):
+            if each >= 0:
+                os.close(each)
 
 
 def _problem(said: str, status: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +12,12 @@ from typing import Any, NamedTuple, NoReturn
 
 from overseer.errors import OverseerError
 from overseer.upgrade.package import Package
-from overseer.upgrade.standalone.stage import NAME
+from overseer.upgrade.standalone.stage import COPIES_ABOVE, MESSAGE, NAME
 from overseer.util.findings import findings
-from overseer.util.handover import VARIABLE, Outgoing, from_memory
+from overseer.util.handover import VARIABLE, Outgoing, from_memory, to_memory
 
 _DEADLINE_S = 60.0  # for the new program to take over, after which the old one is executed again
+_MORE_DESCRIPTORS = 64  # that the new program may need before it has taken over
 _WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 
 
@@ -126,26 +128,40 @@ def replace_by(
         **how._asdict(),
         "deadline": _DEADLINE_S,
         **more,
-        "pid": os.getpid(),
         "state": state,
         "archive": package.archive,
         "stage": package.stage,
         "place": package.place,
-        "path": sys.path,
+        "path": [str(each) for each in sys.path],
         "compiled": compiled,
         "descriptors": out.descriptors,
         "pipes": out.pipes,
     }
-    passed = [state, package.archive, package.stage, compiled, *out.descriptors]
+    file = to_memory(json.dumps(said).encode(), MESSAGE)
+    passed = [file, state, package.archive, package.stage, compiled, *out.descriptors]
     command = [sys.executable, *how.options, f"/proc/self/fd/{package.stage}", *how.rest]
     try:
         for fd in passed:
             os.set_inheritable(fd, True)
-        os.execve(command[0], command, {**os.environ, **variables, VARIABLE: json.dumps(said)})
+        where = json.dumps({"pid": os.getpid(), "file": file})
+        os.execve(command[0], command, {**os.environ, **variables, VARIABLE: where})
     except BaseException:
         for fd in passed:
             os.set_inheritable(fd, False)
+        os.close(file)
         raise
+
+
+def check_descriptors(out: Outgoing) -> None:
+    """Check that there is room for a second of each descriptor, which going back takes.
+
+    Raises:
+        OverseerError: there is not.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = COPIES_ABOVE + 2 * len(out.descriptors) + _MORE_DESCRIPTORS
+    if needed > limit:
+        raise OverseerError(f"an upgrade takes {needed} open files, and the limit (RLIMIT_NOFILE) is {limit}")
 
 
 def succession() -> Succession | None:
@@ -161,6 +177,9 @@ def succession() -> Succession | None:
         said = json.loads(text)
         if said["pid"] != os.getpid():
             return None  # inherited from another server
+        message = said["file"]
+        said = json.loads(from_memory(message))
+        os.close(message)
         file = said["state"]
         state = from_memory(file)
         os.set_inheritable(file, False)

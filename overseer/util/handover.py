@@ -16,7 +16,7 @@ FORMAT = 2
 """Of the state. A program reads the formats up to its own."""
 
 VARIABLE = "OVERSEER_HANDOVER"
-"""Has what a program is given by the one before it, as JSON."""
+"""Says where the program before this one has written what it hands on: ``{"pid", "file"}`` as JSON."""
 
 _NAME = "overseer-state"
 _HEAD = b"overseer-state"

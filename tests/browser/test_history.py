@@ -129,6 +129,11 @@ def test_time_is_seen_at_a_glance(history: Page) -> None:
     expect(history.locator(".run-head h2")).to_have_text("report #20")
 
 
+def test_a_look_again_keeps_no_run_of_the_filters_before(history: Page) -> None:
+    """Something happens while the runs of other filters are on their way: that answer is not waited for."""
+    assert history.evaluate((HERE / "overtaken.js").read_text()) == [["c", "b", "a"], ["b"], ["b"]]
+
+
 def test_a_crosshair_tells_the_time_and_dragging_shows_the_runs_of_that_time(history: Page) -> None:
     lane = history.locator(".lane").first
     box = lane.bounding_box()

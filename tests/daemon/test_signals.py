@@ -119,6 +119,58 @@ run("TERM", "INT")
     assert outcome(script) == (["end"], "")
 
 
+def test_a_job_leaves_the_signals_that_have_not_been_acted_on_in_the_pipe() -> None:
+    said, log = outcome("""
+import select
+
+def job():
+    say("job")
+    for number in os.read(loops[0].pipe[0], 100):
+        say(signal.Signals(number).name)
+    send("INT")
+
+loops = []
+
+def before(loop):
+    loops.append(loop)
+    threading.Thread(target=loop.call, args=[job], daemon=True).start()
+    select.select([loop._wake], [], [])
+
+run("HUP", before=before)
+""")
+    assert (said, log) == (["job", "SIGHUP", "end"], "")
+
+
+def test_a_job_that_fails_fails_for_whoever_asked_for_it_and_none_is_done_once_the_end_has_begun() -> None:
+    said, log = outcome("""
+import threading
+over = threading.Event()
+
+def ask(loop):
+    try:
+        loop.call(lambda: 1 / 0)
+    except ZeroDivisionError as error:
+        say("failed")
+    send("TERM")
+    ending.wait()
+    try:
+        loop.call(lambda: say("done"))
+    except Exception as error:
+        say(error.code)
+    over.set()
+
+ending = threading.Event()
+
+def end():
+    ending.set()
+    over.wait()
+    say("end")
+
+run(before=lambda loop: threading.Thread(target=ask, args=[loop], daemon=True).start(), end=end)
+""")
+    assert (said, log) == (["failed", "unavailable", "end"], "")
+
+
 def test_what_was_ignored_still_does_nothing_but_is_not_ignored_by_children() -> None:
     script = """
 import subprocess

@@ -47,7 +47,7 @@ class Script:
 
     def write(self, *lines: str, stream: str = "stdout", at: datetime | None = None) -> bool:
         ts = format_timestamp((at or next(self._moments)).astimezone(UTC))
-        written = self.log.append(self.seq, ts, stream, list(lines), False)
+        written = self.log.append(self.seq, self.log.entry(ts, stream, list(lines), False))
         if written:
             self.stored += [(seq, ts, stream, line) for seq, line in enumerate(lines, self.seq)]
         self.seq += len(lines)

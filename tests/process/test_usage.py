@@ -42,7 +42,7 @@ def measure(run):
     return usage_meter.measure()[run]
 
 def until(check):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not check():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -95,7 +95,10 @@ def test_threads_count_and_the_first_look_has_no_percentage() -> None:
 
 
 def test_the_cpu_of_processes_that_ended_stays_and_counts_once() -> None:
-    """Children that are seen at work, and then waited for, which hands what they used to their parent."""
+    """Children that are seen at work, and then waited for, which hands what they used to their parent.
+
+    Each uses 0.4 s, of which /proc may show two ticks less, as it rounds down.
+    """
     answer = run(
         """
         worker, run = start(python('''
@@ -108,11 +111,11 @@ def test_the_cpu_of_processes_that_ended_stays_and_counts_once() -> None:
         seen = []
         def enough():
             seen.append(measure(run).cpu)
-            return seen[-1] >= 1.2 and measure(run).processes == 1
+            return seen[-1] >= 1.1 and measure(run).processes == 1
         until(enough)
-        print(seen == sorted(seen), 1.2 <= seen[-1] < 1.8)
+        print(seen == sorted(seen), 1.1 <= seen[-1] < 1.8)
         end(worker)
-        print(1.2 <= worker.cpu < 1.8)
+        print(1.1 <= worker.cpu < 1.8)
         """
     )
     assert answer == "True True\nTrue\n"

@@ -11,12 +11,11 @@ import pytest
 
 from overseer.config import StandingTask
 from overseer.config.schedules import Schedule
-from overseer.errors import RequestError
+from overseer.errors import ClosingError, RequestError, TakenError
 from overseer.protocol import Skipped
 from overseer.schedules.memory import Memory
 from overseer.schedules.plan import Plan
 from overseer.schedules.scheduler import Scheduler
-from overseer.supervisor.table import CLOSING, TAKEN
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
@@ -127,7 +126,7 @@ def test_whoever_starts_it_in_between_is_an_overlap(
     overlap: str, skipped: list[tuple[str, str]], waiting: int
 ) -> None:
     served = Served({"t": Schedule(every=60, overlap=overlap)})
-    served.hub.refuse = RequestError(TAKEN)
+    served.hub.refuse = TakenError("it runs")
     served.hub.stop = lambda *asked: None  # type: ignore[attr-defined]
     served.after(seconds=60)
     assert served.hub.skipped == skipped
@@ -142,9 +141,22 @@ def test_whoever_starts_it_in_between_is_an_overlap(
     assert served.hub.started == ["t"] * waiting
 
 
+def test_one_beside_it_whose_id_is_taken_is_refused_once() -> None:
+    """The id is known beforehand, so anybody may have taken it."""
+    served = Served({"t": Schedule(every=60, overlap="allow")})
+    served.hub.used.add("t")
+    served.hub.definitions.config.standing_retry = lambda task: SimpleNamespace(empty=True)
+    served.hub.refuse = TakenError("it runs")
+    served.after(seconds=60)
+    assert served.recorded == [("t", "it runs")]
+    served.hub.used.clear()  # it is started in between, and the one beside it has been as well
+    served.after(seconds=60)
+    assert served.recorded == [("t", "it runs")] * 2
+
+
 def test_the_end_of_the_server_is_no_refusal() -> None:
     served = Served({"t": Schedule(every=60)})
-    served.hub.refuse = RequestError(CLOSING)
+    served.hub.refuse = ClosingError("it ends")
     served.after(seconds=60)
     assert (served.recorded, served.scheduler.tracks["t"].refused) == ([], "")
 

@@ -104,10 +104,10 @@ def assert_in_order(messages: list[dict[str, Any]], task_id: str, first: int = 1
     return lines[-1][0] if lines else 0
 
 
-def with_functions(tmp_path: Path, **settings: Any) -> Daemon:
+def with_functions(tmp_path: Path, text: str = FUNCTIONS, **settings: Any) -> Daemon:
     """A server whose action ``virtual`` has tasks that are functions, and a service."""
     program = tmp_path / "program.py"
-    program.write_text(textwrap.dedent(FUNCTIONS))
+    program.write_text(textwrap.dedent(text))
     return Daemon(
         program=program,
         environment={"PYTHONPATH": str(ROOT)},

@@ -120,12 +120,12 @@ def test_the_old_program_comes_back_although_all_its_files_are_gone(
 
 
 def test_a_migrated_database_is_as_it_was_when_the_old_program_comes_back(installed: Installed):
-    migrations = '        UNIQUE (run_id, room)\n    );\n    """,\n'
+    migrations = ')\n"""Each migrates a database'
     fails = _GOES_ON + "        raise OSError('no luck')\n"
     with installed.daemon(actions=_ACTIONS, data_dir="data") as daemon, daemon.connect() as client:
         client.request("start", _WAIT, action="cat", task_id="cat")
         installed.change(
-            "overseer/history/database.py", migrations, migrations + '    "CREATE TABLE later (a);",\n'
+            "overseer/history/database.py", migrations, '    "CREATE TABLE later (a);",\n' + migrations
         )
         installed.change("overseer/daemon/daemon.py", _GOES_ON, fails)
         assert "no luck" in _refused(client)
@@ -166,4 +166,17 @@ def test_another_python_that_cannot_run_it_is_not_executed(
             binary.write_text(f"#!/bin/sh\n{python}\n")
             binary.chmod(0o755)
         assert said in _refused(client)
+        assert client.info("cat")["status"] == "running"
+
+
+def test_without_a_copy_of_the_program_to_go_back_to_nothing_is_executed(installed: Installed):
+    made = "        sizes: list[tuple[str, int]] = []\n"
+    installed.change("overseer/upgrade/package.py", made, f"        raise OSError(28, 'No space')\n{made}")
+    with installed.daemon(actions=_ACTIONS) as daemon, daemon.connect() as client:
+        client.request("start", _WAIT, action="cat", task_id="cat")
+        daemon.wait_stderr("the server cannot be upgraded: no copy of its program could be kept", _WAIT)
+        installed.change(
+            "overseer/upgrade/package.py", f"        raise OSError(28, 'No space')\n{made}", made
+        )
+        assert "restart the server" in _refused(client)
         assert client.info("cat")["status"] == "running"

@@ -44,7 +44,7 @@ class LeftError(RequestError):
 
     def __init__(self, left: Bound) -> None:
         ways = "wait for them to end (wait_ms), or have them ended (force)"
-        super().__init__(f"these cannot go on in another program: {left}; {ways}")
+        super().__init__(f"these cannot survive an upgrade: {left}; {ways}")
 
 
 def refuse_closing(hub: Hub) -> None:
@@ -109,11 +109,12 @@ def wait(
             )
         left = look(hub)
         if not left.tasks:
-            services = hub._services.interrupt(max(0.0, until() - time.monotonic()))
-            left = Bound(look(hub).tasks, services)
+            hub._services.interrupt(max(0.0, min(_LOOK_S, until() - time.monotonic())))
+            left = look(hub)
             if not any(left):
                 return
-            resume_services(hub)
+            if left.tasks:  # begun meanwhile, and nobody knows how long they take
+                resume_services(hub)
         if forced():
             return
         if not wanted():
@@ -135,7 +136,7 @@ def end(hub: Hub) -> tuple[str, ...]:
             hub.stop(name)
         except RequestError as error:
             _log.warning("task %s cannot be stopped: %s", name, error.message)
-    interrupt_services(hub)
+    hub._services.abandon()
     deadline = time.monotonic() + hub.shutdown_budget + _ENDED_S
     with hub._table.lock:
         over = hub._table.freed.wait_for(
@@ -143,5 +144,5 @@ def end(hub: Hub) -> tuple[str, ...]:
             max(0.0, deadline - time.monotonic()),
         )
     if not over:
-        raise OverseerError(f"these do not end: {look(hub)}")
+        raise OverseerError(f"these did not end: {look(hub)}")
     return tasks

@@ -1,13 +1,15 @@
-"""Handing over the last events of a task: column by column, as there may be many thousands in all."""
+"""Handing over the last events of a task: as bytes, by columns, since there may be many thousands in all."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from overseer.protocol import Exited
 from overseer.supervisor.output.history import Ring, StoredExit, StoredOutput
+from overseer.util.handover import Incoming, Outgoing
 from overseer.util.plain import from_plain, to_plain
 from overseer.util.timestamps import parse_timestamp
 
@@ -15,15 +17,23 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def export_ring(ring: Ring) -> dict[str, Any]:
+def export_ring(ring: Ring, out: Outgoing) -> dict[str, Any]:
     entries = [*ring.entries]
     outputs = [each for each in entries if isinstance(each, StoredOutput)]
+    lines = [line for each in outputs for line in each.lines]
+    streams = list({each.stream: None for each in outputs})
+    columns = (
+        [each.first_seq for each in outputs],
+        [(each.ts - _EPOCH) // _MICROSECOND for each in outputs],
+        [each.pid for each in outputs],
+        [streams.index(each.stream) for each in outputs],
+        [len(each.lines) for each in outputs],
+        [*map(len, lines)],
+    )
     return {
-        "first_seq": [each.first_seq for each in outputs],
-        "ts": [(each.ts - _EPOCH) // _MICROSECOND for each in outputs],
-        "pid": [each.pid for each in outputs],
-        "stream": [each.stream for each in outputs],
-        "lines": [each.lines for each in outputs],
+        "columns": [out.blob(array("q", column).tobytes()) for column in columns],
+        "text": out.blob("".join(lines).encode("utf-8", "surrogatepass")),
+        "streams": streams,
         "marked": [
             [at, each.truncated, each.overwritten]
             for at, each in enumerate(outputs)
@@ -38,12 +48,18 @@ def export_ring(ring: Ring) -> dict[str, Any]:
     }
 
 
-def restore_ring(ring: Ring, data: Mapping[str, Any]) -> None:
+def restore_ring(ring: Ring, data: Mapping[str, Any], given: Incoming) -> None:
+    *columns, sizes = (array("q", given.blob(number)) for number in data["columns"])
+    lines, streams = _cut(given.blob(data["text"]).decode("utf-8", "surrogatepass"), sizes), data["streams"]
     entries: list[StoredOutput | StoredExit] = [
-        StoredOutput(first_seq, _EPOCH + timedelta(microseconds=ts), pid, stream, lines)
-        for first_seq, ts, pid, stream, lines in zip(
-            *(data[column] for column in ("first_seq", "ts", "pid", "stream", "lines")), strict=True
+        StoredOutput(
+            first_seq,
+            _EPOCH + timedelta(microseconds=ts),
+            pid,
+            streams[stream],
+            [next(lines)] if count == 1 else [next(lines) for _ in range(count)],
         )
+        for first_seq, ts, pid, stream, count in zip(*columns, strict=True)
     ]
     for at, truncated, overwritten in data["marked"]:
         marked = entries[at]
@@ -53,6 +69,13 @@ def restore_ring(ring: Ring, data: Mapping[str, Any]) -> None:
         entries.insert(at, StoredExit(from_plain(Exited, event), after_seq))
     ring.fill(entries)
     ring.cut = data["cut"]
+
+
+def _cut(text: str, sizes: Sequence[int]) -> Iterator[str]:
+    at = 0
+    for size in sizes:
+        yield text[at : at + size]
+        at += size
 
 
 def restore_first_format(ring: Ring, entries: Sequence[Any], *, cut: bool) -> None:

@@ -24,7 +24,7 @@ def export_stream(stream: Stream, numbers: Numbers, out: Outgoing) -> dict[str, 
         "last_seq": stream.last_seq,
         "run": stream.run,
         "reserve_at": stream._reserve_at if stream._reserve is not None else None,
-        "ring": export_ring(stream.ring),
+        "ring": export_ring(stream.ring, out),
         "disk": _export_log(stream),
         "unfinished": unfinished
         and {
@@ -48,7 +48,7 @@ def restore_stream(
     if "cut" in data:
         restore_first_format(stream.ring, data["ring"], cut=data["cut"])
     else:
-        restore_ring(stream.ring, data["ring"])
+        restore_ring(stream.ring, data["ring"], given)
     if data["disk"] is not None and stream.logs is not None:
         from overseer.logs.handover import restore_log  # only where there are logs
 

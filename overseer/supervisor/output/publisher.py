@@ -39,6 +39,7 @@ from overseer.util.waiters import Waiters
 from overseer.workers.base import OutputBatch
 
 if TYPE_CHECKING:
+    from overseer.logs.lines import Entry
     from overseer.logs.store import Logs
     from overseer.logs.tasklog import TaskLog
     from overseer.supervisor.output.laggards import Laggards
@@ -121,11 +122,15 @@ class Stream:
         # A driver's mistakes surface here, before anything is numbered or kept.
         if batch.stream not in ("stdout", "stderr"):
             raise ValueError(f"no such stream: {batch.stream!r}")
+        ts = format_timestamp(batch.ts)
+        entry: Entry | None = None
         if len(lines) == 1 and type(lines[0]) is str:  # the same, quicker
             size = len(lines[0]) + self._around
+        elif (log := self.disk) is not None:  # what the log is given tells the size, too
+            entry = log.entry(ts, batch.stream, lines, batch.truncated, batch.split)
+            size = entry.text_size + len(lines) * self._around
         else:
             size = output_size(lines, self._task_id)
-        ts = format_timestamp(batch.ts)
         seq = 0
         to_send: bytes | None = None
         while True:
@@ -153,11 +158,9 @@ class Stream:
         if seq:
             go_on = partial(self._publish_logged, batch, pid, run, size, ts)
             try:
-                logged = disk.append(
-                    *(seq, ts, batch.stream, lines, batch.truncated),
-                    late=lambda: go_on(logged=False),
-                    split=batch.split,
-                )
+                if entry is None:
+                    entry = disk.entry(ts, batch.stream, lines, batch.truncated, batch.split)
+                logged = disk.append(seq, entry, late=lambda: go_on(logged=False))
             except Exception:
                 go_on(logged=False)
                 raise

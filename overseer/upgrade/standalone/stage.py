@@ -8,7 +8,9 @@ and the old program is executed from the copy that it has kept of itself.
 Should that fail too, because what it needs is gone, then it holds: it keeps what tasks write, so that none of
 them has to wait for long, and tries again from time to time, and when it is sent SIGUSR2.
 
-    python [options] /proc/self/fd/N PROGRAM [arguments]        with OVERSEER_HANDOVER in the environment
+    python [options] /proc/self/fd/N PROGRAM [arguments]
+
+with the descriptor of a file that says the rest, in OVERSEER_HANDOVER in the environment.
 
 Before that, the new program is tried out in a child, by the same file.
 """
@@ -36,7 +38,12 @@ VARIABLE = "OVERSEER_HANDOVER"
 NAME = "overseer_first_stage"
 """As which the new program finds this module."""
 
-_KEPT_ABOVE = 64  # copies of descriptors get greater numbers
+MESSAGE = "overseer-message"
+"""The name of the file in memory that says what to run, and how. Its descriptor is in the environment, which
+has no room for thousands of tasks."""
+COPIES_ABOVE = 64
+"""Copies of descriptors get greater numbers."""
+
 _AGAIN_S = 30.0  # between tries, while neither program can be run
 _LOOK_S = 0.5
 _MOST = 64 * 2**20  # bytes that are kept meanwhile, of all pipes
@@ -69,13 +76,13 @@ class Stage:
             os.set_inheritable(file, False)
         if self._turn == "held":
             self._hold()
-        for number in self._said["descriptors"]:
-            self._copies[number] = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _KEPT_ABOVE)
         signal.signal(signal.SIGALRM, self._late)
         signal.setitimer(signal.ITIMER_REAL, self._said["deadline"])
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
         gc.disable()  # loading makes no garbage, and everybody waits for it
         try:
+            for number in self._said["descriptors"]:
+                self._copies[number] = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, COPIES_ABOVE)
             if self._turn == "old":
                 self._run_old()
             else:
@@ -121,7 +128,7 @@ class Stage:
         self._go_back(f"it has not taken over within {self._said['deadline']:g} s: {where}")
 
     def _go_back(self, why: str) -> None:
-        """Have it be the old program's turn, or nobody's."""
+        """Fall back to the old program or, if that has failed too, hold."""
         if self._over:
             return
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -138,10 +145,13 @@ class Stage:
         kept = {str(pipe): file for pipe, file in self._kept.items()}
         for file in (self._said["state"], self._said["archive"], self._said["stage"], *kept.values()):
             os.set_inheritable(file, True)
-        said = json.dumps({**self._said, "turn": turn, "failure": failure, "kept": kept})
+        said = json.dumps({**self._said, "turn": turn, "failure": failure, "kept": kept}).encode()
+        file = os.memfd_create(MESSAGE, 0)  # inherited
+        os.write(file, said)
+        where = json.dumps({"pid": os.getpid(), "file": file}).encode()
         script = f"/proc/self/fd/{self._said['stage']}"
         command = [sys.executable, *self._said["options"], script, *self._said["rest"]]
-        environment = {**self._environment, VARIABLE.encode(): said.encode()}
+        environment = {**self._environment, VARIABLE.encode(): where}
         with suppress(OSError):
             os.execve(sys.executable, command, environment)
         os.execve("/proc/self/exe", command, environment)  # the file that was executed is gone
@@ -279,7 +289,15 @@ def _extract(archive: int, place: Path) -> None:
         at += size
 
 
+def _message() -> dict[str, Any]:
+    """What this is told. The program itself reads it, too."""
+    file = json.loads(os.environ[VARIABLE])["file"]
+    os.set_inheritable(file, False)
+    said: dict[str, Any] = json.loads(os.pread(file, os.fstat(file).st_size, 0))
+    return said
+
+
 if __name__ == "__main__":
-    STAGE = Stage(json.loads(os.environ[VARIABLE]))
+    STAGE = Stage(_message())
     sys.modules[NAME] = sys.modules["__main__"]
     STAGE.run()
