@@ -164,11 +164,8 @@ class Recorder:
     def queued(self, run: Run) -> None:
         """A task waits for a run. Starting it, or failing to, ends that."""
 
-    def dequeued(self, task_id: str) -> None:
-        """A task that has waited for its run does so no more."""
-
-    def never_started(self, task_id: str) -> None:
-        """The server ends before a task that has waited for its run could be started."""
+    def never_started(self, task_id: str, reason: str, error: str) -> None:
+        """A task that has waited for its run, if it has, will not be started."""
 
     def goes_on(self, run: Run) -> None:
         """The run's task is about to have another, so it counts as running."""

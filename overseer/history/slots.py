@@ -42,11 +42,16 @@ _SCHEDULE = (
     "ON CONFLICT (task_id) DO UPDATE SET since = excluded.since, spans = excluded.spans, "
     "paused = excluded.paused, wanted = excluded.wanted, used = excluded.used"
 )
-# Of the start of a slot that an earlier server asked for, a run tells, of the task or of one beside it.
+# Of the start of a slot that an earlier server asked for, a run tells, of the task or of one beside it, be it
+# one that is still waited for.
+_ITS = (
+    "task_id IN (slots.task_id, slots.task_id || strftime('@%Y-%m-%dT%H:%M:%SZ', slot, 'unixepoch')) "
+    "AND trigger_type = 'schedule'"
+)
 SETTLE = (
-    "UPDATE slots SET outcome = 'fired' WHERE outcome = 'firing' AND EXISTS (SELECT 1 FROM runs WHERE "
-    "runs.task_id IN (slots.task_id, slots.task_id || strftime('@%Y-%m-%dT%H:%M:%SZ', slot, 'unixepoch')) "
-    "AND trigger_type = 'schedule' AND started >= slots.at AND runs.reason <> 'start_failed')"
+    "UPDATE slots SET outcome = 'fired' WHERE outcome = 'firing' AND (EXISTS (SELECT 1 FROM runs WHERE "
+    f"runs.{_ITS} AND started >= slots.at AND runs.reason <> 'start_failed') OR EXISTS (SELECT 1 FROM queued "
+    f"WHERE queued.{_ITS} AND queued.queued >= slots.at))"
 )
 
 

@@ -197,13 +197,11 @@ class History(Recorder):
         self._queued.add(run)
         self._writer.put(rows.queue(run, stored(run.queued), self._server))
 
-    def dequeued(self, task_id: str) -> None:
-        if self._queued.remove(task_id):
-            self._writer.put(rows.dequeue(task_id))
-
-    def never_started(self, task_id: str) -> None:
+    def never_started(self, task_id: str, reason: str, error: str) -> None:
         if (run := self._queued.get(task_id)) is not None:
-            self._not_begun(run, "shutdown", _NEVER)
+            self._not_begun(run, reason, error)
+        elif self._queued.remove(task_id):  # it is stored, but the database has not been read yet
+            self._writer.put(rows.dequeue(task_id))
 
     def lost_in_queue(self, run: Run) -> Interrupted:
         """Record one of those that were not started as lost; it counts as interrupted."""

@@ -37,6 +37,15 @@ from overseer.util.timestamps import now
 
 _Queueing = Queued | Dequeued | Moved
 
+# What the history says of a task that left its queue, by the reason.
+_WHY = {
+    "stopped": "while it was queued, it was stopped",
+    "purged": "its queue was purged",
+    "displaced": "a newer task took its place in the queue",
+    "expired": "it was queued for longer than the queue allows",
+    "shutdown": "the server ended before it could be started",
+}
+
 
 @dataclass(eq=False, repr=False)
 class Queueing:
@@ -105,20 +114,21 @@ class Queueing:
                 event = Dequeued(task_id=task_id, reason=reason, ts=now())
                 tx.observe(task, event, "stopped")
                 self.broadcast_locked(tx, task, event)
-            self.left_locked(task)
+            self.left_locked(task, reason, tx.by)
             if ran:
                 self._table.finish(task)
             else:
                 self._table.forget(task_id)
 
-    def left_locked(self, task: Task) -> None:
-        """Record that a task, if it was queued, will not be started after all."""
+    def left_locked(self, task: Task, reason: str = "stopped", by: str = "") -> None:
+        """Record that a task, if it was queued, will not be started after all; ``by``: who saw to that."""
         assert_held(self._table.lock)
         returning = task.terms.standing is not None and returns(self._current.value.config, task.id)
         if not self._table.closing:
-            self._recorder.dequeued(task.id)
+            why = _WHY[reason] + (f" by {by}" if by and reason != "displaced" else "")
+            self._recorder.never_started(task.id, "stopped", why)
         elif not returning:
-            self._recorder.never_started(task.id)
+            self._recorder.never_started(task.id, "shutdown", _WHY["shutdown"])
 
     def broadcast_locked(
         self,

@@ -79,6 +79,11 @@ class Transaction(DeferredFlush):
         self._launches: list[tuple[Task, Launch, Client | None]] = []
         self._problems: list[str | RequestError] = []  # results of stops and launches; "": success
 
+    @property
+    def by(self) -> str:
+        """The name of whoever asked for it; "" if nobody did, or has one."""
+        return "" if self._requester is None else self._requester.trigger.by
+
     def __enter__(self) -> Transaction:
         standstill.__enter__()  # a step, until what was decided has been carried out
         self._lock.acquire()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -133,3 +134,41 @@ def test_those_that_a_shutdown_takes_off_the_queue_are_on_record_as_stopped(tmp_
         (run,) = runs(client, task_id="queued")
         assert (run["status"], run["reason"], run["error"]) == ("stopped", "shutdown", NEVER)
         assert runs(client, task_id="runs")[0]["reason"] == "shutdown"
+
+
+def test_those_that_leave_the_queue_are_on_record_and_why(tmp_path: Path) -> None:
+    """Also by whom, where that is known."""
+    pool = {"limit": 1, "queue": {"enabled": True, "size": 1, "displace": True}}
+    quick = {**pool, "queue": {**pool["queue"], "max_age": 0.3}}  # type: ignore[dict-item]
+    actions = {
+        "long": shell("exec sleep 60", task_pool=pool),
+        "impatient": shell("exec sleep 60", task_pool=quick),
+    }
+    listen, auth = f"unix:{tmp_path / 's'}", {"unix": {str(os.getuid()): "admin"}}
+    data = str(tmp_path / "data")
+    with (
+        Daemon(actions=actions, data_dir=data, listen=listen, auth=auth) as daemon,
+        daemon.connect() as client,
+    ):
+        for action in actions:
+            client.request("start", action=action, task_id=f"runs {action}")
+        client.request("start", action="impatient", task_id="expired")
+        client.expect("dequeued", task_id="expired")
+        for task_id in ("displaced", "stopped"):
+            assert client.request("start", action="long", task_id=task_id)["type"] == "queued"
+        client.send("stop", task_id="stopped")
+        client.expect("dequeued", task_id="stopped")
+        client.request("start", action="long", task_id="purged")
+        client.request("purge", action="long")
+        found = {run["task_id"]: run for run in runs(client)}
+        mine = f" by uid {os.getuid()}"
+        assert {task_id: run.get("error", "") for task_id, run in found.items() if "ended" in run} == {
+            "expired": "it was queued for longer than the queue allows",
+            "displaced": "a newer task took its place in the queue",
+            "stopped": f"while it was queued, it was stopped{mine}",
+            "purged": f"its queue was purged{mine}",
+        }
+        for run in found.values():
+            if "ended" in run:
+                assert (run["status"], run["reason"], run["exit_code"]) == ("stopped", "stopped", -1)
+                assert run["queued"] <= run["started"] == run["ended"]

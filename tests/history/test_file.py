@@ -94,14 +94,14 @@ def test_what_is_queued_before_a_late_first_opening_is_dequeued_after_it(
     history = open_history("one")  # the same server, as after an upgrade
     assert history.figures()["failing"]
     history.queued(a_run("new", queued=a_run().started))
-    history.dequeued("goes")
+    history.never_started("goes", "stopped", "")
     opening.possible = True
     until(lambda: not history.figures()["failing"])
     history.settle(60)
     assert stored(directory, "SELECT task_id FROM queued ORDER BY id") == [("stays",), ("new",)]
-    history.never_started("goes")
+    history.never_started("goes", "stopped", "")
     assert all_runs(history) == []
-    history.dequeued("new")
+    history.never_started("new", "stopped", "")
     history.started(a_run("stays"))
     history.settle(60)
     assert stored(directory, "SELECT task_id FROM queued") == []

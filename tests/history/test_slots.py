@@ -40,7 +40,7 @@ def test_a_slot_is_one_row_whose_outcome_changes(open_history: Open) -> None:
 def test_whether_a_start_that_was_asked_for_came_to_a_run_is_told_by_the_runs(open_history: Open) -> None:
     first = open_history("one")
     before = now() - timedelta(hours=1)
-    names = ("ran", "another", "earlier", "person", "failed")
+    names = ("ran", "another", "earlier", "person", "failed", "queued", "queued earlier")
     first.decided(
         [Slot(name, SLOT, FIRING, now()) for name in names],
         [Schedules(name, SLOT, [], paused=False) for name in names],
@@ -51,6 +51,8 @@ def test_whether_a_start_that_was_asked_for_came_to_a_run_is_told_by_the_runs(op
     first.started(a_run("earlier", trigger=schedule, started=before))
     first.started(a_run("person"))
     first.start_failed(a_run("failed", trigger=schedule), "no such program")
+    first.queued(a_run("queued", trigger=schedule, queued=now()))
+    first.queued(a_run("queued earlier", trigger=schedule, queued=before))
     first.close()
     outcomes = {name: it.slots[0].outcome for name, it in open_history("two").schedules().items()}
     assert outcomes == {
@@ -59,6 +61,8 @@ def test_whether_a_start_that_was_asked_for_came_to_a_run_is_told_by_the_runs(op
         "earlier": FIRING,
         "person": FIRING,
         "failed": FIRING,
+        "queued": FIRED,
+        "queued earlier": FIRING,
     }
 
 
