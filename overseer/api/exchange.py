@@ -42,11 +42,15 @@ class Exchange:
         self._look_at = time.monotonic() + _LOOK_S  # for whether the client is still there
 
     def send(self, type: str, **fields: object) -> str:
-        """Send a message; fields that are None are left out. Returns its id."""
+        """Send a message; fields that are None are left out. Returns its id. Raises RefusedError."""
         request_id = str(next(self._ids))
         message: Message = {"type": type, "id": request_id}
         message |= {name: value for name, value in fields.items() if value is not None}
-        self._handler.receive(json.dumps(message))
+        try:
+            text = json.dumps(message)
+        except RecursionError:
+            raise refused(400, "the body is nested too deeply", code="invalid") from None
+        self._handler.receive(text)
         return request_id
 
     def ask(self, type: str, **fields: object) -> Message:

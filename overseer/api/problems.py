@@ -34,7 +34,7 @@ def problem(status: int, detail: str, *headers: tuple[str, str], **more: str) ->
         "detail": detail,
         **{name: value for name, value in more.items() if value},
     }
-    body = json.dumps(document, ensure_ascii=False).encode() + b"\n"
+    body = json.dumps(document, ensure_ascii=False).encode(errors="replace") + b"\n"
     return Response(status, body, CONTENT_TYPE, headers)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from overseer.auth.principal import Principal
@@ -14,6 +13,7 @@ from overseer.net.http import Reply, Request, Response
 from overseer.net.limits import ConnectionLimits
 from overseer.net.readable import ReadableOutbox
 from overseer.util.locks import Rank, lock
+from overseer.util.once import Once
 
 if TYPE_CHECKING:
     from overseer.api.service import Api
@@ -29,12 +29,12 @@ class WebApi(Service):
     ) -> None:
         self._limits = limits
         self._describe = describe
+        self._api = Once(self._make)
         self._counting = lock(Rank.LEAF, "api requests")
         self._requests = 0
         self._given: Any = None  # what the program before this one knew, while nobody has used it
 
-    @cached_property
-    def _api(self) -> Api:
+    def _make(self) -> Api:
         from overseer.api.outcome import KEYS
         from overseer.api.service import Api
 
@@ -44,7 +44,7 @@ class WebApi(Service):
 
     def export(self) -> Any:
         """What another program has to know to go on; at a standstill."""
-        if "_api" not in vars(self):
+        if not self._api.made:
             return self._given
         from overseer.api.outcome import KEYS
 
@@ -56,14 +56,14 @@ class WebApi(Service):
     def serve(self, request: Request, handler: Handler, outbox: ReadableOutbox, reply: Reply) -> None:
         with self._counting:
             self._requests += 1
-        self._api.serve(request, handler, outbox, reply)
+        self._api().serve(request, handler, outbox, reply)
 
     def counters(self) -> Mapping[str, tuple[str, float]]:
         """For monitoring: help text and value, by name; nothing until it is used."""
         return {"api_requests": ("Requests to the API by HTTP", self._requests)} if self._requests else {}
 
     def refusal(self, response: Response) -> Response:
-        return self._api.refusal(response)
+        return self._api().refusal(response)
 
 
 def connection_limits(config: Config) -> ConnectionLimits:

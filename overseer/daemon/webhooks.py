@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from overseer.auth.peer import Peer
@@ -16,6 +15,7 @@ from overseer.net.http import Request, Response
 from overseer.protocol import Start
 from overseer.secrets.vault import Vault
 from overseer.supervisor.hub import Hub
+from overseer.util.once import Once
 
 if TYPE_CHECKING:
     from overseer.webhooks.webhooks import Webhooks
@@ -44,7 +44,7 @@ class TaskWebhooks(Hooks):
         self._vault = vault
         self._refused = refused
         self._audit = audit
-        self._used = False
+        self._webhooks = Once(self._make)
         self._given: Any = None  # what the program before this one knew, while nobody has used them
 
     @property
@@ -55,23 +55,22 @@ class TaskWebhooks(Hooks):
         return request.method == "POST" and request.path.startswith(_PREFIX) and self.enabled
 
     def answer(self, request: Request, *, stranger: bool) -> Response:
-        return self._webhooks.answer(request, stranger=stranger)
+        return self._webhooks().answer(request, stranger=stranger)
 
     def counters(self) -> Mapping[str, tuple[str, float]]:
         """For monitoring: help text and value, by name."""
         if not self.enabled:
             return {}
-        started, refused = (self._webhooks.started, self._webhooks.refusals) if self._used else (0, 0)
+        made = self._webhooks.made
+        started, refused = (self._webhooks().started, self._webhooks().refusals) if made else (0, 0)
         return {
             "webhook_starts": ("Starts by webhooks", started),
             "webhook_refused": ("Requests to webhooks that were refused", refused),
         }
 
-    @cached_property
-    def _webhooks(self) -> Webhooks:
+    def _make(self) -> Webhooks:
         from overseer.webhooks.webhooks import Webhooks
 
-        self._used = True
         webhooks = Webhooks(self._hub, self._config, self._secret, self._refused, self._record)
         if self._given is not None:
             webhooks.restore(self._given)
@@ -80,7 +79,7 @@ class TaskWebhooks(Hooks):
 
     def export(self) -> Any:
         """What another program has to know to go on; at a standstill."""
-        return self._webhooks.export() if self._used else self._given
+        return self._webhooks().export() if self._webhooks.made else self._given
 
     def restore(self, data: Any) -> None:
         self._given = data

@@ -120,6 +120,7 @@ class Outbox:
         self._lock = lock(Rank.LEAF, "outbox of notices")  # guards the rest
         self._queues: dict[str, _Queue] = {}
         self._disabled: set[str] = set()
+        self._enabled = 0  # how often channels were set
         self._closed = False
         self.sent = 0
         self.failed = 0  # given up
@@ -175,6 +176,7 @@ class Outbox:
         known = set(channels)
         with self._lock:
             self._disabled.clear()
+            self._enabled += 1
             gone = [each for name in self._queues.keys() - known for each in self._queues.pop(name).pending]
             names = list(self._queues)
         self._drop(gone, "the channel no longer exists")
@@ -191,11 +193,13 @@ class Outbox:
         """Deliver what is due for a channel."""
         with self._lock:
             queue = self._queues.get(name)
-            if queue is None or queue.busy or self._closed:
+            if queue is None or self._closed:
                 return
             if at_once:
                 at = time.monotonic()
                 queue.pending = [replace(each, due=min(each.due, at)) for each in queue.pending]
+            if queue.busy:
+                return
             pending, soonest = _next(queue)
             queue.busy = pending is not None
         if pending is not None:
@@ -216,6 +220,7 @@ class Outbox:
                     return
                 pending, soonest = _next(queue)
                 queue.busy = pending is not None
+                enabled = self._enabled
             if pending is None:
                 self._wait(queue, name, soonest)
                 return
@@ -224,7 +229,9 @@ class Outbox:
             except Exception as error:
                 _log.exception("channel %s: an attempt to deliver a notice failed", name)
                 attempt = Attempt(Answer.REFUSED, type(error).__name__)
-            self._settle(pending, attempt)
+            if enabled == self._enabled or attempt.answer is Answer.TAKEN:
+                self._settle(pending, attempt)
+            # Else it has failed by settings that may no longer be in force, and is tried again at once.
 
     def _settle(self, pending: Pending, attempt: Attempt) -> None:
         """Carry out what follows from an attempt."""

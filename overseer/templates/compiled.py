@@ -38,9 +38,12 @@ class CompiledTemplate(Template):
             return self._constant
         if self._plain is None:
             return self._run(params)
-        text = "".join(
-            [go_print(params.get(part, "")) if is_param else part for part, is_param in self._plain]
-        )
+        try:
+            text = "".join(
+                [go_print(params.get(part, "")) if is_param else part for part, is_param in self._plain]
+            )
+        except RecursionError:
+            raise TemplateError("a value is nested too deeply to be printed") from None
         if len(text) > MAX_SIZE:
             raise TemplateError(f"the text grew beyond {MAX_SIZE} characters")
         return text

@@ -16,6 +16,7 @@ from overseer.auth.peer import Peer
 from overseer.auth.throttle import Failures
 from overseer.cel import eval_cel_bool
 from overseer.config import Config
+from overseer.config.notices import key_of
 from overseer.config.webhooks import WebhookConfig, compile_when
 from overseer.errors import CelError, SpawnError, SubmitError, TemplateError
 from overseer.history.records import Trigger
@@ -179,6 +180,9 @@ class Webhooks:
             _log.warning("webhook %s: %s is not started: %s", name, hook.action, error)
             code = error.code if isinstance(error, SubmitError) else "invalid"
             raise of_error({"message": str(error), "code": code}) from None
+        except BaseException:
+            self._deliveries.give_back(name, delivery.id)  # the sender tries again
+            raise
         self._record(delivery.peer, name, hook.action, params, True, task_id, "")
         return Response(202, json_body({"task_id": task_id}), JSON)
 
@@ -196,7 +200,9 @@ class Webhooks:
         if awake() >= until:
             try:
                 value = self._secret(source)
-            except SpawnError as error:
+                if hook.scheme == "standard":
+                    key_of(value)
+            except (SpawnError, ValueError) as error:
                 _log.error("webhook %s: %s", name, error)
                 raise refused(503, "the server cannot read its secret", code="unavailable") from None
             with self._lock:

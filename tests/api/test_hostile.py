@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import socket
 import time
@@ -194,3 +195,15 @@ def test_a_reader_that_lags_is_told_what_it_has_missed(daemon: Daemon, accept: s
         assert time.monotonic() - begun < allowed(20)
         response.close()
     http("DELETE", f"/tasks/{accept.partition('/')[2]}?wait=10")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [(b'{"\\ud800": 1}', 422), (b'{"params":' * 982 + b"1" + b"}" * 982, (400, 422))]
+)
+def test_bodies_that_cannot_be_repeated_are_refused(daemon: Daemon, body: bytes, status: object) -> None:
+    host, _, port = daemon.address.rpartition(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=60)
+    connection.request("POST", "/api/v1/actions/true/start", body, {"Content-Type": "application/json"})
+    got = connection.getresponse().status
+    connection.close()
+    assert got in (status if isinstance(status, tuple) else (status,))

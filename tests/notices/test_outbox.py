@@ -210,6 +210,23 @@ def test_what_was_stored_is_taken_up_and_a_reload_tries_at_once(open_: Open, sto
     assert (receiver.tried, outbox.failed, outbox.waiting) == (["a"], 1, 0)
 
 
+@pytest.mark.parametrize("answer", [Answer.GONE, Answer.DOWN])
+def test_what_the_old_address_answers_after_a_reload_does_not_count(
+    open_: Open, storage: Recorded, answer: Answer
+) -> None:
+    receiver = Receiver(a=[answer])
+    receiver.go.clear()
+    outbox = open_(receiver, first=1000.0)
+    outbox.put(notice("a"))
+    outbox.put(notice("b"))
+    with receiver._changed:
+        assert receiver._changed.wait_for(lambda: receiver.tried == ["a"], 30)
+    outbox.enable(["ops"])
+    receiver.go.set()
+    storage.wait("over b 0")
+    assert (receiver.tried, outbox.disabled, outbox.failed) == (["a", "a", "b"], 0, 0)
+
+
 def test_one_that_fails_in_the_attempt_itself_is_tried_again(
     open_: Open, storage: Recorded, caplog: pytest.LogCaptureFixture
 ) -> None:

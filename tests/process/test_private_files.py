@@ -54,6 +54,14 @@ def test_they_can_be_another_users(place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
+def test_directories_however_deep_keep_no_file_beside_them(place: Path) -> None:
+    files = PrivateFiles("run", {"A": b"a"})
+    path = Path(files.paths["A"])
+    path.parent.joinpath(*["d"] * 60).mkdir(parents=True)
+    files.remove()
+    assert [each.name for each in path.parent.iterdir()] == ["d"]
+
+
 def test_none_is_left_when_one_cannot_be_made(place: Path) -> None:
     with pytest.raises(SpawnError, match="cannot make the run's own files: No such file or directory"):
         PrivateFiles("run", {"A": b"a", "no/B": b"b"})

@@ -51,6 +51,7 @@ WEBHOOKS = {
     "token": {"action": "deploy", "secret": "tk", "scheme": "token", "params": PARAMS},
     "open": {"action": "deploy", "params": PARAMS},
     "typed": {"action": "typed", "secret": "gh", "scheme": "github", "params": {"n": "[[.body.n]]"}},
+    "whole": {"action": "deploy", "secret": "gh", "scheme": "github", "params": {"ref": "[[.body]]"}},
     "full": {"action": "wait", "secret": "gh", "scheme": "github"},
 }
 
@@ -309,6 +310,21 @@ def test_bodies_that_are_no_use_are_refused(send: Sender, body: bytes, status: A
     }
     got, answer = send("standard", body, headers)
     assert got in (status if isinstance(status, tuple) else (status,)), answer
+
+
+def test_a_body_too_deep_to_be_printed_is_refused_and_may_come_again(send: Sender) -> None:
+    deep = b'{"ref":' * 600 + b"1" + b"}" * 600
+    for _ in range(2):
+        got, answer = send.github("whole", deep, X_GitHub_Delivery="deep")
+        assert (got, "nested too deeply" in answer["detail"]) == (422, True)
+
+
+def test_a_secret_that_is_no_key_is_the_servers_fault() -> None:
+    secrets = {"gl": {"command": ["echo", "x" * 9]}, "bad": {"command": ["echo", "whsec_%%%"]}}
+    webhooks = {**WEBHOOKS, "standard": {**WEBHOOKS["standard"], "secret": {"secret": "bad"}}}
+    with Daemon(actions=ACTIONS, webhooks=webhooks, secrets=secrets) as daemon:
+        got, answer = Sender(daemon).standard()
+        assert (got, answer["detail"]) == (503, "the server cannot read its secret")
 
 
 def test_parameters_are_held_to_what_the_action_declares(send: Sender) -> None:

@@ -35,11 +35,14 @@ def _remove_in(parent: int, name: str, depth: int) -> None:
         raise OSError(errno.ELOOP, "directories nested too deeply")
     directory = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
     try:
+        directories = []
         for each in os.listdir(directory):  # noqa: PTH208
             try:
                 os.unlink(each, dir_fd=directory)
             except IsADirectoryError:
-                _remove_in(directory, each, depth - 1)
+                directories.append(each)
+        for each in directories:  # last: whatever they hold keeps no file here
+            _remove_in(directory, each, depth - 1)
     finally:
         os.close(directory)
     os.rmdir(name, dir_fd=parent)
