@@ -248,7 +248,7 @@ class Registry:
             # An orphan in a session of its own that shows no run id but writes to the run's pipes.
             for process in snapshot.children.get(os.getpid(), ()):
                 known = process.run in runs or process.zombie or process.pid in spared
-                if not known and any(link in pipes for link in read_outputs(process.pid)):
+                if not known and any(link in pipes for link in read_outputs(process.pid, process.headless)):
                     yield process
             for pid in cgroups.members(cgroup) if cgroup else ():
                 if pid in snapshot.processes:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from overseer.process.registry import Entry, registry
-from overseer.process.standalone.tree import Scanner, read_outputs
+from overseer.process.standalone.tree import Scanner, is_headless, other_threads, read_outputs
 from overseer.util.locks import Rank, assert_none_held, lock
 
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
@@ -59,7 +59,19 @@ class Rusage(NamedTuple):
 class _Process:
     """A process as of one pass; CPU in ticks."""
 
-    __slots__ = ("children_cpu", "cpu", "io", "parent", "pid", "rss", "run", "session", "start", "threads")
+    __slots__ = (
+        "children_cpu",
+        "cpu",
+        "headless",
+        "io",
+        "parent",
+        "pid",
+        "rss",
+        "run",
+        "session",
+        "start",
+        "threads",
+    )
 
     def __init__(self, pid: int, fields: list[bytes]) -> None:
         # proc(5), /proc/PID/stat: what follows the name begins with field 3.
@@ -69,9 +81,10 @@ class _Process:
         self.cpu = int(fields[11]) + int(fields[12])
         self.children_cpu = int(fields[13]) + int(fields[14])  # of waited-for descendants
         self.start = int(fields[19])
-        zombie = fields[0] in (b"Z", b"X")
-        self.threads = 0 if zombie else int(fields[17])
-        self.rss = 0 if zombie else int(fields[21]) * _PAGE
+        exited = fields[0] in (b"Z", b"X")  # its main thread
+        self.headless = exited and is_headless(fields)
+        self.threads = 0 if exited and not self.headless else int(fields[17]) - self.headless
+        self.rss = _rss_of_threads(pid) if self.headless else int(fields[21]) * _PAGE  # 0 of a zombie
         self.run = ""
         self.io: tuple[int, int] | None = None  # bytes read and written, if readable
 
@@ -267,7 +280,7 @@ class UsageMeter:
                 run = found.run if found.run in members else ""
                 settled = found.zombie or not found.blank  # it may be in the middle of an execve: recheck
             if not run and process.parent == me and process.pid not in registry.children():
-                links = set(read_outputs(process.pid))
+                links = set(read_outputs(process.pid, process.headless))
                 run = next((entry.run for entry in entries if links & entry.pipes), "")
             if run:
                 claim(process, run)
@@ -307,6 +320,17 @@ def _all_processes() -> list[_Process]:
     finally:
         os.close(folder)
     return found
+
+
+def _rss_of_threads(pid: int) -> int:
+    """Resident bytes of a process whose main thread has exited, as its other threads show them."""
+    for folder in other_threads(pid):
+        try:
+            with open(f"{folder}/statm", "rb") as file:  # noqa: PTH123
+                return int(file.read().split()[1]) * _PAGE
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+    return 0
 
 
 def _read_io(pid: int) -> tuple[int, int] | None:

@@ -18,8 +18,9 @@ import pytest
 from overseer.process import Entry, Guardian, StopPolicy
 from overseer.process.standalone.guardian import SLOT
 from overseer.process.standalone.tree import read_process
+from overseer.testing.leaks import wait_for_exit
 from tests.harness import allowed
-from tests.workers.support import alive, gone, run
+from tests.workers.support import HEADLESS, alive, gone, run, until_headless
 
 
 class Server:
@@ -116,6 +117,17 @@ def test_what_ignores_the_signal_is_killed(servers: list[Server]) -> None:
     pids = server.words(1)
     server.kill()
     assert gone(*pids, timeout=allowed(10))
+
+
+# Its run, or where it writes, tells whose it is.
+@pytest.mark.parametrize("how", ["", "setsid ", "env -i setsid "])
+def test_what_runs_on_without_its_main_thread_is_killed_too(servers: list[Server], how: str) -> None:
+    server = Server("tree", f"({how}{HEADLESS} &); exec sleep 60")
+    servers.append(server)
+    [pid] = server.words(1)
+    until_headless(pid)
+    server.kill()
+    assert wait_for_exit(int(pid), allowed(10))
 
 
 @pytest.mark.parametrize(("mode", "left"), [("group", 2), ("leader", 3)])

@@ -17,12 +17,13 @@ import pytest
 from overseer.process import StopPolicy, registry
 from overseer.process import pipe as reader
 from overseer.process.standalone.tree import Scanner
+from overseer.testing.leaks import wait_for_exit
 from overseer.workers.base import OutputBatch, WorkerCallbacks
 from overseer.workers.config import WorkerConfig
 from overseer.workers.os_process import start_worker
 from tests.harness import allowed
 from tests.harness.forking import forker
-from tests.workers.support import Recorder, alive, gone, in_process, run
+from tests.workers.support import HEADLESS, Recorder, alive, gone, in_process, run, until_headless
 
 PATIENCE = 30
 QUICK = StopPolicy(grace=0.3)
@@ -42,6 +43,16 @@ def test_a_stop_is_sigterm() -> None:
     assert worker.wait(PATIENCE)
     assert stopped(recorder) == (4, True)
     assert recorder.lines() == ["up", "term"]
+
+
+@pytest.mark.parametrize("how", ["", "setsid "])
+def test_a_process_whose_main_thread_has_exited_is_stopped_with_the_rest(how: str) -> None:
+    worker, recorder = run("sh", "-c", f"({how}{HEADLESS} &); exec sleep 60", policy=QUICK)
+    [pid] = recorder.words(1)
+    until_headless(pid)
+    worker.stop()
+    assert worker.wait(PATIENCE)
+    assert wait_for_exit(int(pid), 0)
 
 
 def test_the_policy_names_another_signal() -> None:

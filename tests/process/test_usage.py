@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from tests.workers.support import in_process
+from tests.workers.support import HEADLESS, in_process
 
 _HEAD = """
 import os, sys, textwrap, threading, time
@@ -74,6 +74,18 @@ def test_all_of_a_tree_counts_wherever_it_went() -> None:
         """
     )
     assert answer == "5 True\nFalse\n"
+
+
+def test_a_process_whose_main_thread_has_exited_still_counts() -> None:
+    answer = run(
+        f"""
+        worker, run = start(["sh", "-c", {"exec " + HEADLESS!r}])
+        until(lambda: measure(run).processes == measure(run).threads == 1)
+        print(measure(run).rss > 1_000_000)
+        end(worker)
+        """
+    )
+    assert answer == "True\n"
 
 
 def test_threads_count_and_the_first_look_has_no_percentage() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 from overseer.process.policy import StopPolicy
 from overseer.process.standalone.tree import read_process
@@ -17,7 +19,24 @@ from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbac
 from overseer.workers.config import WorkerConfig
 from overseer.workers.os_process import start_worker
 
-__all__ = ["Recorder", "alive", "gone", "in_process", "run"]
+__all__ = ["HEADLESS", "Recorder", "alive", "gone", "in_process", "run", "until_headless"]
+
+# A command that says its pid, ignores SIGTERM, and whose main thread exits while another one runs on.
+HEADLESS = f"{shlex.quote(sys.executable)} -SEc " + shlex.quote(
+    "import ctypes, os, signal, threading;"
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    "threading.Thread(target=threading.Event().wait).start();"
+    "print(os.getpid(), flush=True);"
+    "ctypes.CDLL(None).pthread_exit(None)"
+)
+
+
+def until_headless(pid: int | str) -> None:
+    """Wait until the main thread of such a process has exited."""
+    deadline = time.monotonic() + 30
+    while not Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].startswith(" Z"):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 class Recorder:

@@ -129,7 +129,7 @@ def _end(
         writers: dict[str, list[Process]] = {}
         for process in snapshot.processes.values():
             if process.run not in runs and not process.zombie:
-                for link in read_outputs(process.pid):
+                for link in read_outputs(process.pid, process.headless):
                     if link in run_of:
                         writers.setdefault(run_of[link], []).append(process)
         for run, folder in folders.items():

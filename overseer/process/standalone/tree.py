@@ -18,7 +18,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container, Iterable, Iterator
 
 SERVER_VARIABLE = "OVERSEER_SERVER_ID"
 RUN_VARIABLE = "OVERSEER_RUN_ID"
@@ -35,7 +35,7 @@ _BLANK_LOOKS = 3
 class Process:
     """A process as it was when it was read; ``pid`` and ``start`` together identify it for good."""
 
-    __slots__ = ("blank", "forked", "group", "parent", "pid", "run", "session", "start", "zombie")
+    __slots__ = ("blank", "forked", "group", "headless", "parent", "pid", "run", "session", "start", "zombie")
 
     def __init__(
         self,
@@ -47,13 +47,15 @@ class Process:
         zombie: bool,
         run: str = "",
         forked: bool = False,
+        headless: bool = False,
     ) -> None:
         self.pid = pid
         self.parent = parent
         self.group = group
         self.session = session
         self.start = start  # clock ticks since boot
-        self.zombie = zombie
+        self.zombie = zombie  # no thread of it is left
+        self.headless = headless  # its main thread has exited, others run
         self.run = run  # the run id in its environment, "" if it has none of this server's
         self.blank = False  # its environment is empty
         self.forked = forked  # it has not executed a program since its fork
@@ -209,10 +211,17 @@ class Scanner:
 
     def _read_run(self, process: Process) -> bool:
         """Fill in its run; False if its environment is empty."""
-        try:
-            fd = os.open(f"/proc/{process.pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            return True
+        for folder in _folders(process.pid, process.headless):
+            try:
+                return self._read_environ(process, f"{folder}/environ")
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # gone, or that thread is
+            except PermissionError:
+                break
+        return True
+
+    def _read_environ(self, process: Process, path: str) -> bool:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         if not self._buffer:
             self._buffer = bytearray(1 << 17)
         try:
@@ -226,8 +235,6 @@ class Scanner:
                 while more := os.read(fd, 1 << 17):
                     environ += more
                 size = len(environ)
-        except (ProcessLookupError, PermissionError):
-            return True
         finally:
             os.close(fd)
         at = environ.find(_RUN, 0, size)
@@ -256,8 +263,35 @@ def read_process(pid: int) -> Process | None:
     # The name in parentheses may hold anything, parentheses and spaces too.
     fields = text[text.rindex(b")") + 2 :].split()
     parent, group, session, flags, start = (int(fields[n]) for n in (1, 2, 3, 6, 19))
-    zombie = fields[0] in (b"Z", b"X")
-    return Process(pid, parent, group, session, start, zombie, forked=bool(flags & _PF_FORKNOEXEC))
+    exited = fields[0] in (b"Z", b"X")  # its main thread
+    headless = exited and is_headless(fields)
+    forked = bool(flags & _PF_FORKNOEXEC)
+    return Process(pid, parent, group, session, start, exited and not headless, "", forked, headless)
+
+
+def is_headless(stat: list[bytes]) -> bool:
+    """Whether a process whose main thread has exited has others left, which run on.
+
+    ``stat``: the fields of /proc/PID/stat that follow the name.
+    """
+    return int(stat[17]) > 1
+
+
+def _folders(pid: int, headless: bool) -> Iterator[str]:
+    """Where /proc tells about a process: in the folder of a main thread that has exited most files are empty
+    or missing, in those of the other threads they are not."""
+    if not headless:
+        yield f"/proc/{pid}"
+    yield from other_threads(pid)
+
+
+def other_threads(pid: int) -> list[str]:
+    """The folders in /proc of all threads but the main one; none if the process is gone."""
+    tasks = f"/proc/{pid}/task"
+    try:
+        return [f"{tasks}/{thread}" for thread in os.listdir(tasks) if thread != str(pid)]  # noqa: PTH208
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return []
 
 
 def all_pids() -> set[int]:
@@ -315,12 +349,15 @@ def can_look() -> bool:
         return False
 
 
-def read_outputs(pid: int) -> list[str]:
+def read_outputs(pid: int, headless: bool) -> list[str]:
     """Where its stdout and stderr go, as in /proc/PID/fd ("pipe:[123]"), as far as readable."""
-    links = []
-    for number in (1, 2):
-        try:  # noqa: SIM105 (contextlib costs the guardian memory)
-            links.append(os.readlink(f"/proc/{pid}/fd/{number}"))  # noqa: PTH115
-        except OSError:
-            pass
+    links: list[str] = []
+    for folder in other_threads(pid) if headless else (f"/proc/{pid}",):
+        for number in (1, 2):
+            try:  # noqa: SIM105 (contextlib costs the guardian memory)
+                links.append(os.readlink(f"{folder}/fd/{number}"))  # noqa: PTH115
+            except OSError:
+                pass
+        if links:
+            break
     return links
