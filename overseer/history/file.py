@@ -53,9 +53,11 @@ class DatabaseFile:
             if self._path.exists():
                 set_aside(self._path, self._damage)
             self._damage = None
-        connection = open_database(self._path, look_through=not self._is_known())
+        known = self._is_known()
+        connection = open_database(self._path, look_through=not known)
         try:
-            if not self._is_known():  # by now it may be a new one
+            # By now it may be a new one; and a new one may have the number of one that is gone.
+            if not (known and self._is_known()):
                 inheritance = take_over(connection, self._server)
                 self._file = self._path.stat()
                 self._opened(connection, inheritance)
