@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from urllib.parse import quote, unquote
 
 from overseer.util.hashes import sha256
@@ -41,7 +42,8 @@ def make(directory: str, task_id: str) -> None:
     except FileExistsError:
         pass
     except FileNotFoundError:
-        os.mkdir(os.path.dirname(directory), 0o700)  # noqa: PTH102, PTH120
+        with suppress(FileExistsError):  # another task's first line may come at the same time
+            os.mkdir(os.path.dirname(directory), 0o700)  # noqa: PTH102, PTH120
         os.mkdir(directory, 0o700)  # noqa: PTH102
     if os.path.basename(directory).startswith(_HASHED):  # noqa: PTH119
         file = os.open(f"{directory}/{_ID}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
