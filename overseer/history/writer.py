@@ -28,7 +28,7 @@ _MOST = 20_000  # statements that may wait for the disk
 _TOGETHER = 1000  # statements per transaction
 _PATIENCE_S = 0.2  # how long a caller waits for a row to be stored
 _HANGS_S = 1.0  # a disk that takes longer is reported as failing
-_CALM_S = 10.0  # after which a disk is no longer slow, or that would be said again and again
+_CALM_S = 10.0  # without delays before a disk is called well again, so that the log does not flap
 _AGAIN_S = 1.0  # between tries of a disk that failed
 _CHECKPOINT = 4 * 2**20  # size in bytes at which the write-ahead log is copied into the database
 
