@@ -31,7 +31,7 @@ def shortened(task_ids: Iterable[str]) -> Callable[[str], str]:
 
 
 def values_of(params: Mapping[str, str], action: ActionInfo) -> str:
-    """What follows the action in a task's name, as on the page: parameters that differ from their defaults."""
+    """What follows the action in a task's name (as on the page): parameters unlike their defaults."""
     shown = []
     for name, value in params.items():
         spec = action.params.get(name)
