@@ -63,8 +63,8 @@ class History(Recorder):
         self._path = self._directory.path / _FILE
         self._retention = Retention(config, removed, self._marks.drop, in_use)
         self._pages = Pages(self._path)
-        self._database = DatabaseFile(self._path, self._directory, server, self._opened, self._tend)
-        self._writer = Writer(self._database, str(self._path))
+        self._database = DatabaseFile(self._path, self._directory, server, self._opened)
+        self._writer = Writer(self._database, str(self._path), self._tend)
         self._queued = QueuedRuns()
         self._inherited: Inheritance | None = None
 
