@@ -32,9 +32,9 @@ class Pipe:
     """One of a run's pipes, or its terminal, and where what is read of it goes."""
 
     __slots__ = (
-        *("_deliver", "_groups", "_raw", "_raw_again", "_show", "_show_at", "_showing", "_size", "_splitter"),
-        *("_most", "again_at", "ahead", "fd", "owed", "silent_at", "stream"),
-    )
+        "_deliver", "_groups", "_most", "_raw", "_raw_again", "_show", "_show_at", "_showing", "_size",
+        "_splitter", "again_at", "ahead", "fd", "owed", "silent_at", "stream",
+    )  # fmt: skip
 
     def __init__(
         self,
