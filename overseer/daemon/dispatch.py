@@ -86,15 +86,10 @@ class Dispatcher:
         self._searching = threading.BoundedSemaphore(_SEARCHES) if self._catches_up else None
         self._schedules = schedules
         self._unanswered: dict[str, str] = {}  # by id
-        self._client = Client(outbox, default, self._principal)
-        hub.connect(self._client)
+        self.client = Client(outbox, default, self._principal)
+        hub.connect(self.client)
         if peer.sign_in is not None:
             peer.sign_in.attach(outbox)
-
-    @property
-    def client(self) -> Client:
-        """As the hub knows it."""
-        return self._client
 
     def receive(self, data: str | bytes) -> None:
         """Handle one message; errors are answered, never raised."""
@@ -164,11 +159,11 @@ class Dispatcher:
 
     def closed(self) -> None:
         """Called when the connection is gone."""
-        self._hub.disconnect(self._client)
-        if self._client.outbox.close_code == TRY_AGAIN_LATER:
+        self._hub.disconnect(self.client)
+        if self.client.outbox.close_code == TRY_AGAIN_LATER:
             _log.warning("closed a client that did not read its messages: %s", self._peer)
         if self._peer.sign_in is not None:
-            self._peer.sign_in.detach(self._client.outbox)
+            self._peer.sign_in.detach(self.client.outbox)
 
     def unanswered(self) -> list[str]:
         """The requests that other threads are to answer, which can be carried out again; at a standstill."""
@@ -176,7 +171,7 @@ class Dispatcher:
 
     def _reply(self, event: protocol.Event) -> None:
         with standstill, DeferredFlush() as out:
-            out.send(self._client, event)
+            out.send(self.client, event)
             self._unanswered.pop(getattr(event, "id", ""), None)
 
     def _serve(self, request: protocol.Request) -> None:
@@ -217,7 +212,7 @@ class Dispatcher:
 
     def _handle(self, request: protocol.Request) -> str:
         """Carry out a request; returns the id of the task it started, if any."""
-        hub, client, principal = self._hub, self._client, self._principal
+        hub, client, principal = self._hub, self.client, self._principal
         requester = Requester(client, request.id)
         match request:
             case protocol.Start():
