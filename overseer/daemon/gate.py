@@ -78,7 +78,7 @@ class Gate(Policy):
             self.refused(request.peer, refusal.reason, remedy)
             if "origin" not in request.headers:
                 return error_response(403, "no such host here: use an IP address, or add it to allowed_hosts")
-            return error_response(403, "web pages of this origin, or by this name, are not let in")
+            return error_response(403, "web pages of this origin, or by this name, may not connect")
         if not request.is_upgrade and request.path in self._open_paths:
             return request.peer
         return self._identified(request)
@@ -103,7 +103,7 @@ class Gate(Policy):
             return replace(peer, principal=principal)
         if not self.access.tokens:
             self.refused(peer, "it is not in auth.unix")
-            return error_response(403, f"the user with uid {peer.uid} is not let in (auth.unix)")
+            return error_response(403, f"the user with uid {peer.uid} may not connect (auth.unix)")
         self.refused(peer, "it presented no token")
         return error_response(401, "a token is required", _CHALLENGE)
 
