@@ -56,13 +56,12 @@ Observer = Callable[[Change], None]
 def change_of(task: Task, event: Event, outcome: str = "") -> Change:
     """A change of a task as it is now; the hub's lock is held."""
     ran = not task.start_failed
-    failed = task.record if task.start_failed else None
     return Change(
         event,
         task.id,
         task.action,
         without_hidden(task.params, task.terms.hidden),
-        task.run_id if failed is None else failed.run_id,
+        task.run_id,
         task.trigger,
         outcome,
         outcome == "stopped" and task.stopped_by_person,
