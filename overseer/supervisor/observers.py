@@ -87,17 +87,20 @@ class Observers:
     def add(
         self, observer: Observer, room: str = "", concerned: Callable[[Change], bool] | None = None
     ) -> None:
-        """Register an observer; call it before tasks are started, on one thread.
+        """Register an observer; one call at a time.
 
         Args:
             room: its name, if it owes something to ends of tasks.
             concerned: whether it does to this one; must not block.
+
+        Raises:
+            RuntimeError: the system allows no more threads.
         """
+        if self._thread is None:
+            self._thread = start_thread(self._run, "observers")
         self._observers.append(observer)
         if concerned is not None:
             self._rooms[room] = concerned
-        if len(self._observers) == 1:
-            self._thread = start_thread(self._run, "observers")
 
     @property
     def owe(self) -> bool:
