@@ -118,9 +118,8 @@ class Chains:
             self.refused += bool(refusal)
             self.started += not refusal
         if refusal:
-            _log.warning(
-                *("task %s: %s, which follows, is not started: %s", change.task_id, follow_up.action, refusal)
-            )
+            said = "task %s: %s, which follows, is not started: %s"
+            _log.warning(said, change.task_id, follow_up.action, refusal)
             event = ChainRefused(change.task_id, now(), follow_up.action, refusal)
             shown = ChainRefused(change.task_id, event.ts) if link.discreet else event
             self._hub.announce(change.task_id, event, shown)

@@ -121,7 +121,7 @@ def _standing(config: Config, handlers: _Handlers) -> _Found:
     """Standing tasks that would not start as they should."""
     for name, task in config.tasks.items():
         if task.autostart == "last" and not config.data_dir:
-            problem = "without a data_dir nobody knows what was running: it is never started"
+            problem = "without a data_dir, what was running is not recorded: it is never started"
             yield problem, ("tasks", name, "autostart")
         if problem := _params_problem(config, handlers, task.action, task.params):
             yield problem, ("tasks", name, "params") if task.params else ("tasks", name)
@@ -168,7 +168,7 @@ def _notices(config: Config) -> _Found:
         yield "no rule in notify names it", ("channels", name)
     for name, channel in config.channels.items():
         if channel.exec and shutil.which(channel.exec[0]) is None:
-            yield "there is no such program", ("channels", name, "exec")
+            yield f"program not found: {channel.exec[0]}", ("channels", name, "exec")
     for number, rule in enumerate(config.notify):
         for each in rule.actions:
             if not any(fnmatchcase(name, each) for name in config.actions):
@@ -192,7 +192,7 @@ def _probes(config: Config) -> _Found:
             # A path that is not absolute is looked up in the task's directory.
             known = program[:1] == "/" or not (program and ("/" in program or "[[" in program))
             if program and known and shutil.which(program) is None:
-                yield f"there is no program {program}", (*path, key, "exec")
+                yield f"program not found: {program}", (*path, key, "exec")
     for name, task in config.tasks.items():
         for other, condition in task.depends_on.items():
             needed = config.tasks[other].action

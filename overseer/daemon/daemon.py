@@ -102,15 +102,9 @@ class Daemon:
         self._log = EventLog(self._started.log_file)
         self._logs = TaskLogs(opened)
         self._history = RunHistory(opened, self._logs.forget, lambda task_id: self._hub.listing.has(task_id))
-        self._hub = Hub(
-            config,
-            handlers,
-            self._log,
-            vault=vault,
-            recorder=self._history.recorder,
-            logs=self._logs.logs,
+        hub = self._hub = Hub(
+            config, handlers, self._log, vault=vault, recorder=self._history.recorder, logs=self._logs.logs
         )
-        hub = self._hub
         self._audit = Audit(self._started.audit_file, lambda *start: hub.definitions.hidden(*start))
         self._schedules = TaskSchedules(self._hub, self._history, self._audit)
         self._chains = TaskChains(self._hub, self._audit, self._history)
@@ -132,8 +126,14 @@ class Daemon:
         self._api = WebApi(lambda: self._config.limits, self._documents.api)
         counting = self._history, self._logs, self._chains, self._notices, self._webhooks, self._api
         self._totals = Totals(counting, {} if given is None else given.values.get("counters", {}))
-        files = self._log, self._audit, version
-        self._upgrades = Upgrades(self._parts, self._manager, *files, quiet=self._is_quiet)
+        self._upgrades = Upgrades(
+            self._parts,
+            self._manager,
+            self._log,
+            self._audit,
+            version,
+            quiet=lambda: not (self._chains.busy or self._notices.busy),
+        )
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
@@ -216,13 +216,23 @@ class Daemon:
         if not isinstance(self._server, Server):
             return None
         return Parts(
-            *(self._hub, self._server, self._gate, self._history, self._schedules, self._notices),
-            *(self._api, self._webhooks, self._signals, self._totals, self._upgrades.counted),
-            *(self._version, self._started_at, self._started, self._variables, self._vault.variables),
+            hub=self._hub,
+            server=self._server,
+            gate=self._gate,
+            history=self._history,
+            schedules=self._schedules,
+            notices=self._notices,
+            api=self._api,
+            webhooks=self._webhooks,
+            signals=self._signals,
+            totals=self._totals,
+            upgrades=self._upgrades.counted,
+            version=self._version,
+            started_at=self._started_at,
+            started=self._started,
+            variables=self._variables,
+            secrets=self._vault.variables,
         )
-
-    def _is_quiet(self) -> bool:
-        return not (self._chains.busy or self._notices.busy)
 
     def _summary(self) -> str:
         count, file = len(self._config.actions), self._config.file
@@ -240,7 +250,8 @@ class Daemon:
         if args.exc_type is SystemExit and not vital:  # an ordinary way to end one's thread
             return
         _log.critical(
-            *("the thread %s failed%s", args.thread.name if args.thread else "of somebody"),
+            "the thread %s failed%s",
+            args.thread.name if args.thread else "of somebody",
             ": the server cannot go on without it" if vital else "",
             exc_info=(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback),
         )
@@ -354,9 +365,11 @@ class Daemon:
                 ended=self._client_gone,
                 limits=limits,
             )
+        metrics = Exposition(self._hub, self._version, self._started_at, self._gauges, self._counters)
+        routes: dict[str, Route] = {"/healthz": lambda _: Response(200, b"ok\n"), "/metrics": metrics.answer}
         endpoint = Endpoint(
             self._open_handler,
-            {**self._page, **self._gate.routes(), **self._routes()},
+            {**self._page, **self._gate.routes(), **self._documents.routes(), **routes},
             services={API_PATH: self._api},
             hooks=self._webhooks,
             policy=self._gate,
@@ -394,15 +407,6 @@ class Daemon:
             self._signals.request_end()
 
         run_on_thread(wait, "stdio-end")
-
-    def _routes(self) -> dict[str, Route]:
-        return {
-            **self._documents.routes(),
-            "/healthz": lambda request: Response(200, b"ok\n"),
-            "/metrics": Exposition(
-                *(self._hub, self._version, self._started_at, self._gauges, self._counters)
-            ).answer,
-        }
 
     @property
     def _encrypted(self) -> bool:

@@ -32,10 +32,10 @@ class TaskSchedules:
         configuration has a schedule."""
         if not any(task.schedule for task in config.tasks.values()):
             return
-        from overseer.schedules.memory import Memory
         from overseer.schedules.scheduler import Scheduler
+        from overseer.schedules.store import ScheduleStore
 
-        self._scheduler = Scheduler(self._hub, Memory(self._history.history), self._record)
+        self._scheduler = Scheduler(self._hub, ScheduleStore(self._history.history), self._record)
         self._scheduler.load(config.tasks, given)
 
     def start(self) -> None:

@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 
 # Fields as they are, and those that are moments.
 _PLAIN = (
-    *("queued_since", "stdin", "last_pid", "ready", "health", "stopped_by_person", "graces", "end_reason"),
-    *("exit_count", "runs", "run_id", "restart_count", "last_exit_code", "last_signal", "last_reason"),
-    *("last_duration_ms", "last_cpu_ms", "last_max_rss", "start_failed", "error_message", "output_evicted"),
-    *("began", "ran_for", "host"),
-)
+    "queued_since", "stdin", "last_pid", "ready", "health", "stopped_by_person", "graces", "end_reason",
+    "exit_count", "runs", "run_id", "restart_count", "last_exit_code", "last_signal", "last_reason",
+    "last_duration_ms", "last_cpu_ms", "last_max_rss", "start_failed", "error_message", "output_evicted",
+    "began", "ran_for", "host",
+)  # fmt: skip
 _MOMENTS = ("created_at", "queued_at", "found_at", "last_started_at", "last_exited_at")
 
 DefinitionOf = Callable[[int, str], Definition]

@@ -84,7 +84,10 @@ class Stream:
             from overseer.supervisor.output.laggards import Laggards  # only where there are logs
 
             self._laggards = Laggards(
-                *(task_id, lock, self.ring, logs),
+                task_id,
+                lock,
+                self.ring,
+                logs,
                 last_seq=lambda: self.last_seq,
                 caught_up=lambda out, subscription: self.show_unfinished_locked(out, subscription.client),
             )
