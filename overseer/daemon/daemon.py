@@ -112,8 +112,7 @@ class Daemon:
         self._hub.probing.make = make_probes
         self._reloader = Reloader(path, self._hub, self._prepare, self._started)
         self._started_at = time.time() if given is None else given.values["started_at"]
-        # Separate from the hub's timers, which may have to wait for a driver.
-        self._timers = Timers("net-timers")
+        self._timers = Timers("net-timers")  # the hub's may have to wait for a driver
         self._page = static_routes(Path(__file__).parents[1] / "playground")
         self._gate = Gate(access, open_paths={*self._page, "/healthz", "/session"}, timers=self._timers)
         self._webhooks = TaskWebhooks(self._hub, lambda: self._config, vault, self._gate.refused, self._audit)
@@ -336,7 +335,7 @@ class Daemon:
 
         parts = {"access": admit, "history": self._history.apply, "logs": self._logs.apply}
         parts |= {"schedules": self._schedules.apply, "chains": self._chains.apply}
-        parts |= {"notices": self._notices.apply}
+        parts["notices"] = self._notices.apply
 
         def enforce() -> None:
             self._gate.end_revoked_sign_ins()
