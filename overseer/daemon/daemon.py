@@ -235,9 +235,7 @@ class Daemon:
 
     def _summary(self) -> str:
         count, file = len(self._config.actions), self._config.file
-        summary = f"{count} action{'' if count == 1 else 's'}"
-        if file:
-            summary += f" from {file}"
+        summary = f"{count} action{'' if count == 1 else 's'}" + (f" from {file}" if file else "")
         if isinstance(self._server.address, str):
             return summary
         scheme = "https" if self._gate.access.encrypted else "http"
