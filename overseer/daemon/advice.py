@@ -1,4 +1,4 @@
-"""What start-up and ``--check`` warn of: well-formed configurations that do not do what they seem to."""
+"""What start-up, reloads and ``--check`` warn of: well-formed files that do not do what they seem to."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _Handlers = Mapping[str, ActionHandler]
 
 
 def advice(config: Config, handlers: _Handlers, secrets: Mapping[str, str], *, asks: bool) -> list[str]:
-    """All warnings, each with its location if it has one.
+    """All warnings about a file, each with its location if it has one.
 
     Args:
         secrets: the values of variables, by name.
@@ -51,17 +51,17 @@ def advice(config: Config, handlers: _Handlers, secrets: Mapping[str, str], *, a
         *_placed(config, _security(config, asks)),
         *secrets_advice(config, secrets),
         *_placed(config, found),
-        *_system(),
     ]
 
 
-def reload_advice(config: Config, secrets: Mapping[str, str], *, asks: bool) -> tuple[str, ...]:
-    """Those warnings that a reload gives."""
-    return (
-        *_placed(config, _security(config, asks)),
-        *secrets_advice(config, secrets),
-        *_placed(config, _probes(config)),
-    )
+def system_advice() -> list[str]:
+    """What the server needs and the system withholds."""
+    if can_look():
+        return []
+    return [
+        "/proc shows no processes: a stop ends only the process group of its task, and nothing ends the "
+        "tasks of a server that is killed; mount a proc file system there"
+    ]
 
 
 def _placed(config: Config, found: Iterable[tuple[str, tuple[str | int, ...]]]) -> list[str]:
@@ -229,13 +229,3 @@ def _open_words(
             path = each.message.path
             found.append((each.message.message, int(path[1]) + 1 if len(path) > 1 else 0))
     return found
-
-
-def _system() -> list[str]:
-    """What the server needs and the system withholds."""
-    if can_look():
-        return []
-    return [
-        "/proc shows no processes: a stop ends only the process group of its task, and nothing ends the "
-        "tasks of a server that is killed; mount a proc file system there"
-    ]

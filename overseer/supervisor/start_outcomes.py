@@ -121,7 +121,7 @@ class StartOutcomes:
         for made in left:
             self._orphans.end(task, made)
         with self._table.begin() as tx:
-            task.record = record
+            task.record, task.run_id = record, launching.context.run_id
             with task.lock:
                 task.pending, task.waiting_on = None, ()
             self.fail_locked(tx, task, launching.why, message, record)

@@ -138,7 +138,7 @@ class Task:
     exit_count: int = 0  # as in its ``errored``
     # Starts begun. The latest number is the generation that callbacks are checked against. Hub's lock.
     runs: int = 0
-    run_id: str = ""  # of the latest run
+    run_id: str = ""  # of the latest run, or of a start since that failed; hub's lock
     restart_count: int = 0
     retry_state: RetryState = field(default_factory=RetryState)
     restart: Timer | None = None  # the one awaited
