@@ -46,9 +46,9 @@ from overseer.util.locks import CHECKED, assert_held
 
 _MAX_UNSENT = 16 << 20  # bytes of requests that wait to be sent
 _NEWS = (
-    *(Started, Exited, Restarting, Errored, Queued, Dequeued, Ready, NotReady, Health),
-    *(Gap, Partial, Data),
-)
+    Started, Exited, Restarting, Errored, Queued, Dequeued, Ready, NotReady, Health,
+    Gap, Partial, Data,
+)  # fmt: skip
 
 
 class Sender(Protocol):
