@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,12 +25,15 @@ from overseer.util.awake import awake
 from overseer.util.locks import Rank, lock
 from overseer.util.standstill import standstill
 from overseer.webhooks.deliveries import Deliveries
+from overseer.webhooks.places import Places
 from overseer.webhooks.signatures import SHOWN, Unproven, check, check_head
 
 _log = logging.getLogger(__name__)
 
 PREFIX = "/hooks/"
 _AT_ONCE = 32  # bodies in memory, whose senders may be anybody
+_SHARE = 24  # of these, from one address; more than strangers, who may share a proxy's, have connections
+_PATIENCE_S = 5.0  # for which a delivery waits for one of these places
 _SECRET_S = 10.0  # for which a secret is kept: a stranger's request must not run the program that prints it
 # Proofs and other secrets, which conditions and templates do not see.
 _PRIVATE = frozenset(
@@ -84,7 +86,7 @@ class Webhooks:
         self._secret = secret
         self._refused = refused
         self._record = record
-        self._bodies = threading.BoundedSemaphore(_AT_ONCE)
+        self._bodies = Places(_AT_ONCE, _SHARE, _PATIENCE_S)
         self._failures = Failures()
         self._deliveries = Deliveries()
         self._lock = lock(Rank.LEAF, "webhooks")  # guards the rest
@@ -134,15 +136,16 @@ class Webhooks:
         if wait and hook.scheme in SHOWN:
             self._too_many(wait)
         assert request.body is not None
-        if not self._bodies.acquire(blocking=False):
-            raise refused(503, "too many requests at once", ("Retry-After", "1"), code="full")
         try:
             if hook.secret is not None:
                 check_head(hook.scheme, headers)
-            limits = self._config().limits
-            body = request.body.read(limits.max_message, awake() + limits.handshake_timeout)
-            id = "" if hook.secret is None else check(hook.scheme, self._key(name, hook), headers, body)
-            document = _document(body)
+            with self._bodies.one(peer.source) as has_place:
+                if not has_place:
+                    raise refused(503, "too many requests at once", ("Retry-After", "1"), code="full")
+                limits = self._config().limits
+                body = request.body.read(limits.max_message, awake() + limits.handshake_timeout)
+                id = "" if hook.secret is None else check(hook.scheme, self._key(name, hook), headers, body)
+                document = _document(body)
         except Unproven as error:
             if error.guess:
                 self._failures.add(peer)
@@ -154,8 +157,6 @@ class Webhooks:
         except _NotJson as error:
             self._record(peer, name, hook.action, {}, True, "", str(error))
             raise refused(400, str(error), code="invalid") from None
-        finally:
-            self._bodies.release()
         shown = {key: text for key, text in headers.items() if key not in _PRIVATE}
         named = {key.replace("-", "_"): text for key, text in shown.items()}
         return _Delivery(name, hook, peer, id, {"body": document, "headers": {**named, **shown}})

@@ -7,6 +7,7 @@ looked up from one that is.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.client
@@ -368,6 +369,19 @@ def test_a_stranger_who_is_slow_is_cut_off_and_others_are_served(send: Sender, d
     finally:
         for each in slow:
             each.close()
+
+
+def test_slow_senders_at_one_address_hold_up_no_other() -> None:
+    head = b"POST /hooks/github HTTP/1.1\r\nHost: x\r\nX-Hub-Signature-256: 0\r\nContent-Length: 99\r\n\r\n{"
+    with Daemon(actions=ACTIONS, webhooks=WEBHOOKS, secrets={"gl": {"command": ["echo", "x" * 9]}}) as daemon:
+        host, _, port = daemon.address.rpartition(":")
+        with contextlib.ExitStack() as open_ones:
+            for _ in range(40):
+                slow = socket.create_connection((host, int(port)), 20, source_address=("127.0.0.5", 0))
+                open_ones.enter_context(slow).sendall(head)
+            send = Sender(daemon)
+            for number in range(5):
+                assert send.github(X_GitHub_Delivery=str(number))[0] == 202
 
 
 def test_deliveries_are_counted(send: Sender) -> None:

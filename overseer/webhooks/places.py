@@ -1,0 +1,46 @@
+"""Places for bodies in memory, of which nobody takes all."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from overseer.util.locks import Rank, lock
+
+
+class Places:
+    """Safe from any thread.
+
+    Args:
+        count: how many there are.
+        share: how many of them one source has at most.
+        patience: for how many seconds one is waited for.
+    """
+
+    def __init__(self, count: int, share: int, patience: float) -> None:
+        self._count = count
+        self._share = share
+        self._patience = patience
+        self._lock = lock(Rank.LEAF, "places")
+        self._freed = threading.Condition(self._lock)
+        self._taken: Counter[str] = Counter()
+
+    @contextmanager
+    def one(self, source: str) -> Iterator[bool]:
+        """Have a place meanwhile; False: there is none."""
+        with self._lock:
+            has = self._freed.wait_for(lambda: self._has_room_locked(source), self._patience)
+            self._taken[source] += has
+        try:
+            yield has
+        finally:
+            with self._lock:
+                self._taken[source] -= has
+                if not self._taken[source]:
+                    del self._taken[source]
+                self._freed.notify_all()
+
+    def _has_room_locked(self, source: str) -> bool:
+        return self._taken[source] < self._share and self._taken.total() < self._count
