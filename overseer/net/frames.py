@@ -134,8 +134,12 @@ class Encoded:
         return f"<Encoded {len(self.payloads)} messages>"
 
 
+_AROUND = 1 << 20  # bytes of headers and control frames that may come before the end of a message
+
+
 class FrameScanner:
-    """Follows the frame headers in a client's bytes, to catch a message that announces too great a length.
+    """Follows the frame headers in a client's bytes, to catch a message that announces too great a length, or
+    never ends: all of it is kept until then, with the control frames in between.
 
     Everything else that can be wrong with a frame is left to wsproto, which parses the same bytes afterwards.
     """
@@ -146,6 +150,7 @@ class FrameScanner:
         self._skip = 0  # payload bytes of the current frame still to come
         self._message = 0  # payload bytes announced by the fragments of the current message
         self._within = False  # a message has begun, and its last fragment has not
+        self._around = 0  # bytes of the current message's headers and the control frames in between
         self._seen = 0  # bytes of all calls before
         self.border = 0  # how many of all bytes make whole messages, and frames between them
 
@@ -173,13 +178,17 @@ class FrameScanner:
                 self._head = head
                 return size
             header_size, payload, fits = length
-            if not fits:
+            control = bool(head[0] & 0x08)
+            self._around += header_size + (min(payload, MAX_CONTROL) if control else 0)
+            if not fits or self._around > _AROUND:
                 return position
             self._head = b""
             position += header_size - begun
             self._skip = payload
-            if not head[0] & 0x08:
+            if not control:
                 self._within = not head[0] & 0x80
+            if not self._within:
+                self._around = 0
             if not payload and not self._within:
                 self.border = self._seen + position
         return size

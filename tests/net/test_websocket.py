@@ -130,6 +130,26 @@ def test_ten_thousand_empty_fragments_cost_nothing(serve: Serve) -> None:
     assert handler.received == ["ab"]
 
 
+@pytest.mark.parametrize("between", [frame(CONTINUATION, fin=False), frame(PING), frame(PONG, b"x" * 125)])
+def test_a_message_that_never_ends_is_cut_off(serve: Serve, between: bytes) -> None:
+    client, handler = serve().pair()
+    with client, contextlib.suppress(ConnectionError):
+        client.send_raw(frame(TEXT, b"a", fin=False))
+        reader = threading.Thread(target=read_to_end, args=(client,))
+        reader.start()
+        for _ in range(10):
+            client.send_raw(between * (1 + (1 << 18) // len(between)))
+        reader.join(60)
+        assert not reader.is_alive()
+    assert handler.received == []
+
+
+def read_to_end(client: RawClient) -> None:
+    with contextlib.suppress(OSError, EOFError, AssertionError):
+        while client.receive_frame()[0] != CLOSE:
+            pass
+
+
 # -- what is broken ------------------------------------------------------------------------------------
 
 BROKEN = {
