@@ -10,6 +10,8 @@ from typing import NamedTuple
 from overseer.net.frames import Piece, frame_end
 
 Buffer = bytes | memoryview
+_SMALL = 128  # bytes: a chunk costs more than that by itself, so what is shorter joins the chunk before it
+_JOINED = 1024  # bytes of a chunk that others have joined, at most: each time all of it is copied
 
 
 class Source:
@@ -58,6 +60,14 @@ class ChunkQueue:
         self.replies = 0
 
     def push(self, data: bytes | Source, output: bool) -> None:
+        if not output and isinstance(data, bytes) and len(data) < _SMALL and self.chunks:
+            last = self.chunks[-1]
+            before = b"" if last.output or last.more or isinstance(last.data, Source) else last.data
+            if before and len(before) + len(data) <= _JOINED:
+                self.chunks[-1] = Chunk(before + data, output=False)
+                self.size += len(data)
+                self.replies += len(data)
+                return
         if data:
             self.chunks.append(Chunk(data, output))
             self.size += len(data)

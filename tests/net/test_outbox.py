@@ -278,6 +278,21 @@ def test_replies_over_four_times_the_bound_close_with_1013(new: New) -> None:
     assert outbox.sent == close_frame(1013, outbox.close_reason)
 
 
+def test_small_replies_take_little_more_than_their_bytes(new: New) -> None:
+    outbox = new(buffer=10_000)
+    frames = [b"\x8a\x00", *(b"\x8a\x01%c" % (number % 256) for number in range(5000))]
+    taken = b""
+    for number, each in enumerate(frames):
+        outbox.append_frame(each)
+        if number == 2000:  # one is under way, and more join it
+            taken = outbox.begin()
+    assert len(outbox._queue.chunks) < 50
+    outbox.end(taken, len(taken) - 1)
+    while outbox.pending:
+        outbox.send(777)
+    assert outbox.sent == b"".join(frames)
+
+
 def test_output_does_not_count_as_replies(new: New) -> None:
     outbox = new()
     outbox.append(Encoded([b"x" * 10_000]), output=True)
