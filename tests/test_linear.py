@@ -30,6 +30,7 @@ from overseer.net.frames import FrameScanner
 from overseer.net.http import check_upgrade, read_request
 from overseer.net.stdio import _LineBuffer
 from overseer.process.lines import LineSplitter, decode
+from overseer.process.terminal_lines import drawn
 from overseer.protocol import parse_request
 from overseer.supervisor.output.encode import EncodedOutput
 from overseer.supervisor.output.ring import StoredOutput
@@ -383,6 +384,15 @@ def test_time_grows_no_faster_than_the_text(name: str) -> None:
 @pytest.mark.parametrize("name", LOOPS)
 def test_loops_have_a_bound(name: str) -> None:
     assert list(_slow(LOOPS[name], _FEW, _BOUND)) == []
+
+
+@pytest.mark.parametrize(
+    "piece", ["\x1b[1K", "\x1b[9999G\x1b[1K", "\x1b[9999C \x1b[2K", "\x1b[9999Gx\r\x1b[K"]
+)
+def test_drawing_a_line_has_a_bound(piece: str) -> None:
+    line = ("x" * 30_000 + piece * 30_000)[:65_536]
+    assert min(_seconds(lambda text: drawn([text]), line) for _ in range(3)) < _BOUND
+    assert "\x1b" not in drawn([line])[0]
 
 
 def test_the_test_finds_what_is_quadratic() -> None:

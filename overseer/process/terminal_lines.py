@@ -14,6 +14,7 @@ from overseer.process.lines import decode
 _RESET = "\x1b[0m"
 _WIDEST = 4096  # columns of an unfinished line; text further right is dropped
 _LONG = 65536
+_MOST = 1 << 20  # cells that a line's sequences blank or skip; many times what any program has drawn in one
 _TOKEN = re.compile(
     r"\x1b\[(?P<numbers>[0-9;:<=>?]{0,64})[ -/]{0,8}(?P<final>[@-~])"  # CSI
     r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)"  # OSC, DCS and the like: up to BEL, ST or the end
@@ -39,11 +40,14 @@ def drawn(lines: list[str]) -> list[str]:
 def _drawn(text: str, widest: int) -> str:
     row = _Row(widest)
     place = 0
-    for token in _TOKEN.finditer(text):
-        row.write(text[place : token.start()])
-        row.obey(token)
-        place = token.end()
-    row.write(text[place:])
+    try:
+        for token in _TOKEN.finditer(text):
+            row.write(text[place : token.start()])
+            row.obey(token)
+            place = token.end()
+        row.write(text[place:])
+    except _TooMuch:
+        return _TOKEN.sub("", text)
     return row.text()
 
 
@@ -64,6 +68,10 @@ def _whole(line: bytes) -> str:
     return decode(line[start:end])
 
 
+class _TooMuch(Exception):
+    """Drawing the line would take too long: a few bytes can blank a whole one."""
+
+
 class _Row:
     """One line of a terminal: a cell for each column, with the colours it was written in."""
 
@@ -72,6 +80,7 @@ class _Row:
         self._cells: list[tuple[str, str]] = []  # (style, character; "" behind a wide one)
         self._column = 0
         self._style = ""
+        self._left = _MOST
 
     def write(self, text: str) -> None:
         for char in text:
@@ -89,12 +98,19 @@ class _Row:
     def _put(self, char: str) -> None:
         if self._column >= self._widest:
             return
-        self._cells += [("", " ")] * (self._column - len(self._cells))
+        if self._column > len(self._cells):
+            self._cells += self._blanks(self._column - len(self._cells))
         if char:  # "" follows a wide one, which has made room for both cells
             self._part(self._column)
         self._part(self._column + 1)
         self._cells[self._column : self._column + 1] = [(self._style, char)]
         self._column += 1
+
+    def _blanks(self, count: int) -> list[tuple[str, str]]:
+        self._left -= count
+        if self._left < 0:
+            raise _TooMuch
+        return [("", " ")] * count
 
     def _part(self, column: int) -> None:
         """Replace a wide character that straddles this column's left edge by blanks."""
@@ -131,7 +147,7 @@ class _Row:
         elif what == "1":
             gone = min(self._column + 1, len(self._cells))
             self._part(gone)
-            self._cells[:gone] = [("", " ")] * gone
+            self._cells[:gone] = self._blanks(gone)
         elif what == "2":
             self._cells.clear()
 
