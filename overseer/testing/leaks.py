@@ -72,16 +72,23 @@ def wait_for_exit(pid: int, timeout: float) -> bool:
 
 
 def processes_with(variable: str, value: str) -> dict[int, str]:
-    """The live processes with this variable in their environment: pid to command line."""
+    """The live processes with this variable in their environment: pid to command line.
+
+    A process whose main thread has exited shows its environment in its other threads only.
+    """
     wanted = f"{variable}={value}".encode()
     found = {}
     for path in Path("/proc").glob("[0-9]*"):
-        try:
-            if wanted in (path / "environ").read_bytes().split(b"\0"):
-                command = (path / "cmdline").read_bytes().replace(b"\0", b" ").strip()
-                found[int(path.name)] = command.decode("utf-8", "replace")
-        except OSError:
-            continue  # gone meanwhile, or a zombie, or not ours
+        for thread in (path, *path.glob("task/[0-9]*")):
+            try:
+                environment = (thread / "environ").read_bytes()
+                if wanted in environment.split(b"\0"):
+                    command = (thread / "cmdline").read_bytes().replace(b"\0", b" ").strip()
+                    found[int(path.name)] = command.decode("utf-8", "replace")
+            except OSError:
+                continue  # gone meanwhile, or a zombie, or not ours
+            if environment:
+                break  # all threads share it
     return found
 
 
