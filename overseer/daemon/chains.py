@@ -14,7 +14,7 @@ from overseer.supervisor.hub import Hub
 
 if TYPE_CHECKING:
     from overseer.chains.chains import Chains
-    from overseer.history.records import Link
+    from overseer.history.records import ChainTrigger
 
 
 class TaskChains:
@@ -70,5 +70,7 @@ class TaskChains:
             ),
         }
 
-    def _record(self, link: Link, action: str, params: Mapping[str, str], task_id: str, refusal: str) -> None:
-        self._audit.record_own(link.by, Start("", action, "", params), error=refusal, task_id=task_id)
+    def _record(
+        self, cause: ChainTrigger, action: str, params: Mapping[str, str], task_id: str, refusal: str
+    ) -> None:
+        self._audit.record_own(cause.by, Start("", action, "", params), error=refusal, task_id=task_id)

@@ -23,7 +23,7 @@ from overseer.supervisor.orphaned_workers import OrphanedWorkers
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
-from overseer.supervisor.retry import History
+from overseer.supervisor.retry import RetryState
 from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
 from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.timer_kinds import Due
@@ -72,7 +72,7 @@ class StartOutcomes:
             launching.told = True
             with task.lock:
                 if task.phase is Phase.RESETTING:
-                    task.history = History()
+                    task.retry_state = RetryState()
                     task.move_locked(Phase.STARTING)
                 task.waiting_on, task.queued_at = tuple(worker.waiting_on), now()
             if launching.record is not None:
