@@ -183,7 +183,7 @@ class Config:
     )  # fmt: skip
     trusted_cidrs: tuple[str, ...] | None = field(
         TextList("text or list of text", lambda text: parse_cidrs([text]), commas=True),
-        "Networks (`10.0.0.0/8`) and addresses whose clients are let in; a list, or one text with commas. "
+        "Networks (`10.0.0.0/8`) and addresses whose clients may connect; a list, or one text with commas. "
         "Empty: this machine and the networks its interfaces are in.",
         default=None, env="OVERSEER_TRUSTED_CIDRS", default_text="automatic",
     )  # fmt: skip

@@ -19,7 +19,7 @@ from overseer import process as processes
 from overseer.auth.peer import Peer
 from overseer.config import Config, Digest, Listen, parse_config, parse_listen
 from overseer.daemon.access import Access, load_access
-from overseer.daemon.advice import reload_advice
+from overseer.daemon.advice import advice
 from overseer.daemon.audit import Audit
 from overseer.daemon.chains import TaskChains
 from overseer.daemon.credentials import variables_of
@@ -30,6 +30,7 @@ from overseer.daemon.gate import Gate
 from overseer.daemon.logs import TaskLogs
 from overseer.daemon.notices import TaskNotices
 from overseer.daemon.parts import Parts
+from overseer.daemon.preflight import check_settings
 from overseer.daemon.probing import make_probes
 from overseer.daemon.prometheus import Exposition
 from overseer.daemon.reload import Changes, Prepared, Reloader
@@ -111,8 +112,7 @@ class Daemon:
         self._hub.probing.make = make_probes
         self._reloader = Reloader(path, self._hub, self._prepare, self._started)
         self._started_at = time.time() if given is None else given.values["started_at"]
-        # Separate from the hub's timers, which may have to wait for a driver.
-        self._timers = Timers("net-timers")
+        self._timers = Timers("net-timers")  # the hub's may have to wait for a driver
         self._page = static_routes(Path(__file__).parents[1] / "playground")
         self._gate = Gate(access, open_paths={*self._page, "/healthz", "/session"}, timers=self._timers)
         self._webhooks = TaskWebhooks(self._hub, lambda: self._config, vault, self._gate.refused, self._audit)
@@ -235,9 +235,7 @@ class Daemon:
 
     def _summary(self) -> str:
         count, file = len(self._config.actions), self._config.file
-        summary = f"{count} action{'' if count == 1 else 's'}"
-        if file:
-            summary += f" from {file}"
+        summary = f"{count} action{'' if count == 1 else 's'}" + (f" from {file}" if file else "")
         if isinstance(self._server.address, str):
             return summary
         scheme = "https" if self._gate.access.encrypted else "http"
@@ -316,32 +314,34 @@ class Daemon:
 
     def _prepare(self, config: Config) -> Prepared:
         """Read and check everything that the hub does not; called by the reloader. Raises ConfigError."""
+        check_settings(replace(config, data_dir=self._started.data_dir))
         fresh = {name: os.environ[name] for name in config.variables if name in os.environ}
         tokens, secrets = variables_of(config, fresh)
         variables, secrets = self._variables | tokens, {**self._vault.variables, **secrets}
         access = load_access(config, variables)
 
-        def apply() -> None:
+        def provide() -> None:
             # Variables named since the start: too late to remove them from /proc/PID/environ, so this warns.
             withdraw_secrets(list(fresh), start_over=True)
             self._variables, self._vault.variables = variables, secrets
+
+        def admit(config: Config) -> None:
             self._config = config
             self._gate.replace_access(access)
-            self._history.apply(config)
-            self._logs.apply(config)
-            self._schedules.apply(config)
-            self._chains.apply(config)
-            self._notices.apply(config)
             if isinstance(self._server, Server):
                 self._server.endpoint.limits = connection_limits(config)
+
+        parts = {"access": admit, "history": self._history.apply, "logs": self._logs.apply}
+        parts |= {"schedules": self._schedules.apply, "chains": self._chains.apply}
+        parts["notices"] = self._notices.apply
 
         def enforce() -> None:
             self._gate.end_revoked_sign_ins()
             if isinstance(self._server, Server) and (closed := self._server.close_revoked()):
                 _log.info("closed %d of the clients: their access has changed", closed)
 
-        advice = reload_advice(config, secrets, asks=bool(access.tokens))
-        return Prepared(access.differing(self._gate.access), advice, apply, enforce)
+        advise = partial(advice, config, secrets=secrets, asks=bool(access.tokens))
+        return Prepared(access.differing(self._gate.access), advise, provide, parts, enforce)
 
     def _reopen(self) -> None:
         self._log.reopen()

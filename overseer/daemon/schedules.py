@@ -48,12 +48,20 @@ class TaskSchedules:
             self._scheduler.start(self._history.returning)
 
     def apply(self, config: Config) -> None:
-        """Go over to a new configuration."""
-        if self._scheduler is None:
-            self.load(config)
-            self.start()
-        else:
+        """Go over to a new configuration.
+
+        Raises:
+            RuntimeError: the system allows no more threads.
+        """
+        if self._scheduler is not None:
             self._scheduler.apply(config.tasks)
+            return
+        self.load(config)
+        try:
+            self.start()
+        except RuntimeError:
+            self._scheduler = None  # the next reload tries again
+            raise
 
     def export(self) -> dict[str, Any] | None:
         """What another program has to know to go on; at a standstill."""

@@ -120,8 +120,13 @@ class Scheduler:
             RuntimeError: the system allows no more threads.
         """
         self._returning = returning
-        self._hub.observe(self.heard)
-        self._thread.start()
+        with self.lock:  # nothing is started before it is heard what becomes of it
+            self._thread.start()
+            try:
+                self._hub.observe(self.heard)
+            except RuntimeError:
+                self._closed = True
+                raise
 
     def apply(self, tasks: Mapping[str, StandingTask]) -> None:
         """Switch to another configuration. Slots already due stay so if it still has their tasks."""
