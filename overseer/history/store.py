@@ -24,6 +24,7 @@ from overseer.history.stats import Division, sums
 from overseer.history.transaction import transaction
 from overseer.history.writer import Statement, Writer
 from overseer.protocol import RunInfo, RunStats
+from overseer.util.patience import patiently
 from overseer.util.timestamps import now
 
 _FILE = "overseer.db"
@@ -74,15 +75,23 @@ class History(Recorder):
         If the disk fails, the server starts all the same, and it is tried again later.
 
         Raises:
-            OverseerError: another server uses it, or a newer one has written it.
+            OverseerError: another server uses it, a newer one has written it, or its disk does not respond.
             OSError: the directory cannot be created.
             RuntimeError: the system allows no more threads.
         """
+        directory = self.directory.path
+        patiently(self._lock_directory, f"the disk of {directory} does not respond")
+        # It may be looked through, which takes as long as its size demands.
+        patiently(self._open, f"opening the database in {directory} takes long", None)
+
+    def _lock_directory(self) -> None:
         try:
             self.directory.acquire()
         except OSError as error:
             if error.errno not in _PASSING:
                 raise
+
+    def _open(self) -> None:
         try:
             self._writer.start(fatal=(DirectoryInUseError, NewerDatabaseError))
         except BaseException:
