@@ -151,8 +151,8 @@ class NotifySockets:
                 if self._epoll is None:
                     self._start_locked()
                 assert self._epoll is not None
-                self._sockets[made.socket.fileno()] = made
                 self._epoll.register(made.socket, select.EPOLLIN)
+                self._sockets[made.socket.fileno()] = made
         except (OSError, RuntimeError) as error:
             self.discard(made)
             raise SpawnError(f"ready.notify: cannot listen: {error}") from None
