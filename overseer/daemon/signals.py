@@ -168,7 +168,7 @@ class SignalLoop:
         poll = select.poll()
         poll.register(self._read, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
-        # Monotonic, as below; None: once something ends. At once, as an earlier program may have been about to.
+        # Monotonic; None: once something ends. First at once, as an earlier program may have been about to.
         reap_at: float | None = time.monotonic()
         reaped = -_REAP_S
         while not self._ended:
