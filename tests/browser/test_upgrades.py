@@ -71,7 +71,7 @@ def place(
     context.add_init_script(_COUNT)
     with (
         Daemon(program=program, environment={"PYTHONPATH": str(ROOT)}, actions=_ACTIONS, **more) as daemon,
-        watched(context) as page,
+        watched(context, again=False) as page,
     ):
         place = Place(daemon, page, trusted, encrypted)
         page.on("websocket", lambda socket: place.sockets.append(socket.url))
