@@ -56,7 +56,7 @@ class Place:
         return list(self.page.evaluate("window.seen"))
 
 
-@pytest.fixture(scope="module", params=["plain", "encrypted"])
+@pytest.fixture(scope="module", params=["plain", pytest.param("encrypted", marks=pytest.mark.long)])
 def place(
     request: pytest.FixtureRequest, browser: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:
