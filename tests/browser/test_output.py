@@ -177,7 +177,7 @@ def test_lines_at_full_speed_arrive_and_the_page_answers_within_100_ms(
         assert len(shown) < 100, "only what can be seen is in the page"
         # All the way up in one go: the oldest line kept is there in the next frames.
         raw.evaluate(f"{PANE}.querySelector('.lines').scrollTop = 0")
-        raw.wait(f"{PANE}.querySelector('.line .text').innerText === '{oldest}'")
+        raw.wait(f"{PANE}.querySelector('.line.out .text').innerText === '{oldest}'")
         raw.evaluate(f"{PANE}.querySelector('input').value = '{wanted}'")
         raw.evaluate(f"{PANE}.querySelector('[title=\"Regular expression\"]').click()")
         raw.wait(f"{PANE}.querySelector('.found').textContent.endsWith(' of {matches}')")
