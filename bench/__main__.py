@@ -51,20 +51,23 @@ def main() -> int:
 
 def _cases(quick: bool) -> Iterator[Case]:
     yield from throughput_cases(200_000 if quick else 1_500_000)
-    yield from starts_cases(*((400, 400) if quick else (1000, 10_000)))
-    yield from requests_cases(*((300, 100) if quick else (3000, 1000)))
+    yield from starts_cases(400 if quick else 1000, 400 if quick else 10_000)
+    yield from requests_cases(300 if quick else 3000, 100 if quick else 1000)
     yield from mass_cases((10, 100) if quick else (10, 100, 1000))
     yield from latency_cases(150 if quick else 400)
     yield from lone_cases(1.0 if quick else 2.5)
-    yield from cluster_cases(*((100_000, 20) if quick else (1_000_000, 60)))
+    yield from cluster_cases(100_000 if quick else 1_000_000, 20 if quick else 60)
     yield from usage_cases(100 if quick else 1000)
     yield from watching_cases(500 if quick else 2000)
     gib = 2**30
-    yield from stored_cases(
-        *((200_000, gib, gib // 8, 10_000) if quick else (1_500_000, 10 * gib, gib, 100_000))
-    )
-    yield from kept_cases(*((20, gib, gib // 4) if quick else (200, 10 * gib, 5 * gib)))
-    yield from upgrade_cases(*((100,) if quick else (1, 100, 1000)))
+    if quick:
+        yield from stored_cases(200_000, gib, gib // 8, 10_000)
+        yield from kept_cases(20, gib, gib // 4)
+        yield from upgrade_cases(100)
+    else:
+        yield from stored_cases(1_500_000, 10 * gib, gib, 100_000)
+        yield from kept_cases(200, 10 * gib, 5 * gib)
+        yield from upgrade_cases(1, 100, 1000)
     yield from footprint_cases(200 if quick else 1000, 0.5 if quick else 2.0)
 
 

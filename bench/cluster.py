@@ -77,8 +77,8 @@ def _cluster(port: int, server: Server) -> Iterator[None]:
     try:
         for module, arguments in (("scheduler", ["--port", str(port)]), ("worker", worker)):
             program = [sys.executable, "-m", f"distributed.cli.dask_{module}", *where, *arguments]
-            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            programs.append(subprocess.Popen(program, cwd=server.directory, **quiet))  # type: ignore[call-overload]
+            quiet = subprocess.DEVNULL
+            programs.append(subprocess.Popen(program, cwd=server.directory, stdout=quiet, stderr=quiet))
         yield
     finally:
         for each in reversed(programs):

@@ -71,7 +71,7 @@ def _many(many: int, server: Server) -> Sample:
         time.sleep(_SETTLE_S)
         with_clients = server.resident()
         cpu = server.cpu_s()
-        time.sleep(1.0)
+        time.sleep(1.0)  # what it spends meanwhile is measured
         cpu = server.cpu_s() - cpu
     finally:
         for connection in connections:

@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import socket
-import sqlite3
 import statistics
 import time
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from bench.cases import Case, Metric, Sample
 from bench.client import Connection
 from bench.lone import delays_of, start_silent, writing
 from bench.servers import Server
-from bench.stored import SEGMENT, TASK, make_log
+from bench.stored import SEGMENT, TASK, make_log, make_runs
 
 _SETTLE_S = 3.0  # in which laggards' readers fetch ahead what they may
 _READ = 2**20  # bytes that each of them takes in a round
@@ -113,10 +112,7 @@ def _read(client: Connection) -> None:
 def _remove(size: int, server: Server) -> Sample:
     config = server.directory / "config.yaml"
     bounded = {**_STORAGE, "runs": 100}
-    with closing(server.connect()) as connection:  # an answer tells that there is a database
-        connection.send(type="runs", id="runs")
-        connection.wait_for("runs")
-    old = _old_logs(server, size, server.directory / "data" / "overseer.db")
+    old = _old_logs(server, size)
     with closing(server.connect()) as connection, closing(server.connect()) as other:
         pid = start_silent(connection, "lone")
         other.send(type="start", id="f", action="run", task_id="flood", params={"script": "exec seq inf"})
@@ -142,7 +138,7 @@ def _remove(size: int, server: Server) -> Sample:
     )
 
 
-def _old_logs(server: Server, size: int, database: Path) -> list[Path]:
+def _old_logs(server: Server, size: int) -> list[Path]:
     """Logs of so many bytes that ended runs have written, each on the disk; returns their first segments."""
     lines = make_log(server, SEGMENT, "")
     model = server.directory / "data" / "logs" / TASK
@@ -155,19 +151,19 @@ def _old_logs(server: Server, size: int, database: Path) -> list[Path]:
         found.append(directory / first.name)
     shutil.rmtree(model)
     each = _RUNS // count
-    columns = (
-        "run_id, task_id, action, number, status, reason, failed, params, complete, trigger_type, "
-        "trigger_by, started, ended, exit_code, duration_ms, first_seq, last_seq, definition, server, resume"
-    )
-    rows = (
-        (
-            *(f"run-{task}-{number}", f"old-{task}", "run", number + 1, "succeeded", "exited", 0, "{}", 1),
-            *("client", "", 1, 2, 0, 0, number * lines // each + 1, (number + 1) * lines // each),
-            *("", "bench", 0),
-        )
+    runs = (
+        {
+            "run_id": f"run-{task}-{number}",
+            "task_id": f"old-{task}",
+            "action": "run",
+            "number": number + 1,
+            "started": 1,
+            "ended": 2,
+            "first_seq": number * lines // each + 1,
+            "last_seq": (number + 1) * lines // each,
+        }
         for task in range(count)
         for number in range(each)
     )
-    with closing(sqlite3.connect(database)) as connection, connection:
-        connection.executemany(f"INSERT INTO runs ({columns}) VALUES ({', '.join('?' * 20)})", rows)
+    make_runs(server, runs)
     return found

@@ -129,7 +129,7 @@ class Server:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 said = self._said.read_text(errors="replace")[-1000:]
                 raise RuntimeError(f"{self.kind.name} does not accept connections; it said: {said}")
-            time.sleep(0.002)
+            time.sleep(0.002)  # nothing tells that a server of another kind accepts
 
 
 def _actions() -> dict[str, Any]:

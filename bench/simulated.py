@@ -133,7 +133,7 @@ def _has_begun(connection: Connection) -> bool:
     busy to answer, is started again."""
     message = connection.receive()
     if message.startswith(b'{"type":"error"'):
-        time.sleep(0.1)
+        time.sleep(0.1)  # or the scheduler would be asked again before it can have caught up
         number = json.loads(message)["id"]
         connection.send(type="start", id=number, action="far", task_id=f"t{number}")
     return message.startswith(b'{"type":"started"')

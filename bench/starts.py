@@ -127,7 +127,7 @@ def _listed(ended: int, server: Server) -> Sample:
         _queue(connection, _LISTED - ended)
         delays, spent = [], []
         for _ in range(9):
-            time.sleep(0.02)
+            time.sleep(0.02)  # so that nothing of the last one is still going on
             cpu, begun = server.cpu_s(), time.perf_counter()
             connection.send(type="list", id="list")
             reply = connection.receive()

@@ -8,7 +8,7 @@ import random
 import sqlite3
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -181,33 +181,41 @@ def _multiply(directory: Path, first: Segment, count: int) -> None:
         (directory / beside(segment.first, "idx")).write_text(json.dumps(moved))
 
 
-def _runs(count: int, server: Server) -> Sample:
-    columns = (
-        "run_id, task_id, action, number, status, reason, failed, params, complete, trigger_type, "
-        "trigger_by, started, ended, exit_code, duration_ms, first_seq, last_seq, definition, server, resume"
-    )
-    begun = int(time.time() * 1e6) - count * 1_000_000
-    rows = (
-        (
-            *(f"run-{number}", f"task-{number % 100}", f"action-{number % 20}", number // 100 + 1),
-            *(("failed", "exited", 1) if number % 7 == 0 else ("succeeded", "exited", 0)),
-            *(
-                '{"branch":"main"}',
-                1,
-                "client",
-                "",
-                begun + number * 1_000_000,
-                begun + number * 1_000_000 + 5,
-            ),
-            *(0, 0, 1, 1, "", "bench", 0),
-        )
-        for number in range(count)
-    )
+_RUN = {
+    "status": "succeeded", "reason": "exited", "failed": 0, "params": "{}", "complete": 1,
+    "trigger_type": "client", "trigger_by": "", "exit_code": 0, "duration_ms": 0, "first_seq": 1,
+    "last_seq": 1, "definition": "", "server": "bench", "resume": 0,
+}  # fmt: skip
+
+
+def make_runs(server: Server, runs: Iterable[dict[str, Any]]) -> None:
+    """Put runs into the server's history, which succeeded unless they say otherwise."""
     with closing(server.connect()) as connection:  # an answer tells that there is a database
         connection.send(type="runs", id="runs")
         connection.wait_for("runs")
+    columns = ("run_id", "task_id", "action", "number", "started", "ended", *_RUN)
+    insert = f"INSERT INTO runs ({', '.join(columns)}) VALUES (:{', :'.join(columns)})"
     with closing(sqlite3.connect(server.directory / "data" / "overseer.db")) as database, database:
-        database.executemany(f"INSERT INTO runs ({columns}) VALUES ({', '.join('?' * 20)})", rows)
+        database.executemany(insert, ({**_RUN, **run} for run in runs))
+
+
+def _runs(count: int, server: Server) -> Sample:
+    begun = int(time.time() * 1e6) - count * 1_000_000
+
+    def run(number: int) -> dict[str, Any]:
+        at = begun + number * 1_000_000
+        return {
+            "run_id": f"run-{number}",
+            "task_id": f"task-{number % 100}",
+            "action": f"action-{number % 20}",
+            "number": number // 100 + 1,
+            **({"status": "failed", "failed": 1} if number % 7 == 0 else {}),
+            "params": '{"branch":"main"}',
+            "started": at,
+            "ended": at + 5,
+        }
+
+    make_runs(server, map(run, range(count)))
     chance = random.Random(1)
     with closing(server.connect()) as connection:
 

@@ -168,6 +168,16 @@ def test_methods_that_expect_a_lock_say_which_first() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_values_that_are_made_once_have_a_lock() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{number}: two threads may both make it: take overseer.util.once.Once"
+        for path in _MODULES.values()
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if re.match(r"\s*(@|from |import ).*\bcached_property\b", line)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_modules_fit_in_the_head() -> None:
     long = {
         str(path.relative_to(ROOT)): count

@@ -32,7 +32,7 @@ from overseer.net.stdio import _LineBuffer
 from overseer.process.lines import LineSplitter, decode
 from overseer.protocol import parse_request
 from overseer.supervisor.output.encode import EncodedOutput
-from overseer.supervisor.output.history import StoredOutput
+from overseer.supervisor.output.ring import StoredOutput
 from overseer.templates import compile_template
 from overseer.templates.sandbox import ENVIRONMENT, GO
 from overseer.util import durations, timestamps

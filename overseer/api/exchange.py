@@ -30,7 +30,11 @@ class GoneError(OSError):
 
 
 class Exchange:
-    """For the thread of one request."""
+    """For the thread of one request.
+
+    Attributes:
+        passed: messages that came before an answer and are still to be read.
+    """
 
     def __init__(self, handler: Handler, outbox: ReadableOutbox, reply: Reply) -> None:
         self._handler = handler
@@ -38,7 +42,7 @@ class Exchange:
         self._reply = reply
         self._ids = itertools.count(1)
         self._came: deque[bytes] = deque()  # messages that were taken and not looked at yet
-        self._passed: deque[bytes] = deque()  # and those that came before an answer
+        self.passed: deque[bytes] = deque()
         self._look_at = time.monotonic() + _LOOK_S  # for whether the client is still there
 
     def send(self, type: str, **fields: object) -> str:
@@ -87,7 +91,7 @@ class Exchange:
             if mine == request_id:
                 yield dict(message)
             if line:
-                self._passed.append(line)
+                self.passed.append(line)
             yield None
 
     def last_seq(self, task_id: str) -> int:
@@ -95,7 +99,7 @@ class Exchange:
         Raises as :meth:`ask`."""
         state = self.ask("subscribe", task_id=task_id, since_seq=_FAR)
         self.ask("unsubscribe", task_id=task_id)
-        self._passed.clear()  # what came meanwhile comes again once it is subscribed to
+        self.passed.clear()  # what came meanwhile comes again once it is subscribed to
         return int(state.get("last_seq", 0))
 
     @property
@@ -106,22 +110,32 @@ class Exchange:
     def messages(self, deadline: float) -> Iterator[bytes]:
         """Messages as lines of JSON, as they come, until ``deadline`` (monotonic). Empty ones say that none
         has come for a while. Raises GoneError when the connection has ended."""
-        while self._passed:
-            yield self._passed.popleft()
-        yield from self._come(deadline)
+        while self.passed:
+            yield self.passed.popleft()
+        for line in self._come(deadline):
+            yield line
+            while self.passed:  # something was asked meanwhile
+                yield self.passed.popleft()
+
+    def read_again(self, lines: list[bytes]) -> None:
+        """Have these messages, the last that were read, read again, before all others."""
+        self._came.extendleft(reversed(lines))
 
     def pass_on(
         self, deadline: float, form: Callable[[bytes], bytes], write: Callable[[bytes], None]
     ) -> Iterator[bool]:
         """Write what ``form`` makes of messages, whole lines as they come, whenever the client takes more;
         after each step, whether any had come. Raises as :meth:`messages` and Reply.send."""
-        lines = b"\n".join([*self._passed, *self._came, b""])
-        self._passed.clear()
-        self._came.clear()
-        if lines:
-            write(form(lines))
-            yield True
-        while time.monotonic() < deadline:
+        while True:
+            lines = b"\n".join([*self.passed, *self._came, b""])
+            self.passed.clear()
+            self._came.clear()
+            if lines:
+                write(form(lines))
+                yield True
+                continue  # something may have been asked meanwhile
+            if time.monotonic() >= deadline:
+                return
             self._reply.wait_for_room()
             self._look()
             with self._outbox.turn(_TURNS, min(deadline, self._look_at)) as granted:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from overseer.api.call import Call, json_answer
+from overseer.api.ends import has_ended, is_over, may_end
 from overseer.api.exchange import Message
 from overseer.api.media import JSON, OUTPUT, TEXT, accepted, text_line
 from overseer.api.problems import RefusedError, refused
@@ -143,7 +144,8 @@ def start(call: Call) -> Response:
     task_id = answer["task_id"]
     if until and repeated:
         call.exchange.ask("subscribe", task_id=task_id, since_seq=0)
-        if _info(call, task_id).get("status") not in ("running", "ready", "queued", "waiting", "restarting"):
+        row = _info(call, task_id)
+        if not row or is_over(row):
             return _ended(call, task_id, call.exchange.send("unsubscribe", task_id=task_id), warnings)
     if until and (end := _wait(call, task_id, until, warnings)) is not None:
         return end
@@ -161,10 +163,13 @@ def wait_for_end(call: Call) -> Response:
         since = max(0, call.exchange.last_seq(task_id) - call.count("lines", _LINES))
         call.exchange.ask("subscribe", task_id=task_id, since_seq=since)
     sent = call.exchange.send(call.operation.request.type, **call.given)
-    if until and (end := _wait(call, task_id, until)) is not None:
-        return end
     # A stop is not answered; a refusal of it comes before the answer to what is asked next.
-    return json_answer(_info(call, task_id, sent), 202, _location(task_id))
+    row = _info(call, task_id, sent)
+    if until:
+        if (end := _wait(call, task_id, until)) is not None:
+            return end
+        row = _info(call, task_id)
+    return json_answer(row, 202, _location(task_id))
 
 
 def _location(task_id: str) -> tuple[str, str]:
@@ -195,21 +200,15 @@ class _Tail:
 
 def _wait(call: Call, task_id: str, until: float, warnings: Sequence[str] = ()) -> Response | None:
     tail = _Tail(call.count("lines", _LINES))
+    created_at = _info(call, task_id).get("created_at")
     for line in call.exchange.messages(until):
         if line.startswith(OUTPUT):
             tail.add(line)
-        elif line and _is_over(json.loads(line), task_id):
+        elif line and may_end(json.loads(line), task_id) and has_ended(call.exchange, task_id, created_at):
             return _answer(call, task_id, tail, warnings)
         if call.exchange.hastened:
             break
     return None
-
-
-def _is_over(message: Message, task_id: str) -> bool:
-    if message.get("task_id") != task_id:
-        return False
-    ended = message["type"] == "exited" and not message.get("will_restart")
-    return ended or message["type"] in ("errored", "dequeued")
 
 
 def _ended(call: Call, task_id: str, mark: str, warnings: Sequence[str]) -> Response:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from overseer.api.call import Call
+from overseer.api.ends import has_ended, is_over, may_end
 from overseer.api.exchange import Exchange, Message
 from overseer.api.media import (
     EVENTS,
@@ -40,15 +41,15 @@ def of_task(call: Call) -> None:
         raise refused(404, "task not found", code="not_found")
     last_seq = call.exchange.last_seq(task_id)
     resumed = call.request.headers.get("last-event-id", "")
-    if resumed == f"{last_seq}{_END}" and _is_over(rows[0]):
+    if resumed == f"{last_seq}{_END}" and is_over(rows[0]):
         call.reply.send(Response(204))
         return
     if "tail" in call.own:
         since = max(0, last_seq - call.count("tail", 0))
     call.exchange.ask("subscribe", task_id=task_id, since_seq=since)
     if call.flag("follow"):
-        over_at = last_seq if _is_over(rows[0]) else None
-        writer.pass_on(call.exchange, task_id, since if over_at is None else min(since, over_at), over_at)
+        over_at = last_seq if is_over(rows[0]) else None
+        writer.pass_on(call.exchange, rows[0], since if over_at is None else min(since, over_at), over_at)
     else:
         writer.until(call.exchange, task_id, since, last_seq)
 
@@ -118,10 +119,6 @@ def _since(call: Call) -> int:
     return since
 
 
-def _is_over(row: Message) -> bool:
-    return row.get("status") in ("succeeded", "failed", "errored", "stopped")
-
-
 class _Writer:
     """Writes lines in the form that the client accepts."""
 
@@ -134,6 +131,7 @@ class _Writer:
         self._form = _FORMS[self._type]
         self._last_seq = 0
         self._over = False
+        self._after: list[bytes] = []  # messages that came with the one that was the last, and after it
 
     def write(self, data: bytes) -> None:
         self._begin()
@@ -160,15 +158,16 @@ class _Writer:
                     break
         self.end()
 
-    def pass_on(self, exchange: Exchange, task_id: str, since: int, over_at: int | None) -> None:
-        """Everything that happens to a task after the line ``since``, until it is over. ``over_at``: it is,
-        and this is the seq of its last line."""
+    def pass_on(self, exchange: Exchange, row: Message, since: int, over_at: int | None) -> None:
+        """Everything that happens to the task of this row after the line ``since``, until it is over.
+        ``over_at``: it is, and this is the seq of its last line."""
+        task_id = row["task_id"]
 
         def all_read() -> bool:
             return over_at is None or self._last_seq >= over_at
 
         def made(lines: bytes) -> bytes:
-            return self._made(lines, task_id, None, lambda message: _ends(message) and all_read())
+            return self._made(lines, task_id, None, lambda message: may_end(message, task_id) and all_read())
 
         self._begin()
         self._last_seq = since
@@ -179,6 +178,9 @@ class _Writer:
             elif self._type == EVENTS and time.monotonic() - said > _COMMENT_S:
                 self.write(b": still here\n\n")
                 said = time.monotonic()
+            if self._over:
+                exchange.read_again(self._after)
+                self._over = has_ended(exchange, task_id, row["created_at"])
             # Once nothing more comes of what is over, its end is not stored any more.
             if self._over or (not came and over_at is not None and all_read()):
                 break
@@ -191,7 +193,8 @@ class _Writer:
             self._last_seq = last_seq(lines)
             return self.output(lines)
         written = []
-        for line in lines.splitlines(keepends=True):
+        whole = lines.splitlines(keepends=True)
+        for number, line in enumerate(whole, 1):
             message = json.loads(line)
             if message.get("task_id") != task_id:
                 continue
@@ -204,6 +207,7 @@ class _Writer:
                 written.append(self._other(message, line))
             if ends(message):
                 self._over = True
+                self._after = [line.rstrip(b"\n") for line in whole[number:]]
                 break
         return b"".join(written)
 
@@ -223,8 +227,3 @@ class _Writer:
         last = message["type"] == "exited" and not message.get("will_restart")
         id = f"{self._last_seq}{_END}" if last else ""
         return event(line.rstrip(b"\n"), id=id, name=message["type"])
-
-
-def _ends(message: Message) -> bool:
-    ended = message["type"] == "exited" and not message.get("will_restart")
-    return ended or message["type"] == "dequeued"

@@ -59,7 +59,7 @@ class Api(Service):
             response = problem(503, "the server is shutting down", ("Retry-After", "1"), code="unavailable")
         except (OSError, BadRequest):
             raise
-        except Exception:
+        except Exception:  # a bug, which costs this request alone
             if reply.begun:
                 raise
             _log.exception("answering %s %s failed", request.method, request.path)

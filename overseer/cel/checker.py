@@ -39,13 +39,8 @@ _LITERAL_TYPES: dict[type, CelType] = {
     bytes: BYTES,
     type(None): NULL,
 }
-_TYPE_NAMES = {
-    each.name: each
-    for each in (
-        *(BOOL, INT, UINT, DOUBLE, STRING, BYTES, NULL, TIMESTAMP, DURATION, TYPE),
-        *(list_of(DYN), map_of(DYN, DYN)),
-    )
-}
+_SCALARS = BOOL, INT, UINT, DOUBLE, STRING, BYTES, NULL, TIMESTAMP, DURATION, TYPE
+_TYPE_NAMES = {each.name: each for each in (*_SCALARS, list_of(DYN), map_of(DYN, DYN))}
 _KEY_TYPES = frozenset({"bool", "int", "uint", "string", "dyn"})
 
 

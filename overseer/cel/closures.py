@@ -7,8 +7,9 @@ against constants; closures for these depend on the constant's type, which is ch
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from overseer.cel.functions import FUNCTIONS
@@ -112,7 +113,7 @@ def _logic(args: Sequence[Code], *, decisive: bool) -> Code:
         return Code(left[0], BOOL)
     if len(left) == 2:
         return Code((_either if decisive else _both)(*left), BOOL)
-    return Code(_chain(left, decisive), BOOL)
+    return Code(partial(decided, left, decisive), BOOL)
 
 
 def _either(left: Run, right: Run) -> Run:
@@ -143,20 +144,18 @@ def _both(left: Run, right: Run) -> Run:
     return run
 
 
-def _chain(parts: Sequence[Run], decisive: bool) -> Run:
-    def run(frame: list[Any]) -> object:
-        failed = ""
-        for part in parts:
-            try:
-                if part(frame) is decisive:
-                    return decisive
-            except EvaluationError as error:
-                failed = failed or str(error)
-        if failed:
-            raise EvaluationError(failed)  # a new one: the first would keep this frame alive
-        return not decisive
-
-    return run
+def decided(parts: Iterable[Run], decisive: bool, frame: list[Any]) -> object:
+    """``decisive`` if it is the value of a part; an error counts only when nothing decides."""
+    failed = ""
+    for part in parts:
+        try:
+            if part(frame) is decisive:
+                return decisive
+        except EvaluationError as error:
+            failed = failed or str(error)
+    if failed:
+        raise EvaluationError(failed)  # a new one: the first would keep this frame alive
+    return not decisive
 
 
 def choice(condition: Code, then: Code, other: Code) -> Code:

@@ -7,7 +7,7 @@ Closures keep no state, so any number of threads may run one. Constants are fold
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from operator import itemgetter
 from typing import Any, Protocol
@@ -181,12 +181,10 @@ class _Compiler:
 
 
 # Functions that take linear time, which is counted where macros repeat them.
-_LINEAR = frozenset(
-    {
-        *("contains", "endsWith", "matches", "startsWith", "@in", "_+_", "_==_", "_!=_"),
-        *("_<_", "_<=_", "_>_", "_>=_", "bytes", "double", "duration", "string", "timestamp"),
-    }
-)
+_LINEAR = {
+    "contains", "endsWith", "matches", "startsWith", "@in", "_+_", "_==_", "_!=_", "_<_", "_<=_", "_>_",
+    "_>=_", "bytes", "double", "duration", "string", "timestamp",
+}  # fmt: skip
 
 
 _NUMBERS = frozenset({"int", "uint", "double"})
@@ -230,23 +228,15 @@ def _items(within: Run, frame: list[Any]) -> Iterable[object]:
 
 
 def _quantifier(decisive: bool) -> Callable[[Run, int, Run], Run]:
-    """all() is decided by a false, exists() by a true; an error counts only when nothing decides."""
+    """all() is decided by a false, exists() by a true."""
 
     def make(within: Run, slot: int, predicate: Run) -> Run:
-        def run(frame: list[Any]) -> object:
-            failed = ""
+        def predicates(frame: list[Any]) -> Iterator[Run]:
             for item in _items(within, frame):
                 frame[slot] = item
-                try:
-                    if predicate(frame) is decisive:
-                        return decisive
-                except EvaluationError as error:
-                    failed = failed or str(error)
-            if failed:
-                raise EvaluationError(failed)  # a new one: the first would keep this frame alive
-            return not decisive
+                yield predicate
 
-        return run
+        return lambda frame: closures.decided(predicates(frame), decisive, frame)
 
     return make
 

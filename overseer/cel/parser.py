@@ -40,12 +40,10 @@ MAX_LENGTH: Final = 100_000
 MAX_DEPTH: Final = 200
 
 # Words that cannot be a name, and those that cannot be a field either.
-_RESERVED = frozenset(
-    {
-        *("as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop"),
-        *("package", "namespace", "return", "var", "void", "while"),
-    }
-)
+_RESERVED = {
+    "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package",
+    "namespace", "return", "var", "void", "while",
+}  # fmt: skip
 _WORDS = frozenset({"true", "false", "null", "in"})
 _CONSTANTS: dict[str, object] = {"true": True, "false": False, "null": None}
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from overseer.config.chains import DEEPEST, FollowUpConfig
 from overseer.errors import OverseerError, SubmitError, TemplateError
-from overseer.history.records import Link
+from overseer.history.records import ChainTrigger
 from overseer.protocol import ChainRefused
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.observers import Change
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 _THREADS = 8  # for starts at the same time
 _PATIENCE_S = 1.0  # for starts under way at the end
 
-Recorded = Callable[[Link, str, Mapping[str, str], str, str], None]
+Recorded = Callable[[ChainTrigger, str, Mapping[str, str], str, str], None]
 
 
 class Chains:
@@ -83,22 +83,22 @@ class Chains:
         self._threads.close(_PATIENCE_S)
 
     def _start_all(self, change: Change, follow_ups: tuple[FollowUpConfig, ...]) -> None:
-        before = change.trigger.depth if isinstance(change.trigger, Link) else 0
+        before = change.trigger.depth if isinstance(change.trigger, ChainTrigger) else 0
         tokens = self._hub.definitions.config.auth.tokens
         discreet = any(token.actions is not None for token in tokens)
-        link = Link("chain", f"chain:{change.task_id}", before + 1, discreet)
+        cause = ChainTrigger("chain", f"chain:{change.task_id}", before + 1, discreet)
         values = values_of(change)
         for number, follow_up in enumerate(follow_ups):
             # The next server knows by it what this one has started.
             task_id = derived_uuid(f"{change.run_id}/{number}")
             if not self._started(task_id):
-                self._start(change, link, follow_up, values, task_id)
+                self._start(change, cause, follow_up, values, task_id)
         self._paid(change.run_id)
 
     def _start(
         self,
         change: Change,
-        link: Link,
+        cause: ChainTrigger,
         follow_up: FollowUpConfig,
         values: Mapping[str, Value],
         task_id: str,
@@ -108,21 +108,20 @@ class Chains:
         try:
             for name, template in follow_up.params.items():
                 params[name] = _rendered(name, template.render, values)
-            if link.depth > DEEPEST:
+            if cause.depth > DEEPEST:
                 raise SubmitError(f"a chain has at most {DEEPEST} starts")
-            self._hub.submit(follow_up.action, task_id, params, cause=link)
+            self._hub.submit(follow_up.action, task_id, params, cause=cause)
         except OverseerError as error:
             refusal = str(error)
-        self._record(link, follow_up.action, params, "" if refusal else task_id, refusal)
+        self._record(cause, follow_up.action, params, "" if refusal else task_id, refusal)
         with self._lock:
             self.refused += bool(refusal)
             self.started += not refusal
         if refusal:
-            _log.warning(
-                *("task %s: %s, which follows, is not started: %s", change.task_id, follow_up.action, refusal)
-            )
+            said = "task %s: %s, which follows, is not started: %s"
+            _log.warning(said, change.task_id, follow_up.action, refusal)
             event = ChainRefused(change.task_id, now(), follow_up.action, refusal)
-            shown = ChainRefused(change.task_id, event.ts) if link.discreet else event
+            shown = ChainRefused(change.task_id, event.ts) if cause.discreet else event
             self._hub.announce(change.task_id, event, shown)
 
 

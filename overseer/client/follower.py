@@ -157,22 +157,22 @@ class Follower:
                 if self.resetting:
                     self._begin_generation_locked()
                 self._found_locked(False, "")
-                self._goes_on_locked("running")
+                self._be_locked("running")
             case Ready():
                 self._found_locked(True, self.health)
             case Health():
                 self._found_locked(self.ready, event.status)
             case Queued():
                 self.waiting = bool(event.waiting_on)
-                self._goes_on_locked("queued")
+                self._be_locked("queued")
             case Restarting():
-                self._goes_on_locked("restarting")
+                self._be_locked("restarting")
             case Exited():
                 self.exit = event
                 self._found_locked(False, "")
                 self.in_doubt = True
                 if event.will_restart:
-                    self._goes_on_locked("restarting")
+                    self._be_locked("restarting")
                 else:
                     self.unsure_since = event.ts
                 if self._stored:
@@ -287,13 +287,13 @@ class Follower:
         assert_held(self.buffer.lock)
         self.waiting = bool(info.waiting_on)
         if info.state == "queued":
-            self._goes_on_locked("queued")
+            self._be_locked("queued")
         elif info.worker_state == "running":
-            self._goes_on_locked("running")
+            self._be_locked("running")
         elif info.state != "active":
             self.end_locked(info.state)
         elif not info.worker_state:
-            self._goes_on_locked("starting")
+            self._be_locked("starting")
         elif self.exit is None or not self.exit.will_restart:
             self.end_locked("ended")
 
@@ -310,10 +310,7 @@ class Follower:
     def end_locked(self, state: str) -> None:
         """The task is over; what waits can still be read."""
         assert_held(self.buffer.lock)
-        self.over = True
-        self.unsure_since = None
-        self.state = state
-        self._notify_locked()
+        self._be_locked(state, over=True)
 
     def _end_as_exited_locked(self) -> None:
         assert_held(self.buffer.lock)
@@ -329,7 +326,7 @@ class Follower:
     def revive_locked(self) -> None:
         """A task that was over has been asked to start again."""
         assert_held(self.buffer.lock)
-        self._goes_on_locked("starting")
+        self._be_locked("starting")
 
     def fail_locked(self, error: ClientError) -> None:
         """Nothing more can be known of it; what waits can still be read before this is raised."""
@@ -345,15 +342,11 @@ class Follower:
         self.exit = None
         self.dequeued = ""
 
-    def _goes_on_locked(self, state: str) -> None:
+    def _be_locked(self, state: str, *, over: bool = False) -> None:
         assert_held(self.buffer.lock)
-        self.over = False
+        self.over = over
         self.unsure_since = None
         self.state = state
-        self._notify_locked()
-
-    def _notify_locked(self) -> None:
-        assert_held(self.buffer.lock)
         self.changed.notify_all()
         self.buffer.arrived.notify_all()
         self.buffer.room.notify_all()

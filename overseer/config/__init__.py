@@ -6,11 +6,12 @@ values, in :mod:`overseer.protocol.values`; docs/CONFIG.md is their reference.
 """
 
 from overseer.auth.digest import Digest, digest_of
-from overseer.config.listen import Listen, Network, parse_cidrs, parse_listen
+from overseer.config.limits import HistoryConfig, LimitsConfig
+from overseer.config.listen import Listen, parse_cidrs, parse_listen
 from overseer.config.load import load_config, parse_config, read_config
-from overseer.config.model import ActionConfig, ClientsConfig, Config, HistoryConfig, LimitsConfig, MetaConfig
+from overseer.config.model import ActionConfig, Config
 from overseer.config.secrets import SecretSource
-from overseer.config.security import AuthConfig, TlsConfig, TokenConfig
+from overseer.config.security import TokenConfig
 from overseer.config.standing import StandingTask
 from overseer.config.storage import StorageConfig
 from overseer.schema.location import ConfigErrors, ErrorCollector
@@ -18,8 +19,6 @@ from overseer.schema.scalars import TextFloat, TextInt, config_text
 
 __all__ = [
     "ActionConfig",
-    "AuthConfig",
-    "ClientsConfig",
     "Config",
     "ConfigErrors",
     "Digest",
@@ -27,14 +26,11 @@ __all__ = [
     "HistoryConfig",
     "LimitsConfig",
     "Listen",
-    "MetaConfig",
-    "Network",
     "SecretSource",
     "StandingTask",
     "StorageConfig",
     "TextFloat",
     "TextInt",
-    "TlsConfig",
     "TokenConfig",
     "config_text",
     "digest_of",

@@ -68,7 +68,10 @@ class ThenConfig:
     @property
     def described(self) -> Then:
         """The same as clients see it."""
-        return Then(*(tuple(map(_described, each)) for each in (self.success, self.failure, self.any)))
+        success, failure, either = (
+            tuple(map(_described, each)) for each in (self.success, self.failure, self.any)
+        )
+        return Then(success, failure, either)
 
 
 THEN = Object(ThenConfig)

@@ -6,13 +6,13 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 from overseer.auth.origins import check_host_name, check_origin
 from overseer.config.chains import THEN, ThenConfig
 from overseer.config.cluster import config_by_type
 from overseer.config.foreign import hints_at
+from overseer.config.limits import ClientsConfig, HistoryConfig, LimitsConfig
 from overseer.config.listen import parse_cidrs, parse_listen
 from overseer.config.notices import CHANNEL, NOTIFY, ChannelConfig, NotifyConfig
 from overseer.config.pools import POOL
@@ -24,96 +24,15 @@ from overseer.config.standing import STANDING, StandingTask
 from overseer.config.storage import StorageConfig
 from overseer.config.webhooks import WEBHOOK, WebhookConfig
 from overseer.errors import ConfigError
-from overseer.protocol import SUCCESS_CODES, MessageLimits, PoolConfig, RetryPolicy
+from overseer.protocol import SUCCESS_CODES, PoolConfig, RetryPolicy
 from overseer.schema.fields import field
 from overseer.schema.location import ConfigErrors, Location, Path
 from overseer.schema.nodes import Node, line_of
 from overseer.schema.objects import ListOf, MapOf, Object
-from overseer.schema.quantities import COUNT, SECONDS, ExitCodes, Integer, Seconds, Size
+from overseer.schema.quantities import SECONDS, ExitCodes
 from overseer.schema.types import BOOLEAN, TEXT, Choice, Document, Json, Signal, Text, TextList
 from overseer.util.hashes import sha256
-
-
-@dataclass(frozen=True)
-class ClientsConfig:
-    """``clients``: how clients are kept connected, and what happens to those that read slowly."""
-
-    buffer: int = field(
-        Size(), "How many bytes may wait for one client before its tasks are held up.", default=8 * 2**20
-    )
-    stall_timeout: float = field(
-        Seconds(zero=False),
-        "A client whose buffer stays over half full for this long is closed with code 1013.",
-        default=30.0,
-    )
-    keepalive: float = field(
-        Seconds(zero=False),
-        "How often a client is pinged: more often than a proxy before the server gives up on an idle "
-        "connection. A client that does not answer for another minute is closed.",
-        default=20.0,
-    )
-    on_lag: str = field(
-        Choice("block", "drop", "catch_up"),
-        "What a full buffer means unless a subscription says otherwise: the task waits (`block`, nothing is "
-        "lost), the client misses output and gets a `gap` (`drop`), or it is later sent what it missed from "
-        "the log (`catch_up`, nothing is lost and nothing waits; needs a `data_dir`).",
-        default="",
-        default_text="`catch_up` with a `data_dir`, else `block`",
-    )
-
-
-@dataclass(frozen=True)
-class HistoryConfig:
-    """``history``: how much of finished tasks is remembered. None younger than a minute is forgotten."""
-
-    tasks: int = field(COUNT, "How many finished tasks are kept.", default=1000)
-    age: float = field(SECONDS, "How long they are kept.", default=86400.0)
-
-
-@dataclass(frozen=True)
-class LimitsConfig:
-    """``limits``: what one client, or one line, may cost."""
-
-    max_message: int = field(
-        Size(),
-        "The longest message from a client, in bytes; a longer one closes it with code 1009.",
-        default=2**20,
-    )
-    max_connections: int = field(Integer(1), "How many clients may be connected at once.", default=2000)
-    handshake_timeout: float = field(
-        Seconds(zero=False), "How long a client may take to send its HTTP request.", default=10.0
-    )
-    max_line: int = field(
-        Size(), "The longest line of output, in bytes; a longer one is cut there and marked `truncated`.",
-        default=10 * 2**20,
-    )  # fmt: skip
-    max_params: int = field(COUNT, "How many parameters a start may give.", default=MessageLimits().params)
-    max_param: int = field(
-        Size(), "The longest value of a parameter, in characters.", default=MessageLimits().param_value
-    )
-    max_params_size: int = field(
-        Size(), "The longest that a start's parameters may be together, names and values, in characters.",
-        default=MessageLimits().params_size,
-    )  # fmt: skip
-    memory: int = field(
-        Size(),
-        "What stored output, unread messages and parameters of queued tasks may occupy together. Beyond it, "
-        "stored output is evicted: that of finished tasks first, then the largest. `list` shows "
-        "`output_evicted`.",
-        default=2**30,
-    )
-    requests_per_second: int = field(
-        COUNT,
-        "How many requests a client may send in a second; more are refused. By HTTP, a client is a token's "
-        "name or, without tokens, an address. 0: unlimited.",
-        default=0,
-    )
-
-    def message_limits(self) -> MessageLimits:
-        """The bounds that the parser of requests keeps."""
-        return MessageLimits(
-            params=self.max_params, param_value=self.max_param, params_size=self.max_params_size
-        )
+from overseer.util.once import Once
 
 
 @dataclass(frozen=True)
@@ -200,19 +119,26 @@ class ActionConfig(Presentation):
     health: HealthConfig | None = field(
         HEALTH, "How to probe whether a run still works; see [PROBES.md](PROBES.md).", default=None
     )
+    _digest: Once[str] = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_digest", Once(self._hash))
 
     @property
     def probed(self) -> bool:
         """Whether its runs are probed."""
         return self.ready is not None or self.health is not None
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """A hash of the action's definition in the file."""
+        return self._digest()
+
+    def _hash(self) -> str:
         said = {
             each.name: getattr(self, each.name)
             for each in dataclasses.fields(self)
-            if each.name not in PRESENTED and getattr(self, each.name) != each.default
+            if each.init and each.name not in PRESENTED and getattr(self, each.name) != each.default
         }
         plain = json.dumps(said, default=repr, sort_keys=True)
         return sha256(plain.encode("utf-8", "replace")).hexdigest()[:12]
@@ -257,7 +183,7 @@ class Config:
     )  # fmt: skip
     trusted_cidrs: tuple[str, ...] | None = field(
         TextList("text or list of text", lambda text: parse_cidrs([text]), commas=True),
-        "Networks (`10.0.0.0/8`) and addresses whose clients are let in; a list, or one text with commas. "
+        "Networks (`10.0.0.0/8`) and addresses whose clients may connect; a list, or one text with commas. "
         "Empty: this machine and the networks its interfaces are in.",
         default=None, env="OVERSEER_TRUSTED_CIDRS", default_text="automatic",
     )  # fmt: skip

@@ -25,9 +25,9 @@ EVENTS = ("failure", "recovery", "errored", "unhealthy", "missed", "success")
 """What a rule can be about."""
 
 NAMES = (
-    *("id", "event", "message", "task_id", "action", "run_id", "reason", "exit_code", "signal", "params"),
-    *("trigger", "ts", "since", "count", "reminder", "server"),
-)
+    "id", "event", "message", "task_id", "action", "run_id", "reason", "exit_code", "signal", "params",
+    "trigger", "ts", "since", "count", "reminder", "server",
+)  # fmt: skip
 """What the template of a body may look up."""
 
 SIGNED = "whsec_"

@@ -180,9 +180,7 @@ def _check_keys(read: ParamSpec, location: Location) -> None:
 def _check_secret(read: ParamSpec, location: Location) -> None:
     """Report what would reveal a secret to anyone who reads the file or describes the action."""
     if read.default:
-        said = (
-            "a secret cannot have a default: everybody would see it; an empty one makes it optional"
-        )
+        said = "a secret cannot have a default: everybody would see it; an empty one makes it optional"
         _at(location, "default").error(said)
     if read.choices:
         _at(location, "choices").error("a secret cannot have choices: everybody would see them")

@@ -10,10 +10,10 @@ from overseer.schema.types import BOOLEAN, TEXT, Text
 from overseer.util.suggest import did_you_mean
 
 ICONS = (
-    *("bell", "bolt", "box", "build", "chart", "clean", "clock", "cloud", "code", "database", "film", "flag"),
-    *("folder", "gear", "globe", "key", "lock", "mail", "rocket", "search", "server", "shield", "sync"),
-    *("terminal", "test", "upload", "user"),
-)
+    "bell", "bolt", "box", "build", "chart", "clean", "clock", "cloud", "code", "database", "film", "flag",
+    "folder", "gear", "globe", "key", "lock", "mail", "rocket", "search", "server", "shield", "sync",
+    "terminal", "test", "upload", "user",
+)  # fmt: skip
 """The signs that the page can draw."""
 
 _LONGEST = 16  # code points of one emoji: a family, a flag

@@ -1,0 +1,1 @@
+"""One server from start to end: command line, clients' requests, reloads, upgrades, signals."""

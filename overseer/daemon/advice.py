@@ -1,4 +1,4 @@
-"""What start-up and ``--check`` warn of: well-formed configurations that do not do what they seem to."""
+"""What start-up, reloads and ``--check`` warn of: well-formed files that do not do what they seem to."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _Handlers = Mapping[str, ActionHandler]
 
 
 def advice(config: Config, handlers: _Handlers, secrets: Mapping[str, str], *, asks: bool) -> list[str]:
-    """All warnings, each with its location if it has one.
+    """All warnings about a file, each with its location if it has one.
 
     Args:
         secrets: the values of variables, by name.
@@ -51,17 +51,17 @@ def advice(config: Config, handlers: _Handlers, secrets: Mapping[str, str], *, a
         *_placed(config, _security(config, asks)),
         *secrets_advice(config, secrets),
         *_placed(config, found),
-        *_system(),
     ]
 
 
-def reload_advice(config: Config, secrets: Mapping[str, str], *, asks: bool) -> tuple[str, ...]:
-    """Those warnings that a reload gives."""
-    return (
-        *_placed(config, _security(config, asks)),
-        *secrets_advice(config, secrets),
-        *_placed(config, _probes(config)),
-    )
+def system_advice() -> list[str]:
+    """What the server needs and the system withholds."""
+    if can_look():
+        return []
+    return [
+        "/proc shows no processes: a stop ends only the process group of its task, and nothing ends the "
+        "tasks of a server that is killed; mount a proc file system there"
+    ]
 
 
 def _placed(config: Config, found: Iterable[tuple[str, tuple[str | int, ...]]]) -> list[str]:
@@ -121,7 +121,7 @@ def _standing(config: Config, handlers: _Handlers) -> _Found:
     """Standing tasks that would not start as they should."""
     for name, task in config.tasks.items():
         if task.autostart == "last" and not config.data_dir:
-            problem = "without a data_dir nobody knows what was running: it is never started"
+            problem = "without a data_dir, what was running is not recorded: it is never started"
             yield problem, ("tasks", name, "autostart")
         if problem := _params_problem(config, handlers, task.action, task.params):
             yield problem, ("tasks", name, "params") if task.params else ("tasks", name)
@@ -168,7 +168,7 @@ def _notices(config: Config) -> _Found:
         yield "no rule in notify names it", ("channels", name)
     for name, channel in config.channels.items():
         if channel.exec and shutil.which(channel.exec[0]) is None:
-            yield "there is no such program", ("channels", name, "exec")
+            yield f"program not found: {channel.exec[0]}", ("channels", name, "exec")
     for number, rule in enumerate(config.notify):
         for each in rule.actions:
             if not any(fnmatchcase(name, each) for name in config.actions):
@@ -192,7 +192,7 @@ def _probes(config: Config) -> _Found:
             # A path that is not absolute is looked up in the task's directory.
             known = program[:1] == "/" or not (program and ("/" in program or "[[" in program))
             if program and known and shutil.which(program) is None:
-                yield f"there is no program {program}", (*path, key, "exec")
+                yield f"program not found: {program}", (*path, key, "exec")
     for name, task in config.tasks.items():
         for other, condition in task.depends_on.items():
             needed = config.tasks[other].action
@@ -229,13 +229,3 @@ def _open_words(
             path = each.message.path
             found.append((each.message.message, int(path[1]) + 1 if len(path) > 1 else 0))
     return found
-
-
-def _system() -> list[str]:
-    """What the server needs and the system withholds."""
-    if can_look():
-        return []
-    return [
-        "/proc shows no processes: a stop ends only the process group of its task, and nothing ends the "
-        "tasks of a server that is killed; mount a proc file system there"
-    ]

@@ -14,7 +14,7 @@ from overseer.supervisor.hub import Hub
 
 if TYPE_CHECKING:
     from overseer.chains.chains import Chains
-    from overseer.history.records import Link
+    from overseer.history.records import ChainTrigger
 
 
 class TaskChains:
@@ -27,13 +27,18 @@ class TaskChains:
         self._chains: Chains | None = None
 
     def apply(self, config: Config) -> None:
-        """Begin, if an action has a ``then``."""
+        """Begin, if an action has a ``then``.
+
+        Raises:
+            RuntimeError: the system allows no more threads.
+        """
         if self._chains is None and any(action.then is not None for action in config.actions.values()):
             from overseer.chains.chains import Chains
 
             paid = partial(self._history.paid, room=CHAINS)
-            self._chains = Chains(self._hub, self._record, self._history.has, paid)
-            self._hub.observe(self._chains.heard, CHAINS, self._chains.concerned)
+            chains = Chains(self._hub, self._record, self._history.has, paid)
+            self._hub.observe(chains.heard, CHAINS, chains.concerned)
+            self._chains = chains
 
     def make_up(self) -> None:
         """Start what earlier servers have left unstarted."""
@@ -65,5 +70,7 @@ class TaskChains:
             ),
         }
 
-    def _record(self, link: Link, action: str, params: Mapping[str, str], task_id: str, refusal: str) -> None:
-        self._audit.record_own(link.by, Start("", action, "", params), error=refusal, task_id=task_id)
+    def _record(
+        self, cause: ChainTrigger, action: str, params: Mapping[str, str], task_id: str, refusal: str
+    ) -> None:
+        self._audit.record_own(cause.by, Start("", action, "", params), error=refusal, task_id=task_id)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from overseer.config import ConfigErrors, ErrorCollector, parse_config, read_config
 from overseer.daemon.access import load_access
-from overseer.daemon.advice import advice
+from overseer.daemon.advice import advice, system_advice
 from overseer.daemon.credentials import variables_of
 from overseer.daemon.daemon import Daemon
 from overseer.daemon.environment import handed_on, withdraw_secrets
@@ -127,12 +127,12 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
         if unknown:
             raise ConfigErrors(unknown)
     collector.raise_errors()
-    for warning in advice(config, handlers, values, asks=bool(access.tokens)):
+    for warning in (*advice(config, handlers, values, asks=bool(access.tokens)), *system_advice()):
         _log.warning("%s", warning)
     if options.check:
         stderr.end()  # the warnings come first
         count = f"{len(handlers)} action{'' if len(handlers) == 1 else 's'}"
-        return _print(f"{config.file or 'no file'}: fine, {count}")
+        return _print(f"{config.file or 'no file'}: OK, {count}")
     return Daemon(path, config, handlers, access, variables, Vault(values), version).run()
 
 

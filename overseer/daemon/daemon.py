@@ -19,7 +19,7 @@ from overseer import process as processes
 from overseer.auth.peer import Peer
 from overseer.config import Config, Digest, Listen, parse_config, parse_listen
 from overseer.daemon.access import Access, load_access
-from overseer.daemon.advice import reload_advice
+from overseer.daemon.advice import advice
 from overseer.daemon.audit import Audit
 from overseer.daemon.chains import TaskChains
 from overseer.daemon.credentials import variables_of
@@ -30,6 +30,7 @@ from overseer.daemon.gate import Gate
 from overseer.daemon.logs import TaskLogs
 from overseer.daemon.notices import TaskNotices
 from overseer.daemon.parts import Parts
+from overseer.daemon.preflight import check_settings
 from overseer.daemon.probing import make_probes
 from overseer.daemon.prometheus import Exposition
 from overseer.daemon.reload import Changes, Prepared, Reloader
@@ -101,15 +102,9 @@ class Daemon:
         self._log = EventLog(self._started.log_file)
         self._logs = TaskLogs(opened)
         self._history = RunHistory(opened, self._logs.forget, lambda task_id: self._hub.listing.has(task_id))
-        self._hub = Hub(
-            config,
-            handlers,
-            self._log,
-            vault=vault,
-            recorder=self._history.recorder,
-            logs=self._logs.logs,
+        hub = self._hub = Hub(
+            config, handlers, self._log, vault=vault, recorder=self._history.recorder, logs=self._logs.logs
         )
-        hub = self._hub
         self._audit = Audit(self._started.audit_file, lambda *start: hub.definitions.hidden(*start))
         self._schedules = TaskSchedules(self._hub, self._history, self._audit)
         self._chains = TaskChains(self._hub, self._audit, self._history)
@@ -117,8 +112,7 @@ class Daemon:
         self._hub.probing.make = make_probes
         self._reloader = Reloader(path, self._hub, self._prepare, self._started)
         self._started_at = time.time() if given is None else given.values["started_at"]
-        # Separate from the hub's timers, which may have to wait for a driver.
-        self._timers = Timers("net-timers")
+        self._timers = Timers("net-timers")  # the hub's may have to wait for a driver
         self._page = static_routes(Path(__file__).parents[1] / "playground")
         self._gate = Gate(access, open_paths={*self._page, "/healthz", "/session"}, timers=self._timers)
         self._webhooks = TaskWebhooks(self._hub, lambda: self._config, vault, self._gate.refused, self._audit)
@@ -131,8 +125,14 @@ class Daemon:
         self._api = WebApi(lambda: self._config.limits, self._documents.api)
         counting = self._history, self._logs, self._chains, self._notices, self._webhooks, self._api
         self._totals = Totals(counting, {} if given is None else given.values.get("counters", {}))
-        files = self._log, self._audit, version
-        self._upgrades = Upgrades(self._parts, self._manager, *files, quiet=self._is_quiet)
+        self._upgrades = Upgrades(
+            self._parts,
+            self._manager,
+            self._log,
+            self._audit,
+            version,
+            quiet=lambda: not (self._chains.busy or self._notices.busy),
+        )
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
@@ -216,19 +216,27 @@ class Daemon:
         if not isinstance(self._server, Server):
             return None
         return Parts(
-            *(self._hub, self._server, self._gate, self._history, self._schedules, self._notices),
-            *(self._api, self._webhooks, self._signals, self._totals, self._upgrades.counted),
-            *(self._version, self._started_at, self._started, self._variables, self._vault.variables),
+            hub=self._hub,
+            server=self._server,
+            gate=self._gate,
+            history=self._history,
+            schedules=self._schedules,
+            notices=self._notices,
+            api=self._api,
+            webhooks=self._webhooks,
+            signals=self._signals,
+            totals=self._totals,
+            upgrades=self._upgrades.counted,
+            version=self._version,
+            started_at=self._started_at,
+            started=self._started,
+            variables=self._variables,
+            secrets=self._vault.variables,
         )
-
-    def _is_quiet(self) -> bool:
-        return not (self._chains.busy or self._notices.busy)
 
     def _summary(self) -> str:
         count, file = len(self._config.actions), self._config.file
-        summary = f"{count} action{'' if count == 1 else 's'}"
-        if file:
-            summary += f" from {file}"
+        summary = f"{count} action{'' if count == 1 else 's'}" + (f" from {file}" if file else "")
         if isinstance(self._server.address, str):
             return summary
         scheme = "https" if self._gate.access.encrypted else "http"
@@ -240,7 +248,8 @@ class Daemon:
         if args.exc_type is SystemExit and not vital:  # an ordinary way to end one's thread
             return
         _log.critical(
-            *("the thread %s failed%s", args.thread.name if args.thread else "of somebody"),
+            "the thread %s failed%s",
+            args.thread.name if args.thread else "of somebody",
             ": the server cannot go on without it" if vital else "",
             exc_info=(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback),
         )
@@ -306,27 +315,28 @@ class Daemon:
 
     def _prepare(self, config: Config) -> Prepared:
         """Read and check everything that the hub does not; called by the reloader. Raises ConfigError."""
+        check_settings(replace(config, data_dir=self._started.data_dir))
         fresh = {name: os.environ[name] for name in config.variables if name in os.environ}
         tokens, secrets = variables_of(config, fresh)
         variables, secrets = self._variables | tokens, {**self._vault.variables, **secrets}
         access = load_access(config, variables)
 
-        def apply() -> None:
+        def provide() -> None:
             # Variables named since the start: too late to remove them from /proc/PID/environ, so this warns.
             withdraw_secrets(list(fresh), start_over=True)
             self._variables, self._vault.variables = variables, secrets
+
+        def admit(config: Config) -> None:
             self._config = config
             self._gate.replace_access(access)
-            self._history.apply(config)
-            self._logs.apply(config)
-            self._schedules.apply(config)
-            self._chains.apply(config)
-            self._notices.apply(config)
             if isinstance(self._server, Server):
                 self._server.endpoint.limits = connection_limits(config)
 
-        advice = reload_advice(config, secrets, asks=bool(access.tokens))
-        return Prepared(access.differing(self._gate.access), advice, apply, self._enforce)
+        parts = {"access": admit, "history": self._history.apply, "logs": self._logs.apply}
+        parts |= {"schedules": self._schedules.apply, "chains": self._chains.apply}
+        parts["notices"] = self._notices.apply
+        advise = partial(advice, config, secrets=secrets, asks=bool(access.tokens))
+        return Prepared(access.differing(self._gate.access), advise, provide, parts, self._enforce)
 
     def _enforce(self) -> None:
         """Close the clients that are no longer admitted."""
@@ -353,9 +363,11 @@ class Daemon:
                 ended=self._client_gone,
                 limits=limits,
             )
+        metrics = Exposition(self._hub, self._version, self._started_at, self._gauges, self._counters)
+        routes: dict[str, Route] = {"/healthz": lambda _: Response(200, b"ok\n"), "/metrics": metrics.answer}
         endpoint = Endpoint(
             self._open_handler,
-            {**self._page, **self._gate.routes(), **self._routes()},
+            {**self._page, **self._gate.routes(), **self._documents.routes(), **routes},
             services={API_PATH: self._api},
             hooks=self._webhooks,
             policy=self._gate,
@@ -393,15 +405,6 @@ class Daemon:
             self._signals.request_end()
 
         run_on_thread(wait, "stdio-end")
-
-    def _routes(self) -> dict[str, Route]:
-        return {
-            **self._documents.routes(),
-            "/healthz": lambda request: Response(200, b"ok\n"),
-            "/metrics": Exposition(
-                *(self._hub, self._version, self._started_at, self._gauges, self._counters)
-            ).answer,
-        }
 
     @property
     def _encrypted(self) -> bool:

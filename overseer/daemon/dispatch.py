@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from overseer import protocol
 from overseer.auth.peer import Peer
@@ -33,6 +33,16 @@ from overseer.util.threads import run_on_thread
 _log = logging.getLogger(__name__)
 
 _SEARCHES = 2  # of one client at a time
+
+_OfTask: TypeAlias = (
+    protocol.Stop | protocol.Reset | protocol.Restart | protocol.Forget | protocol.Signal | protocol.Input
+    | protocol.Resize | protocol.Pause | protocol.Resume
+)  # fmt: skip
+_OfSubscription: TypeAlias = (
+    protocol.Replay | protocol.Subscribe | protocol.Unsubscribe | protocol.Watch | protocol.Unwatch
+)
+_OfPool: TypeAlias = protocol.PoolInfoRequest | protocol.SetPool | protocol.Move | protocol.Purge
+_OfServer: TypeAlias = protocol.NotifyTest | protocol.Upgrade | protocol.Reload
 
 
 class Dispatcher:
@@ -86,15 +96,10 @@ class Dispatcher:
         self._searching = threading.BoundedSemaphore(_SEARCHES) if self._catches_up else None
         self._schedules = schedules
         self._unanswered: dict[str, str] = {}  # by id
-        self._client = Client(outbox, default, self._principal)
-        hub.connect(self._client)
+        self.client = Client(outbox, default, self._principal)
+        hub.connect(self.client)
         if peer.sign_in is not None:
             peer.sign_in.attach(outbox)
-
-    @property
-    def client(self) -> Client:
-        """As the hub knows it."""
-        return self._client
 
     def receive(self, data: str | bytes) -> None:
         """Handle one message; errors are answered, never raised."""
@@ -164,11 +169,11 @@ class Dispatcher:
 
     def closed(self) -> None:
         """Called when the connection is gone."""
-        self._hub.disconnect(self._client)
-        if self._client.outbox.close_code == TRY_AGAIN_LATER:
+        self._hub.disconnect(self.client)
+        if self.client.outbox.close_code == TRY_AGAIN_LATER:
             _log.warning("closed a client that did not read its messages: %s", self._peer)
         if self._peer.sign_in is not None:
-            self._peer.sign_in.detach(self._client.outbox)
+            self._peer.sign_in.detach(self.client.outbox)
 
     def unanswered(self) -> list[str]:
         """The requests that other threads are to answer, which can be carried out again; at a standstill."""
@@ -176,7 +181,7 @@ class Dispatcher:
 
     def _reply(self, event: protocol.Event) -> None:
         with standstill, DeferredFlush() as out:
-            out.send(self._client, event)
+            out.send(self.client, event)
             self._unanswered.pop(getattr(event, "id", ""), None)
 
     def _serve(self, request: protocol.Request) -> None:
@@ -217,19 +222,33 @@ class Dispatcher:
 
     def _handle(self, request: protocol.Request) -> str:
         """Carry out a request; returns the id of the task it started, if any."""
-        hub, client, principal = self._hub, self._client, self._principal
-        requester = Requester(client, request.id)
+        requester = Requester(self.client, request.id)
+        if isinstance(request, protocol.Start):
+            return self._hub.start(
+                request.action,
+                request.task_id,
+                request.params,
+                retry_policy=request.retry_policy,
+                force=request.force,
+                wishes=Wishes(self._on_lag(request), request.partial, request.raw, request.usage),
+                requester=requester,
+            )
+        if isinstance(request, _OfTask):
+            self._act(request, requester)
+        elif isinstance(request, _OfSubscription):
+            self._follow(request, requester)
+        elif isinstance(request, _OfPool):
+            self._queue(request, requester)
+        elif isinstance(request, _OfServer):
+            self._administer(request)
+        else:
+            self._show(request, requester)
+        return ""
+
+    def _act(self, request: _OfTask, requester: Requester) -> None:
+        """Do something to a task."""
+        hub = self._hub
         match request:
-            case protocol.Start():
-                return hub.start(
-                    request.action,
-                    request.task_id,
-                    request.params,
-                    retry_policy=request.retry_policy,
-                    force=request.force,
-                    wishes=Wishes(self._on_lag(request), request.partial, request.raw, request.usage),
-                    requester=requester,
-                )
             case protocol.Stop():
                 hub.stop(request.task_id, requester)
             case protocol.Reset():
@@ -244,6 +263,60 @@ class Dispatcher:
                 hub.interaction.give_input(request.task_id, request.content, request.eof, requester)
             case protocol.Resize():
                 hub.interaction.resize(request.task_id, request.rows, request.cols, requester)
+            case protocol.Pause() | protocol.Resume():
+                self._reply(self._schedules.pause(request, self._principal))
+
+    def _follow(self, request: _OfSubscription, requester: Requester) -> None:
+        """Begin or end sending what happens, or send what has."""
+        hub, client = self._hub, self.client
+        match request:
+            case protocol.Replay():
+                hub.subscriptions.replay(
+                    client, request.id, request.task_id, request.since, request.since_seq
+                )
+            case protocol.Subscribe():
+                wishes = Wishes(self._on_lag(request), request.partial, request.raw, request.usage)
+                hub.subscriptions.subscribe(client, request.id, request.task_id, request.since_seq, wishes)
+            case protocol.Unsubscribe():
+                hub.subscriptions.unsubscribe(client, request.id, request.task_id)
+            case protocol.Watch():
+                hub.watchers.watch(client, request, "catch_up" if self._catches_up else "drop")
+            case protocol.Unwatch():
+                hub.watchers.unwatch(requester)
+
+    def _queue(self, request: _OfPool, requester: Requester) -> None:
+        """Show or change a pool, or its queue."""
+        pools = self._hub.pools
+        match request:
+            case protocol.PoolInfoRequest():
+                pools.info(request.action, requester)
+            case protocol.SetPool():
+                pools.change(request.action, request.limit, request.queue_size, request.excess, requester)
+            case protocol.Move():
+                pools.move(request, requester)
+            case protocol.Purge():
+                pools.purge(request.action, requester)
+
+    def _administer(self, request: _OfServer) -> None:
+        """Do something to the server as a whole; it is answered once that is done."""
+        match request:
+            case protocol.NotifyTest():
+                self._notices.test(request.channel, partial(self._tested, request))
+            case protocol.Upgrade():
+                asked = Asked(request.check, request.force, request.wait_ms)
+                self._upgrades.request(self.client, request.id, partial(self._upgraded, request), asked)
+            case protocol.Reload():
+                self._reloader.reload(
+                    lambda changes: self._reply(
+                        protocol.Reloaded(id=request.id, dry_run=request.dry_run, **changes.as_fields())
+                    ),
+                    dry_run=request.dry_run,
+                )
+
+    def _show(self, request: protocol.Request, requester: Requester) -> None:
+        """Send what is asked for, and change nothing."""
+        hub, client, principal = self._hub, self.client, self._principal
+        match request:
             case protocol.List():
                 hub.listing.tell(client, request)
             case protocol.GraphRequest():
@@ -253,8 +326,6 @@ class Dispatcher:
                 self._reply(protocol.ClusterReply(id=request.id, clusters=clusters))
             case protocol.SchedulesRequest():
                 self._schedules.tell(request, client)
-            case protocol.Pause() | protocol.Resume():
-                self._reply(self._schedules.pause(request, principal))
             case protocol.RunsRequest():
                 self._reply(self._history.answer(request, principal))
             case protocol.RunStatsRequest():
@@ -263,61 +334,17 @@ class Dispatcher:
                 self._reply(self._logs.page(request, hub, principal))
             case protocol.Search():
                 self._reply(self._logs.search(request, principal))
-            case protocol.Replay():
-                hub.subscriptions.replay(
-                    client, request.id, request.task_id, request.since, request.since_seq
-                )
-            case protocol.Subscribe():
-                hub.subscriptions.subscribe(
-                    client,
-                    request.id,
-                    request.task_id,
-                    request.since_seq,
-                    Wishes(self._on_lag(request), request.partial, request.raw, request.usage),
-                )
-            case protocol.Unsubscribe():
-                hub.subscriptions.unsubscribe(client, request.id, request.task_id)
-            case protocol.Watch():
-                hub.watchers.watch(client, request, "catch_up" if self._catches_up else "drop")
-            case protocol.Unwatch():
-                hub.watchers.unwatch(requester)
             case protocol.Describe():
                 action = request.action
                 hub.tell_of_definitions(
                     requester,
-                    lambda: protocol.Actions(
-                        id=requester.request_id, actions=tuple(hub.actions(action, principal))
-                    ),
+                    lambda: protocol.Actions(request.id, tuple(hub.actions(action, principal))),
                 )
-            case protocol.PoolInfoRequest():
-                hub.pools.info(request.action, requester)
-            case protocol.SetPool():
-                hub.pools.change(request.action, request.limit, request.queue_size, request.excess, requester)
-            case protocol.Move():
-                hub.pools.move(request, requester)
-            case protocol.Purge():
-                hub.pools.purge(request.action, requester)
             case protocol.UsageRequest():
                 hub.usage.tell(request.task_id, requester)
             case protocol.MetricsRequest():
                 hub.metrics_view.tell(requester, request.action, request.task_id)
             case protocol.ManifestRequest():
                 hub.tell_of_definitions(
-                    requester,
-                    lambda: protocol.ManifestReply(
-                        id=requester.request_id, manifest=self._manifest(principal)
-                    ),
+                    requester, lambda: protocol.ManifestReply(request.id, self._manifest(principal))
                 )
-            case protocol.NotifyTest():
-                self._notices.test(request.channel, partial(self._tested, request))
-            case protocol.Upgrade():
-                asked = Asked(request.check, request.force, request.wait_ms)
-                self._upgrades.request(client, request.id, partial(self._upgraded, request), asked)
-            case protocol.Reload():
-                self._reloader.reload(
-                    lambda changes: self._reply(
-                        protocol.Reloaded(id=request.id, dry_run=request.dry_run, **changes.as_fields())
-                    ),
-                    dry_run=request.dry_run,
-                )
-        return ""

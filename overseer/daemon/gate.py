@@ -37,51 +37,37 @@ class Gate(Policy):
     """
 
     def __init__(self, access: Access, *, open_paths: Collection[str], timers: Timers) -> None:
-        self._access = access  # replaced as a whole
+        self.access = access  # replaced as a whole
         self._open_paths = open_paths
-        self._sign_ins = SignIns(access.config.auth.session_age, timers)
-        self._failures = Failures()
+        self.sign_ins = SignIns(access.config.auth.session_age, timers)
+        self.failures = Failures()  # wrong tokens
         self._warnings = Warnings()
-
-    @property
-    def access(self) -> Access:
-        """The current access rules."""
-        return self._access
 
     def replace_access(self, access: Access) -> None:
         """Apply new access rules. Must be followed by :meth:`end_revoked_sign_ins`."""
-        self._access = access
-        self._sign_ins.age = access.config.auth.session_age
+        self.access = access
+        self.sign_ins.age = access.config.auth.session_age
 
     def trusts(self, address: str) -> bool:
-        return self._access.trusts(address)
+        return self.access.trusts(address)
 
     def admits(self, peer: Peer) -> bool:
-        return self._access.admits(peer)
+        return self.access.admits(peer)
 
     def wrap(self, sock: socket.socket, peer: Peer) -> tuple[ByteStream, Peer]:
-        return self._access.wrap(sock, peer)
+        return self.access.wrap(sock, peer)
 
     def refused(self, peer: Peer, reason: str, remedy: str = "") -> None:
         self._warnings.refused(peer, reason, remedy)
 
-    @property
-    def sign_ins(self) -> SignIns:
-        return self._sign_ins
-
-    @property
-    def failures(self) -> Failures:
-        """Wrong tokens."""
-        return self._failures
-
     def end_revoked_sign_ins(self) -> None:
         """End the sign-ins of principals that are no longer known; no locks held."""
-        self._sign_ins.end_those(lambda principal: not self._access.knows(principal))
+        self.sign_ins.end_those(lambda principal: not self.access.knows(principal))
 
     def authorize(self, request: Request) -> Response | Peer:
-        if request.peer.kind == "tcp" and request.peer.transport != self._access.transport:
+        if request.peer.kind == "tcp" and request.peer.transport != self.access.transport:
             return error_response(403, "the server's TLS settings have changed: connect again")
-        refusal = self._access.browsers.refusal(
+        refusal = self.access.browsers.refusal(
             request.headers.get("origin"),
             request.headers.get("host"),
             # A page that made its own name resolve to this machine could read all of the API.
@@ -92,7 +78,7 @@ class Gate(Policy):
             self.refused(request.peer, refusal.reason, remedy)
             if "origin" not in request.headers:
                 return error_response(403, "no such host here: use an IP address, or add it to allowed_hosts")
-            return error_response(403, "web pages of this origin, or by this name, are not let in")
+            return error_response(403, "web pages of this origin, or by this name, may not connect")
         if not request.is_upgrade and request.path in self._open_paths:
             return request.peer
         return self._identified(request)
@@ -103,7 +89,7 @@ class Gate(Policy):
 
     def _identified(self, request: Request) -> Response | Peer:
         peer = request.peer
-        if not self._access.asks(peer):
+        if not self.access.asks(peer):
             return peer
         presented = _presented(request)
         if presented is not None:
@@ -112,12 +98,12 @@ class Gate(Policy):
         sign_in = self._by_cookie(request)
         if sign_in is not None:
             return replace(peer, principal=sign_in.principal, sign_in=sign_in)
-        principal = self._access.tokens.named(peer.certificate) or self._by_uid(request)
+        principal = self.access.tokens.named(peer.certificate) or self._by_uid(request)
         if principal is not None:
             return replace(peer, principal=principal)
-        if not self._access.tokens:
+        if not self.access.tokens:
             self.refused(peer, "it is not in auth.unix")
-            return error_response(403, f"the user with uid {peer.uid} is not let in (auth.unix)")
+            return error_response(403, f"the user with uid {peer.uid} may not connect (auth.unix)")
         self.refused(peer, "it presented no token")
         return error_response(401, "a token is required", _CHALLENGE)
 
@@ -125,34 +111,34 @@ class Gate(Policy):
         peer = request.peer
         # A page that made its name resolve to this machine (DNS rebinding) may guess, but must not lock out
         # others; and not all of its requests have an Origin.
-        by_page = not self._access.browsers.knows(request.headers.get("host"))
-        wait = self._failures.wait(peer, by_page=by_page)
+        by_page = not self.access.browsers.knows(request.headers.get("host"))
+        wait = self.failures.wait(peer, by_page=by_page)
         if wait:
             return error_response(429, "too many wrong tokens from here", ("Retry-After", str(wait)))
-        principal = self._access.tokens.find(presented)
+        principal = self.access.tokens.find(presented)
         if principal is not None:
             return principal
-        self._failures.add(peer, by_page=by_page)
+        self.failures.add(peer, by_page=by_page)
         self.refused(peer, "it presented an unknown token")
         return error_response(401, "unknown token", _CHALLENGE)
 
     def _by_cookie(self, request: Request) -> SignIn | None:
         for value in _cookies(request, _cookie_name(request)):
-            sign_in = self._sign_ins.find(value)
+            sign_in = self.sign_ins.find(value)
             if sign_in is not None and self.admits(replace(request.peer, principal=sign_in.principal)):
                 return sign_in
         return None
 
     def _by_uid(self, request: Request) -> Principal | None:
         uid = request.peer.uid
-        users = self._access.users
+        users = self.access.users
         if users is None or uid is None or _speaks_for_another(request.headers):
             return None
         return users.get(uid)
 
     def _sign_in(self, request: Request) -> Response:
         """Exchange a token for a cookie, which scripts cannot read and other sites' pages do not send."""
-        if not self._access.tokens:
+        if not self.access.tokens:
             return Response(204)
         presented = _presented(request)
         if presented is None:
@@ -160,18 +146,18 @@ class Gate(Policy):
         principal = self._by_token(request, presented)
         if isinstance(principal, Response):
             return principal
-        return self._with_cookie(request, self._sign_ins.begin(principal), int(self._sign_ins.age))
+        return self._with_cookie(request, self.sign_ins.begin(principal), int(self.sign_ins.age))
 
     def _sign_out(self, request: Request) -> Response:
         for value in _cookies(request, _cookie_name(request)):
-            self._sign_ins.end(value)
+            self.sign_ins.end(value)
         return self._with_cookie(request, "", 0)
 
     def _with_cookie(self, request: Request, value: str, age: int) -> Response:
         # Without a Path it covers everything beside the sign-in, under whichever prefix a proxy serves us.
         cookie = f"{_cookie_name(request)}={value}; Max-Age={age}; HttpOnly; SameSite=Strict"
         # Behind a proxy that terminates TLS, the browser's Origin still says https.
-        if self._access.encrypted or request.headers.get("origin", "").startswith("https:"):
+        if self.access.encrypted or request.headers.get("origin", "").startswith("https:"):
             cookie += "; Secure"
         return Response(204, headers=(("Set-Cookie", cookie),))
 

@@ -29,6 +29,9 @@ class TaskNotices:
 
         Args:
             given: what this server's earlier program has exported.
+
+        Raises:
+            RuntimeError: the system allows no more threads.
         """
         if self._notices is not None:
             self._notices.apply(config)
@@ -38,11 +41,16 @@ class TaskNotices:
 
             history = self._history.history
             states = States() if history is None else StoredStates(history, NOTICES)
-            self._notices = Notices(config, states, self._secret)
-            self._notices.start(given)
+            notices = Notices(config, states, self._secret)
+            notices.start(given)
             for change in self._history.owed(NOTICES) if given is None else ():
-                self._notices.heard(change)
-            self._hub.observe(self._notices.heard, NOTICES, self._notices.concerned)
+                notices.heard(change)
+            try:
+                self._hub.observe(notices.heard, NOTICES, notices.concerned)
+            except RuntimeError:
+                notices.close()
+                raise
+            self._notices = notices
 
     def test(self, channel: str, done: Callable[[str], None]) -> None:
         """See :meth:`Notices.test`. Raises RequestError."""

@@ -39,6 +39,24 @@ def check_files(config: Config, *, listens: bool) -> None:
                 look(name)
             except OverseerError as error:
                 check(key, str(error))
+    found += _impossible(config)
+    if found:
+        raise ConfigErrors(found)
+
+
+def check_settings(config: Config) -> None:
+    """Check what takes effect without a restart, as :func:`check_files` does.
+
+    Raises:
+        ConfigErrors: a setting needs what this server does not have.
+    """
+    if found := _impossible(config):
+        raise ConfigErrors(found)
+
+
+def _impossible(config: Config) -> list[ConfigError]:
+    """The settings that need what there is not."""
+    found = []
     if config.clients.on_lag == "catch_up" and not config.data_dir:
         found.append(config.placed(ConfigError("it needs the logs of a data_dir"), "clients", "on_lag"))
     if config.data_dir and config.storage.compress == "zstd":
@@ -46,8 +64,7 @@ def check_files(config: Config, *, listens: bool) -> None:
 
         if not can_zstd():
             found.append(config.placed(ConfigError(NO_ZSTD), "storage", "compress"))
-    if found:
-        raise ConfigErrors(found)
+    return found
 
 
 def _problem(path: str) -> str:

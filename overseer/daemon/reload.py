@@ -2,8 +2,10 @@
 
 Everything is loaded and built first, and swapped in under the hub's lock only if nothing is wrong. What did
 not change stays: the handlers of unchanged actions, with their state, and pools whose settings in the file
-    are
-the same, even if a ``set_pool`` has changed them since.
+are the same, even if a ``set_pool`` has changed them since.
+
+From there on there is no way back. A part of the server that cannot go over, most likely for lack of a
+thread, stays as it was and keeps no other from it; the requester is told, and the next reload tries again.
 """
 
 from __future__ import annotations
@@ -11,14 +13,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from overseer.config import Config, ErrorCollector, parse_config, read_config
 from overseer.drivers.api import ActionHandler, build_action_handlers
-from overseer.errors import OverseerError, RequestError
+from overseer.errors import ConfigError, OverseerError, RequestError
 from overseer.schema.fields import fields_of
 from overseer.schema.nodes import MapNode
 from overseer.supervisor.definitions import Definitions
@@ -98,13 +100,18 @@ def compare(old: Config, new: Config) -> Changes:
 class Prepared:
     """The part of a new configuration that the hub does not handle, read and checked.
 
-    ``settings`` are top-level keys whose files have new contents. ``apply`` puts it into effect; ``enforce``,
-    called afterwards, closes clients that are no longer admitted.
+    Attributes:
+        settings: top-level keys whose files have new contents.
+        advise: what to warn of, given the handlers of its actions.
+        provide: gives the hub the secrets that runs by the new definitions read.
+        parts: put it into effect once the hub has these; by what they are, for people.
+        enforce: called afterwards, closes clients that are no longer admitted.
     """
 
     settings: tuple[str, ...]
-    warnings: tuple[str, ...]
-    apply: Callable[[], None]
+    advise: Callable[[Mapping[str, ActionHandler]], Iterable[str]]
+    provide: Callable[[], None]
+    parts: Mapping[str, Callable[[Config], None]]
     enforce: Callable[[], None]
 
 
@@ -171,25 +178,44 @@ class Reloader:
         try:
             with self._refusing(dry_run):
                 definitions, prepared, changes = self._load_in_time()
-                if not dry_run:
-                    with standstill:
-                        self._hub.redefine(definitions)
-                        prepared.apply()
-                    self._succeeded, self._success_at = True, time.time()
-            if dry_run:
-                tell(changes)
-                return
-            _log.info("configuration reloaded: %s", changes)
-            for warning in changes.warnings:
-                _log.warning("%s", warning)
+                if dry_run:
+                    tell(changes)
+                    return
+                with standstill:
+                    left = self._apply(definitions, prepared)
             try:
-                tell(changes)
+                self._succeeded, self._success_at = not left, time.time()
+                _log.info("configuration reloaded: %s", changes)
+                for warning in changes.warnings:
+                    _log.warning("%s", warning)
+                tell(replace(changes, warnings=(*changes.warnings, *left)))
             finally:
                 prepared.enforce()
         finally:
             with self._turn:
                 self._busy = False
                 self._turn.notify()
+
+    def _apply(self, definitions: Definitions, prepared: Prepared) -> tuple[str, ...]:
+        """Put a configuration into effect; returns a sentence about each part that has stayed as it was.
+
+        Raises:
+            RequestError: the server is shutting down; nothing has changed.
+        """
+        prepared.provide()
+        left: list[str] = []
+        try:
+            self._hub.redefine(definitions)
+        except Exception as error:
+            if self._hub.definitions is not definitions:
+                raise
+            left.append(_not_applied("actions", error))
+        for name, apply in prepared.parts.items():
+            try:
+                apply(definitions.config)
+            except Exception as error:
+                left.append(_not_applied(name, error))
+        return tuple(left)
 
     @contextmanager
     def _refusing(self, dry_run: bool) -> Iterator[None]:
@@ -247,25 +273,35 @@ class Reloader:
         old = self._hub.definitions
         changes = compare(old.config, new)
         collector = ErrorCollector()
+        warned: list[ConfigError] = []
         with collector.step():
             prepared = self._prepare(new)
         with collector.step():
-            handlers = self._handlers(old, new, {*changes.added, *changes.changed})
+            handlers = self._handlers(old, new, {*changes.added, *changes.changed}, warned.append)
         collector.raise_errors()
         changes = replace(
             changes,
             settings=tuple(dict.fromkeys((*changes.settings, *prepared.settings))),
             restart_needed=compare(self._started, new).restart_needed,
-            warnings=(*changes.warnings, *prepared.warnings),
+            warnings=(*changes.warnings, *map(str, warned), *prepared.advise(handlers)),
         )
         return Definitions(new, handlers), prepared, changes
 
-    def _handlers(self, old: Definitions, new: Config, wanted: set[str]) -> Mapping[str, ActionHandler]:
+    def _handlers(
+        self, old: Definitions, new: Config, wanted: set[str], warned: Callable[[ConfigError], None]
+    ) -> Mapping[str, ActionHandler]:
         # If secrets were removed, the other actions are checked as well: they may name one of these.
         gone = old.config.secrets.keys() - new.secrets.keys()
         subset = {name: action for name, action in new.actions.items() if gone or name in wanted}
-        built = build_action_handlers(replace(new, actions=subset))
+        built = build_action_handlers(replace(new, actions=subset), warned=warned)
         return {name: built[name] if name in wanted else old.handlers[name] for name in new.actions}
+
+
+def _not_applied(part: str, error: Exception) -> str:
+    """Say, and log, that a part of the server has not gone over to the new configuration."""
+    problem = f"{part}: not as the file says, until the next reload: {error}"
+    _log.error("%s", problem, exc_info=None if isinstance(error, OverseerError | RuntimeError) else error)
+    return problem
 
 
 def _effective(config: Config, action: str) -> tuple[Any, ...]:

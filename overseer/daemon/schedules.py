@@ -32,10 +32,10 @@ class TaskSchedules:
         configuration has a schedule."""
         if not any(task.schedule for task in config.tasks.values()):
             return
-        from overseer.schedules.memory import Memory
         from overseer.schedules.scheduler import Scheduler
+        from overseer.schedules.store import ScheduleStore
 
-        self._scheduler = Scheduler(self._hub, Memory(self._history.history), self._record)
+        self._scheduler = Scheduler(self._hub, ScheduleStore(self._history.history), self._record)
         self._scheduler.load(config.tasks, given)
 
     def start(self) -> None:
@@ -48,12 +48,20 @@ class TaskSchedules:
             self._scheduler.start(self._history.returning)
 
     def apply(self, config: Config) -> None:
-        """Go over to a new configuration."""
-        if self._scheduler is None:
-            self.load(config)
-            self.start()
-        else:
+        """Go over to a new configuration.
+
+        Raises:
+            RuntimeError: the system allows no more threads.
+        """
+        if self._scheduler is not None:
             self._scheduler.apply(config.tasks)
+            return
+        self.load(config)
+        try:
+            self.start()
+        except RuntimeError:
+            self._scheduler = None  # the next reload tries again
+            raise
 
     def export(self) -> dict[str, Any] | None:
         """What another program has to know to go on; at a standstill."""

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from overseer.daemon.audit import Audit
@@ -202,7 +202,11 @@ class Upgrades:
         else:
             _log.info(
                 "upgraded from %s to %s: %d running tasks and %d clients go on, after a pause of %d ms",
-                *(given.version, version, tasks, clients, pause),
+                given.version,
+                version,
+                tasks,
+                clients,
+                pause,
             )
         for client, request_id in restored.askers:
             if passed.failure:
@@ -265,12 +269,8 @@ class Upgrades:
         new = rehearse(state, self._package().stage)
         if asked.check:
             os.close(new.compiled)
-            return Upgraded(
-                *("", True, parts.version, new.version, tasks, clients),
-                ended=left.tasks,
-                services=left.services,
-                last=self.last,
-            )
+            checked = Upgraded("", True, parts.version, new.version, tasks, clients)
+            return replace(checked, ended=left.tasks, services=left.services, last=self.last)
         try:
             self._replace(parts, asked, new)
         except BaseException:

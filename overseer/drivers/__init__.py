@@ -1,1 +1,1 @@
-"""Drivers that come with the overseer."""
+"""What drivers are written with, and those that come with the overseer."""

@@ -227,12 +227,15 @@ def load_drivers(wanted: Set[str] | None = None) -> None:
 
 
 def build_action_handlers(
-    config: Config, unknown: Callable[[ConfigError], None] | None = None
+    config: Config,
+    unknown: Callable[[ConfigError], None] | None = None,
+    warned: Callable[[ConfigError], None] | None = None,
 ) -> Mapping[str, ActionHandler]:
     """The handlers of all actions in the configuration, by name, read-only.
 
     Args:
-        unknown: called with each key that its driver does not know; without it they are logged.
+        unknown: called with each key that its driver does not know; without it they are as other warnings.
+        warned: called with each other warning of a driver; without it they are logged.
 
     Raises:
         ConfigErrors: all actions of unknown types or with unusable settings, with their locations.
@@ -259,6 +262,8 @@ def build_action_handlers(
                 placed = config.placed(about, "actions", name, "config")
                 if unknown is not None and isinstance(warning.message, UnknownKeyWarning):
                     unknown(placed)
+                elif warned is not None:
+                    warned(placed)
                 else:
                     _log.warning("%s", placed)
             else:

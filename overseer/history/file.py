@@ -21,7 +21,6 @@ class DatabaseFile:
     Args:
         server: this server's id.
         opened: called with a file that was not open before, and what was in it.
-        tend: does a little housekeeping; returns in how many seconds to call it again.
     """
 
     def __init__(
@@ -30,13 +29,11 @@ class DatabaseFile:
         directory: DataDirectory,
         server: str,
         opened: Callable[[sqlite3.Connection, Inheritance], None],
-        tend: Callable[[sqlite3.Connection], float],
     ) -> None:
         self._path = path
         self._directory = directory
         self._server = server
         self._opened = opened
-        self._tend = tend
         self._connection: sqlite3.Connection | None = None
         self._file: os.stat_result | None = None  # the one last taken over
         self._damage: Exception | None = None  # found in it
@@ -86,9 +83,6 @@ class DatabaseFile:
     def close(self) -> None:
         self.disconnect()
         self._directory.release()
-
-    def tend(self, connection: sqlite3.Connection) -> float:
-        return self._tend(connection)
 
     def measure(self) -> int:
         log_bytes = _size(self._path.with_name(f"{self._path.name}-wal"))

@@ -24,8 +24,8 @@ class Trigger:
 
 
 @dataclass(frozen=True, slots=True)
-class Link(Trigger):
-    """The trigger of a start in a chain.
+class ChainTrigger(Trigger):
+    """The trigger of a start that follows the end of a task.
 
     Attributes:
         depth: how many starts have led to it, itself included.

@@ -151,9 +151,9 @@ def waiting(row: Sequence[Any], first_seq: int) -> Run:
     at = restored(queued)
     trigger, given = Trigger(kind, by), json.loads(params)
     return Run(
-        *(run_id, task_id, action, given, bool(complete), policy_of(policy)),
-        *(trigger, at, at, first_seq, definition),
-    )
+        run_id, task_id, action, given, bool(complete), policy_of(policy), trigger, at, at, first_seq,
+        definition,
+    )  # fmt: skip
 
 
 def owe(owed: Owed, server: str) -> Statement:

@@ -59,12 +59,12 @@ class History(Recorder):
     ) -> None:
         self._server = server
         self._marks = Marks()
-        self._directory = DataDirectory(directory)
-        self._path = self._directory.path / _FILE
+        self.directory = DataDirectory(directory)
+        self._path = self.directory.path / _FILE
         self._retention = Retention(config, removed, self._marks.drop, in_use)
         self._pages = Pages(self._path)
-        self._database = DatabaseFile(self._path, self._directory, server, self._opened, self._tend)
-        self._writer = Writer(self._database, str(self._path))
+        self._database = DatabaseFile(self._path, self.directory, server, self._opened)
+        self._writer = Writer(self._database, str(self._path), self._tend)
         self._queued = QueuedRuns()
         self._inherited: Inheritance | None = None
 
@@ -79,14 +79,14 @@ class History(Recorder):
             RuntimeError: the system allows no more threads.
         """
         try:
-            self._directory.acquire()
+            self.directory.acquire()
         except OSError as error:
             if error.errno not in _PASSING:
                 raise
         try:
             self._writer.start(fatal=(DirectoryInUseError, NewerDatabaseError))
         except BaseException:
-            self._directory.release()
+            self.directory.release()
             raise
 
     def put_back(self) -> None:
@@ -97,10 +97,6 @@ class History(Recorder):
     def inherited(self) -> Inheritance:
         """What earlier servers have left; nothing as long as the database cannot be opened."""
         return self._inherited or Inheritance()
-
-    @property
-    def directory(self) -> DataDirectory:
-        return self._directory
 
     def settle(self, seconds: float) -> None:
         """Wait until what is queued has been stored, for at most so many seconds."""

@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
@@ -66,19 +66,21 @@ class Database(Protocol):
     def close(self) -> None:
         """Close for good."""
 
-    def tend(self, connection: sqlite3.Connection) -> float:
-        """Do a little housekeeping; returns in how many seconds to call it again."""
-
     def measure(self) -> int:
         """The size of the write-ahead log in bytes."""
 
 
 class Writer:
-    """Queues statements and commits them. Thread-safe."""
+    """Queues statements and commits them. Thread-safe.
 
-    def __init__(self, database: Database, name: str) -> None:
+    Args:
+        tend: does a little housekeeping; returns in how many seconds to call it again.
+    """
+
+    def __init__(self, database: Database, name: str, tend: Callable[[sqlite3.Connection], float]) -> None:
         self._database = database
         self._name = name
+        self._tend = tend
         self._lock = lock(Rank.LEAF, "history")  # guards the fields below
         self._wanted = threading.Condition(self._lock)  # notified when there is something to do
         self._stored = threading.Condition(self._lock)  # notified when something is stored, or cannot be
@@ -179,7 +181,7 @@ class Writer:
         return self._busy_since > 0 and time.monotonic() - self._busy_since > patience
 
     def tend_within(self, seconds: float) -> None:
-        """Have :meth:`Database.tend` called by then."""
+        """Have ``tend`` called by then."""
         with self._lock:
             self._tend_at = min(self._tend_at, time.monotonic() + seconds)
             self._wanted.notify()
@@ -286,7 +288,7 @@ class Writer:
                 if due:
                     self._tend_at = math.inf  # unless tend_within asks for it sooner
             if due:
-                self.tend_within(self._database.tend(connection))
+                self.tend_within(self._tend(connection))
 
     @contextmanager
     def _busy(self) -> Iterator[None]:

@@ -62,8 +62,8 @@ class Connection:
         upgraded: Callable[[Connection], None],
         ended: Callable[[Connection], None],
     ) -> None:
-        self._stream = stream
-        self._peer = peer
+        self.stream = stream
+        self.peer = peer
         self.source = peer.source
         self.accepted_at = awake()
         self._endpoint = endpoint
@@ -73,7 +73,7 @@ class Connection:
         self._ended = ended
         # Guards the three below: a stop and an upgrade at the same time must not miss each other.
         self._state = lock(Rank.LEAF, "connection")
-        self._outbox: Outbox | None = None
+        self.outbox: Outbox | None = None  # once it is a WebSocket, or a request to a service
         self._stopped: tuple[int, str] | None = None
         self._asked = False  # the request has been read
         # Of a WebSocket.
@@ -83,7 +83,7 @@ class Connection:
         self._thread = threading.Thread(target=self._run, name=f"client-{number}", daemon=True)
 
     def __repr__(self) -> str:
-        return f"<Connection {self._thread.name} {self._peer} {self._outbox or 'http'}>"
+        return f"<Connection {self._thread.name} {self.peer} {self.outbox or 'http'}>"
 
     def start(self) -> None:
         """Start the thread. Raises RuntimeError when the system allows no more threads."""
@@ -93,9 +93,9 @@ class Connection:
         """Close a WebSocket with this code after its pending output, anything else at once. Does not wait."""
         with self._state:
             self._stopped = (code, reason)
-            outbox = self._outbox
+            outbox = self.outbox
         if outbox is None:
-            self._stream.abort()
+            self.stream.abort()
         else:
             outbox.close(code, reason)
 
@@ -104,16 +104,16 @@ class Connection:
         with self._state:
             self._stopped = (code, reason)  # no request is answered from here on
             asked = self._asked
-        if not asked and self._stream.portable:
+        if not asked and self.stream.portable:
             with suppress(OSError):
-                self._stream.send([_TRY_AGAIN])
+                self.stream.send([_TRY_AGAIN])
         self.stop(code, reason)
 
     def close_if_revoked(self) -> bool:
         """Close the WebSocket, if it is one and its peer is no longer admitted; whether that was so."""
         with self._state:
-            outbox = self._outbox
-        if outbox is None or outbox.closed or self._endpoint.policy.admits(self._peer):
+            outbox = self.outbox
+        if outbox is None or outbox.closed or self._endpoint.policy.admits(self.peer):
             return False
         outbox.close(1008, "access has changed: connect again")
         return True
@@ -127,27 +127,14 @@ class Connection:
         try:
             self._serve()
         except OSError as error:
-            _log.debug("%s: %s", self._peer, error)
+            _log.debug("%s: %s", self.peer, error)
         except BaseException:
             _log.exception("a connection failed: %r", self)
         finally:
             try:
-                self._stream.close()
+                self.stream.close()
             finally:
                 self._ended(self)
-
-    @property
-    def stream(self) -> ByteStream:
-        return self._stream
-
-    @property
-    def peer(self) -> Peer:
-        return self._peer
-
-    @property
-    def outbox(self) -> Outbox | None:
-        """Once it is a WebSocket, or a request to a service."""
-        return self._outbox
 
     def take_over(self, outbox: SocketOutbox, received: Received, *, closing: bool) -> None:
         """Be the WebSocket that another program has handed over; ``closing``: nothing of it is handled.
@@ -157,28 +144,28 @@ class Connection:
         """
         if not self._endpoint.enter():
             raise RuntimeError("too many clients are connected")
-        self._outbox, self.received = outbox, received
+        self.outbox, self.received = outbox, received
         if not closing:
-            self.handler = self._endpoint.open_handler(outbox, self._peer)
+            self.handler = self._endpoint.open_handler(outbox, self.peer)
 
     def _serve(self) -> None:
-        if isinstance(self._outbox, SocketOutbox):
+        if isinstance(self.outbox, SocketOutbox):
             try:
-                self._converse(None, self._outbox)
+                self._converse(None, self.outbox)
             finally:
                 self._endpoint.leave()
             return
         try:
             allowed = self._endpoint.limits.handshake_timeout
             deadline = awake() + (min(allowed, _STRANGERS_TIME) if self._stranger else allowed)
-            self._peer = replace(self._peer, certificate=self._stream.open(deadline))
+            self.peer = replace(self.peer, certificate=self.stream.open(deadline))
             hooks = self._endpoint.hooks
             open_to_all = hooks is not None and hooks.enabled
-            begun = begin_request(self._stream, deadline, hooks=open_to_all) if self._stranger else b""
+            begun = begin_request(self.stream, deadline, hooks=open_to_all) if self._stranger else b""
             if begun is None:
                 self._respond(self._refused())
                 return
-            request = read_request(self._stream, self._peer, deadline, begun)
+            request = read_request(self.stream, self.peer, deadline, begun)
         except BadRequest as error:
             self._respond(error.response)
             return
@@ -188,8 +175,8 @@ class Connection:
         if request is None or stopped is not None:
             return
         if hooks is not None and hooks.takes(request):
-            stranger = self._stranger or self._endpoint.is_stranger(self._peer)
-            self._respond(hooks.answer(replace(request, peer=self._peer), stranger=stranger))
+            stranger = self._stranger or self._endpoint.is_stranger(self.peer)
+            self._respond(hooks.answer(replace(request, peer=self.peer), stranger=stranger))
             return
         service = self._endpoint.service(request.path)
         response = self._answer(request, service)
@@ -197,7 +184,7 @@ class Connection:
         if response is not None:
             self._respond(service.refusal(response) if service else response, head_only=head_only)
             return
-        request = replace(request, peer=self._peer)
+        request = replace(request, peer=self.peer)
         try:
             if service is None:
                 request = opening(request)
@@ -215,7 +202,7 @@ class Connection:
     def _reply(self, *, head_only: bool, timeout: float = 0.0) -> Reply:
         limits = self._endpoint.limits
         timeout = timeout or limits.handshake_timeout
-        return Reply(self._stream, timeout=timeout, linger=limits.close_timeout, head_only=head_only)
+        return Reply(self.stream, timeout=timeout, linger=limits.close_timeout, head_only=head_only)
 
     def _answer(self, request: Request, service: Service | None) -> Response | None:
         """The response, or None when a WebSocket is to be opened, or the service asked (which has been
@@ -225,13 +212,13 @@ class Connection:
         known = request.path in (ENDPOINT, _HEALTH) and request.method in ("GET", "HEAD")
         health_check = known and not upgrade
         # Asked again: the configuration may have changed since the connection was accepted.
-        if not health_check and (self._stranger or endpoint.is_stranger(self._peer)):
+        if not health_check and (self._stranger or endpoint.is_stranger(self.peer)):
             return self._refused()
         if upgrade or request.path != ENDPOINT:
             answer = policy.authorize(request)
             if isinstance(answer, Response):
                 return answer
-            self._peer = answer
+            self.peer = answer
             request = replace(request, peer=answer)
         if service is None:
             if not upgrade:
@@ -240,20 +227,20 @@ class Connection:
             if wrong is not None:
                 return wrong
         if not endpoint.enter():
-            policy.refused(self._peer, "too many clients are connected")
+            policy.refused(self.peer, "too many clients are connected")
             return error_response(503, "too many clients are connected (limits.max_connections)")
         return None
 
     def _refused(self) -> Response:
-        self._endpoint.policy.refused(self._peer, "not in trusted_cidrs")
+        self._endpoint.policy.refused(self.peer, "not in trusted_cidrs")
         return error_response(403, "this address is not trusted (trusted_cidrs)")
 
     def _serve_by(self, service: Service, request: Request, reply: Reply) -> None:
         endpoint = self._endpoint
-        outbox = ReadableOutbox(endpoint.limits, endpoint.timers, self._stream.abort)
+        outbox = ReadableOutbox(endpoint.limits, endpoint.timers, self.stream.abort)
         if not self._enter(outbox):
             return
-        handler = endpoint.open_handler(outbox, self._peer)
+        handler = endpoint.open_handler(outbox, self.peer)
         try:
             service.serve(request, handler, outbox, reply)
         except BadRequest as error:
@@ -267,16 +254,16 @@ class Connection:
         """Have the connection known by its outbox, which :meth:`close_if_revoked` finds from here on; False:
         it is to end at once."""
         with self._state:
-            self._outbox = outbox
+            self.outbox = outbox
             stopped = self._stopped
         # What let it in may have been revoked since.
-        if stopped is not None or not self._endpoint.policy.admits(self._peer):
+        if stopped is not None or not self._endpoint.policy.admits(self.peer):
             return False
         self._upgraded(self)
         return True
 
     def _websocket(self, request: Request) -> None:
-        outbox = SocketOutbox(self._stream, self._writer, self._endpoint.limits, self._endpoint.timers)
+        outbox = SocketOutbox(self.stream, self._writer, self._endpoint.limits, self._endpoint.timers)
         self.received = Received(request.rest)
         if self._enter(outbox):
             self._converse(request, outbox)
@@ -291,7 +278,7 @@ class Connection:
                 self._talk(request, outbox, keepalive)
             # Read to the peer's end: closing a socket with bytes unread would cut off what it has not read
             # yet. The outbox cuts the connection when its close timeout is over.
-            while self._stream.receive(_DRAIN):
+            while self.stream.receive(_DRAIN):
                 pass
         finally:
             keepalive.stop()
@@ -301,7 +288,7 @@ class Connection:
         assert self.received is not None
 
         def opened() -> Callable[[str | bytes], None]:
-            self.handler = self.handler or self._endpoint.open_handler(outbox, self._peer)
+            self.handler = self.handler or self._endpoint.open_handler(outbox, self.peer)
             return receive
 
         def receive(data: str | bytes) -> None:
@@ -315,7 +302,7 @@ class Connection:
         try:
             run_websocket(
                 request,
-                self._stream,
+                self.stream,
                 outbox,
                 max_message=self._endpoint.limits.max_message,
                 keepalive=keepalive,

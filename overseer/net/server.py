@@ -64,7 +64,7 @@ class Server:
         sockets: Sequence[socket.socket] = (),
         listener: Listener | None = None,
     ) -> None:
-        self._listener = listener or (adopt_listener(sockets) if sockets else open_listener(listen))
+        self.listener = listener or (adopt_listener(sockets) if sockets else open_listener(listen))
         self.endpoint = endpoint
         self._writer = Writer()
         self._lock = lock(Rank.LEAF, "server")  # guards the fields below
@@ -85,17 +85,17 @@ class Server:
         self._ticker: Ticker | None = None
 
     def __repr__(self) -> str:
-        return f"<Server {self._listener.address} connections={len(self._connections)}>"
+        return f"<Server {self.listener.address} connections={len(self._connections)}>"
 
     @property
     def address(self) -> tuple[str, int] | str:
         """(host, port), with the port that was chosen for 0, or the Unix socket's path."""
-        return self._listener.address
+        return self.listener.address
 
     @property
     def everywhere(self) -> bool:
         """Whether it listens on every interface."""
-        return self._listener.everywhere
+        return self.listener.everywhere
 
     def close_revoked(self) -> int:
         """Close the WebSockets whose peers are no longer admitted; returns how many there were."""
@@ -112,10 +112,6 @@ class Server:
         self._ticker = Ticker(self.endpoint.timers, lambda: bool(self._connections))
         self._writer.start()
         self._acceptor.start()
-
-    @property
-    def listener(self) -> Listener:
-        return self._listener
 
     def connections(self) -> list[Connection]:
         """All that there are."""
@@ -177,7 +173,7 @@ class Server:
         if self._acceptor.is_alive():
             self._wake.set()
             self._acceptor.join()
-        self._listener.close()
+        self.listener.close()
         self._wake.close()
 
     def shutdown(self) -> None:
@@ -202,13 +198,13 @@ class Server:
         try:
             self._accept_all()
         except BaseException:
-            self._listener.close()  # new clients are refused rather than left waiting
+            self.listener.close()  # new clients are refused rather than left waiting
             raise
 
     def _accept_all(self) -> None:
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
-        sockets = {sock.fileno(): sock for sock in self._listener.sockets}
+        sockets = {sock.fileno(): sock for sock in self.listener.sockets}
         for fd in sockets:
             poll.register(fd, select.POLLIN)
         while True:
@@ -241,7 +237,7 @@ class Server:
 
     def _accept(self, ready: socket.socket) -> None:
         try:
-            sock, peer = self._listener.accept(ready)
+            sock, peer = self.listener.accept(ready)
         except (BlockingIOError, ConnectionError):
             return  # the client is gone already
         except OSError as error:

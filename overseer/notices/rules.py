@@ -82,12 +82,8 @@ class Rules:
     ) -> None:
         self._rules = {key_of(rule): rule for rule in rules}
         self._server = server
-        self._states = dict(states or {})
+        self.states = dict(states or {})
         self._changed: dict[Key, State | None] = {}  # in the current call
-
-    @property
-    def states(self) -> Mapping[Key, State]:
-        return self._states
 
     def replace(self, rules: Sequence[NotifyConfig], server: str, actions: Iterable[str]) -> list[Key]:
         """Replace the rules, and the actions that exist; returns the states that are forgotten."""
@@ -96,11 +92,11 @@ class Rules:
         known = set(actions)
         gone = [
             key
-            for key, state in self._states.items()
+            for key, state in self.states.items()
             if key.rule not in self._rules or state.notice.action not in known
         ]
         for key in gone:
-            del self._states[key]
+            del self.states[key]
         return gone
 
     def take(self, happening: Happening, at: datetime) -> Following:
@@ -112,14 +108,14 @@ class Rules:
             if notice is not None:
                 for channel in rule.to:
                     told.setdefault(channel, notice)
-        while len(self._states) > MOST:
-            self._set(min(self._states, key=lambda each: self._states[each].told), None)
+        while len(self.states) > MOST:
+            self._set(min(self.states, key=lambda each: self.states[each].told), None)
         return self._following(told, happening.run_id if happening.is_end else "")
 
     def remind(self, at: datetime) -> Following:
         """The reminders that are due by now."""
         told: dict[str, Notice] = {}
-        for key, state in list(self._states.items()):
+        for key, state in list(self.states.items()):
             rule = self._rules.get(key.rule)
             if rule is None or not _repeats(rule, key) or _next(rule, state) > at:
                 continue
@@ -135,7 +131,7 @@ class Rules:
         return min(
             (
                 _next(rule, state)
-                for key, state in self._states.items()
+                for key, state in self.states.items()
                 if (rule := self._rules.get(key.rule)) is not None and _repeats(rule, key)
             ),
             default=None,
@@ -154,7 +150,7 @@ class Rules:
         if happening.kind not in rule.on and kind not in rule.on:
             return None
         key = Key(rule_key, happening.subject, kind)
-        before = self._states.get(key)
+        before = self.states.get(key)
         if before is not None:
             self._set(key, replace(before, count=before.count + 1))
             return None
@@ -172,7 +168,7 @@ class Rules:
         ]
         succeeded = Key(rule_key, happening.subject, SUCCESS)
         first = False
-        if happening.kind == SUCCESS and SUCCESS in rule.on and succeeded not in self._states:
+        if happening.kind == SUCCESS and SUCCESS in rule.on and succeeded not in self.states:
             first = True
             notice = self._notice(happening, SUCCESS, happening.sentence)
             self._set(succeeded, State(happening.ts, 1, at, notice))
@@ -184,9 +180,9 @@ class Rules:
 
     def _set(self, key: Key, state: State | None) -> State | None:
         """Change a state, or forget it; returns what it was."""
-        before = self._states.pop(key, None)
+        before = self.states.pop(key, None)
         if state is not None:
-            self._states[key] = state
+            self.states[key] = state
         if state is not None or before is not None:
             self._changed[key] = state
         return before

@@ -131,14 +131,13 @@ def notices_to(states: Mapping[Key, State], pending: Iterable[Pending]) -> dict[
             [*key, stored(state.since), state.count, stored(state.told), _text(state.notice)]
             for key, state in states.items()
         ],
-        "pending": [
-            [
-                *(each.channel, _text(each.notice), stored(each.created)),
-                *(each.expires, each.due, each.attempts, each.holds_up),
-            ]
-            for each in pending
-        ],
+        "pending": [_plain(each) for each in pending],
     }
+
+
+def _plain(each: Pending) -> list[Any]:
+    text, created = _text(each.notice), stored(each.created)
+    return [each.channel, text, created, each.expires, each.due, each.attempts, each.holds_up]
 
 
 def notices_from(data: Mapping[str, Any]) -> tuple[dict[Key, State], list[Pending]]:

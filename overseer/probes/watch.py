@@ -87,7 +87,7 @@ class Watch(RunWatch):
         if earlier is not None:
             self._restore(earlier.data, earlier.given)
         elif config.ready is not None and config.ready.notify:
-            self._socket = runner.notify_socket(findings.run_id, lambda: self._came("notify"))
+            self._socket = runner.sockets.open(findings.run_id, lambda: self._came("notify"))
             self.env = {"NOTIFY_SOCKET": self._socket.address}
 
     def __repr__(self) -> str:
@@ -133,7 +133,7 @@ class Watch(RunWatch):
             self._verdict.restore(data["verdict"])
         if data["socket"] is not None:
             ready = partial(self._came, "notify")
-            self._socket = self._runner.restore_socket(self._findings.run_id, ready, data["socket"], given)
+            self._socket = self._runner.sockets.restore(self._findings.run_id, ready, data["socket"], given)
 
     def resume(self) -> None:
         if self._over or self._earlier is None:
@@ -167,7 +167,7 @@ class Watch(RunWatch):
         with self._lock:
             socket, self._socket = self._socket, None
         if socket is not None:
-            self._runner.discard(socket)
+            self._runner.sockets.discard(socket)
         self._findings.over()
 
     def _stop_probing(self) -> None:
@@ -183,7 +183,7 @@ class Watch(RunWatch):
     def _schedule_locked(self, name: str, seconds: float, job: Callable[[], object]) -> None:
         assert_held(self._lock)
         if not self._over:
-            self._timers[name] = self._runner.schedule(seconds, job)
+            self._timers[name] = self._runner.timers.schedule(seconds, job)
 
     # Whether it is ready
 
@@ -266,7 +266,7 @@ class Watch(RunWatch):
     # Both
 
     def _submit(self, probe: Callable[[], object]) -> None:
-        self._runner.submit(self._findings.task_id, probe)
+        self._runner.pool.submit(self._findings.task_id, probe)
 
     def _submit_later(self, seconds: float, probe: Callable[[], object]) -> None:
         with self._lock:

@@ -44,9 +44,9 @@ _LONGEST_PAUSE_S = 2.0
 _WELL_S = 10.0  # one that lived this long ends the row
 # What a terminal, a service manager or a careless kill may send.
 _BLOCKED = {
-    *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGUSR1),
-    *(signal.SIGUSR2, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGALRM),
-}
+    signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE, signal.SIGUSR1,
+    signal.SIGUSR2, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGALRM,
+}  # fmt: skip
 
 
 class Guardian:
@@ -217,13 +217,10 @@ class Guardian:
             raise OSError("no Python interpreter to run it with")
         # It inherits this thread's signal mask and keeps it, so at no moment can such a signal end it.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
+        arguments = [str(os.getpid()), registry.server_id, str(os.getsid(0)), str(registry.since), *bases()]
         try:
             program = subprocess.Popen(
-                [
-                    *(sys.executable, "-I", "-S", "-c", _PROGRAM, _FOLDER),
-                    *(str(os.getpid()), registry.server_id, str(os.getsid(0)), str(registry.since)),
-                    *bases(),
-                ],
+                [sys.executable, "-I", "-S", "-c", _PROGRAM, _FOLDER, *arguments],
                 stdin=self._runs,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -32,9 +32,9 @@ class Pipe:
     """One of a run's pipes, or its terminal, and where what is read of it goes."""
 
     __slots__ = (
-        *("_deliver", "_groups", "_raw", "_raw_again", "_show", "_show_at", "_showing", "_size", "_splitter"),
-        *("_most", "again_at", "ahead", "fd", "owed", "silent_at", "stream"),
-    )
+        "_deliver", "_groups", "_most", "_raw", "_raw_again", "_show", "_show_at", "_showing", "_size",
+        "_splitter", "again_at", "ahead", "fd", "owed", "silent_at", "stream",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -81,13 +81,11 @@ class Pipe:
         """Read what there is, within limits; False at the end of the pipe."""
         for _ in range(_READS_A_CHECK):
             try:
-                data = os.read(self.fd, self._size)
-            except BlockingIOError:
-                return True
+                data: bytes | None = os.read(self.fd, self._size)
             except OSError as error:
-                data = _end_of_terminal(error)
+                data = _instead(error)
             if not data:
-                return False
+                return data is None
             if self._raw is not None:
                 self._raw_again = self._raw(data)
             if groups := self._splitter.feed(data):  # as in _take, which would be one call more
@@ -106,13 +104,11 @@ class Pipe:
     def drain(self) -> bool:
         """Read once, now that the leader is dead; False at the end of the pipe."""
         try:
-            data = os.read(self.fd, self._most)
-        except BlockingIOError:
-            return True
+            data: bytes | None = os.read(self.fd, self._most)
         except OSError as error:
-            data = _end_of_terminal(error)
+            data = _instead(error)
         if not data:
-            return False
+            return data is None
         self.owed -= len(data)
         self._take(data)
         self.silent_at = time.monotonic() + DRAIN_IDLE_S
@@ -262,8 +258,10 @@ class PipeReader:
         os.close(pipe.fd)
 
 
-def _end_of_terminal(error: OSError) -> bytes:
-    """b"" if the terminal's other side is closed; raises any other error."""
-    if error.errno != errno.EIO:
-        raise error
-    return b""
+def _instead(error: OSError) -> bytes | None:
+    """What a read has found that failed: None, nothing yet; b"", the end, as a terminal says it."""
+    if error.errno == errno.EAGAIN:
+        return None
+    if error.errno == errno.EIO:
+        return b""
+    raise error

@@ -21,7 +21,6 @@ from overseer.protocol.codec import (
 )
 from overseer.protocol.declare import EVENTS, REQUESTS, Delivery, Event, Request
 from overseer.protocol.events import (
-    DEQUEUE_REASONS,
     ChainRefused,
     Data,
     Dequeued,
@@ -124,26 +123,18 @@ from overseer.protocol.values import (
 )
 from overseer.protocol.watching import Changed, Forgotten, Unwatched, Watching
 from overseer.protocol.words import (
-    DISPLACE_POLICIES,
-    EXCESS_ACTIONS,
     EXIT_REASON,
-    ORDERS,
     RUN_STATUS,
     SKIP_REASON,
     STATUS,
 )
-from overseer.schema.limits import MAX_NAME, MessageLimits
+from overseer.schema.limits import MessageLimits
 from overseer.schema.objects import to_plain
 from overseer.schema.types import Unreadable
 
 __all__ = [
-    "DEQUEUE_REASONS",
-    "DISPLACE_POLICIES",
     "EVENTS",
-    "EXCESS_ACTIONS",
     "EXIT_REASON",
-    "MAX_NAME",
-    "ORDERS",
     "REQUESTS",
     "RUN_STATUS",
     "SKIP_REASON",

@@ -14,8 +14,6 @@ from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import COUNT, DURATION, TIMESTAMP, Integer
 from overseer.schema.types import BOOLEAN, TASK_ID, TEXT, Choice
 
-DEQUEUE_REASONS = ("stopped", "purged", "displaced", "expired", "shutdown")
-
 _TASK = "The task"
 _TS = "When it happened"
 
@@ -188,7 +186,7 @@ class Dequeued(TaskEvent):
     """A task that was waiting, for its first start or for a restart, will not start."""
 
     task_id: str = field(TASK_ID, _TASK)
-    reason: str = field(Choice(*DEQUEUE_REASONS), "Why")
+    reason: str = field(Choice("stopped", "purged", "displaced", "expired", "shutdown"), "Why")
     ts: datetime = field(TIMESTAMP, _TS)
 
 

@@ -6,8 +6,6 @@ from overseer.errors import REFUSALS
 from overseer.schema.types import Choice
 
 ORDERS = ("first", "last")
-EXCESS_ACTIONS = ("stop", "requeue")
-DISPLACE_POLICIES = ("false", "true", "prohibit")
 
 TASK_STATE = Choice(
     "active", "stopped", "errored", "queued", ref="TaskState",
@@ -74,14 +72,14 @@ QUEUE_ORDER = Choice(
     *ORDERS, ref="QueueOrder", description="Which task starts next: the first that came, or the last"
 )
 EXCESS_ACTION = Choice(
-    *EXCESS_ACTIONS, ref="ExcessAction",
+    "stop", "requeue", ref="ExcessAction",
     description="What happens to running tasks above a lowered limit: stopped for good, or queued again",
 )  # fmt: skip
 KILL_ORDER = Choice(
     *ORDERS, ref="KillOrder", description="Which tasks go: those that have run longest (first), or shortest"
 )
 DISPLACE = Choice(
-    *DISPLACE_POLICIES, ref="DisplacePolicy", booleans=True,
+    "false", "true", "prohibit", ref="DisplacePolicy", booleans=True,
     description="Whether a queued task yields its place in a full queue: false: only to a forced start; "
     "true: to any; prohibit: never",
 )  # fmt: skip

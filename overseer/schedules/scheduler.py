@@ -22,8 +22,8 @@ from overseer.history.records import Trigger
 from overseer.history.slots import FIRED, FIRING, REFUSED, SKIPPED, WAITING, Slot
 from overseer.protocol import Dequeued, Skipped, Start, Started
 from overseer.schedules.batch import Batch, Fire
-from overseer.schedules.memory import Memory
 from overseer.schedules.plan import Offer, Skip
+from overseer.schedules.store import ScheduleStore
 from overseer.schedules.track import Track, rows, tracks_from, tracks_to
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.observers import Change
@@ -53,9 +53,11 @@ class Scheduler:
         clock: the wall clock.
     """
 
-    def __init__(self, hub: Hub, memory: Memory, record: Record, clock: Callable[[], datetime] = now) -> None:
+    def __init__(
+        self, hub: Hub, store: ScheduleStore, record: Record, clock: Callable[[], datetime] = now
+    ) -> None:
         self._hub = hub
-        self._memory = memory
+        self._store = store
         self._record = record
         self._clock = clock
         self.lock: threading.Lock = lock(Rank.SCHEDULES, "schedules")  # guards the rest
@@ -83,7 +85,7 @@ class Scheduler:
 
     def load(self, tasks: Mapping[str, StandingTask], given: Mapping[str, Any] | None = None) -> None:
         """Continue where an earlier server left off, or another program of this one (``given``)."""
-        known = dict(self._memory.load() if given is None else tracks_from(given))
+        known = dict(self._store.load() if given is None else tracks_from(given))
         at = self.wall()
         batch = Batch(now())
         with self.lock:
@@ -105,7 +107,7 @@ class Scheduler:
             gone.wanted = False
             left += [slot for slot in gone.slots if slot.outcome in (WAITING, FIRING)]
         skipped = [replace(slot, outcome=SKIPPED, reason="disabled") for slot in left]
-        self._memory.keep(skipped, known.values(), wait=False)
+        self._store.keep(skipped, known.values(), wait=False)
         self._carry_out(batch)
 
     def start(self, returning: Collection[str] = ()) -> None:
@@ -118,8 +120,13 @@ class Scheduler:
             RuntimeError: the system allows no more threads.
         """
         self._returning = returning
-        self._hub.observe(self.heard)
-        self._thread.start()
+        with self.lock:  # nothing is started before it is heard what becomes of it
+            self._thread.start()
+            try:
+                self._hub.observe(self.heard)
+            except RuntimeError:
+                self._closed = True
+                raise
 
     def apply(self, tasks: Mapping[str, StandingTask]) -> None:
         """Switch to another configuration. Slots already due stay so if it still has their tasks."""
@@ -138,7 +145,7 @@ class Scheduler:
                 batch.tracks.pop(track, None)
                 gone.append(track)
             missing = wanted.keys() - self.tracks.keys()
-        known = self._memory.load() if missing else {}
+        known = self._store.load() if missing else {}
         with self.lock:
             for name, standing in wanted.items():
                 if name in missing:
@@ -156,7 +163,7 @@ class Scheduler:
                 batch.tracks[track] = None
                 self._arm_locked(track)
             self._wake.notify()
-        self._memory.keep([], [track.row(wanted=False) for track in gone], wait=False)
+        self._store.keep([], [track.row(wanted=False) for track in gone], wait=False)
         self._carry_out(batch)
 
     def export(self) -> dict[str, Any]:
@@ -201,7 +208,7 @@ class Scheduler:
                 self._over = True
                 self._wake.notify()
         if settled is not None:
-            self._memory.keep([settled], [], wait=False)
+            self._store.keep([settled], [], wait=False)
 
     # -- the thread
 
@@ -300,7 +307,7 @@ class Scheduler:
     def _carry_out(self, batch: Batch) -> None:
         if not batch:
             return
-        self._memory.keep(batch.slots, rows(batch.tracks))
+        self._store.keep(batch.slots, rows(batch.tracks))
         for track, slot in batch.skipped:
             event = Skipped(track.task_id, _moment(slot.slot), slot.reason, slot.at, slot.number)
             self._hub.skip(event, track.standing.action)
@@ -363,7 +370,7 @@ class Scheduler:
         refused = Slot(fire.track.task_id, fire.offer.slot, REFUSED, now(), detail=why)
         with self.lock:
             fire.track.note(refused)
-        self._memory.keep([refused], [], wait=False)
+        self._store.keep([refused], [], wait=False)
 
 
 def _scheduled(tasks: Mapping[str, StandingTask]) -> Iterable[tuple[str, StandingTask]]:

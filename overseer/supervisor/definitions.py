@@ -100,9 +100,7 @@ class Definitions:
         if hidden:  # ids are shared by all
             raise NotPermittedError("this task_id cannot be used: take another one", code="conflict")
         if action not in ("", standing.action):
-            raise RequestError(
-                f"{task_id} is a standing task, and runs {standing.action}", code="conflict"
-            )
+            raise RequestError(f"{task_id} is a standing task, and runs {standing.action}", code="conflict")
         if params and dict(params) != standing.params:
             raise RequestError(
                 f"{task_id} is a standing task: its parameters are in the configuration", code="conflict"

@@ -15,7 +15,7 @@ from overseer.supervisor.owed import owed_after
 from overseer.supervisor.phases import Phase, RunEnding, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
-from overseer.supervisor.retry import Decision, GiveUp, History, NoRestart, Restart, decide
+from overseer.supervisor.retry import Decision, GiveUp, NoRestart, Restart, RetryState, decide
 from overseer.supervisor.start_gate import RunExit
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Task
@@ -39,7 +39,7 @@ class _Foreseen:
     """
 
     ending: RunEnding
-    decided: tuple[Decision, History] | None = None
+    decided: tuple[Decision, RetryState] | None = None
     again: bool = False
     owed: tuple[Owed, ...] = ()
 
@@ -223,11 +223,11 @@ class Exits:
         gave_up = event.exit_count if isinstance(event, Errored) else 0
         self._recorder.start_failed(record, message, again=again, owed=owed, gave_up=gave_up)
 
-    def _decision_locked(self, task: Task, failed: bool, ran_for: float) -> tuple[Decision, History]:
+    def _decision_locked(self, task: Task, failed: bool, ran_for: float) -> tuple[Decision, RetryState]:
         assert_held(self._table.lock)
         return decide(
             task.terms.policy,
-            task.history,
+            task.retry_state,
             now_s=time.monotonic(),
             failed=failed,
             ran_for_s=ran_for,
@@ -242,7 +242,7 @@ class Exits:
         failed: bool,
         exit_code: int,
         ran_for: float,
-        decided: tuple[Decision, History] | None = None,
+        decided: tuple[Decision, RetryState] | None = None,
     ) -> list[Event]:
         """Move the task on after a run, or after a failure to start one (no ``exited``).
 
@@ -261,7 +261,7 @@ class Exits:
             request = StopRequest.STOP if closing else task.stop_request
             dequeued = _stop_locked(task, request, "shutdown" if closing else "stopped")
             return events or dequeued
-        decision, task.history = decided or self._decision_locked(task, failed, ran_for)
+        decision, task.retry_state = decided or self._decision_locked(task, failed, ran_for)
         if isinstance(decision, Restart):
             task.move_locked(Phase.WAITING)
             self._metrics.count("tasks_restarted", task.action)
@@ -282,7 +282,7 @@ class Exits:
             return events
         task.move_locked(Phase.ERRORED)
         self._metrics.count("tasks_errored", task.action)
-        count = decision.exit_count if isinstance(decision, GiveUp) else task.history.total
+        count = decision.exit_count if isinstance(decision, GiveUp) else task.retry_state.total
         task.exit_count = count
         if not task.error_message:
             task.error_message = _gave_up(count, task.last_reason, exit_code)

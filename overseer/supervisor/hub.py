@@ -103,15 +103,15 @@ class Hub:
         dependencies = Dependencies(table, pool, self._queueing, self._exits, intents)
         self.standing = Standing(table, self._current, dependencies, intents, self.start)
         self._starts = Starts(
-            *(table, pool, self._current, metrics, timers, *common, dependencies, intents),
-            *(self.usage, vault or Vault(), recorder, logs, self.probing),
-        )
+            table, pool, self._current, metrics, timers, *common, dependencies, intents,
+            self.usage, vault or Vault(), recorder, logs, self.probing,
+        )  # fmt: skip
         self._stops = Stops(table, pool, self._clients, self._current, *common, metrics, recorder)
         self.pools = Pools(table, pool, self._current, self._queueing, self._exits, self._stops, intents)
         self.interaction = Interaction(table, metrics)
         self._restarts = Restarts(
-            *(table, pool, self._current, metrics, self._queueing, self._exits, dependencies, intents)
-        )
+            table, pool, self._current, metrics, self._queueing, self._exits, dependencies, intents,
+        )  # fmt: skip
         table.launch = self._starts.launch_for
         use = self._memory_use = MemoryUse()
         self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)
@@ -119,9 +119,9 @@ class Hub:
         self.listing = Listing(table)
         self.watchers = Watchers(table, table.journal, self.listing, self.usage, timers)
         self.metrics_view = MetricsView(
-            *(table, pool, self._clients, metrics, self._current, use, self.watchers),
+            table, pool, self._clients, metrics, self._current, use, self.watchers,
             self.probing.unhealthy,
-        )
+        )  # fmt: skip
         self._services = Services(self, lambda: self.definitions.handlers)
 
     def __repr__(self) -> str:

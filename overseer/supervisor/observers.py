@@ -56,13 +56,12 @@ Observer = Callable[[Change], None]
 def change_of(task: Task, event: Event, outcome: str = "") -> Change:
     """A change of a task as it is now; the hub's lock is held."""
     ran = not task.start_failed
-    failed = task.record if task.start_failed else None
     return Change(
         event,
         task.id,
         task.action,
         without_hidden(task.params, task.terms.hidden),
-        task.run_id if failed is None else failed.run_id,
+        task.run_id,
         task.trigger,
         outcome,
         outcome == "stopped" and task.stopped_by_person,
@@ -88,17 +87,20 @@ class Observers:
     def add(
         self, observer: Observer, room: str = "", concerned: Callable[[Change], bool] | None = None
     ) -> None:
-        """Register an observer; call it before tasks are started, on one thread.
+        """Register an observer; one call at a time.
 
         Args:
             room: its name, if it owes something to ends of tasks.
             concerned: whether it does to this one; must not block.
+
+        Raises:
+            RuntimeError: the system allows no more threads.
         """
+        if self._thread is None:
+            self._thread = start_thread(self._run, "observers")
         self._observers.append(observer)
         if concerned is not None:
             self._rooms[room] = concerned
-        if len(self._observers) == 1:
-            self._thread = start_thread(self._run, "observers")
 
     @property
     def owe(self) -> bool:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from overseer.history.records import Link, Owed, Trigger
+from overseer.history.records import ChainTrigger, Owed, Trigger
 from overseer.protocol import Errored, Exited, dump
 from overseer.supervisor.observers import Change, Observers
 from overseer.util.timestamps import format_timestamp, parse_timestamp
@@ -41,7 +41,7 @@ def _plain(change: Change) -> dict[str, Any]:
     event = change.event
     assert isinstance(event, Errored | Exited)
     trigger: dict[str, Any] = {"type": change.trigger.type, "by": change.trigger.by}
-    if isinstance(change.trigger, Link):
+    if isinstance(change.trigger, ChainTrigger):
         trigger |= {"depth": change.trigger.depth, "discreet": change.trigger.discreet}
     return {
         "ts": format_timestamp(event.ts),
@@ -61,4 +61,4 @@ def _plain(change: Change) -> dict[str, Any]:
 
 
 def _trigger(data: Mapping[str, Any]) -> Trigger:
-    return Link(**data) if "depth" in data else Trigger(**data)
+    return ChainTrigger(**data) if "depth" in data else Trigger(**data)

@@ -109,6 +109,7 @@ class Queueing:
                 self._metrics.count(reason, task.action)
             with task.lock:
                 ran = task.last_started_at is not None
+                task.waiting_on = ()
                 if ran:
                     task.move_locked(Phase.STOPPED)
                 event = Dequeued(task_id=task_id, reason=reason, ts=now())

@@ -14,7 +14,7 @@ from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.policy import Outcome
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
-from overseer.supervisor.retry import History
+from overseer.supervisor.retry import RetryState
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Requester, Task, Terms
 from overseer.supervisor.transaction import Launch, Transaction
@@ -127,7 +127,7 @@ class Restarts:
         task.ask_for(requester)
         with task.lock:
             task.terms = terms
-            task.history = History()
+            task.retry_state = RetryState()
         self._table.take(task)
 
     def _restart_locked(self, tx: Transaction, task: Task, terms: Terms, requester: Requester) -> None:
@@ -137,7 +137,7 @@ class Restarts:
         task.ask_for(requester)
         with task.lock:
             task.terms = terms
-            task.history = History()
+            task.retry_state = RetryState()
         if task.phase is Phase.WAITING:
             self._exits.begin_waiting_locked(tx, task, Launch.AGAIN)
             return

@@ -1,6 +1,6 @@
 """Retry decisions: what follows when a run ends by itself.
 
-Pure: time and randomness are arguments, and each decision returns the next :class:`History`.
+Pure: time and randomness are arguments, and each decision returns the next :class:`RetryState`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MAX_DURATION_NS = 2**63 - 1  # the longest duration on the wire
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class RetryState:
     """What later retry decisions need of a task's unintentional exits so far."""
 
     exits: tuple[float, ...] = ()
@@ -88,14 +88,14 @@ def restart_floor(immediate: int) -> int:
 
 def decide(
     policy: RetryPolicy | None,
-    history: History,
+    state: RetryState,
     *,
     now_s: float,
     failed: bool,
     ran_for_s: float,
     rng: random.Random,
-) -> tuple[Decision, History]:
-    """What follows an unintentional exit, and the history from then on.
+) -> tuple[Decision, RetryState]:
+    """What follows an unintentional exit, and the state from then on.
 
     ``policy`` is from :func:`effective_policy`, ``now_s`` is monotonic, ``ran_for_s`` is the run's duration.
     A restart that failed to spawn counts as a failure after 0 seconds.
@@ -104,18 +104,18 @@ def decide(
     included), and at least :func:`restart_floor`, unless it is long enough without the jitter not to spin;
     ``restart_max_delay`` does not lower the floor.
     """
-    history, count = _recorded(policy, history, now_s, ran_for_s)
+    state, count = _recorded(policy, state, now_s, ran_for_s)
     if policy is None or (policy.restart_on == "failure" and not failed):
-        return NoRestart(), history
+        return NoRestart(), state
     threshold = _threshold(policy)
     if 0 < threshold <= count:
-        return GiveUp(count), history
-    deliberate = policy.delay_after(history.grown)
+        return GiveUp(count), state
+    deliberate = policy.delay_after(state.grown)
     delay = deliberate + rng.randint(0, policy.restart_jitter)
     if deliberate < DELIBERATE_DELAY_NS:
-        delay = max(delay, restart_floor(history.immediate))
-    history = replace(history, attempts=history.attempts + 1, grown=history.grown + 1)
-    return Restart(min(delay, _MAX_DURATION_NS), history.attempts), history
+        delay = max(delay, restart_floor(state.immediate))
+    state = replace(state, attempts=state.attempts + 1, grown=state.grown + 1)
+    return Restart(min(delay, _MAX_DURATION_NS), state.attempts), state
 
 
 def _threshold(policy: RetryPolicy) -> int:
@@ -123,18 +123,18 @@ def _threshold(policy: RetryPolicy) -> int:
 
 
 def _recorded(
-    policy: RetryPolicy | None, history: History, now_s: float, ran_for_s: float
-) -> tuple[History, int]:
-    """The history with this exit added, and the number of exits that count towards the threshold."""
-    total = history.total + 1
+    policy: RetryPolicy | None, state: RetryState, now_s: float, ran_for_s: float
+) -> tuple[RetryState, int]:
+    """The state with this exit added, and the number of exits that count towards the threshold."""
+    total = state.total + 1
     exits: tuple[float, ...] = ()
     count = total
     if policy is not None and policy.error_window and policy.error_threshold:
         window_s = policy.error_window / 1e9
-        inside = [at for at in history.exits if now_s - at < window_s]
+        inside = [at for at in state.exits if now_s - at < window_s]
         # Exits beyond the threshold never matter, so they are dropped.
         exits = (*inside, now_s)[-_threshold(policy) :]
         count = len(exits)
-    immediate = history.immediate + 1 if ran_for_s < IMMEDIATE_S else 0
+    immediate = state.immediate + 1 if ran_for_s < IMMEDIATE_S else 0
     reset = policy is not None and 0 < policy.restart_reset <= ran_for_s * 1e9
-    return History(exits, total, history.attempts, immediate, 0 if reset else history.grown), count
+    return RetryState(exits, total, state.attempts, immediate, 0 if reset else state.grown), count

@@ -23,7 +23,7 @@ from overseer.supervisor.orphaned_workers import OrphanedWorkers
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
-from overseer.supervisor.retry import History
+from overseer.supervisor.retry import RetryState
 from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
 from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.timer_kinds import Due
@@ -72,7 +72,7 @@ class StartOutcomes:
             launching.told = True
             with task.lock:
                 if task.phase is Phase.RESETTING:
-                    task.history = History()
+                    task.retry_state = RetryState()
                     task.move_locked(Phase.STARTING)
                 task.waiting_on, task.queued_at = tuple(worker.waiting_on), now()
             if launching.record is not None:
@@ -100,12 +100,13 @@ class StartOutcomes:
         """The run has begun: record and announce it, and let its callbacks pass."""
         gate, context, record = launching.gate, launching.context, launching.record
         worker, pid, at, stdin = checked(given)
+        surroundings = None if gate.watch is None else surroundings_of(context)
         if record is not None:
             record.started, record.host = at, worker.host
             self._recorder.started(record)
         self._started(launching, worker, pid, at, stdin)
-        if gate.watch is not None:
-            gate.watch.begin(surroundings_of(context))
+        if gate.watch is not None and surroundings is not None:
+            gate.watch.begin(surroundings)
         gate.announced(pid, worker)
 
     def failed(self, launching: Launching, error: BaseException, left: Iterable[Worker]) -> str:
@@ -121,7 +122,7 @@ class StartOutcomes:
         for made in left:
             self._orphans.end(task, made)
         with self._table.begin() as tx:
-            task.record = record
+            task.record, task.run_id = record, launching.context.run_id
             with task.lock:
                 task.pending, task.waiting_on = None, ()
             self.fail_locked(tx, task, launching.why, message, record)

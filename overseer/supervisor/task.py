@@ -27,7 +27,7 @@ from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.encode import TaskRow, task_row
 from overseer.supervisor.output.publisher import Stream
 from overseer.supervisor.phases import NEXT, Phase, RunEnding, StopRequest
-from overseer.supervisor.retry import History
+from overseer.supervisor.retry import RetryState
 from overseer.supervisor.waits import Waits, hidden_of
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import Rank, assert_held, lock
@@ -138,9 +138,9 @@ class Task:
     exit_count: int = 0  # as in its ``errored``
     # Starts begun. The latest number is the generation that callbacks are checked against. Hub's lock.
     runs: int = 0
-    run_id: str = ""  # of the latest run
+    run_id: str = ""  # of the latest run, or of a start since that failed; hub's lock
     restart_count: int = 0
-    history: History = field(default_factory=History)
+    retry_state: RetryState = field(default_factory=RetryState)
     restart: Timer | None = None  # the one awaited
     timeout: Timer | None = None  # for the current run
     last_started_at: datetime | None = None
@@ -229,7 +229,7 @@ class Task:
         """Record that ``worker`` runs it now; the other values were checked before."""
         assert_held(self.lock)
         if self.phase is Phase.RESETTING:
-            self.history = History()
+            self.retry_state = RetryState()
         self.move_locked(Phase.RUNNING)
         self.worker = worker
         self.host = worker.host

@@ -1,0 +1,1 @@
+"""Locks, threads, time, files: what knows nothing of tasks."""

@@ -185,7 +185,9 @@ class EventLog:
         if not self._failing:
             self._failing = True
             _log.warning(
-                *("%s %s: %s; events are dropped until it can be written", self._name, self._path),
+                "%s %s: %s; events are dropped until it can be written",
+                self._name,
+                self._path,
                 str(error) or type(error).__name__,
                 exc_info=not isinstance(error, OSError),
             )

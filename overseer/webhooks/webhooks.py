@@ -129,7 +129,7 @@ class Webhooks:
         peer, headers = request.peer, request.headers
         if hook.secret is None and "origin" in headers:
             self._refused(peer, f"a web page wanted to use the webhook {name}, which has no secret")
-            raise refused(403, "web pages are not let in", code="not_permitted")
+            raise refused(403, "web pages may not call webhooks", code="not_permitted")
         wait = self._failures.wait(peer)
         if wait and hook.scheme in SHOWN:
             self._too_many(wait)

@@ -1,0 +1,1 @@
+"""One run of a task: a process or a function."""

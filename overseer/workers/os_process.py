@@ -73,30 +73,13 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         SpawnError: it cannot be started; the message is one sentence.
     """
     run = callbacks.run or RunContext(config.task_id)
-    policy = config.stop if config.stop is not None else run.stop
     on_terminal = config.stdin == "pty"
-    streams = [
-        stream
-        for stream, included in (
-            ("stdout", config.include_stdout),
-            ("stderr", config.include_stderr and not config.merge),
-        )
-        if included and not on_terminal
-    ]
-    markers = {
-        "OVERSEER_TASK_ID": config.task_id,
-        RUN_VARIABLE: run.run_id,
-        SERVER_VARIABLE: registry.server_id,
-    }
     who = identity_of(config.user, config.group) if config.user or config.group else Identity()
-    terminal = {"TERM": "xterm-256color"} if on_terminal else {}
-    chosen = {**read_env_files(config.env_file), **(config.env or {})}
-    variables = {**terminal, **who.variables, **chosen}
-    variables |= {variable: run.secret(name) for variable, name in config.secret_env.items()}
+    variables = _variables(config, run, who)
     contents = {variable: run.secret(name) for variable, name in config.secret_files.items()}
     files: PrivateFiles | None = None
     stdin = Stdin(config.stdin, config.pty)
-    entry = Entry(run.run_id, policy, tty=stdin.tty)
+    entry = Entry(run.run_id, config.stop if config.stop is not None else run.stop, tty=stdin.tty)
     registry.enter(entry)
     guardian.entered(entry)
     try:
@@ -109,9 +92,9 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         child = spawn(
             config.command,
             config.args,
-            env=variables | run.env | markers,
+            env=variables | run.env | _markers(config, run),
             cwd=config.cwd,
-            streams=streams,
+            streams=[] if on_terminal else _streams(config),
             merge=config.merge,
             inherit=config.inherit_env,
             umask=config.umask,
@@ -134,15 +117,35 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     if on_terminal:
         child = replace(child, pipes={"stdout": stdin.master})
     shown = config.include_stdout or not on_terminal
-    surroundings = None
-    if run.probed:
-        name = {"OVERSEER_TASK_ID": config.task_id}
-        surroundings = Surroundings(variables | name, config.inherit_env, config.cwd, config.umask, who)
     worker = OSWorker(config.task_id, child, entry, run, callbacks, files, stdin.input, shown)
-    worker.surroundings = surroundings
+    if run.probed:
+        env = variables | {"OVERSEER_TASK_ID": config.task_id}
+        worker.surroundings = Surroundings(env, config.inherit_env, config.cwd, config.umask, who)
     worker.begin()
     worker.begun()
     return worker
+
+
+def _variables(config: WorkerConfig, run: RunContext, who: Identity) -> dict[str, str]:
+    """What is set for the process beside what it inherits."""
+    terminal = {"TERM": "xterm-256color"} if config.stdin == "pty" else {}
+    secrets = {variable: run.secret(name) for variable, name in config.secret_env.items()}
+    return {**terminal, **who.variables, **read_env_files(config.env_file), **(config.env or {}), **secrets}
+
+
+def _markers(config: WorkerConfig, run: RunContext) -> dict[str, str]:
+    """The variables that its processes are recognised by."""
+    return {
+        "OVERSEER_TASK_ID": config.task_id,
+        RUN_VARIABLE: run.run_id,
+        SERVER_VARIABLE: registry.server_id,
+    }
+
+
+def _streams(config: WorkerConfig) -> list[str]:
+    """Those that are read through a pipe each."""
+    stderr = config.include_stderr and not config.merge
+    return ["stdout"] * config.include_stdout + ["stderr"] * stderr
 
 
 def _private_files(run: RunContext, contents: Mapping[str, str], who: Identity) -> PrivateFiles:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from overseer.api.media import as_events, as_text, event, last_seq, only_output, text_line
 from overseer.supervisor.output.encode import EncodedOutput
-from overseer.supervisor.output.history import StoredOutput
+from overseer.supervisor.output.ring import StoredOutput
 
 NASTY = ['"seq":7', '","data":"x', "\\", '\\"', "}", "data: x", "\u2028", "ä", "", "\x00", '{"type":"output"']
 LINES = st.lists(

@@ -13,7 +13,7 @@ import pytest
 from overseer.config import load_config
 from overseer.daemon import environment
 from overseer.daemon.access import load_access
-from overseer.daemon.advice import reload_advice
+from overseer.daemon.advice import advice
 from overseer.errors import ConfigError
 from tests.auth.support import address_of, http, request
 from tests.harness import ROOT, Daemon, run_program, shell
@@ -141,9 +141,9 @@ def test_nobody_else_hands_secrets_on(monkeypatch: pytest.MonkeyPatch, value: st
 def test_listening_wide_with_nothing_else_is_warned_of(tmp_path: Path, text: str, warned: bool) -> None:
     (tmp_path / "config.yaml").write_text(text)
     config = load_config(tmp_path / "config.yaml", {})
-    assert bool(reload_advice(config, {}, asks=False)) is warned
+    assert bool(advice(config, {}, {}, asks=False)) is warned
     if "tls" not in text:
-        assert not reload_advice(config, {}, asks=True)
+        assert not advice(config, {}, {}, asks=True)
 
 
 def test_check_warns_and_reads_tokens(tmp_path: Path) -> None:

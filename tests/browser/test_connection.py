@@ -171,8 +171,8 @@ def test_what_is_in_the_way_of_a_connection_is_said(context: BrowserContext, dae
         bar = page.locator("#offline")
         expect(bar).to_contain_text("no WebSocket comes through")
         expect(bar).to_contain_text("must forward the headers Upgrade and Connection")
-        proxy.answers["/ov/session"] = response("403 Forbidden", "web pages of this origin are not let in")
-        expect(bar).to_contain_text("web pages of this origin are not let in (403)")
+        proxy.answers["/ov/session"] = response("403 Forbidden", "web pages of this origin may not connect")
+        expect(bar).to_contain_text("web pages of this origin may not connect (403)")
         for status, said in (
             ("403 Forbidden", "The server's log says what was refused"),
             ("404 Not Found", "with a trailing slash"),

@@ -182,6 +182,16 @@ def test_a_start_from_the_queue_that_fails_is_a_failure(client: WsClient) -> Non
     assert said(client, "cannot") == ["not started: start_failed, ."]
 
 
+def test_each_start_that_fails_is_followed_by_a_task_of_its_own(client: WsClient) -> None:
+    client.request("start", action="any", task_id="before")
+    for name in ("missing-1", "missing-2"):
+        client.request("start", action="any", task_id=name, params={"program": "/no/such"})
+    client.send("stop", task_id="before")
+    for name in ("missing-1", "missing-2"):
+        client.expect("errored", task_id=name)
+        assert said(client, name) == ["not started: start_failed, ."]
+
+
 def test_values_are_handed_on_and_checked_like_a_clients(daemon: Daemon, client: WsClient) -> None:
     _, outputs, _ = client.run("hands", task_id="hands", params={"line": "tag=v2"})
     refused = client.expect("chain_refused", task_id="hands")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from overseer.chains.chains import Chains, Link
+from overseer.chains.chains import Chains, ChainTrigger
 from overseer.config import Config, load_config
 from overseer.config.chains import DEEPEST
 from overseer.errors import SubmitError
@@ -26,10 +26,10 @@ class Hub:
     def __init__(self, config: Config) -> None:
         self.definitions = self
         self.config = config
-        self.started: list[tuple[str, Mapping[str, str], Link]] = []
+        self.started: list[tuple[str, Mapping[str, str], ChainTrigger]] = []
         self.announced: list[ChainRefused] = []
 
-    def submit(self, action: str, task_id: str, params: Mapping[str, str], cause: Link) -> str:
+    def submit(self, action: str, task_id: str, params: Mapping[str, str], cause: ChainTrigger) -> str:
         if action == "refused":
             raise SubmitError("no room")
         assert task_id
@@ -51,7 +51,9 @@ class Stage:
         started, paid = self.before.__contains__, self.paid.append
         self.chains = Chains(self.hub, self._record, started, paid)  # type: ignore[arg-type]
 
-    def _record(self, link: Link, action: str, params: Mapping[str, str], task_id: str, why: str) -> None:
+    def _record(
+        self, link: ChainTrigger, action: str, params: Mapping[str, str], task_id: str, why: str
+    ) -> None:
         self.recorded.append((link.by, action, task_id, why))
         self._all.release()
 
@@ -135,8 +137,8 @@ def test_nothing_follows_what_is_neither_a_success_nor_a_failure(stage: Stage, o
 
 
 def test_so_many_starts_may_follow_from_each_other_and_no_more(stage: Stage) -> None:
-    stage.end("failed", Link("chain", "chain:s", DEEPEST - 1))
-    stage.end("failed", Link("chain", "chain:s", DEEPEST))
+    stage.end("failed", ChainTrigger("chain", "chain:s", DEEPEST - 1))
+    stage.end("failed", ChainTrigger("chain", "chain:s", DEEPEST))
     wait(stage, 2)
     ((_, _, link),) = stage.hub.started
     assert (link.depth, link.by, link.type) == (DEEPEST, "chain:t", "chain")

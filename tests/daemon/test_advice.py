@@ -22,7 +22,7 @@ CHANNEL = "data_dir: d\nchannels: {c: {exec: [%s]}}\nnotify: [{on: failure, to: 
     [
         (
             f"{OPEN}\ntasks: {{t: {{action: greet, autostart: last}}}}",
-            "2: tasks.t.autostart: without a data_dir nobody knows what was running: it is never started",
+            "2: tasks.t.autostart: without a data_dir, what was running is not recorded: it is never started",
         ),
         (
             f"{NEEDS}\ntasks: {{t: {{action: greet}}}}",
@@ -35,7 +35,7 @@ CHANNEL = "data_dir: d\nchannels: {c: {exec: [%s]}}\nnotify: [{on: failure, to: 
         (f"{OPEN}\nstorage: {{runs: 5}}", "2: storage: nothing is stored without a data_dir"),
         (
             f"{OPEN}\n{CHANNEL % ('no-such-notifier', 'greet')}",
-            "3: channels.c.exec: there is no such program",
+            "3: channels.c.exec: program not found: no-such-notifier",
         ),
         (
             f"{OPEN}\n{CHANNEL % ('cat', 'gret')}",
@@ -51,6 +51,6 @@ def test_it_is_warned_of_before_the_file_is_called_fine(tmp_path: Path, text: st
     )
     assert ended.stdout.splitlines() == [
         f"warning: ./config.yaml:{said}",
-        "./config.yaml: fine, 1 action",
+        "./config.yaml: OK, 1 action",
     ]
     assert ended.returncode == 0

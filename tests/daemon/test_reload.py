@@ -25,7 +25,9 @@ from overseer.supervisor.definitions import Definitions
 from overseer.supervisor.hub import Hub
 from tests.daemon.support import get
 from tests.e2e.conftest import end_all
-from tests.harness import Daemon, WsClient, shell
+from tests.faults.support import wait_until
+from tests.harness import ROOT, Daemon, WsClient, shell
+from tests.harness.daemon import run_program
 
 LONG = "echo ready; exec sleep 60"
 TOP = {"task_pool": {"limit": 10}, "retry": {"restart_delay": "1s"}}
@@ -222,6 +224,98 @@ def test_the_signal_ends_a_server_whose_terminal_is_gone_but_with_nohup(tmp_path
             with contextlib.suppress(OSError):
                 os.close(ours)
             server.kill()
+
+
+def test_it_warns_of_all_that_a_start_warns_of(daemon: Daemon, client: WsClient) -> None:
+    needs = {"parameters": {"who": None}}
+    new = actions(
+        needs=shell("echo [[.who]]", config=needs, on_boot="resume"),
+        first=shell("true", then={"any": ["needs"]}),
+        probed=shell("exec sleep 60", health={"exec": ["no-such-probe", "[[.any]]"]}, retry={}),
+        missing={"type": "exec", "config": {"entrypoint": "/no/such/program"}},
+    )
+    new |= {
+        "nmae": "x",
+        "storage": {"runs": 5},
+        "tasks": {
+            "last": {"action": "needs", "autostart": "last"},
+            "past": {"action": "a", "schedule": {"at": "2020-01-01T00:00:00Z"}},
+        },
+        "channels": {"unused": {"exec": ["no-such-notifier"]}},
+        "webhooks": {"hook": {"action": "needs", "scheme": "github", "secret": {"secret": "key"}}},
+        "secrets": {"key": {"env": "NO_SUCH_VARIABLE"}},
+    }
+    dry = reload(daemon, client, dry_run=True, **new)
+    assert "warnings" in dry, dry
+    told = reload(daemon, client, **new)
+    assert dry["warnings"] == told["warnings"]
+    checked = run_program("--config", "config.yaml", "--check", "--lenient", cwd=daemon.directory)
+    said = [line.removeprefix("warning: ") for line in checked.stderr.splitlines()]
+    assert sorted(told["warnings"]) == sorted(said)
+    assert len(said) >= 12, said
+
+
+def test_what_a_start_would_refuse_is_refused(daemon: Daemon, client: WsClient) -> None:
+    answer = reload(daemon, client, **BASE, clients={"on_lag": "catch_up"})
+    assert answer["message"].endswith("clients.on_lag: it needs the logs of a data_dir")
+
+
+@pytest.fixture
+def short_of_threads(tmp_path: Path) -> Iterator[tuple[Daemon, Path]]:
+    """A server that may be denied threads, and the file that says which."""
+    names = tmp_path / "names"
+    names.touch()
+    with Daemon(
+        **BASE,
+        data_dir=str(tmp_path / "data"),
+        program=Path(__file__).parent / "short_of_threads.py",
+        environment={"NO_THREADS": str(names), "PYTHONPATH": str(ROOT)},
+    ) as daemon:
+        yield daemon, names
+
+
+@pytest.mark.parametrize("lacking", ["observers", "schedules"])
+def test_what_lacks_a_thread_stays_as_it_was_and_is_told_and_the_rest_goes_over(
+    short_of_threads: tuple[Daemon, Path], lacking: str
+) -> None:
+    daemon, names = short_of_threads
+    told = daemon.directory / "told"
+    new = {
+        **actions(a=None, new=shell("echo new"), first=shell("true", then={"any": ["new"]})),
+        "tasks": {"often": {"action": "new", "schedule": {"every": "1s"}}},
+        "channels": {"file": {"exec": ["/bin/sh", "-c", f"cat >> {told}"]}},
+        "notify": [{"on": ["success"], "tasks": ["first"], "to": "file"}],
+        "data_dir": json.loads((daemon.directory / "config.yaml").read_text())["data_dir"],
+    }
+    parts = {"observers": ("schedules", "chains", "notices"), "schedules": ("schedules",)}[lacking]
+    names.write_text(lacking)
+    with daemon.connect() as client, daemon.connect() as other:
+        answer = reload(daemon, client, **new, trusted_cidrs=["192.0.2.0/24"])
+        assert (answer["added"], answer["removed"]) == (["new", "first"], ["a"])
+        assert answer["warnings"] == [
+            f"{part}: not as the file says, until the next reload: can't start new thread" for part in parts
+        ]
+        for each in (client, other):
+            assert each.wait_closed()[0] == 1008
+    for part in parts:
+        assert daemon.wait_stderr(f"{part}: not as").startswith("error: ")
+    names.write_text("")
+    write(daemon.directory, **new)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_stderr("configuration reloaded: settings trusted_cidrs")
+    with daemon.connect() as client:
+        assert "overseer_config_last_reload_successful 1.0" in get(daemon, "/metrics")[2]
+        client.request("subscribe", task_id="often")
+        client.expect("exited", task_id="often")
+        client.run("first", task_id="first")
+        wait_until(told.exists, what="the notice")
+        wait_until(
+            lambda: any(
+                task.get("trigger") == {"type": "chain", "by": "chain:first"}
+                for task in client.request("list")["tasks"]
+            ),
+            what="what follows",
+        )
 
 
 # -- tasks that are there --------------------------------------------------------------------------------
@@ -426,7 +520,7 @@ def test_handlers_of_unchanged_actions_stay_with_what_they_remember(tmp_path: Pa
     hub = Hub(config, overseer.build_action_handlers(config))
     before = hub.definitions.handlers
     write(tmp_path, **actions(b=shell("echo other")))
-    nothing_else = Prepared((), (), lambda: None, lambda: None)
+    nothing_else = Prepared((), lambda handlers: (), lambda: None, {}, lambda: None)
     Reloader(str(path), hub, lambda config: nothing_else).reload(lambda changes: None)
     after = hub.definitions.handlers
     assert (after["a"] is before["a"], after["b"] is before["b"]) == (True, False)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.daemon.support import get
 from tests.faults.support import wait_until
 from tests.harness import Daemon, WsClient, shell
 
@@ -156,6 +158,37 @@ def test_a_restart_of_what_is_over_waits_again() -> None:
         assert client.request("restart", task_id="web")["waiting_on"] == ["db"]
         client.request("restart", task_id="db")
         client.expect("started", task_id="web")
+
+
+def test_a_wait_of_what_ran_before_leaves_nothing_that_it_waits_for() -> None:
+    tasks = {"web": {"action": "sleep", "depends_on": ["db"]}, "db": {"action": "sleep"}}
+    with served(tasks) as daemon, daemon.connect() as client:
+        watch(client, *tasks)
+        client.request("start", task_id="web")
+        client.expect("started", task_id="web")
+        for name in ("web", "db"):
+            client.send("stop", task_id=name)
+            client.expect("exited", task_id=name)
+        assert client.request("restart", task_id="web")["waiting_on"] == ["db"]
+        client.send("stop", task_id="web")
+        client.expect("dequeued", task_id="web")
+        info = client.info("web")
+        assert (info["status"], info.get("waiting_on")) == ("stopped", None)
+
+
+def test_a_wait_goes_on_when_its_action_is_gone_from_the_file() -> None:
+    tasks = {"web": {"action": "sleep", "depends_on": {"schema": "succeeded"}}, "schema": {"action": "job"}}
+    with served(tasks) as daemon, daemon.connect() as client:
+        watch(client, *tasks)
+        client.request("start", task_id="web")
+        client.expect("started", task_id="schema")
+        left = {"listen": "127.0.0.1:0", "actions": {"job": JOB}, "tasks": {"schema": tasks["schema"]}}
+        (daemon.directory / "config.yaml").write_text(json.dumps(left))
+        assert client.request("reload")["removed"] == ["sleep"]
+        (daemon.directory / "gate").write_text("0")
+        client.expect("exited", task_id="schema")
+        client.expect("started", task_id="web")
+        assert get(daemon, "/metrics")[0] == 200
 
 
 def test_a_chain_of_a_hundred_starts_in_order_and_stops_in_reverse() -> None:

@@ -91,7 +91,7 @@ def disk(tmp_path: Path) -> Disk:
 
 @pytest.fixture
 def writer(disk: Disk) -> Iterator[Writer]:
-    made = Writer(disk, "the history")
+    made = Writer(disk, "the history", disk.tend)
     made.start()
     yield made
     disk.free.set()
@@ -239,7 +239,7 @@ def test_the_first_change_without_room_is_said(
 
 
 def test_the_end_writes_what_waits(disk: Disk, tmp_path: Path) -> None:
-    writer = Writer(disk, "the history")
+    writer = Writer(disk, "the history", disk.tend)
     writer.start()
     for number in range(500):
         writer.put(insert(number))

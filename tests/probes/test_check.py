@@ -33,7 +33,7 @@ def test_it_warns_of_what_will_not_work(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert [line.partition(": ")[2].partition(": ")[2] for line in done.stderr.splitlines()] == [
         "actions.stopped.health: an unhealthy run is stopped, and without a retry nothing starts it again",
-        "actions.absent.ready.exec: there is no program no-such-program",
+        "actions.absent.ready.exec: program not found: no-such-program",
         "tasks.waits.depends_on: plain is never healthy: its action, absent, has no health",
         "actions.open.ready.exec.2: x goes into a shell's script as it is, where it may end a word and begin "
         "a command: write [[ shquote .NAME ]], or give it a validate",

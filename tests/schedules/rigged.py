@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import overseer
-from overseer.schedules.memory import Memory
 from overseer.schedules.scheduler import Scheduler
+from overseer.schedules.store import ScheduleStore
 from overseer.util import timestamps
 
 _clock = Path(os.environ["CLOCK"])
@@ -35,7 +35,9 @@ def _die(*args: Any) -> None:
     time.sleep(60)
 
 
-def _keep(self: Memory, slots: Any, schedules: Any, *, wait: bool = True, keep: Any = Memory.keep) -> None:
+def _keep(
+    self: ScheduleStore, slots: Any, schedules: Any, *, wait: bool = True, keep: Any = ScheduleStore.keep
+) -> None:
     if slots:
         _die()
     keep(self, slots, schedules, wait=wait)
@@ -50,7 +52,7 @@ if __name__ == "__main__":
     # Modules have this very object, so it is made to call the other clock.
     timestamps.now.__setstate__((_SetTime.now, (real.UTC,), {}, None))  # type: ignore[attr-defined]
     if _kill_at == "store":
-        Memory.keep = _keep  # type: ignore[method-assign]
+        ScheduleStore.keep = _keep  # type: ignore[method-assign]
     elif _kill_at == "stored":
         Scheduler._fire = _die  # type: ignore[method-assign]
     elif _kill_at == "started":

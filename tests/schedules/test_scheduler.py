@@ -13,9 +13,9 @@ from overseer.config import StandingTask
 from overseer.config.schedules import Schedule
 from overseer.errors import ClosingError, RequestError, TakenError
 from overseer.protocol import Skipped
-from overseer.schedules.memory import Memory
 from overseer.schedules.plan import Plan
 from overseer.schedules.scheduler import Scheduler
+from overseer.schedules.store import ScheduleStore
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
@@ -56,7 +56,7 @@ class Served:
         self.recorded: list[tuple[str, str]] = []
         record: Callable[..., None] = lambda name, request, error: self.recorded.append((name, error))  # noqa: E731
         hub: Any = self.hub
-        self.scheduler = Scheduler(hub, Memory(None), record, lambda: self.now)
+        self.scheduler = Scheduler(hub, ScheduleStore(None), record, lambda: self.now)
         self.scheduler.load(
             {name: StandingTask(name, "a", schedule=(each,)) for name, each in schedules.items()}
         )

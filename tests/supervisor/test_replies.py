@@ -24,7 +24,7 @@ from overseer.daemon.upgrade import Upgrades
 from overseer.protocol import MessageLimits
 from overseer.secrets.vault import Vault
 from overseer.supervisor.metrics import Metrics
-from overseer.supervisor.output.history import Ring
+from overseer.supervisor.output.ring import Ring
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Task

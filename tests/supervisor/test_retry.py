@@ -16,9 +16,9 @@ from overseer.supervisor.retry import (
     MAX_WINDOWED_EXITS,
     Decision,
     GiveUp,
-    History,
     NoRestart,
     Restart,
+    RetryState,
     decide,
     effective_policy,
     restart_floor,
@@ -37,11 +37,11 @@ def run_through(
 ) -> list[Decision]:
     """The decisions on exits given as (when, code, how long the run was)."""
     rng = random.Random(seed)
-    history = History()
+    state = RetryState()
     decisions: list[Decision] = []
     for now_s, exit_code, ran_for_s in exits:
-        decision, history = decide(
-            policy, history, now_s=now_s, failed=exit_code != 0, ran_for_s=ran_for_s, rng=rng
+        decision, state = decide(
+            policy, state, now_s=now_s, failed=exit_code != 0, ran_for_s=ran_for_s, rng=rng
         )
         decisions.append(decision)
     return decisions
@@ -114,7 +114,7 @@ class TestThreshold:
 
     def test_a_reset_starts_counting_anew(self) -> None:
         policy = RetryPolicy(restart_delay=S, error_threshold=2)
-        for _ in range(2):  # History() is what a reset leaves
+        for _ in range(2):  # RetryState() is what a reset leaves
             assert run_through(policy, [(0.0, 1, LONG), (1.0, 1, LONG)]) == [Restart(S, 1), GiveUp(2)]
 
     def test_a_restart_that_could_not_spawn_counts_like_an_exit(self) -> None:
@@ -123,25 +123,25 @@ class TestThreshold:
         assert decisions == [Restart(S, 1), Restart(S, 2), GiveUp(3)]
 
     @pytest.mark.parametrize(("threshold", "kept"), [(0, 0), (1, 1), (20, 20), (10**9, MAX_WINDOWED_EXITS)])
-    def test_the_history_keeps_no_more_exits_than_can_matter(self, threshold: int, kept: int) -> None:
+    def test_the_state_keeps_no_more_exits_than_can_matter(self, threshold: int, kept: int) -> None:
         policy = RetryPolicy(error_window=10**18, error_threshold=threshold)
-        full = History(exits=tuple(float(i) for i in range(MAX_WINDOWED_EXITS)))
-        _, history = decide(policy, full, now_s=20_000.0, failed=True, ran_for_s=LONG, rng=random.Random(0))
-        assert len(history.exits) == kept
+        full = RetryState(exits=tuple(float(i) for i in range(MAX_WINDOWED_EXITS)))
+        _, state = decide(policy, full, now_s=20_000.0, failed=True, ran_for_s=LONG, rng=random.Random(0))
+        assert len(state.exits) == kept
 
     def test_a_threshold_beyond_what_is_kept_still_trips(self) -> None:
         policy = RetryPolicy(error_window=10**18, error_threshold=10**9)
-        almost = History(exits=tuple(float(i) for i in range(MAX_WINDOWED_EXITS - 1)))
+        almost = RetryState(exits=tuple(float(i) for i in range(MAX_WINDOWED_EXITS - 1)))
         decision, _ = decide(policy, almost, now_s=2e4, failed=True, ran_for_s=LONG, rng=random.Random(0))
         assert decision == GiveUp(MAX_WINDOWED_EXITS)
 
     def test_without_a_window_no_times_are_kept_and_any_threshold_is_exact(self) -> None:
         policy = RetryPolicy(restart_delay=S, error_threshold=200_000)
-        history = History(total=199_998)
+        state = RetryState(total=199_998)
         rng = random.Random(0)
-        decision, history = decide(policy, history, now_s=1.0, failed=True, ran_for_s=LONG, rng=rng)
-        assert (decision, history.exits) == (Restart(S, 1), ())
-        decision, _ = decide(policy, history, now_s=2.0, failed=True, ran_for_s=LONG, rng=rng)
+        decision, state = decide(policy, state, now_s=1.0, failed=True, ran_for_s=LONG, rng=rng)
+        assert (decision, state.exits) == (Restart(S, 1), ())
+        decision, _ = decide(policy, state, now_s=2.0, failed=True, ran_for_s=LONG, rng=rng)
         assert decision == GiveUp(200_000)
 
     @given(
@@ -232,18 +232,18 @@ HISTORIES: list[tuple[float, ...]] = [(), (0.0,), (95.0,), (0.0, 95.0), (95.0, 9
 
 
 @pytest.mark.parametrize("policy", SHAPES, ids=repr)
-def test_every_shape_of_policy_and_history(policy: RetryPolicy) -> None:
+def test_every_shape_of_policy_and_state(policy: RetryPolicy) -> None:
     for earlier, exit_code in itertools.product(HISTORIES, [0, 3]):
         check_against_the_rules(policy, earlier, exit_code)
 
 
 def check_against_the_rules(policy: RetryPolicy, earlier: tuple[float, ...], exit_code: int) -> None:
     """The rules said again, without their economies."""
-    history = History()
+    state = RetryState()
     rng = random.Random(1)
     for at in earlier:
-        _, history = decide(policy, history, now_s=at, failed=True, ran_for_s=LONG, rng=rng)
-    decision, after = decide(policy, history, now_s=100.0, failed=exit_code != 0, ran_for_s=LONG, rng=rng)
+        _, state = decide(policy, state, now_s=at, failed=True, ran_for_s=LONG, rng=rng)
+    decision, after = decide(policy, state, now_s=100.0, failed=exit_code != 0, ran_for_s=LONG, rng=rng)
 
     count = 1 + len([at for at in earlier if not policy.error_window or at > 90.0])
     if exit_code == 0 and policy.restart_on == "failure":
@@ -254,9 +254,9 @@ def check_against_the_rules(policy: RetryPolicy, earlier: tuple[float, ...], exi
     else:
         assert isinstance(decision, Restart)
         assert 0 <= decision.delay_ns - policy.restart_delay <= policy.restart_jitter
-        assert decision.attempt == history.attempts + 1 == after.attempts
+        assert decision.attempt == state.attempts + 1 == after.attempts
     assert after.total == len(earlier) + 1
-    assert history.total == len(earlier)  # a value: deciding left the old one alone
+    assert state.total == len(earlier)  # a value: deciding left the old one alone
 
 
 class TestEffectivePolicy:

@@ -12,8 +12,8 @@ from tests.net.rawclient import Closed, RawClient, http_request
 from tests.upgrade.support import Installed
 
 _WAIT = 60.0
-_APPLIED = '            _log.info("configuration reloaded: %s", changes)\n'
-_LATE = "            time.sleep(30.0)\n"
+_APPLIED = '                _log.info("configuration reloaded: %s", changes)\n'
+_LATE = "                time.sleep(30.0)\n"
 
 
 def _bearer(name: str) -> tuple[str, str]:

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from overseer.errors import OverseerError
-from overseer.history.records import Link, Trigger
+from overseer.history.records import ChainTrigger, Trigger
 from overseer.protocol import ExcessConfig, PoolConfig, QueueConfig, RetryPolicy
 from overseer.supervisor.handover.clients import export_trigger, restore_trigger
 from overseer.supervisor.handover.pools import export_pools, restore_pools
 from overseer.supervisor.pool.pool import PoolManager
-from overseer.supervisor.retry import History
+from overseer.supervisor.retry import RetryState
 from overseer.upgrade.succession import invocation
 from overseer.util.handover import FORMAT, Outgoing, pack, to_memory, unpack
 from overseer.util.plain import from_plain, to_plain
@@ -105,7 +105,7 @@ class _Mixed:
     "value",
     [
         _Mixed(datetime(2026, 5, 6, 7, 8, 9, 123456, UTC), ("a",), (("b", 1),), RetryPolicy(), b"\0\xff"),
-        History((1.5, 2.5), 3, 2, 1, 4),
+        RetryState((1.5, 2.5), 3, 2, 1, 4),
         RetryPolicy(restart_delay=5, error_threshold=3, restart_on="any"),
         QueueConfig(enabled=True, size=7, order="last"),
     ],
@@ -119,7 +119,7 @@ def test_unknown_fields_are_ignored_and_missing_ones_have_their_defaults():
 
 
 @pytest.mark.parametrize(
-    "trigger", [Trigger("client", "ana"), Trigger("boot", "boot"), Link("chain", "chain:t", 3, True)]
+    "trigger", [Trigger("client", "ana"), Trigger("boot", "boot"), ChainTrigger("chain", "chain:t", 3, True)]
 )
 def test_triggers_come_back_as_they_were(trigger: Trigger):
     assert restore_trigger(to_plain(export_trigger(trigger))) == trigger

@@ -393,5 +393,5 @@ class Cluster:
             return False
         try:
             return address not in self._look(client, timeout=1.0) and refuses(address)
-        except Exception:
+        except Exception:  # whatever the engine raises: the scheduler does not say that it has left
             return False

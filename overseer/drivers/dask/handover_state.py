@@ -10,9 +10,9 @@ from overseer.errors import OverseerError
 
 # Attributes of a run that go over as they are; moments are monotonic.
 _AS_THEY_ARE = (
-    *("pid", "stdin", "host", "told", "key", "_intentional", "_begun_at", "_stopped_at", "_end"),
-    *("_input_under_way", "_input_closed"),
-)
+    "pid", "stdin", "host", "told", "key", "_intentional", "_begun_at", "_stopped_at", "_end",
+    "_input_under_way", "_input_closed",
+)  # fmt: skip
 
 
 def export_run(run: Any) -> dict[str, Any]:

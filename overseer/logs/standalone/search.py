@@ -116,7 +116,7 @@ def _beginning(path: str, packed: str) -> str:
             data = zlib.decompressobj(31).decompress(data, TIME)
         elif packed:
             data = zstd().ZstdDecompressor().decompress(data, TIME)
-    except Exception:
+    except Exception:  # the two libraries have errors of their own for damage
         return ""
     finally:
         os.close(file)

@@ -202,7 +202,7 @@ def scan_packed(file: int, segment: Segment, *, times: bool) -> tuple[list[Block
         unpacker = zlib.decompressobj(31) if segment.packed == "gz" else _unzstd().ZstdDecompressor()
         try:
             data = unpacker.decompress(packed[offset:])
-        except Exception:
+        except Exception:  # the two libraries have errors of their own for damage
             break
         if not unpacker.eof:
             break

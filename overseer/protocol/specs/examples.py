@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from overseer import protocol
 
 _TASK = "build-main"
+_RUN = "5c1ab42f0d7e4a86b1a0e7c2d9f83640"
 _PID = 4711
 _THEN = datetime(2026, 3, 14, 9, 26, 53, 589793, tzinfo=UTC)
 _LATER = _THEN + timedelta(seconds=42.5)
@@ -141,7 +142,7 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
         "r18",
         (
             protocol.RunInfo(
-                run_id="5c1ab42f0d7e4a86b1a0e7c2d9f83640",
+                run_id=_RUN,
                 task_id=_TASK,
                 action="build",
                 number=7,
@@ -181,11 +182,7 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.LogsReply("r20", (protocol.LogLine(41, _THEN, "stdout", "compiling 42 files"),), 1, 41, 42),
     protocol.Matches(
         "r21",
-        (
-            protocol.LogMatch(
-                *(_TASK, "5c1ab42f0d7e4a86b1a0e7c2d9f83640", 40, _THEN, "stderr", "error: no such file"),
-            ),
-        ),
+        (protocol.LogMatch(_TASK, _RUN, 40, _THEN, "stderr", "error: no such file"),),
         "2026-05-06T07:08:09.123456Z/1/40/build-main",
     ),
     protocol.Actions(

@@ -282,8 +282,9 @@ OPERATIONS = (
         broadcast=(protocol.PoolUpdated,),
         subscribers=(protocol.Started,),
         notes="If anything is wrong with the file, the answer is an error that says what and where, and "
-        "nothing changes. Each pool that changes is announced by pool_updated; a lowered limit ends no task, "
-        "a raised one starts waiting tasks.",
+        "nothing changes. A part of the server that cannot follow, for lack of a thread, stays as it was "
+        "until the next reload, and one of the warnings says which. Each pool that changes is announced by "
+        "pool_updated; a lowered limit ends no task, a raised one starts waiting tasks.",
     ),
     Operation(
         "test_channel",

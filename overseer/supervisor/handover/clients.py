@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from overseer.history.records import Link, Trigger
+from overseer.history.records import ChainTrigger, Trigger
 from overseer.supervisor.clients import Client
 from overseer.supervisor.output.subscription import Subscription, Wishes
 from overseer.supervisor.task import Requester
@@ -25,7 +25,7 @@ def export_trigger(trigger: Trigger | None) -> Any:
 def restore_trigger(data: Mapping[str, Any] | None) -> Trigger | None:
     if data is None:
         return None
-    kind = Link if "depth" in data else Trigger
+    kind = ChainTrigger if "depth" in data else Trigger
     known = {each.name for each in fields(kind)}
     return kind(**{name: value for name, value in data.items() if name in known})
 

@@ -48,19 +48,18 @@ def _export_queues(queues: Queues) -> dict[str, Any]:
         "queues": {
             name: {
                 "config": to_plain(queue.config),
-                "items": [
-                    [
-                        *(item.task_id, item.queued_at.isoformat(), item.since, item.rank),
-                        *(item.forced, item.place, item.turn),
-                    ]
-                    for item in queue.items.values()
-                ],
+                "items": [_export_item(item) for item in queue.items.values()],
                 "turns": list(queue.turns),
                 "line": list(queue.line),
             }
             for name, queue in queues._queues.items()
         },
     }
+
+
+def _export_item(item: Item) -> list[Any]:
+    at = item.queued_at.isoformat()
+    return [item.task_id, at, item.since, item.rank, item.forced, item.place, item.turn]
 
 
 def _restore_queues(queues: Queues, data: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from overseer.protocol import Exited
-from overseer.supervisor.output.history import Ring, StoredExit, StoredOutput
+from overseer.supervisor.output.ring import Ring, StoredExit, StoredOutput
 from overseer.util.handover import Incoming, Outgoing
 from overseer.util.plain import from_plain, to_plain
 from overseer.util.timestamps import parse_timestamp

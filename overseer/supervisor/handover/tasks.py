@@ -24,7 +24,7 @@ from overseer.supervisor.handover.streams import export_stream, restore_stream
 from overseer.supervisor.launching import Launching
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.probing import Earlier
-from overseer.supervisor.retry import History
+from overseer.supervisor.retry import RetryState
 from overseer.supervisor.start_gate import StartGate
 from overseer.supervisor.task import Task, Terms
 from overseer.supervisor.timer_kinds import Due
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 
 # Fields as they are, and those that are moments.
 _PLAIN = (
-    *("queued_since", "stdin", "last_pid", "ready", "health", "stopped_by_person", "graces", "end_reason"),
-    *("exit_count", "runs", "run_id", "restart_count", "last_exit_code", "last_signal", "last_reason"),
-    *("last_duration_ms", "last_cpu_ms", "last_max_rss", "start_failed", "error_message", "output_evicted"),
-    *("began", "ran_for", "host"),
-)
+    "queued_since", "stdin", "last_pid", "ready", "health", "stopped_by_person", "graces", "end_reason",
+    "exit_count", "runs", "run_id", "restart_count", "last_exit_code", "last_signal", "last_reason",
+    "last_duration_ms", "last_cpu_ms", "last_max_rss", "start_failed", "error_message", "output_evicted",
+    "began", "ran_for", "host",
+)  # fmt: skip
 _MOMENTS = ("created_at", "queued_at", "found_at", "last_started_at", "last_exited_at")
 
 DefinitionOf = Callable[[int, str], Definition]
@@ -122,7 +122,7 @@ def export_task(task: Task, numbers: Numbers, origins: Origins, out: Outgoing) -
         "before_reset": task.before_reset
         and [_export_terms(task.before_reset[0], origins), task.before_reset[1].name],
         "onlookers": [numbers[client] for client in task.onlookers if client in numbers],
-        "history": to_plain(task.history),
+        "history": to_plain(task.retry_state),
         "last_values": dict(task.last_values),
         "restart": task.restart and task.restart.when,
         "timeout": task.timeout and task.timeout.when,
@@ -230,7 +230,7 @@ class TaskRestorer:
         if (before := data["before_reset"]) is not None:
             task.before_reset = _restore_terms(before[0], self._definition_of), Phase[before[1]]
         task.onlookers = {self._clients[number] for number in data["onlookers"] if number in self._clients}
-        task.history = replace(from_plain(History, data["history"]))
+        task.retry_state = replace(from_plain(RetryState, data["history"]))
         task.last_values = data["last_values"]
         with task.lock:
             restore_stream(task.stream, data["stream"], self._clients, self._given)

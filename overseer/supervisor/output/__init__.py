@@ -1,0 +1,1 @@
+"""Tasks' output: numbered, kept, and sent to subscribers, even to those that lag."""

@@ -14,7 +14,7 @@ from json.encoder import encode_basestring
 
 from overseer.net.frames import TEXT_HEADERS, Piece, text_header
 from overseer.protocol import TaskInfo, Tasks, Watching, encode, encode_rows, utf8
-from overseer.supervisor.output.history import StoredOutput
+from overseer.supervisor.output.ring import StoredOutput
 
 _PIECE = 64 * 1024  # characters, or bytes, of a streamed message encoded at a time
 _KEPT = 4 * 1024  # bytes up to which a task's encoded row is kept; a longer one is encoded each time

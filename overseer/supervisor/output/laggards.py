@@ -23,7 +23,7 @@ from overseer.net.outbox import Outbox
 from overseer.protocol import Gap
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.output.encode import EncodedOutput, StreamedOutput
-from overseer.supervisor.output.history import Ring, StoredOutput
+from overseer.supervisor.output.ring import Ring, StoredOutput
 from overseer.supervisor.output.subscription import Behind, Subscription
 from overseer.util.locks import assert_held
 from overseer.util.timestamps import format_timestamp, now

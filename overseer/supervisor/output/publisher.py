@@ -26,9 +26,9 @@ from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.encode import EncodedLine, EncodedOutput, output_head, output_size
-from overseer.supervisor.output.history import Ring, StoredOutput
 from overseer.supervisor.output.raw import RawOutput
 from overseer.supervisor.output.replay import RingReplay
+from overseer.supervisor.output.ring import Ring, StoredOutput
 from overseer.supervisor.output.subscription import Behind, Subscription, Wishes
 from overseer.supervisor.output.unfinished import UnfinishedLines
 from overseer.util.jsonlog import EventLog
@@ -84,7 +84,10 @@ class Stream:
             from overseer.supervisor.output.laggards import Laggards  # only where there are logs
 
             self._laggards = Laggards(
-                *(task_id, lock, self.ring, logs),
+                task_id,
+                lock,
+                self.ring,
+                logs,
                 last_seq=lambda: self.last_seq,
                 caught_up=lambda out, subscription: self.show_unfinished_locked(out, subscription.client),
             )

@@ -18,7 +18,7 @@ from datetime import datetime
 from overseer.protocol import Exited
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.output.encode import EncodedOutput, StreamedOutput, output_size
-from overseer.supervisor.output.history import Ring, StoredOutput
+from overseer.supervisor.output.ring import Ring, StoredOutput
 from overseer.util.locks import assert_held, assert_none_held
 from overseer.util.timestamps import format_timestamp
 

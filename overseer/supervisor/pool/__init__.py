@@ -1,0 +1,1 @@
+"""Who gets a slot, who is queued, moved or displaced; decided without I/O."""

@@ -157,7 +157,9 @@ class PoolManager:
         There is always room for it, as for one that is requeued."""
         with self._lock:
             self._check_new_locked(task_id)
-            self._scopes.setdefault(action, Scope(0, ExcessConfig()))  # a reload may have taken it away
+            if action not in self._scopes:  # a reload has taken it away
+                self._scopes[action] = Scope(0, ExcessConfig())
+                self._queues.configure(action, None)
             return self._enter_locked(task_id, action, queued_at, forced)
 
     def cancel(self, task_id: str) -> bool:

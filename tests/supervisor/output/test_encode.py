@@ -19,7 +19,7 @@ from overseer.supervisor.output.encode import (
     output_size,
     task_row,
 )
-from overseer.supervisor.output.history import StoredOutput
+from overseer.supervisor.output.ring import StoredOutput
 from overseer.util.timestamps import format_timestamp
 from overseer.util.websocket import TEXT
 

@@ -1,4 +1,4 @@
-"""What outlives the server of slots and schedules, if there is a history."""
+"""Stores what schedules have decided in the history, if there is one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _log = logging.getLogger(__name__)
 _TOGETHER = 1000
 
 
-class Memory:
-    """Stores schedules' decisions in a history; without one it keeps nothing."""
+class ScheduleStore:
+    """Stores decisions in a history; without one it keeps nothing."""
 
     def __init__(self, history: History | None) -> None:
         self._history = history

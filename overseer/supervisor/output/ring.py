@@ -60,7 +60,7 @@ class Ring:
     batch."""
 
     def __init__(self, memory: MemoryUse | None = None) -> None:
-        self._entries: deque[StoredOutput | StoredExit] = deque()
+        self.entries: deque[StoredOutput | StoredExit] = deque()
         self._events = 0
         self._bytes = 0
         self.cut = False  # the memory limit has made it shorter than usual
@@ -74,7 +74,7 @@ class Ring:
             events = CAPACITY
             output = replace(output, first_seq=output.last_seq - CAPACITY + 1, lines=output.lines[-CAPACITY:])
         output.memory = memory = getsizeof(output.lines[0]) if events == 1 else _memory(output.lines)
-        self._entries.append(output)
+        self.entries.append(output)
         self._events += events
         self._bytes += memory
         if self._events > CAPACITY or self._bytes > self._memory.most:
@@ -84,14 +84,14 @@ class Ring:
 
     def add_exit(self, event: Exited, after_seq: int) -> None:
         """Keep an ``exited`` that followed the output with seq ``after_seq`` (0: before any)."""
-        self._entries.append(StoredExit(event, after_seq))
+        self.entries.append(StoredExit(event, after_seq))
         self._events += 1
         self._trim()
 
     def fill(self, entries: Iterable[StoredOutput | StoredExit]) -> None:
         """Have a new ring keep what another one kept."""
-        self._entries.extend(entries)
-        for entry in self._entries:
+        self.entries.extend(entries)
+        for entry in self.entries:
             if isinstance(entry, StoredOutput):
                 entry.memory = _memory(entry.lines)
                 self._bytes += entry.memory
@@ -99,11 +99,6 @@ class Ring:
             else:
                 self._events += 1
         self._tell()
-
-    @property
-    def entries(self) -> Iterable[StoredOutput | StoredExit]:
-        """All that it keeps, oldest first."""
-        return self._entries
 
     @property
     def memory(self) -> int:
@@ -146,14 +141,14 @@ class Ring:
 
     def exits(self, seq: int) -> Iterator[tuple[int, Exited]]:
         """The ``exited`` events after that line or later ones, each with the seq that it follows."""
-        for entry in self._entries:
+        for entry in self.entries:
             if isinstance(entry, StoredExit) and entry.after_seq >= seq:
                 yield entry.after_seq, entry.event
 
     def _kept(self) -> Iterator[StoredOutput | StoredExit]:
         """The entries, the first one cut so that at most CAPACITY events are seen."""
         excess = self._events - CAPACITY
-        for entry in self._entries:
+        for entry in self.entries:
             if excess > 0 and isinstance(entry, StoredOutput):
                 shortened = entry.after(entry.first_seq + excess - 1)
                 if shortened is not None:
@@ -167,7 +162,7 @@ class Ring:
         so."""
         most = self._memory.most
         self.cut = self.cut or (most < RING_BYTES and self._bytes > most)
-        entries = self._entries
+        entries = self.entries
         while (self._events > CAPACITY or self._bytes > most) and len(entries) > 1:
             first = entries[0]
             events = len(first.lines) if isinstance(first, StoredOutput) else 1
@@ -179,7 +174,7 @@ class Ring:
                 self._bytes -= first.memory
 
     def _pop(self) -> None:
-        first = self._entries.popleft()
+        first = self.entries.popleft()
         if isinstance(first, StoredOutput):
             self._events -= len(first.lines)
             self._bytes -= first.memory

@@ -10,7 +10,7 @@ import pytest
 
 from overseer.protocol import Exited
 from overseer.supervisor.memory_use import RING_BYTES
-from overseer.supervisor.output.history import CAPACITY, Ring, StoredOutput
+from overseer.supervisor.output.ring import CAPACITY, Ring, StoredOutput
 
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 

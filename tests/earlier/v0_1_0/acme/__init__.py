@@ -1,0 +1,1 @@
+from acme import archive, countdown, inbox, tidy  # noqa: F401
