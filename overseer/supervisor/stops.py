@@ -17,7 +17,7 @@ from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
 from overseer.supervisor.task import Requester, Task
-from overseer.supervisor.transaction import Transaction
+from overseer.supervisor.transaction import Transaction, lives
 from overseer.util.locks import assert_held
 from overseer.workers.base import Worker
 
@@ -76,7 +76,7 @@ class Stops:
         with self._table.lock:
             worker = self._overdue_locked(task_id)
         # A run that ended in time, with output still to deliver, has not timed out.
-        if worker is None or not worker.lives:
+        if worker is None or not lives(worker):
             return
         with self._table.begin() as tx:
             if self._overdue_locked(task_id) is worker:
