@@ -19,7 +19,7 @@ from overseer.history.pages import Pages, Query
 from overseer.history.queued import QueuedRuns
 from overseer.history.records import Intent, Owed, Recorder, Run, RunEnd
 from overseer.history.retention import Removed, Retention
-from overseer.history.slots import Schedules, Slot, keep_schedules, keep_slot, load
+from overseer.history.slots import UNSCHEDULED, Schedules, Slot, keep_schedules, keep_slot, load
 from overseer.history.stats import Division, sums
 from overseer.history.transaction import transaction
 from overseer.history.writer import Statement, Writer
@@ -315,6 +315,10 @@ class History(Recorder):
         """
         self._writer.settle(_FRESH_S)
         return self._pages.ask(load)
+
+    def unscheduled(self) -> None:
+        """Store that the configuration has no schedules; returns at once."""
+        self._writer.put(*UNSCHEDULED)
 
     def decided(self, slots: Iterable[Slot], schedules: Iterable[Schedules], *, wait: bool = True) -> bool:
         """Store what was decided, and wait for that; False when it is not stored, or not in time."""
