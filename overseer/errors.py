@@ -10,7 +10,8 @@ REFUSALS = {
     "invalid": "the request, or a parameter, is not as it should be",
     "not_permitted": "it needs other rights",
     "not_found": "there is no such task or action",
-    "conflict": "not as things stand: the task runs already, or does not run, or a duplicate does",
+    "conflict": "not as things stand: the task runs already, or a duplicate does, or it takes no input",
+    "not_running": "the task does not run, or no longer",
     "full": "the pool and its queue have no room",
     "too_many": "the client sends more than it may",
     "failed": "the task's program could not be started",
@@ -141,6 +142,15 @@ class TakenError(RequestError):
     """A start of a task that is in use already."""
 
     code = "conflict"
+
+
+class NotRunningError(RequestError):
+    """A request about the current run of a task that has none."""
+
+    code = "not_running"
+
+    def __init__(self) -> None:
+        super().__init__("task is not running")
 
 
 class ClosingError(RequestError):

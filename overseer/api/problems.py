@@ -15,6 +15,7 @@ STATUSES = {
     "not_permitted": 403,
     "not_found": 404,
     "conflict": 409,
+    "not_running": 409,
     "full": 503,
     "too_many": 429,
     "failed": 500,

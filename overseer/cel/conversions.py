@@ -40,36 +40,13 @@ def type_of_value(value: object) -> TypeValue:
     return TypeValue(type_name(value))
 
 
-def to_bool(value: Any) -> bool:
-    if value.__class__ is bool:
-        return value
-    if value.__class__ is str:
-        if value in _BOOLS:
-            return _BOOLS[value]
-        raise _cannot(value, "bool")
-    raise no_overload("bool", value)
+def _bool_of(text: str) -> bool:
+    if text not in _BOOLS:
+        raise _cannot(text, "bool")
+    return _BOOLS[text]
 
 
-def to_bytes(value: Any) -> bytes:
-    if value.__class__ is bytes:
-        return value
-    if value.__class__ is str:
-        return utf8(value)
-    raise no_overload("bytes", value)
-
-
-def to_double(value: Any) -> float:
-    kind = value.__class__
-    if kind is float:
-        return value  # type: ignore[no-any-return]
-    if kind is int or kind is UInt:
-        return float(value)
-    if kind is str:
-        return _parse_double(value)
-    raise no_overload("double", value)
-
-
-def _parse_double(text: str) -> float:
+def _double_of(text: str) -> float:
     try:
         if _DOUBLE.fullmatch(text):
             number = float(text)
@@ -84,91 +61,48 @@ def _parse_double(text: str) -> float:
     return number
 
 
-def to_int(value: Any) -> int:
-    kind = value.__class__
-    if kind is int:
-        return value  # type: ignore[no-any-return]
-    if kind is UInt:
-        return checked_int(int(value))
-    if kind is float:
-        # cel-go excludes both ends: the upper one, as a double, is beyond the largest int.
-        if -(2.0**63) < value < 2.0**63:
-            return int(value)
-        raise EvaluationError("int overflow")
-    if kind is str:
-        if len(value) <= 1000 and _INT.fullmatch(value):
-            return checked_int(int(value))
-        raise _cannot(value, "int")
-    if kind is Timestamp:
-        return value.ns // 10**9  # type: ignore[no-any-return]
-    if kind is Duration:
-        return value.ns  # type: ignore[no-any-return]
-    raise no_overload("int", value)
+def _int_of(text: str) -> int:
+    if len(text) <= 1000 and _INT.fullmatch(text):
+        return checked_int(int(text))
+    raise _cannot(text, "int")
 
 
-def to_uint(value: Any) -> UInt:
-    kind = value.__class__
-    if kind is UInt:
-        return value  # type: ignore[no-any-return]
-    if kind is int:
-        return checked_uint(value)
-    if kind is float:
-        if 0 <= value < 2.0**64:
-            return UInt(value)
-        raise EvaluationError("uint overflow")
-    if kind is str:
-        if len(value) <= 1000 and _UINT.fullmatch(value):
-            return checked_uint(int(value))
-        raise _cannot(value, "uint")
-    raise no_overload("uint", value)
+def _truncated(number: float) -> int:
+    # cel-go excludes both ends: the upper one, as a double, is beyond the largest int.
+    if -(2.0**63) < number < 2.0**63:
+        return int(number)
+    raise EvaluationError("int overflow")
 
 
-def to_string(value: Any) -> str:
-    kind = value.__class__
-    if kind is str:
-        return value  # type: ignore[no-any-return]
-    if kind is bool:
-        return "true" if value else "false"
-    if kind is int or kind is UInt:
-        return int.__repr__(value)
-    if kind is float:
-        return format_float(value)
-    if kind is bytes:
-        try:
-            return value.decode()  # type: ignore[no-any-return]
-        except UnicodeDecodeError:
-            raise EvaluationError("invalid UTF-8 in bytes, cannot convert to string") from None
-    if kind is Timestamp:
-        return _format_timestamp(value)
-    if kind is Duration:
-        whole, rest = divmod(abs(value.ns), _SECOND)
-        return f"{'-' if value.ns < 0 else ''}{format_fixed(whole + rest / _SECOND)}s"
-    raise no_overload("string", value)
+def _uint_of(text: str) -> UInt:
+    if len(text) <= 1000 and _UINT.fullmatch(text):
+        return checked_uint(int(text))
+    raise _cannot(text, "uint")
 
 
-def to_duration(value: Any) -> Duration:
-    kind = value.__class__
-    if kind is Duration:
-        return value  # type: ignore[no-any-return]
-    if kind is str:
-        try:
-            return Duration(parse_signed_duration(value))
-        except ValueError:
-            raise EvaluationError("not a duration") from None
-    if kind is int:
-        return Duration(value)
-    raise no_overload("duration", value)
+def _truncated_to_uint(number: float) -> UInt:
+    if 0 <= number < 2.0**64:
+        return UInt(number)
+    raise EvaluationError("uint overflow")
 
 
-def to_timestamp(value: Any) -> Timestamp:
-    kind = value.__class__
-    if kind is Timestamp:
-        return value  # type: ignore[no-any-return]
-    if kind is str:
-        return _parse_timestamp(value)
-    if kind is int:
-        return checked_timestamp(value * 10**9)
-    raise no_overload("timestamp", value)
+def _string_of(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise EvaluationError("invalid UTF-8 in bytes, cannot convert to string") from None
+
+
+def _format_duration(value: Duration) -> str:
+    whole, rest = divmod(abs(value.ns), _SECOND)
+    return f"{'-' if value.ns < 0 else ''}{format_fixed(whole + rest / _SECOND)}s"
+
+
+def _duration_of(text: str) -> Duration:
+    try:
+        return Duration(parse_signed_duration(text))
+    except ValueError:
+        raise EvaluationError("not a duration") from None
 
 
 _SECOND = 10**9
@@ -181,7 +115,7 @@ _TIMESTAMP = re.compile(
 _OFFSET = re.compile(r"([+-]?\d{1,3}):(\d{1,3})", re.ASCII)
 
 
-def _parse_timestamp(text: str) -> Timestamp:
+def _timestamp_of(text: str) -> Timestamp:
     """RFC 3339. The offset is kept, as in cel-go, for getHours() and the like; digits past ns are cut."""
     match = _TIMESTAMP.fullmatch(text)
     if match is None:
@@ -298,3 +232,58 @@ def _accessor(name: str) -> Callable[..., int]:
 
 #: The accessors by name; each takes a timestamp and perhaps a zone's name, some take a duration.
 ACCESSORS: Mapping[str, Callable[..., int]] = {name: _accessor(name) for name in _OF_TIMESTAMP}
+
+
+#: What each conversion takes, and how; its own type is kept as it is.
+_CONVERSIONS: dict[str, tuple[type, dict[type, Callable[[Any], object]]]] = {
+    "bool": (bool, {str: _bool_of}),
+    "bytes": (bytes, {str: utf8}),
+    "double": (float, {int: float, UInt: float, str: _double_of}),
+    "duration": (Duration, {str: _duration_of, int: Duration}),
+    "int": (
+        int,
+        {
+            UInt: lambda value: checked_int(int(value)),
+            float: _truncated,
+            str: _int_of,
+            Timestamp: lambda value: value.ns // _SECOND,
+            Duration: lambda value: value.ns,
+        },
+    ),
+    "string": (
+        str,
+        {
+            bool: lambda value: "true" if value else "false",
+            int: int.__repr__,
+            UInt: int.__repr__,
+            float: format_float,
+            bytes: _string_of,
+            Timestamp: _format_timestamp,
+            Duration: _format_duration,
+        },
+    ),
+    "timestamp": (
+        Timestamp,
+        {str: _timestamp_of, int: lambda value: checked_timestamp(value * _SECOND)},
+    ),
+    "uint": (UInt, {int: checked_uint, float: _truncated_to_uint, str: _uint_of}),
+}
+
+
+def _conversion(name: str) -> Callable[[Any], object]:
+    kept, ways = _CONVERSIONS[name]
+
+    def convert(value: Any) -> object:
+        kind = value.__class__
+        if kind is kept:
+            return value
+        way = ways.get(kind)
+        if way is None:
+            raise no_overload(name, value)
+        return way(value)
+
+    return convert
+
+
+#: The conversions by name.
+CONVERSIONS: Mapping[str, Callable[[Any], object]] = {name: _conversion(name) for name in _CONVERSIONS}

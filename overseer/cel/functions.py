@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from overseer.cel import conversions, operators
+from overseer.cel import operators
+from overseer.cel.conversions import ACCESSORS, CONVERSIONS, OF_DURATION, type_of_value
 from overseer.cel.statictypes import (
     BOOL,
     BYTES,
@@ -61,9 +62,9 @@ def _from(result: CelType, *types: CelType) -> tuple[Overload, ...]:
 
 def _accessor(name: str) -> Function:
     methods: tuple[Overload, ...] = (Overload((TIMESTAMP,), INT), Overload((TIMESTAMP, STRING), INT))
-    if name in conversions.OF_DURATION:
+    if name in OF_DURATION:
         methods += _from(INT, DURATION)
-    return Function(conversions.ACCESSORS[name], methods=methods)
+    return Function(ACCESSORS[name], methods=methods)
 
 
 _SIZES = _from(INT, STRING, BYTES, _LIST, _MAP)
@@ -107,17 +108,17 @@ FUNCTIONS: Mapping[str, Function] = {
     "startsWith": Function(operators.starts_with, methods=_TEXT_TEST),
     "endsWith": Function(operators.ends_with, methods=_TEXT_TEST),
     "matches": Function(operators.matches, _TEXT_TEST, _TEXT_TEST),
-    "type": Function(conversions.type_of_value, (Overload((_A,), type_of(_A)),)),
+    "type": Function(type_of_value, (Overload((_A,), type_of(_A)),)),
     "dyn": Function(lambda value: value, (Overload((_A,), DYN),)),
-    "bool": Function(conversions.to_bool, _from(BOOL, BOOL, STRING)),
-    "bytes": Function(conversions.to_bytes, _from(BYTES, BYTES, STRING)),
-    "double": Function(conversions.to_double, _from(DOUBLE, DOUBLE, INT, UINT, STRING)),
-    "int": Function(conversions.to_int, _from(INT, INT, UINT, DOUBLE, STRING, TIMESTAMP, DURATION)),
-    "uint": Function(conversions.to_uint, _from(UINT, UINT, INT, DOUBLE, STRING)),
+    "bool": Function(CONVERSIONS["bool"], _from(BOOL, BOOL, STRING)),
+    "bytes": Function(CONVERSIONS["bytes"], _from(BYTES, BYTES, STRING)),
+    "double": Function(CONVERSIONS["double"], _from(DOUBLE, DOUBLE, INT, UINT, STRING)),
+    "int": Function(CONVERSIONS["int"], _from(INT, INT, UINT, DOUBLE, STRING, TIMESTAMP, DURATION)),
+    "uint": Function(CONVERSIONS["uint"], _from(UINT, UINT, INT, DOUBLE, STRING)),
     "string": Function(
-        conversions.to_string, _from(STRING, STRING, BOOL, INT, UINT, DOUBLE, BYTES, TIMESTAMP, DURATION)
+        CONVERSIONS["string"], _from(STRING, STRING, BOOL, INT, UINT, DOUBLE, BYTES, TIMESTAMP, DURATION)
     ),
-    "duration": Function(conversions.to_duration, _from(DURATION, DURATION, STRING, INT)),
-    "timestamp": Function(conversions.to_timestamp, _from(TIMESTAMP, TIMESTAMP, STRING, INT)),
-    **{name: _accessor(name) for name in conversions.ACCESSORS},
+    "duration": Function(CONVERSIONS["duration"], _from(DURATION, DURATION, STRING, INT)),
+    "timestamp": Function(CONVERSIONS["timestamp"], _from(TIMESTAMP, TIMESTAMP, STRING, INT)),
+    **{name: _accessor(name) for name in ACCESSORS},
 }

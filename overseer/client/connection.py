@@ -60,7 +60,7 @@ class Connection:
         self._lock = core.lock
         self._transport = transport
         # Guarded by the client's lock:
-        self.ending = False  # the thread is to say goodbye and end
+        self.ending = False  # the thread is to say goodbye and end, or has ended
         self.unsent = 0  # bytes that wait to be sent
         self._out: deque[bytes] = deque()
         self._wakeup = Wakeup()
@@ -128,6 +128,7 @@ class Connection:
             raise
         finally:
             with self._lock:
+                self.ending = True
                 self._owner.ended_locked(failure or ConnectionLostError("this client was closed", 1000))
             self._wakeup.close()
 

@@ -296,7 +296,7 @@ class TaskRequests(Requests):
             raise RefusedError(f"task not found: {task_id}", code="not_found")
         with self._core.lock:
             touched = follower.created_at if follower.exit is None else follower.exit.ts
-        self._ask([List(id="", since=touched)], timeout, repeat=True, answered=answered)
+        self._ask([List(id="", since=touched, task_id=task_id)], timeout, repeat=True, answered=answered)
         return Task(self, follower)
 
     # -- inside

@@ -261,15 +261,16 @@ class Requests:
             follower.resetting = True
             follower.buffer.room.notify_all()
             joins = follower.over and follower.failure is None  # no longer followed since the task was over
+        asked = False
         try:
             if joins:
                 self._ask([router.subscription(follower)], timeout, answered=joined, followers=[follower])
+            asked = True
             self._ask([request], timeout, answered=answered, late=True)
-        except ReplyTimeoutError:
-            raise  # a late answer decides about the handle
-        except ClientError:
-            with self._core.lock:
-                self._end_reset_locked(follower)
+        except ClientError as error:
+            if not (asked and isinstance(error, ReplyTimeoutError)):  # a late answer decides about the handle
+                with self._core.lock:
+                    self._end_reset_locked(follower)
             raise
         with self._core.lock:
             # On a dedicated connection the messages may come after this answer.

@@ -144,7 +144,8 @@ class Router:
     def check_locked(self, follower: Follower) -> None:
         """Ask the server whether the task is over."""
         assert_held(self._core.lock)
-        request = List(id=self.new_id(), since=follower.unsure_since)
+        # An older server heeds ``since`` alone.
+        request = List(id=self.new_id(), since=follower.unsure_since, task_id=follower.task_id)
         follower.in_doubt = False
 
         def listed(answer: Event | None) -> None:

@@ -92,7 +92,7 @@ class StoredRequests(Requests):
         )
         found: list[LogLine] = []
         while True:
-            page = min(limit - len(found) if limit else PAGE, PAGE)
+            page = request.tail or min(limit - len(found) if limit else PAGE, PAGE)
             reply = self._expect(LogsReply, replace(request, limit=page), timeout, repeat=True)
             found += reply.lines
             if request.tail is not None or (limit and len(found) >= limit) or reply.next_seq > reply.last_seq:

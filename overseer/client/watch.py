@@ -72,6 +72,8 @@ class WatchConnection:
         try:
             self.connection.start()
         except RuntimeError as error:
+            with self.core.lock:
+                self._shared.watches -= {self}
             raise ClientError(f"cannot start a thread for the watch: {error}") from None
         with self.core.lock:
             self.changed.wait_for(lambda: self._cursor or self.failure, seconds)

@@ -31,6 +31,7 @@ Refusal: TypeAlias = Literal[
     "not_permitted",
     "not_found",
     "conflict",
+    "not_running",
     "full",
     "too_many",
     "failed",

@@ -68,7 +68,7 @@ def attach(client: Client, task_id: str, style: Style) -> int:
     status for the shell."""
     task = client.subscribe(task_id, on_lag="drop", raw=True)
     if task.over or task.state != "running":
-        raise RefusedError("task is not running")
+        raise RefusedError("task is not running", code="not_running")
     if task.stdin == "pty":
         return Session(client, task, stops=False).run()
     if task.stdin == "pipe":
@@ -188,7 +188,7 @@ class Session:
         reading = True
         while not (self._over.is_set() or self._detached):
             wants = [told, 0] if reading and len(self._pending) < _MOST else [told]
-            wait = _AGAIN_S if self._pending else _HELD_S if self._keys.held else None
+            wait = _AGAIN_S if self._pending or self._ending else _HELD_S if self._keys.held else None
             ready = select.select(wants, [], [], wait)[0]
             if told in ready and self._take_signals():
                 again()
@@ -201,23 +201,25 @@ class Session:
             elif not ready and not self._pending:
                 self._pending += self._keys.release()
             if self._pending:
-                self._give(bytes(self._pending[:_PIECE]))
+                given = bytes(self._pending[:_PIECE])
+                if self._give(given):
+                    del self._pending[: len(given)]
             elif self._ending:
-                self._ending = False
-                self._give(b"", eof=True)
+                self._ending = not self._give(b"", eof=True)
 
-    def _give(self, data: bytes, *, eof: bool = False) -> None:
-        """Input refused for any reason other than lack of room is lost, which is reported at the end."""
+    def _give(self, data: bytes, *, eof: bool = False) -> bool:
+        """Whether it need not be offered again. What is refused other than for lack of room is lost, which is
+        reported at the end."""
         try:
             self._client.input(self._task.id, data, eof=eof)
         except RefusedError as error:
             if error.code == "full":
-                return
+                return False
             if str(error) not in self._remarks and not self._over.is_set():
                 self._remarks.append(str(error))
         except ClientError:
-            return  # the other thread reports it
-        del self._pending[: len(data)]
+            return False  # the other thread reports it
+        return True
 
     def _take_signals(self) -> bool:
         """Act on the signals that have come; whether the terminal may have changed meanwhile (``fg``)."""

@@ -12,6 +12,7 @@ from overseer.ctl.exit_status import EXIT_LOST, EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.finding import find_task
 from overseer.ctl.hints import how_to_write
 from overseer.ctl.history import history
+from overseer.ctl.pager import paged
 from overseer.ctl.parser import Parser, make_parser
 from overseer.ctl.run import refusal, run, run_interactive
 from overseer.ctl.settings import Settings
@@ -80,7 +81,7 @@ def _main(argv: Sequence[str] | None) -> int:
             if options.interactive or options.tty:
                 return run_interactive(settings, options)
             return run(settings, options)
-        with settings.connect() as client:
+        with paged(options), settings.connect() as client:
             if options.command in _ABOUT_ONE:
                 options.task = find_task(client, options.task)
             return _COMMANDS[options.command](client, options)

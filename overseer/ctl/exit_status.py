@@ -19,7 +19,7 @@ exit status:
   0    done
   1    the server refused, or took the task out of its queue; or stdout cannot
        be written; or the task was unhealthy, though it exited with 0
-  2    wrong usage
+  2    usage error
   124  --timeout expired, or the task lasted longer than its action allows
   125  no connection, or it was lost, or the task's host was: how the task ended
        is unknown

@@ -53,7 +53,7 @@ class Feeder:
                 give(self._client, self._task_id, data)
             give(self._client, self._task_id, b"", eof=True)
         except RefusedError as error:
-            if str(error) != "task is not running":  # how it ended says more
+            if error.code != "not_running":  # how it ended says more
                 say(str(error))
         except ClientError:
             pass  # the main thread reports it

@@ -14,12 +14,13 @@ from overseer.client import Client, RefusedError
 from overseer.ctl.context import around, looked_for
 from overseer.ctl.exit_status import EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.finding import find_task, run_of, task_like
-from overseer.ctl.tail import Printer, at_once
+from overseer.ctl.tail import Printer, follow_all
 from overseer.ctl.tasklog import Lines, TaskLog, with_marks
-from overseer.ctl.terminal import Style, json_line, plain, print_text, say, style_of
+from overseer.ctl.terminal import Style, json_line, on_terminal, plain, print_text, say, style_of
 from overseer.protocol import Event, LogLine, LogMatch, Output, to_plain
 
 _AT_ONCE = 1000
+_AT_END = 1000  # lines of each task, to be seen from their end
 _RUNS = 1000  # latest ones of an action, whose tasks are shown
 
 
@@ -28,6 +29,8 @@ def logs(client: Client, options: Namespace) -> int:
     if wrong := _wrong(options):
         say(f"{wrong}; see overseerctl logs --help")
         return EXIT_USAGE
+    if options.pager_end and options.tail is None:
+        options.tail = _AT_END
     pattern = None
     if options.grep:
         try:
@@ -58,13 +61,14 @@ def logs(client: Client, options: Namespace) -> int:
         TaskLog(client, task_id, options, run, pattern, stored=stored)
         for (task_id, stored), run in zip(found.items(), runs, strict=True)
     ]
-    return status or _Shown(sources, options).show(client)
+    shown = _Shown(sources, options).show(client)
+    return status or shown
 
 
 def _wrong(options: Namespace) -> str:
     """What is wrong with the options, if anything."""
-    if options.follow and options.until is not None:
-        return "--follow and --until exclude each other"
+    if options.follow and (options.until is not None or options.reverse or options.pager_end):
+        return "--follow goes with none of --until, --reverse and --pager-end"
     if not options.grep and (options.ignore_case or any(around(options))):
         return "-i, -A, -B and -C go with --grep"
     if not options.tasks and options.action is None:
@@ -125,7 +129,9 @@ class _Shown:
             going_on = [source for source in self._sources if not source.over]
             with self._printer.live:
                 calls = {source.task_id: partial(self._follow, source) for source in going_on}
-                return at_once(client, calls, self._printer)
+                return follow_all(client, calls, self._printer)
+        if not found and on_terminal() and not options.json:
+            say("no matches" if options.grep else "no lines")
         return 0 if found or not options.grep else 1
 
     def _one(self, source: TaskLog) -> bool:
@@ -139,7 +145,9 @@ class _Shown:
         return found
 
     def _merged(self) -> bool:
-        lines = heapq.merge(*map(_tagged, self._sources), key=lambda each: each[1].ts)
+        lines = heapq.merge(
+            *map(_tagged, self._sources), key=lambda each: each[1].ts, reverse=self._options.reverse
+        )
         found = False
         while some := list(islice(lines, _AT_ONCE)):
             found = True

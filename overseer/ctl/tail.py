@@ -116,10 +116,10 @@ def tail(client: Client, task_ids: Sequence[str], printer: Printer, *, lines: in
             printer.write(batch)
 
     with printer.live:
-        return at_once(client, {task_id: partial(one, task_id) for task_id in task_ids}, printer)
+        return follow_all(client, {task_id: partial(one, task_id) for task_id in task_ids}, printer)
 
 
-def at_once(client: Client, calls: Mapping[str, Callable[[], None]], printer: Printer) -> int:
+def follow_all(client: Client, calls: Mapping[str, Callable[[], None]], printer: Printer) -> int:
     """Follow several tasks, each on a thread of its own; returns the exit status.
 
     Raises:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from argparse import Namespace
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
+from itertools import chain
 
 from overseer.client import Client, RefusedError
 from overseer.ctl.context import around, looked_for, marked, with_context
@@ -15,7 +17,7 @@ from overseer.ctl.terminal import Style, plain, say
 from overseer.protocol import Event, Exited, LogLine, LogMatch, Output, Partial, RunInfo
 
 _AT_ONCE = 1000
-_STEP = 20_000  # seqs that are read at once for the last lines
+_STEP = 20_000  # seqs that are read at once, backwards
 
 Lines = Sequence[LogLine] | Sequence[LogMatch]
 
@@ -42,9 +44,8 @@ class TaskLog:
         self._client = client
         self._options = options
         self._run = run
-        self._some = partial(
-            client.logs, task_id, run_id="" if run is None else run.run_id, stream=options.stream or ""
-        )
+        self._all = partial(client.logs, task_id, run_id="" if run is None else run.run_id)
+        self._some = partial(self._all, stream=options.stream or "")
         self._pattern = pattern
         self._looked = looked_for(options.grep, options, regex=True) if options.grep else None
         self._stored = stored
@@ -63,8 +64,16 @@ class TaskLog:
 
     def blocks(self) -> Iterator[Lines]:
         """The lines, page by page, since a log may be larger than memory; with ``--grep`` and its context
-        each is a block that belongs together."""
-        found = self._ring() if self._stored else self._found() if self._looked else self._pages()
+        each is a block that belongs together. With ``--reverse`` the newest come first."""
+        if self._stored or self._looked:
+            found = list(self._ring() if self._stored else self._found())
+            if self._options.reverse:
+                found = [lines[::-1] for lines in reversed(found)]
+            yield from self._noted(found)
+        else:
+            yield from self._noted(self._pages())
+
+    def _noted(self, found: Iterable[Lines]) -> Iterator[Lines]:
         for lines in found:
             if lines:
                 self.last_seq = max(self.last_seq, lines[-1].seq)
@@ -99,17 +108,14 @@ class TaskLog:
 
     def _pages(self) -> Iterator[Sequence[LogLine]]:
         options = self._options
-        if options.tail is None:
+        if options.reverse:
+            yield from self._backward()
+        elif options.tail is None:
             yield from self._forward()
         elif not (options.since or options.until or options.tail > _AT_ONCE):
             yield self._some(tail=options.tail) if options.tail else ()
-        elif options.since or options.until or options.stream or self._run:
-            last: deque[LogLine] = deque(maxlen=options.tail)
-            for lines in self._forward():
-                last.extend(lines)
-            yield list(last)
         else:
-            yield self._last(options.tail)
+            yield list(chain.from_iterable(self._backward()))[::-1]
 
     def _forward(self) -> Iterator[Sequence[LogLine]]:
         since, until = self._options.since, self._options.until
@@ -121,17 +127,24 @@ class TaskLog:
                 return
             lines = self._some(from_seq=lines[-1].seq + 1, limit=_AT_ONCE)
 
-    def _last(self, wanted: int) -> Sequence[LogLine]:
-        """The last lines, more than the server returns at once: backwards, since seqs may have holes."""
-        found: list[LogLine] = []
-        first = next((line.seq for line in self._some(from_seq=0, limit=1)), 0)
-        end = max((line.seq for line in self._some(tail=1)), default=-1)
-        while end >= first and len(found) < wanted:
-            begin = max(first, end - max(_STEP, wanted - len(found)) + 1)
-            lines = [line for line in self._some(from_seq=begin, limit=end - begin + 1) if line.seq <= end]
-            found = [*lines, *found]
+    def _backward(self) -> Iterator[Sequence[LogLine]]:
+        """The newest lines first, at most ``--tail`` of them."""
+        since, until, stream = self._options.since, self._options.until, self._options.stream
+        left = sys.maxsize if self._options.tail is None else self._options.tail
+        first = next((line.seq for line in self._all(since=since, from_seq=None if since else 0, limit=1)), 0)
+        end = next((line.seq for line in self._all(tail=1)), -1)
+        if until is not None:
+            later = self._all(since=until + timedelta.resolution, limit=1)
+            end = next((line.seq - 1 for line in later), end)
+        size = _AT_ONCE
+        while first and end >= first and left > 0:
+            begin = max(first, end - size + 1)
+            lines = self._all(from_seq=begin, limit=end - begin + 1)  # and more, where seqs have holes
+            found = [line for line in lines if line.seq <= end and stream in (None, line.stream)]
+            yield found[::-1][:left]
+            left -= len(found)
             end = begin - 1
-        return found[-wanted:]
+            size = min(2 * size, _STEP)
 
     def _found(self) -> Iterator[Lines]:
         """The matches of --grep in order, with their context."""

@@ -10,6 +10,7 @@ import threading
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import IO, Any, Protocol, Self
 
 from overseer.ctl.columns import fit
@@ -32,15 +33,31 @@ class Transient(Protocol):
 transient: list[Transient] = []  # cleared before remarks
 
 
+class Pager(Protocol):
+    """A program that shows the output on the terminal."""
+
+    @property
+    def showing(self) -> bool: ...
+
+    def input(self) -> IO[bytes] | None: ...
+
+
+pager: Pager | None = None  # gets what would go to a terminal
+
+
 def say(text: str) -> None:
     """Write a remark of overseerctl's own to stderr, with a prefix that tells it from a task's output."""
     if sys.stderr is None:
-        return
+        return None
     try:
         for line in transient:
             line.clear()
         lines = "\n".join(map(plain, text.split("\n")))  # a server's words are untrusted
-        print(f"overseerctl: {lines}", file=sys.stderr, flush=True)
+        remark = f"overseerctl: {lines}\n"
+        if pager is not None and pager.showing:
+            with suppress(OutputError):
+                return write_out(utf8(remark), "stderr")
+        print(remark, end="", file=sys.stderr, flush=True)
     except OSError:
         silence(sys.stderr)
 
@@ -57,14 +74,17 @@ class OutputError(OverseerError):
 def write_out(data: bytes, name: str = "stdout") -> None:
     """Write to stdout or stderr, unbuffered. Raises OutputError; later output is discarded."""
     stream = sys.stdout if name == "stdout" else sys.stderr
+    out: IO[bytes] | None = None
     try:
         if stream is None:  # >&-
             raise OSError(errno.EBADF, "it is closed")
-        stream.buffer.write(data)
-        stream.buffer.flush()
+        out = pager.input() if pager is not None and stream.isatty() else None
+        out = stream.buffer if out is None else out
+        out.write(data)
+        out.flush()
     except OSError as error:
-        if stream is not None:
-            silence(stream)
+        if out is not None:
+            silence(out)
         raise OutputError(name, error) from None
 
 

@@ -11,10 +11,16 @@ from overseer.util.durations import parse_duration
 from overseer.util.timestamps import parse_timestamp
 
 _DAYS = {"today": 0, "yesterday": -1}
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "mo": 30.44 * 86400, "y": 365.25 * 86400}
 # 90s, 1h30m, 2d; also as in journalctl: -1h, "1h ago", "2 days ago".
-_TERM = r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)(?:ec(?:ond)?s?|in(?:ute)?s?|(?:ou)?rs?|ays?|eeks?)?"
+_TERM = (
+    r"(\d+(?:\.\d+)?)\s*(s|mo|m|h|d|w|y)"
+    r"(?:ec(?:ond)?s?|in(?:ute)?s?|(?:ou)?rs?|ays?|eeks?|nths?|(?:ea)?rs?)?"
+)
 _AGO = re.compile(rf"-?(?:{_TERM}\s*)+(?:ago)?", re.ASCII | re.IGNORECASE)
+_FULL = re.compile(
+    r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,?\s+)?(\d{4}-.*?)(\s+UTC)?", re.ASCII | re.IGNORECASE
+)
 _CLOCK = re.compile(r"\d\d?:\d\d(?::\d\d(?:\.\d+)?)?", re.ASCII)
 _EPOCH = re.compile(r"@(\d{1,11}(?:\.\d+)?)", re.ASCII)
 
@@ -54,6 +60,8 @@ def _read(words: str, now: datetime) -> datetime | None:
     if day.lower() in _DAYS:
         begin = midnight + timedelta(days=_DAYS[day.lower()])
         words = f"{begin:%Y-%m-%d} {clock.strip().zfill(5) or '00:00'}" if clock else f"{begin:%Y-%m-%d}"
+    if match := _FULL.fullmatch(words):  # as journalctl and overseerctl schedules show them
+        words = f"{match[1]}+00:00" if match[2] else match[1]
     return datetime.fromisoformat(words)  # without a zone it is local
 
 

@@ -237,32 +237,42 @@ class _Live:
         threading.Thread(target=stop, name="stop", daemon=True).start()
 
     def _give_way(self, *arguments: str) -> None:
-        """Let another overseerctl have the terminal, until it ends and a key is pressed, or Ctrl-C is."""
+        """Let another overseerctl have the terminal, until it ends and Enter is pressed, or Ctrl-C is."""
         self._screen.leave()
         print_text(f"overseerctl {' '.join(map(plain, arguments))}\n")
         ours = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         try:
             child = subprocess.Popen([*_program(), *arguments], env=self._options.environment)
-            interrupted = False
+            heard = 0
             while child.poll() is None:
                 if select.select([self._hear], [], [], _LOOK_S)[0]:
-                    heard = self._hear.recv(4096)
-                    interrupted = interrupted or signal.SIGINT in heard
-                    if _ANSWERED in heard:
-                        self._asked_at = None
-                    for number in (signal.SIGTERM, signal.SIGHUP):
-                        if number in heard:
-                            child.send_signal(number)
-                            child.wait()
-                            self._tell.send(bytes([number]))  # for ourselves, too
-                            return
-            if not interrupted:
-                print_text("overseerctl: Enter goes back to top\n")
-                sys.stdin.readline()
+                    heard = self._heard() or heard
+                    if heard in (signal.SIGTERM, signal.SIGHUP):
+                        child.send_signal(heard)
+                        child.wait()
+                        self._tell.send(bytes([heard]))  # for ourselves, too
+                        return
+            if heard:
+                return
+            print_text("overseerctl: Enter goes back to top\n")
+            key = sys.stdin.fileno()
+            while not heard and key not in select.select([self._hear, key], [], [])[0]:
+                heard = self._heard()
+            if heard in (signal.SIGTERM, signal.SIGHUP):
+                self._tell.send(bytes([heard]))
+            elif not heard:
+                read_key(key)
         except OSError as error:
             self._say(f"cannot start another overseerctl: {error.strerror}")
         finally:
             signal.signal(signal.SIGTSTP, ours)
+
+    def _heard(self) -> int:
+        """A signal that ends another program, or 0; an answer is noted."""
+        heard = self._hear.recv(4096)
+        if _ANSWERED in heard:
+            self._asked_at = None
+        return next((number for number in reversed(_ENDING) if number in heard), 0)
 
     # -- on the thread that asks
 

@@ -132,7 +132,7 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
     if options.check:
         stderr.end()  # the warnings come first
         count = f"{len(handlers)} action{'' if len(handlers) == 1 else 's'}"
-        return _print(f"{config.file or 'no file'}: fine, {count}")
+        return _print(f"{config.file or 'no file'}: OK, {count}")
     return Daemon(path, config, handlers, access, variables, Vault(values), version).run()
 
 

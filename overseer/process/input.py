@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from overseer.errors import OverseerError, RequestError
+from overseer.errors import NotRunningError, OverseerError, RequestError
 from overseer.util.handover import Outgoing
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.threads import start_thread
@@ -50,6 +50,7 @@ class TaskInput:
         self._waiting: deque[memoryview] = deque()
         self._size = 0  # bytes, of all that waits
         self._refusal = ""  # why nothing more is taken
+        self._over = False  # the run is
         self._closing = False  # the descriptor is closed when all is written
         writer.add(fd, self)
 
@@ -63,6 +64,7 @@ class TaskInput:
         made._waiting = deque([memoryview(waiting)] if waiting else [])
         made._size = len(waiting)
         made._refusal = data["refusal"]
+        made._over = False
         made._closing = data["closing"]
         return made
 
@@ -102,6 +104,8 @@ class TaskInput:
                 later.
         """
         with self._lock:
+            if self._over:
+                raise NotRunningError
             if self._refusal:
                 raise OverseerError(self._refusal)
             if eof and self.terminal:
@@ -134,7 +138,8 @@ class TaskInput:
     def close(self) -> None:
         """Drop what waits, as the run is over. Idempotent."""
         with self._lock:
-            self._close_locked("task is not running")
+            self._over = True
+            self._close_locked(str(NotRunningError()))
 
     def resume(self) -> None:
         """Called by the writer when there may be room again, or the reading end may be closed."""

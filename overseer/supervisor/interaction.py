@@ -10,15 +10,13 @@ import signal
 from collections.abc import Callable
 
 from overseer.drivers.api import driver_failure
-from overseer.errors import OverseerError, RequestError
+from overseer.errors import NotRunningError, OverseerError, RequestError
 from overseer.protocol import Event, InputAccepted, Resized, Signaled
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.phases import Phase
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Requester
 from overseer.workers.base import Worker
-
-_NOT_RUNNING = "task is not running"
 
 _log = logging.getLogger(__name__)
 
@@ -66,12 +64,12 @@ class Interaction:
         with self._table.begin(requester):
             task = self._table.find(task_id, requester.principal)
             if task.phase is not Phase.RUNNING or task.worker is None:
-                raise RequestError(_NOT_RUNNING, code="conflict")
+                raise NotRunningError
             worker = task.worker
         problem, code = "", "conflict"
         try:
             if not act(worker, task.action):
-                problem = _NOT_RUNNING
+                raise NotRunningError
         except BaseException as error:  # from a driver's own worker
             problem = driver_failure(error)
             code = getattr(error, "code", code)

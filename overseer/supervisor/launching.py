@@ -58,4 +58,5 @@ def checked(given: object) -> tuple[Worker, int, datetime, str]:
     if not isinstance(given.task_id, str) or not isinstance(at, datetime):
         raise TypeError(f"a worker needs a text and a datetime: task_id {given.task_id!r}, started_at {at!r}")
     stdin = given.stdin if given.stdin in ("pipe", "pty") else ""
+    bool(given.hides_secrets)  # asked again once it has been announced, when it must not fail
     return given, int(pid), at.astimezone(UTC), stdin

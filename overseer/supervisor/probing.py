@@ -19,11 +19,11 @@ from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Task
+from overseer.supervisor.transaction import lives
 from overseer.util.handover import Incoming, Outgoing
 from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.masking import Secrets, masked
 from overseer.util.timestamps import now
-from overseer.workers.base import Worker
 from overseer.workers.program import Surroundings
 
 _log = logging.getLogger(__name__)
@@ -215,7 +215,7 @@ class Probing:
         with self._table.lock:
             worker = task.worker if self._goes_on_locked(task, run) else None
         # A run that has ended, with output still to deliver, was not stopped for its health.
-        if worker is None or not _lives(worker):
+        if worker is None or not lives(worker):
             return False
         with self._table.begin() as tx:
             if not self._goes_on_locked(task, run):
@@ -252,11 +252,3 @@ class Probing:
         assert_held(self._table.lock)
         running = task.phase is Phase.RUNNING and task.runs == run
         return running and not task.end_reason and task.stop_request is StopRequest.NONE
-
-
-def _lives(worker: Worker) -> bool:
-    try:
-        return worker.lives
-    except Exception:  # a driver's own
-        _log.exception("task %s: the driver failed to say whether its worker lives", worker.task_id)
-        return True

@@ -143,12 +143,12 @@ class StartGate:
         if abs(code) > _LARGEST_CODE:
             raise ValueError("an exit code of more than 64 bits")
         signal = _signal_of(worker) if code == -1 else ""
-        starved = code != 0 and getattr(worker, "ran_out_of_memory", False) is True
+        starved = code != 0 and _said(worker, "ran_out_of_memory") is True
         cpu, memory = _figure(worker, "cpu"), _figure(worker, "max_rss")
         cpu_ms = None if cpu is None else int(cpu * 1000)
         max_rss = None if memory is None else int(memory)
-        lost = str(getattr(worker, "lost", ""))
-        known = starved, cpu_ms, max_rss, _values(worker), lost
+        lost = _said(worker, "lost")
+        known = starved, cpu_ms, max_rss, _values(worker), lost if isinstance(lost, str) else ""
         self._in_order(RunExit(code, bool(intentional), signal, at.astimezone(UTC), *known))
         if self._failed:
             self._orphaned(self._task, worker, True)
@@ -215,15 +215,25 @@ class _Lines:
             self._gate.late()
 
 
+def _said(worker: Worker, name: str) -> object:
+    """What a worker says of its run; None: a driver's own lacks it, or raises."""
+    try:
+        said: object = getattr(worker, name, None)
+    except Exception:
+        _log.exception("task %s: the driver failed to say the %s of its worker", worker.task_id, name)
+        return None
+    return said
+
+
 def _figure(worker: Worker, name: str) -> float | None:
-    """A figure of the worker's usage; a driver's own may lack it, or raise."""
-    value = getattr(worker, name, None)
+    """A figure of the worker's usage."""
+    value = _said(worker, name)
     return value if isinstance(value, int | float) and 0 <= value < _LARGEST_CODE else None
 
 
 def _values(worker: Worker) -> Mapping[str, str]:
     """What its run hands on."""
-    values = getattr(worker, "values", None)
+    values = _said(worker, "values")
     if not isinstance(values, Mapping):
         return {}
     return {name: value for name, value in values.items() if isinstance(value, str)}
@@ -236,10 +246,6 @@ def _without(mask: Mask, line: str) -> str:
 
 
 def _signal_of(worker: Worker) -> str:
-    """The signal that ended the worker; a driver's own may lack it, or raise."""
-    try:
-        signal: object = worker.signal
-    except Exception:
-        _log.exception("task %s: the driver failed to say which signal ended its worker", worker.task_id)
-        return ""
+    """The signal that ended the worker."""
+    signal = _said(worker, "signal")
     return signal if isinstance(signal, str) else ""

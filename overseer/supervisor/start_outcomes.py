@@ -100,12 +100,13 @@ class StartOutcomes:
         """The run has begun: record and announce it, and let its callbacks pass."""
         gate, context, record = launching.gate, launching.context, launching.record
         worker, pid, at, stdin = checked(given)
+        surroundings = None if gate.watch is None else surroundings_of(context)
         if record is not None:
             record.started, record.host = at, worker.host
             self._recorder.started(record)
         self._started(launching, worker, pid, at, stdin)
-        if gate.watch is not None:
-            gate.watch.begin(surroundings_of(context))
+        if gate.watch is not None and surroundings is not None:
+            gate.watch.begin(surroundings)
         gate.announced(pid, worker)
 
     def failed(self, launching: Launching, error: BaseException, left: Iterable[Worker]) -> str:

@@ -150,3 +150,12 @@ def stop_worker(worker: Worker, grace: float | None = None) -> str:
         _log.exception("task %s: the driver failed to stop its worker", worker.task_id)
         return f"the driver failed: {driver_failure(error)}"
     return ""
+
+
+def lives(worker: Worker) -> bool:
+    """Whether what a worker runs still lives; one that fails to say so does."""
+    try:
+        return worker.lives
+    except BaseException:  # a driver's own
+        _log.exception("task %s: the driver failed to say whether its worker lives", worker.task_id)
+        return True

@@ -142,13 +142,29 @@ class UsageWatch:
 def _measure(workers: Mapping[str, Worker | None], max_age: float = 0.0) -> Mapping[str, Measured]:
     """What runs use, by run id; those on other machines say so themselves."""
     begun = time.monotonic()
-    far = {run: worker for run, worker in workers.items() if worker is not None and worker.ask_usage()}
+    far = {run: worker for run, worker in workers.items() if worker is not None and _is_far(worker)}
     usage = usage_meter.measure(max_age)
     for run, worker in far.items():
-        told = worker.usage(begun - max_age, begun + _FAR_S)
+        told = _told(worker, begun - max_age, begun + _FAR_S)
         if told is not None and told.at > begun - _STALE_S:
             usage[run] = told
     return usage
+
+
+def _is_far(worker: Worker) -> bool:
+    try:
+        return worker.ask_usage()
+    except Exception:  # a driver's own
+        _log.exception("task %s: the driver failed to have its usage measured", worker.task_id)
+        return False
+
+
+def _told(worker: Worker, since: float, until: float) -> Measured | None:
+    try:
+        return worker.usage(since, until)
+    except Exception:
+        _log.exception("task %s: the driver failed to say what it uses", worker.task_id)
+        return None
 
 
 def _runs(task: Task) -> bool:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,9 @@ from overseer.client import (
     Task,
     TaskGoneError,
 )
-from overseer.protocol import Event, Exited, Gap, Output
+from overseer.client.buffer import Item
+from overseer.client.decoding import decode
+from overseer.protocol import Event, Exited, Gap, Output, Tasks
 from tests.client.conftest import ACTIONS
 from tests.client.proxy import Proxy
 from tests.harness import ROOT, Daemon, allowed
@@ -345,3 +348,42 @@ def test_a_process_that_was_stopped_does_not_blame_the_server(daemon: Daemon):
         print("ask", file=process.stdin, flush=True)
         assert process.stdout.readline() == "[]\n"
         process.stdin.close()
+
+
+def test_a_followed_task_is_looked_up_alone(daemon: Daemon, monkeypatch: pytest.MonkeyPatch):
+    """However many the server lists, and however many are followed when the connection comes back."""
+    rows: list[list[str]] = []
+
+    def decoded(*arguments: Any) -> list[Item]:
+        items = decode(*arguments)
+        rows.extend([task.task_id for task in item.tasks] for item in items if isinstance(item, Tasks))
+        return items
+
+    monkeypatch.setattr("overseer.client.connection.decode", decoded)
+    with Proxy(daemon.address) as proxy, Client(proxy.url) as client:
+        for _ in range(3):
+            client.start("echo").wait(WAIT_S)
+        task = client.start("sleep")
+        joined = client.subscribe(task.id)
+        assert next(task.lines(timeout=WAIT_S)) == "ready"
+        proxy.cut()
+        proxy.wait_connections(2)
+        task.stop()
+        assert task.wait(WAIT_S) == joined.wait(WAIT_S)
+    looked_up = [found for found in rows if task.id in found]
+    assert len(looked_up) >= 3  # when it was joined, and by both when the connection was back
+    assert all(found == [task.id] for found in looked_up)
+
+
+def test_a_reset_that_cannot_join_its_task_in_time_leaves_the_handle_as_it_was(daemon: Daemon):
+    with Proxy(daemon.address) as proxy, Client(proxy.url) as client:
+        task = client.start("hopeless")
+        task.wait(WAIT_S)
+        assert task.state == "errored"
+        proxy.pause()
+        with pytest.raises(ReplyTimeoutError):
+            task.reset(timeout=0.2)
+        assert task._follower.finished
+        proxy.resume()
+        task.reset()
+        assert task.wait(WAIT_S).exit_code == 9

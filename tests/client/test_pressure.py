@@ -154,6 +154,32 @@ def test_the_lane_is_cut_too(daemon: Daemon):
         assert (count.last, len(count.exits)) == (100_000, 1)
 
 
+def test_a_lane_that_is_lost_for_good_before_the_task_has_moved_there_leaves_it_where_it_was(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("overseer.client.backpressure.ALIVE_S", 0.05)
+    with Proxy(daemon.address) as proxy, Client(proxy.url, buffer=50_000, reconnect=0) as client:
+
+        def lose_it() -> None:
+            proxy.first.clear()
+            proxy.budget = 20_000  # from this connection on
+
+        proxy.on_second = lose_it
+        task = client.start("slow-wide", n="3000")
+        count = Count()
+        for index, event in enumerate(task.events(WAIT_S)):
+            count.add([event])
+            if index == 0:
+                wait_for_move(client)
+                proxy.wait_connections(2)
+                deadline = time.monotonic() + WAIT_S
+                while dedicated(client):
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
+                proxy.first.set()
+        assert (count.last, len(count.exits)) == (3000, 1)
+
+
 @pytest.mark.parametrize("seconds", [0.0, 0.002])
 def test_tasks_are_moved_at_any_moment_without_a_loss(daemon: Daemon, seconds: float):
     with Client(daemon.url, buffer=5_000) as client:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from overseer.client import Client, ConnectionLostError, ReplyTimeoutError, Watch
+from overseer.client import Client, ClientError, ConnectionLostError, ReplyTimeoutError, Watch
 from overseer.protocol import (
     Changed,
     Event,
@@ -197,3 +197,22 @@ def test_a_task_that_is_gone_is_gone_from_the_picture(client: Client, other: Cli
         next(each for each in events if isinstance(each, Forgotten))
         assert "waits" not in watch.tasks
         other.stop("first")
+
+
+def test_without_a_thread_there_is_no_watch_and_the_client_closes_as_ever(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def no_more(thread: threading.Thread) -> None:
+        if thread.name.startswith("overseer-client"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    client = Client(daemon.url)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_more)
+        with pytest.raises(ClientError, match="cannot start a thread for the watch"):
+            client.watch()
+    assert client.tasks() is not None
+    client.close()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import termios
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from overseer.ctl.attach import Keys
 from tests.ctl.conftest import Ctl, Done
-from tests.ctl.test_terminal import Terminal, terminal
+from tests.ctl.test_terminal import LIMIT_S, Terminal, terminal
 from tests.harness import Daemon, allowed, shell
 
 _TALKS = """
@@ -28,6 +30,14 @@ for line in sys.stdin:
     print(f"<{line.strip()}>", flush=True)
 print("eof")
 """
+_READS_LATE = """
+import os, sys, time, tty
+tty.setraw(0)
+print("ready", flush=True)
+while not os.path.exists(sys.argv[1]): time.sleep(0.01)
+while b"\\x04" not in os.read(0, 65536): pass
+print("the end was read")
+"""
 _RAW = "stty raw -echo; printf 'ready'; head -c 3 | od -An -tx1 | tr -d '\\n'; printf done; sleep 60"
 ACTIONS = {
     "talks": {
@@ -37,6 +47,15 @@ ACTIONS = {
     "keys": shell(_RAW, config={"stdin": "pty"}),
     "screen": shell("printf '\\033[?1049h\\033[?25lready'; sleep 60", config={"stdin": "pty"}),
     "cat": {"type": "exec", "config": {"entrypoint": "cat", "stdin": "pipe"}},
+    "late": {
+        "type": "exec",
+        "config": {
+            "entrypoint": sys.executable,
+            "command": ["-c", _READS_LATE, "[[.gate]]"],
+            "stdin": "pty",
+            "parameters": {"gate": {}},
+        },
+    },
     "slow": shell("sleep 0.5; exec wc -c", config={"stdin": "pipe"}),
     "none": shell("echo ready; exec sleep 60"),
     "one": shell("echo ready; read -r x", config={"stdin": "pty"},
@@ -274,6 +293,30 @@ def test_on_a_terminal_what_was_sent_is_confirmed(daemon: Daemon, ctl: Ctl):
     ctl("start", "cat", "--id", "fed")
     with terminal(daemon, "input", "fed", "50", "--eof") as shown:
         shown.wait_for(b"fed: sent 3 bytes, and the end of the input")
+        assert shown.wait() == 0
+
+
+def test_the_end_of_the_input_waits_for_room(daemon: Daemon, tmp_path: Path):
+    def refused() -> int:
+        with urllib.request.urlopen(f"http://{daemon.address}/metrics", timeout=LIMIT_S) as answer:
+            (sample,) = re.findall(r'inputs_refused_total\{action="late"\} (\d+)', answer.read().decode())
+        return int(sample)
+
+    with daemon.connect() as client:
+        client.send("start", action="late", task_id="late", params={"gate": f"{tmp_path}/gate"})
+        client.expect("output", data="ready")
+        for size in (65536, 1):  # until there is not room for a byte
+            while client.request("input", task_id="late", data="x" * size)["type"] != "error":
+                pass
+    before = refused()
+    script = f"exec {sys.executable} -m overseer.ctl attach late < /dev/null"
+    with Terminal(["/bin/sh", "-c", script], daemon.url) as shown:
+        deadline = time.monotonic() + LIMIT_S
+        while refused() == before:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        (tmp_path / "gate").touch()
+        shown.wait_for(b"the end was read")
         assert shown.wait() == 0
 
 

@@ -51,6 +51,39 @@ def test_all_of_a_log_or_some_of_it(ctl: Ctl) -> None:
     assert line.endswith("Z 2500")
 
 
+def test_the_newest_lines_may_come_first(ctl: Ctl) -> None:
+    numbers = [str(number) for number in range(2500, 0, -1)]
+    assert ctl("logs", "web", "-r").out.splitlines() == numbers
+    assert ctl("logs", "web", "-r", "-n", "4", "-S", "1h").out.split() == numbers[:3]  # and one on stderr
+    assert ctl("logs", "web", "-r", "-g", "^(5|7|20)$", "-C", "1").out.split() == [
+        *("21", "20", "19", "--", "8", "7", "6", "5", "4"),
+    ]
+    assert ctl("logs", "twice", "-r", "--run", "2").out.split() == ["second", "first"]
+    times = [
+        line.split()[2]
+        for line in ctl("logs", "web", "twice", "-r", "-t", "--stream", "stdout").out.splitlines()
+    ]
+    assert len(times) == 2506
+    assert times == sorted(times, reverse=True)
+    assert ctl("logs", "web", "-e").out.splitlines() == numbers[998::-1]  # the last thousand, one on stderr
+
+
+def test_the_last_lines_before_a_time(ctl: Ctl) -> None:
+    lines = [json.loads(line) for line in ctl("logs", "twice", "--json").out.splitlines()]
+    for number, line in enumerate(lines):
+        done = ctl("logs", "twice", "--until", line["ts"], "-n", "2", "--json")
+        assert [json.loads(each) for each in done.out.splitlines()] == lines[: number + 1][-2:]
+    assert ctl("logs", "twice", "--until", "1h", "-n", "2").out == ""
+
+
+def test_a_page_of_the_last_lines_is_whole(ctl: Ctl, daemon: Daemon) -> None:
+    numbers = [str(number) for number in range(2001, 2501)]
+    assert ctl("logs", "web", "-n", "500", "--stream", "stdout").out.split() == numbers
+    with Client(daemon.url) as client:
+        assert [line.data for line in client.logs("web", tail=500, stream="stdout")] == numbers
+        assert len(client.logs("web", tail=50, limit=20)) == 50
+
+
 @pytest.mark.parametrize("more", [(), ("--stream", "stdout"), ("--since", "1h")])
 def test_the_last_lines_may_be_many(ctl: Ctl, more: tuple[str, ...]) -> None:
     done = ctl("logs", "web", "-n", "2001", *more)
@@ -141,12 +174,12 @@ def test_searching_all_of_them(ctl: Ctl) -> None:
 
 
 def test_on_a_terminal_times_are_local_and_matches_marked(daemon: Daemon) -> None:
-    with terminal(daemon, "search", "oh", "--task", "web", TZ="Pacific/Kiritimati") as shown:
+    with terminal(daemon, "search", "oh", "--task", "web", "--no-pager", TZ="Pacific/Kiritimati") as shown:
         assert shown.wait() == 0
         assert re.search(
             rb"\d\d:\d\d:\d\d\.\d{3} \x1b\[36mweb:2501\x1b\[0m \x1b\[1;31moh\x1b\[0m no", shown.shown
         )
-    with terminal(daemon, "logs", "web", "-t", "-n", "1") as shown:
+    with terminal(daemon, "logs", "web", "-t", "-n", "1", "--no-pager") as shown:
         assert shown.wait() == 0
         assert re.fullmatch(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} oh no\r\n", shown.shown)
 
@@ -175,6 +208,7 @@ def test_mistakes_are_said(ctl: Ctl) -> None:
     assert ctl("logs", "web", "-g", "(").status == 2
     assert ctl("logs", "web", "-f", "--until", "now").status == 2
     assert ctl("logs", "web", "-C", "2").status == 2
+    assert ctl("logs", "web", "-f", "-r").status == ctl("logs", "web", "-f", "-e").status == 2
     assert ctl("log", "web", "-n", "1").out == ctl("logs", "web", "-n", "1").out
 
 

@@ -71,9 +71,15 @@ def test_mistakes_are_said(logged: Daemon, ctl: Ctl) -> None:
         (("one", "two", "-g", "x", "-C", "2"), 2, "-A, -B and -C take a single task"),
         (("--action", "sya"), 1, "did you mean say?"),
         (("one", "nobody"), 1, "nobody: task not found"),
+        (("one", "nobody", "-f"), 1, "nobody: task not found"),
     ):
         done = ctl("logs", *arguments, "--url", logged.url)
         assert (done.status, words in done.err) == (status, True), done
+
+
+def test_a_task_that_is_not_found_hides_no_other(logged: Daemon, ctl: Ctl) -> None:
+    done = ctl("logs", "one", "nobody", "-n", "1", "--url", logged.url)
+    assert (done.status, done.err) == (1, "overseerctl: nobody: task not found\nerr-3\n")
 
 
 def test_without_a_data_dir_what_is_stored_is_shown(ctl: Ctl, daemon: Daemon) -> None:
@@ -130,7 +136,7 @@ def test_every_command_has_help_with_its_options_and_examples(ctl: Ctl) -> None:
     shown = ctl("--help").out
     commands = re.findall(r"^  ([a-z][a-z-]+)  +[a-z]", shown, re.MULTILINE)
     assert {"run", "stop", "rm", "list", "logs", "top", "check"} <= set(commands)
-    for title in ("Start and stop:", "See what is going on:", "See what tasks say:", "The server:"):
+    for title in ("Start and stop:", "See what is going on:", "See their output:", "The server:"):
         assert title in shown
     for command in commands:
         text = ctl(command, "--help").out

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import sys
 
 import pytest
 
 from tests.ctl.conftest import Ctl
 from tests.ctl.test_terminal import Terminal
 from tests.harness import Daemon, shell
+from tests.harness.forking import CTL
 
 ACTIONS = {
     "convert": shell(
@@ -142,7 +142,7 @@ def test_choices_and_booleans_are_completed(ctl: Ctl, words: list[str], found: l
 
 
 def test_a_secret_that_lacks_is_asked_for_on_a_terminal_and_not_shown(daemon: Daemon) -> None:
-    command = [sys.executable, "-m", "overseer.ctl", "run", "login"]
+    command = [*CTL, "run", "login"]
     with Terminal(command, daemon.url) as shown:
         shown.wait_for(b"password: ")
         shown.type(b"hunter2\n")

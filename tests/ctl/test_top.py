@@ -124,6 +124,21 @@ def test_keys_show_a_log_and_attach(daemon: Daemon):
         assert shown.wait() == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_who_is_asked_for_enter_can_be_interrupted(daemon: Daemon, number: signal.Signals):
+    with daemon.connect() as other:
+        other.run("named", task_id="over")
+    with terminal(daemon, "top", "--interval", "0.1", "--action", "named") as shown:
+        shown.wait_for(b"over")
+        shown.type(b"l")
+        shown.wait_for(b"Enter goes back to top")
+        os.kill(shown.pid, number)
+        if number == signal.SIGINT:
+            shown.wait_for(b"known")
+            shown.type(b"q")
+        assert shown.wait() == (0 if number == signal.SIGINT else 128 + number)
+
+
 def test_the_order_and_what_is_shown_can_be_chosen(daemon: Daemon):
     with daemon.connect() as other:
         for action, task_id in (("sleep", "sorted-1"), ("echoes", "sorted-2")):

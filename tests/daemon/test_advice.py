@@ -51,6 +51,6 @@ def test_it_is_warned_of_before_the_file_is_called_fine(tmp_path: Path, text: st
     )
     assert ended.stdout.splitlines() == [
         f"warning: ./config.yaml:{said}",
-        "./config.yaml: fine, 1 action",
+        "./config.yaml: OK, 1 action",
     ]
     assert ended.returncode == 0

@@ -88,7 +88,7 @@ def test_every_drivers_problem_is_a_line_with_file_line_and_key(
 def test_a_drivers_warning_is_a_line_and_the_server_starts(tmp_path: Path) -> None:
     config = "actions:\n  a:\n    type: acme-picky\n    config:\n      dislikes: warn\n      where: x\n"
     status, out, err = acme(tmp_path, config, "--check")
-    assert (status, "config.yaml: fine, 1 action" in out) == (0, True)
+    assert (status, "config.yaml: OK, 1 action" in out) == (0, True)
     assert "warning: ./config.yaml:4: actions.a.config.colour: is out of fashion" in err.splitlines()
 
 

@@ -18,6 +18,7 @@ from overseer.supervisor.task import Requester
 from overseer.util.timers import Timers
 from overseer.util.timestamps import now
 from tests.faults.support import wait_until
+from tests.harness.hubs import tasks_of
 from tests.supervisor.output.test_publisher import _Held
 
 _PATIENCE = 30
@@ -47,10 +48,11 @@ class Handler(overseer.ActionHandler):
 class Stage:
     """A hub with one action and room for one task, and a client that is told of all of it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, more: str = "") -> None:
+        """``more``: settings of the action."""
         path.write_text(
-            "task_pool: {limit: 1}\n"
-            "actions: {a: {type: a, stop_signal: SIGINT, stop_grace: 5s, retry: {error_threshold: 1}}}"
+            "task_pool: {limit: 1}\nactions: {a: {type: a, stop_signal: SIGINT, stop_grace: 5s, "
+            "retry: {error_threshold: 1}" + more + "}}"
         )
         self.handler = Handler()
         self.hub = overseer.Hub(overseer.load_config(path), {"a": self.handler})
@@ -88,8 +90,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    stage = Stage(tmp_path / "config.yaml")
+def stage(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    stage = Stage(tmp_path / "config.yaml", getattr(request, "param", ""))
     try:
         yield stage
     finally:
@@ -180,6 +182,63 @@ def test_an_end_of_which_nobody_can_be_told_changes_nothing(stage: Stage) -> Non
     stage.hub.stop("t")
     exited = stage.expect("exited")
     assert (exited["exit_code"], "signal" in exited) == (-1, False)
+    stage.works_on()
+
+
+def _fails(worker: overseer.Worker) -> Any:
+    raise RuntimeError("ask somebody else")
+
+
+class Mute(Own):
+    """Says nothing of itself, neither while it runs nor once it has ended."""
+
+    lives = cpu = max_rss = values = lost = ran_out_of_memory = signal = property(_fails)  # type: ignore
+
+    def ask_usage(self) -> bool:
+        raise RuntimeError("ask somebody else")
+
+    def _work(self, callbacks: overseer.WorkerCallbacks) -> None:
+        self.stopped.wait(_PATIENCE)
+        callbacks.on_exited(self, -1, True, now())
+
+
+@pytest.mark.parametrize("stage", [", timeout: 100ms"], indirect=True)
+def test_a_timeout_ends_a_run_whose_worker_fails_to_say_whether_it_lives(stage: Stage) -> None:
+    stage.handler.how = lambda task_id, params, callbacks: Mute(task_id, callbacks)
+    stage.start()
+    stage.expect("started")
+    exited = stage.expect("exited")
+    assert (exited["reason"], exited["exit_code"]) == ("timeout", -1)
+    assert not exited.keys() & {"signal", "cpu_ms", "max_rss"}
+    stage.works_on()
+
+
+def test_a_worker_that_fails_to_say_what_it_uses_costs_no_other_its_figures(stage: Stage) -> None:
+    stage.hub.pools.change(limit=2)
+    stage.start("other")
+    stage.expect("started")
+    stage.handler.how = lambda task_id, params, callbacks: Mute(task_id, callbacks)
+    stage.start()
+    stage.expect("started")
+    stage.hub.usage.tell("", Requester(stage.client, "asked"))
+    assert stage.expect("usage")["id"] == "asked"
+    for name in ("t", "other"):
+        stage.hub.stop(name)
+    stage.expect("exited")
+    stage.hub.pools.change(limit=1)
+    stage.works_on()
+
+
+class Shy(Own):
+    """Fails to say what is asked once it has started."""
+
+    hides_secrets = property(_fails)  # type: ignore[assignment]
+
+
+def test_a_worker_that_cannot_be_gone_on_with_is_a_start_that_failed(stage: Stage) -> None:
+    stage.handler.how = lambda task_id, params, callbacks: Shy(task_id, callbacks)
+    stage.start()
+    assert "the driver failed: RuntimeError: ask somebody else" in stage.expect("error")["message"]
     stage.works_on()
 
 
@@ -293,7 +352,7 @@ def test_a_reset_that_fails_leaves_all_as_it_was(stage: Stage) -> None:
     )
     stage.start()
     assert stage.expect("errored")["exit_count"] == 1
-    (before,) = stage.hub.tasks()
+    (before,) = tasks_of(stage.hub)
     entered, go = threading.Event(), threading.Event()
 
     def fail(task_id: str, params: object, callbacks: overseer.WorkerCallbacks) -> overseer.Worker:
@@ -304,7 +363,7 @@ def test_a_reset_that_fails_leaves_all_as_it_was(stage: Stage) -> None:
     stage.handler.how = fail
     stage.hub.reset("t", Requester(stage.client, "reset"))
     assert entered.wait(_PATIENCE)
-    assert stage.hub.tasks() == [replace(before, state="active", status="running", worker_state="")], (
+    assert tasks_of(stage.hub) == [replace(before, state="active", status="running", worker_state="")], (
         "nothing else has changed"
     )
     with pytest.raises(overseer.RequestError, match="already running or starting"):
@@ -316,7 +375,7 @@ def test_a_reset_that_fails_leaves_all_as_it_was(stage: Stage) -> None:
         "code": "failed",
     }
     assert stage.hub.wait_until_idle(_PATIENCE)
-    assert stage.hub.tasks() == [before]
+    assert tasks_of(stage.hub) == [before]
     assert not stage.heard
     assert not stage.outbox.read(), "no second errored"
     assert stage.hub.metrics_view.figures().counters["a"]["tasks_errored"] == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from overseer.config import load_config
-from tests.harness import Daemon, WsClient
+from tests.harness import Daemon
 from tests.packaging.test_shipped_config import (
     test_checksum_is_that_of_the_file,
     test_checksum_runs_once_for_a_path,
@@ -41,12 +41,6 @@ def daemon() -> Iterator[Daemon]:
     with Daemon(text, environment={"OVERSEER_LISTEN": "127.0.0.1:0"}) as daemon:
         assert "warning" not in daemon.stderr.lower()
         yield daemon
-
-
-@pytest.fixture
-def client(daemon: Daemon) -> Iterator[WsClient]:
-    with daemon.connect() as client:
-        yield client
 
 
 def test_the_complete_example_means_what_it_did() -> None:

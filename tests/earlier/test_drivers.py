@@ -16,7 +16,7 @@ from tests.drivers.test_guide import (
     test_the_process,
     test_the_service,
 )
-from tests.harness import Daemon, WsClient
+from tests.harness import Daemon
 
 __all__ = ["test_the_callbacks", "test_the_function", "test_the_process", "test_the_service"]
 
@@ -32,9 +32,3 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     with Daemon(config, program=Path(program), environment=ENVIRONMENT) as daemon:
         assert "warning" not in daemon.stderr.lower()
         yield daemon
-
-
-@pytest.fixture
-def client(daemon: Daemon) -> Iterator[WsClient]:
-    with daemon.connect() as client:
-        yield client

@@ -110,6 +110,15 @@ def limit(command: argparse.ArgumentParser, default: int, type: Callable[[str], 
     )
 
 
+def paging(command: argparse.ArgumentParser) -> None:
+    """What is long is shown in a pager."""
+    command.add_argument(
+        "--no-pager",
+        action="store_true",
+        help="print it, in place of showing it in $OVERSEER_PAGER or $PAGER (less)",
+    )
+
+
 def matching(command: argparse.ArgumentParser) -> None:
     """How something is looked for, and what is shown around it, as grep has it."""
     command.add_argument("-i", "--ignore-case", action="store_true", help="ignore case")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from overseer.ctl.usage.commands import TASK, Commands, limit, matching, task, tasks, times
+from overseer.ctl.usage.commands import TASK, Commands, limit, matching, paging, task, tasks, times
 from overseer.ctl.values import count, last, most, nonempty
 
 
 def add_output(commands: Commands) -> None:
-    commands.group("See what tasks say")
+    commands.group("See their output")
     command = commands.add(
         "logs",
         "show the logs of tasks, even of those that the server has forgotten",
         "What one task wrote to stderr goes to stderr. The lines of several are merged by their times, each "
         "with its task in front. A server without a data_dir has only the last 100 lines of each task.",
         "logs web -f",
+        "logs web -e",
         "logs web --since 1h -C 2 --grep 'timeout|refused'",
         "logs web db --tail 20 -f",
         "logs --action build --since yesterday",
@@ -21,10 +22,19 @@ def add_output(commands: Commands) -> None:
     )
     tasks(command, "*")
     command.add_argument("--action", type=nonempty, metavar="ACTION", help="all tasks of this action")
-    command.add_argument("-f", "--follow", action="store_true", help="and follow them until they end")
+    command.add_argument(
+        "-f", "--follow", action="store_true", help="keep showing new lines until the tasks end"
+    )
     command.add_argument(
         "-n", "--tail", type=last, metavar="LINES", help="only the last LINES lines of each, or all"
     )
+    command.add_argument(
+        "-e",
+        "--pager-end",
+        action="store_true",
+        help="open the pager at the end; without -n, of the last 1000 lines",
+    )
+    command.add_argument("-r", "--reverse", action="store_true", help="the newest lines first")
     times(command, since="only from this time on", until="only until this time")
     command.add_argument(
         "--run",
@@ -41,19 +51,20 @@ def add_output(commands: Commands) -> None:
         help="only lines in which this regular expression is found; status 1 if there are none",
     )
     matching(command)
-    command.add_argument("-t", "--timestamps", action="store_true", help="put the time in front")
+    command.add_argument("-t", "--timestamps", action="store_true", help="show when each line was written")
+    paging(command)
     command = commands.add("tail", "show the last lines of tasks", "", "tail -f", "tail web -n 50")
     tasks(command, "*", "default: all running tasks")
     command.add_argument("-f", "--follow", action="store_true", help="follow them until they end")
     command.add_argument(
-        "-n", "--lines", type=count, default=10, metavar="LINES", help="how many (10); the server stores 100"
+        "-n", "--lines", type=count, default=10, metavar="LINES", help="how many (10); at most 100 are stored"
     )
-    command.add_argument("-t", "--timestamps", action="store_true", help="put the time in front")
+    command.add_argument("-t", "--timestamps", action="store_true", help="show when each line was written")
     command = commands.add(
         "search",
         "search the logs of all tasks",
-        "Matching lines, the oldest first; of more than -n, those from the newest parts of the logs. Status "
-        "1 if there are none. On a terminal, times are local. The server needs a data_dir.",
+        "Shows matching lines, the oldest first; where there are more than -n, recent ones. Status 1 if "
+        "there are none. On a terminal, times are local. The server needs a data_dir.",
         'search "connection refused" --since 1d --action web',
     )
     command.add_argument("query", type=nonempty, metavar="TEXT", help="the text to find")
@@ -67,10 +78,11 @@ def add_output(commands: Commands) -> None:
     )
     times(command, since="only from this time on", until="only until this time")
     limit(command, 100, most)
+    paging(command)
     command = commands.add("replay", "show what is stored of a task: its last 100 lines and exits")
     task(command)
     command.add_argument(
         "--since-seq", type=count, metavar="SEQ", help="only what follows the line with this seq"
     )
     times(command, since="only from this time on")
-    command.add_argument("-t", "--timestamps", action="store_true", help="put the time in front")
+    command.add_argument("-t", "--timestamps", action="store_true", help="show when each line was written")

@@ -67,24 +67,26 @@ def add_server(commands: Commands) -> None:
     command.add_argument("--dry-run", action="store_true", help="only say what would change")
     command = commands.add(
         "upgrade",
-        "have the server become the program that is installed now; tasks go on",
-        "Connections go on as well; encrypted ones reconnect. Functions of drivers and their services "
-        "cannot go on: by default nothing happens while there are any.",
+        "replace the running server with the version installed now; tasks keep running",
+        "Connections stay open too; encrypted ones reconnect. Drivers' functions and services cannot be "
+        "carried over: by default nothing happens while any are running.",
         *("upgrade --check", "upgrade", "upgrade --wait 10m"),
     )
-    command.add_argument("--check", action="store_true", help="only try whether it can; nothing changes")
+    command.add_argument(
+        "--check", action="store_true", help="only check whether it would work; nothing changes"
+    )
     left = command.add_mutually_exclusive_group()
     left.add_argument(
         "--wait",
         type=seconds,
         metavar="DURATION",
         default=0.0,
-        help="wait at most this long for what cannot go on to end",
+        help="wait up to this long for what cannot be carried over to end",
     )
-    left.add_argument("--force", action="store_true", help="end what cannot go on")
+    left.add_argument("--force", action="store_true", help="end what cannot be carried over")
     yes(command)
     command = commands.add("notify", "send a test notice", "", "notify test ops")
-    command.add_argument("what", choices=("test",), help="send a channel a notice that is a test")
+    command.add_argument("what", choices=("test",), help="what to send: a test")
     command.add_argument("channel", type=nonempty, metavar="CHANNEL", help="its name in the server's config")
     commands.add("check", "check that the server answers")
 

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from overseer.ctl.usage.commands import TASK, Commands, chosen, filters, limit, task, tasks, times, yes
+from overseer.ctl.usage.commands import (
+    TASK,
+    Commands,
+    chosen,
+    filters,
+    limit,
+    paging,
+    task,
+    tasks,
+    times,
+    yes,
+)
 from overseer.ctl.values import count, most, nonempty, place, seconds, signal_name
 from overseer.protocol import EXIT_REASON, RUN_STATUS
 
@@ -38,7 +49,7 @@ def add_starting(commands: Commands) -> None:
             "--wait-for-room",
             type=seconds,
             metavar="TIME",
-            help="where pool and queue are full, try again for this long, such as 90 or 10m",
+            help="if pool and queue are full, keep trying for this long, such as 90 or 10m",
         )
         yes(command)
         if name == "run":
@@ -49,7 +60,7 @@ def add_starting(commands: Commands) -> None:
     command = commands.add(
         "stop",
         "stop tasks",
-        "Several that are chosen by what they have in common are asked about first.",
+        "Asks first when tasks are chosen by options rather than named.",
         "stop web",
         "stop --action build --status queued",
         "stop --all --wait",
@@ -59,7 +70,7 @@ def add_starting(commands: Commands) -> None:
     command = commands.add(
         "restart",
         "stop tasks and start them again",
-        "It waits until they have started.",
+        "Waits until they have started.",
         "restart web",
         "restart --action build --status failed",
     )
@@ -128,9 +139,11 @@ def add_talking(commands: Commands) -> None:
     )
     task(command)
     command.add_argument("text", metavar="TEXT", nargs="*")
-    command.add_argument("-n", "--no-newline", action="store_true", help="no line end after TEXT")
+    command.add_argument("-n", "--no-newline", action="store_true", help="no newline after TEXT")
     command.add_argument("--file", metavar="FILE", help="send a file's content; -: stdin's")
-    command.add_argument("--eof", action="store_true", help="then end the input; on a terminal: Ctrl-D")
+    command.add_argument(
+        "--eof", action="store_true", help="then end the input (for a task with a terminal: send Ctrl-D)"
+    )
     command = commands.add("signal", "send a signal to tasks' process groups", "", "signal HUP web")
     command.add_argument(
         "signal", type=signal_name, metavar="SIGNAL", help="its name (HUP, SIGHUP) or number"
@@ -156,7 +169,9 @@ def add_showing(commands: Commands) -> None:
     command.add_argument(
         "--limit", type=count, default=0, metavar="COUNT", help="at most this many, ordered by id (all)"
     )
-    command.add_argument("--after", default="", metavar=TASK, help="only those with greater ids")
+    command.add_argument(
+        "--after", default="", metavar=TASK, help="only ids after this one, for the next page"
+    )
     command = commands.add(
         "top",
         "show tasks and pools, live",
@@ -195,8 +210,9 @@ def add_showing(commands: Commands) -> None:
     times(command, since="only those started since then", until="only those started before then")
     limit(command, 20, most)
     command.add_argument("-r", "--reverse", action="store_true", help="the oldest of them first")
-    command.add_argument("--by-action", action="store_true", help="sum them up for each action")
-    help = "sum them up for each period of this length, from --since on"
+    command.add_argument("--by-action", action="store_true", help="summarize them for each action")
+    help = "summarize them for each period of this length, from --since on"
     command.add_argument("--every", type=seconds, metavar="TIME", help=help)
+    paging(command)
     command = commands.add("events", "show everything that happens as JSON lines", "", "events", "events web")
     tasks(command, "*", "default: all, present and future")

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from overseer.drivers.dask.frames import WINDOW, Frame, Order
 from overseer.drivers.dask.handover_state import export_run
-from overseer.errors import OverseerError, RequestError, SpawnError
+from overseer.errors import NotRunningError, OverseerError, RequestError, SpawnError
 from overseer.process import Usage
 from overseer.process.pipe import DRAIN_MAX_S
 from overseer.util.locks import assert_held
@@ -367,7 +367,7 @@ class RemoteWorker(Worker):
         with self._lock:
             self._reserve_input_locked(len(data), eof)
         if not self._say("input", data, eof=eof):
-            raise OverseerError("task is not running")
+            raise NotRunningError
 
     def _reserve_input_locked(self, size: int, eof: bool) -> None:
         assert_held(self._lock)
