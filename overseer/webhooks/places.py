@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from overseer.util.locks import Rank, lock
+from overseer.util.locks import Rank, assert_held, lock
 
 
 class Places:
@@ -43,4 +43,5 @@ class Places:
                 self._freed.notify_all()
 
     def _has_room_locked(self, source: str) -> bool:
+        assert_held(self._lock)
         return self._taken[source] < self._share and self._taken.total() < self._count
