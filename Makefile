@@ -16,11 +16,12 @@ SOURCES := $(shell find overseer playground onefile docs packaging -type f ! -na
 $(shell test -x $(PY) || rm -f $(VENV)/.made $(VENV)/.wheels $(VENV)/.run $(VENV)/.dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test migrating soak kills seam cluster upgrades pictures lint bench build install clean distclean
+.PHONY: help run test test-all migrating soak kills seam cluster upgrades pictures lint bench build install clean distclean
 
 help:
 	@echo 'make run      start the server on config.yaml (the first time: make .venv and install what is needed)'
-	@echo 'make test     run all tests           make test ARGS="tests/supervisor/pool -x" for some'
+	@echo 'make test     run the tests           make test ARGS="tests/supervisor/pool -x" for some'
+	@echo 'make test-all run those as well that repeat at length what shorter ones prove'
 	@echo 'make migrating  run the tests of what docs/MIGRATING.md says'
 	@echo 'make soak     hammer a real server for a minute, checking all it says'
 	@echo 'make kills    kill a server a hundred times, and see that its history and logs have all'
@@ -40,6 +41,10 @@ run: $(VENV)/.run
 
 # Four at a time, since most tests wait for processes more than they compute; a file's tests share its servers.
 test: $(VENV)/.dev
+	@$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m 'not long' $(ARGS)
+
+# Those that take long for what they add, too (`pytest.mark.long`).
+test-all: $(VENV)/.dev
 	@$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # What is promised to those who come from the program in Go.
@@ -50,11 +55,11 @@ migrating: $(VENV)/.dev
 soak: $(VENV)/.dev
 	@$(PY) -m tests.soak $(ARGS)
 
-# A server that is killed at random moments, a hundred times; make test does so ten times.
+# A server that is killed at random moments, a hundred times; make test does so five times, make test-all ten.
 kills: $(VENV)/.dev
 	@OVERSEER_TEST_KILLS=100 $(PY) -m pytest -n 3 tests/faults/test_history.py tests/faults/test_logs.py -k killed_at_any_moment $(ARGS)
 
-# What clients that lag are sent from the log, with chance: make test does two small rounds.
+# What clients that lag are sent from the log, with chance: make test does a small round.
 seam: $(VENV)/.dev
 	@OVERSEER_TEST_SEAM=50 $(PY) -m pytest -n 2 tests/faults/test_seam.py $(ARGS)
 

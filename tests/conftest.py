@@ -34,7 +34,7 @@ from overseer.process.input import writer  # noqa: E402
 from overseer.workers.stopping import overdue  # noqa: E402
 from tests.harness import Daemon, Snapshot, WsClient  # noqa: E402
 from tests.harness.daemon import usual_environment  # noqa: E402
-from tests.harness.forking import forker  # noqa: E402
+from tests.harness.forking import servers  # noqa: E402
 
 # A shell that puts a command into the background lets it ignore SIGINT, nohup SIGHUP, and what is started
 # from here does too: programs that are sent one must not depend on where the tests were started.
@@ -49,7 +49,7 @@ if getattr(sys.modules.get("overseer.util.locks"), "_seed", "set") == "":
 
 # Folders with long files come first, so that at the end no worker is left with a long one; each in one go,
 # since the tests of the page share a browser. `make test` has xdist keep this order.
-_FIRST = ("docs", "browser", "faults", "e2e", "ctl", "process", "client", "daemon")
+_FIRST = ("docs", "upgrade", "browser", "faults", "e2e", "ctl", "process", "client", "daemon")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -70,7 +70,7 @@ def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.node.get_closest_marker("allow_leaks"):
         yield
         return
-    forker.start(usual_environment())  # for the whole process, as what follows
+    servers.start(usual_environment())  # for the whole process, as what follows
     overdue.start()  # with the first stop at the latest
     writer.start()  # likewise, with the first task that takes input
     before = Snapshot.take()

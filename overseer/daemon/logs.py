@@ -46,9 +46,12 @@ class TaskLogs:
 
     def forget(self, runs: Sequence[Removed]) -> None:
         """Remove the lines of runs that the history has removed."""
+        last: dict[str, int] = {}
         for run in runs:
-            if self.logs is not None and run.last_seq is not None:
-                self.logs.forget(run.task_id, run.last_seq)
+            if run.last_seq is not None:
+                last[run.task_id] = max(run.last_seq, last.get(run.task_id, 0))
+        if self.logs is not None and last:
+            self.logs.forget(last)
 
     def stop_searching(self) -> None:
         """End all searches, whose requests then fail."""

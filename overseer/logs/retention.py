@@ -12,7 +12,8 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +33,9 @@ SETTLED_S = 60.0
 _FULL_S = 5.0  # while the disk is full
 _SOON_S = 0.25  # after a change, so that changes are handled in groups
 _CANDIDATES = 1000  # oldest segments remembered from a full scan
+_PAUSES = 9  # times as long as a removal took of the processor, after it, so that nothing else is held up
+_LONGEST_PAUSE_S = 0.25
+_PASS_S = 0.5  # after which logs that have changed meanwhile come first
 
 
 class _Old(NamedTuple):
@@ -62,7 +66,7 @@ class LogRetention:
         self._log_of = log_of
         # Guards the fields below; notified when there is something to do.
         self._wanted = threading.Condition(lock(Rank.LEAF, "logs' retention"))
-        self._changed: set[str] = set()
+        self._changed: dict[str, None] = {}  # directories, in the order in which they are looked at
         self._forgotten: dict[str, int] = {}  # by directory: the seq up to which its lines may go
         self._everything = True
         self._closed = False
@@ -73,6 +77,9 @@ class LogRetention:
         self._beyond = math.inf  # no segment older than this is missing there
         self._complained: set[str] = set()
         self._due: dict[str, float] = {}  # when a log is due for another check (monotonic)
+        self._until = math.inf  # when a pass is late (monotonic)
+        self._exceeds = False  # the total exceeds its bounds, as a pass was late
+        self._paused = 0.0  # processor time that the thread had used at its last rest
         self._wall, self._monotonic = time.time(), time.monotonic()
 
     @property
@@ -91,14 +98,15 @@ class LogRetention:
     def changed(self, directory: str) -> None:
         """Note that a segment or run has ended there. Never blocks."""
         with self._wanted:
-            self._changed.add(directory)
+            self._changed[directory] = None
             self._wanted.notify()
 
-    def forget(self, directory: str, last_seq: int) -> None:
-        """Allow lines up to ``last_seq`` to be removed. Never blocks."""
+    def forget(self, last_seqs: Mapping[str, int]) -> None:
+        """Allow lines to be removed: each directory's up to that seq. Never blocks."""
         with self._wanted:
-            self._forgotten[directory] = max(last_seq, self._forgotten.get(directory, 0))
-            self._changed.add(directory)
+            for directory, last_seq in last_seqs.items():
+                self._forgotten[directory] = max(last_seq, self._forgotten.get(directory, 0))
+                self._changed[directory] = None
             self._wanted.notify()
 
     def look_at_everything(self) -> None:
@@ -123,9 +131,10 @@ class LogRetention:
                 )
                 if not self._closed and not self._everything:
                     self._wanted.wait_for(lambda: self._closed, _SOON_S)
-                changed, self._changed = self._changed, set()
+                changed, self._changed = self._changed, {}
                 changed |= self._take_due()
-                everything, self._everything = self._everything or not changed, False
+                everything = self._everything or not (changed or self._exceeds)
+                self._everything = False
             try:
                 self._look(None if everything else changed)
             except Exception:
@@ -135,37 +144,65 @@ class LogRetention:
 
     def _patience(self) -> float:
         """Seconds until there is something to do, unless something changes."""
+        if self._exceeds:
+            return 0.0
         due = min(self._due.values(), default=float("inf")) - time.monotonic()
         return max(0.0, min(due, _EVERYTHING_S if self.room else _FULL_S))
 
-    def _take_due(self) -> set[str]:
+    def _take_due(self) -> dict[str, None]:
         moment = time.monotonic()
-        due = {directory for directory, at in self._due.items() if at <= moment}
+        due = {directory: None for directory, at in self._due.items() if at <= moment}
         for directory in due:
             del self._due[directory]
         return due
 
-    def _look(self, changed: set[str] | None) -> None:
+    def _look(self, changed: dict[str, None] | None) -> None:
         if changed is None:
-            try:
-                with os.scandir(self._root) as entries:
-                    changed = {entry.path for entry in entries if entry.is_dir(follow_symlinks=False)}
-            except FileNotFoundError:
-                changed = set()
-            self._sizes = {}
-            self._forget_oldest()
-            for directory in changed:
-                with self._complaining(directory):
-                    tidy(directory)
-        for directory in sorted(changed):
-            if self._closed:
-                return
-            segments = self._keep(directory)
-            self._sizes[directory] = sum(segment.size for segment in segments)
-            if not segments:
-                self._sizes.pop(directory)
-                _remove_directory(directory)
-        self._bound_all()
+            changed = self._all()
+        self._until = time.monotonic() + _PASS_S
+        left = deque(changed)
+        try:
+            while left and not self._closed:
+                directory = left.popleft()
+                segments = self._keep(directory)
+                self._sizes[directory] = sum(segment.size for segment in segments)
+                if not segments:
+                    self._sizes.pop(directory)
+                    _remove_directory(directory)
+                    self._pause()
+                if self._is_late():
+                    break
+        finally:
+            with self._wanted:
+                for directory in left:
+                    self._changed.setdefault(directory)
+        self._exceeds = self._bound_all()
+
+    def _is_late(self) -> bool:
+        """Whether this pass has taken so long that another should begin."""
+        return time.monotonic() > self._until
+
+    def _all(self) -> dict[str, None]:
+        """The directories of all logs, tidied up."""
+        try:
+            with os.scandir(self._root) as entries:
+                found = sorted(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
+        except FileNotFoundError:
+            found = []
+        present = set(found)
+        self._sizes = {directory: size for directory, size in self._sizes.items() if directory in present}
+        self._forget_oldest()
+        for directory in found:
+            with self._complaining(directory):
+                tidy(directory)
+        return dict.fromkeys(found)
+
+    def _pause(self) -> None:
+        """Rest after some work, in proportion to the processor time used since the last rest."""
+        pause = min(_LONGEST_PAUSE_S, _PAUSES * (time.thread_time() - self._paused))
+        with self._wanted:
+            self._wanted.wait_for(lambda: self._closed, pause if self.room else 0.0)
+        self._paused = time.thread_time()
 
     def _keep(self, directory: str) -> list[Segment]:
         """Seal what is due in one log, and remove what exceeds its bounds; returns the segments left."""
@@ -193,9 +230,12 @@ class LogRetention:
             unneeded = forgotten and _end_of(directory, kept, gone) <= forgotten + 1
             if not (too_old or unneeded or size > self.settings.task_log_bytes):
                 break
-            if not self._remove(log, old, kept[-1]):
+            late = gone > 0 and self._is_late()
+            if late or not self._remove(log, old, kept[-1]):
                 if unneeded:
-                    self.forget(directory, forgotten)
+                    self.forget({directory: forgotten})
+                elif late:
+                    self.changed(directory)
                 break
             size -= old.segment.size
             gone += 1
@@ -210,32 +250,37 @@ class LogRetention:
             self._due[directory] = min(due, self._due.get(directory, due))
         return wait <= 0
 
-    def _bound_all(self) -> None:
-        """Remove the oldest segments of all logs until their total is within bounds."""
-        looked = False
+    def _bound_all(self) -> bool:
+        """Remove the oldest segments of all logs until their total is within bounds; returns whether there is
+        more to remove."""
+        looked = removed = False
         while not self._closed:
             self.room = self._has_room()
             if self.total <= self.settings.log_bytes and self.room:
-                return
+                return False
+            if removed and self._is_late():
+                return True
             if not self._oldest or self._oldest[-1].since > self._beyond:
                 if looked and not self._oldest:
-                    return
+                    return False
                 looked = True
                 self._forget_oldest()
                 for directory in list(self._sizes):
                     self._remember(directory, _by_age(directory, list_segments(directory), self._now()))
                 if not self._oldest:
-                    return
+                    return False
             old = self._oldest.pop()
             segments = list_segments(old.directory)
             known = next((each for each in segments if each.first == old.segment.first), None)
             if known is None or known is not segments[0]:
                 continue
             if self._remove(self._log_of(old.directory), old._replace(segment=known), segments[-1]):
+                removed = True
                 self._sizes[old.directory] = max(0, self._sizes.get(old.directory, 0) - known.size)
                 if len(segments) == 1:
                     self._sizes.pop(old.directory, None)
                     _remove_directory(old.directory)
+        return False
 
     def _forget_oldest(self) -> None:
         self._oldest = []
@@ -255,6 +300,7 @@ class LogRetention:
             return False
         with self._complaining(old.directory):
             remove(old.directory, old.segment)
+            self._pause()
             return True
         return False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import TypeVar
@@ -95,9 +95,9 @@ class Logs:
     def directory_of(self, task_id: str) -> str:
         return f"{self.root}/{name_of(task_id)}"
 
-    def forget(self, task_id: str, last_seq: int) -> None:
-        """Allow lines up to ``last_seq`` to be removed. Never blocks."""
-        self._retention.forget(self.directory_of(task_id), last_seq)
+    def forget(self, last_seqs: Mapping[str, int]) -> None:
+        """Allow lines to be removed: each task's up to that seq. Never blocks."""
+        self._retention.forget({self.directory_of(task): seq for task, seq in last_seqs.items()})
 
     def read(self, work: Callable[[], _T]) -> _T:
         """Do some reading on a reader's thread.

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 
@@ -13,11 +14,22 @@ from tests.browser.actions import ACTIONS
 from tests.harness import Daemon, WsClient
 
 try:
-    from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+    from playwright.sync_api import (
+        Browser,
+        BrowserContext,
+        ConsoleMessage,
+        Error,
+        Page,
+        expect,
+        sync_playwright,
+    )
 except ImportError:  # requirements-dev.lock was not installed
     sync_playwright = None  # type: ignore[assignment]
 
 CHROMIUM = Path("/usr/bin/chromium")
+SIZE = {"width": 1360, "height": 860}
+# Where a page waits for the next test: of the same origin, so that the process behind it stays.
+IDLE = "icon.svg"
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -92,24 +104,60 @@ def client(daemon: Daemon) -> Iterator[WsClient]:
 @pytest.fixture(scope="package")
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """One for all, so that files are fetched once; what the page remembers is forgotten after each test."""
-    context = browser.new_context(viewport={"width": 1360, "height": 860})
+    context = browser.new_context(viewport=SIZE)
     context.set_default_timeout(30000)
     yield context
     context.close()
 
 
 @contextmanager
-def watched(context: BrowserContext, *expected: str) -> Iterator[Page]:
-    """A new page; what goes wrong in it and does not contain any of ``expected`` fails the test."""
+def watched(context: BrowserContext, *expected: str, again: bool = True) -> Iterator[Page]:
+    """A page; what goes wrong in it and does not contain any of ``expected`` fails the test.
+
+    It is as good as new, and the next test gets it ``again``, which takes half the time of a new one; unless
+    this one leaves something in it, such as an init script.
+    """
     said: list[str] = []
-    page = context.new_page()
-    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: said.append(f"{error}\n{error.stack}"))
-    yield page
-    if not page.is_closed():
-        page.evaluate("localStorage.clear()")
-        page.close()
+    idle = [page for page in context.pages if page.url.endswith("/" + IDLE)]
+    page = idle[0] if idle and again else context.new_page()
+
+    def heard(message: ConsoleMessage) -> None:
+        # A picture alone has no icon, for which the browser then asks.
+        if message.type == "error" and not message.location["url"].endswith("/favicon.ico"):
+            said.append(message.text)
+
+    def failed(error: Error) -> None:
+        said.append(f"{error}\n{error.stack}")
+
+    page.on("console", heard)
+    page.on("pageerror", failed)
+    try:
+        yield page
+        if not page.is_closed():
+            page.evaluate("localStorage.clear()")
+            again = again and _laid_aside(page)
+    except BaseException:
+        again = False
+        raise
+    finally:
+        page.remove_listener("console", heard)
+        page.remove_listener("pageerror", failed)
+        if not again:
+            page.close()
     assert not [text for text in said if not any(each in text for each in expected)]
+
+
+def _laid_aside(page: Page) -> bool:
+    """Have nothing in it and nothing remembered; False if its server has gone."""
+    try:
+        page.goto(urljoin(page.url, IDLE))
+    except Error:
+        return False
+    page.evaluate("localStorage.clear(); sessionStorage.clear()")
+    page.set_viewport_size(SIZE)
+    page.emulate_media(color_scheme="null", reduced_motion="null")
+    page.mouse.move(0, 0)
+    return True
 
 
 @pytest.fixture

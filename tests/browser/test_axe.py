@@ -46,7 +46,9 @@ def judge(page: Page, where: str) -> None:
         assert findings(page, rules) == [], (where, scheme)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=("desktop", "phone"))
+@pytest.mark.parametrize(
+    "size", [SIZES[0], pytest.param(SIZES[1], marks=pytest.mark.long)], ids=("desktop", "phone")
+)
 def test_no_view_has_a_serious_fault(page: Page, client: WsClient, size: dict[str, int]) -> None:
     client.request("start", action="one", task_id="runs")
     client.request("start", action="one", task_id="waits")
@@ -64,6 +66,7 @@ def test_no_view_has_a_serious_fault(page: Page, client: WsClient, size: dict[st
     judge(page, "tokens")
 
 
+@pytest.mark.long
 def test_neither_has_a_server_that_is_at_work_and_has_a_history(
     context: BrowserContext, tmp_path: Path
 ) -> None:

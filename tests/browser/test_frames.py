@@ -14,6 +14,7 @@ pytest.importorskip("playwright")
 from tests.browser.rawpage import RawPage
 from tests.harness import Daemon, allowed, shell
 
+pytestmark = pytest.mark.long  # that only what is in sight costs anything, test_tasks shows with fewer
 TASKS = 5000
 FLOODS = 3
 FRAME_MS = 1000 / 60

@@ -73,7 +73,7 @@ def test_a_line_in_the_making_is_redrawn_in_place(
     context: BrowserContext, daemon: Daemon, client: WsClient
 ) -> None:
     client.request("start", action="silent", task_id="making")
-    with watched(context) as page:
+    with watched(context, again=False) as page:
         page.add_init_script(INJECT)
         page.goto(f"http://{daemon.address}/#tasks")
         pane = open_outputs(page, client, "making")

@@ -59,10 +59,10 @@ def test_what_was_forgotten_can_be_taken_back_for_a_moment(page: Page, client: W
     page.get_by_role("button", name="Undo").click()
     expect(row(page, "stays")).to_be_visible()
     row(page, "goes").get_by_role("checkbox").check()
+    client.request("watch")
     marked.get_by_role("button", name="Forget 1").click()
-    while "goes" in (left := [task["task_id"] for task in client.request("list")["tasks"]]):
-        pass
-    assert "stays" in left
+    client.expect("forgotten", task_id="goes")
+    assert "stays" in [task["task_id"] for task in client.request("list")["tasks"]]
 
 
 def test_one_that_is_over_is_forgotten_with_its_own_button(page: Page, client: WsClient) -> None:

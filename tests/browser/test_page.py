@@ -106,7 +106,7 @@ def test_the_list_of_keys_begins_at_its_top(page: Page) -> None:
     expect(keys).to_be_hidden()
 
 
-@pytest.mark.parametrize("many", [30, 3000])
+@pytest.mark.parametrize("many", [30, pytest.param(3000, marks=pytest.mark.long)])
 def test_on_a_phone_every_task_is_reached_and_its_facts_are_in_sight(
     page: Page, client: WsClient, many: int
 ) -> None:

@@ -377,7 +377,7 @@ def test_a_run_is_opened_with_one_page_of_its_lines(page: Page, server: Daemon) 
         if message["type"] == "logs":
             asked.append(message)
 
-    page.on("websocket", lambda socket: socket.on("framesent", sent))
+    page.once("websocket", lambda socket: socket.on("framesent", sent))
     page.goto(f"http://{server.address}/#history?task=numbers")
     page.locator(".run-open").last.click()
     box = page.locator(".run-page .lines")

@@ -56,7 +56,7 @@ class Place:
         return list(self.page.evaluate("window.seen"))
 
 
-@pytest.fixture(scope="module", params=["plain", "encrypted"])
+@pytest.fixture(scope="module", params=["plain", pytest.param("encrypted", marks=pytest.mark.long)])
 def place(
     request: pytest.FixtureRequest, browser: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:
@@ -71,7 +71,7 @@ def place(
     context.add_init_script(_COUNT)
     with (
         Daemon(program=program, environment={"PYTHONPATH": str(ROOT)}, actions=_ACTIONS, **more) as daemon,
-        watched(context) as page,
+        watched(context, again=False) as page,
     ):
         place = Place(daemon, page, trusted, encrypted)
         page.on("websocket", lambda socket: place.sockets.append(socket.url))

@@ -28,7 +28,7 @@ def test_what_happens_shows_without_being_asked_for(
     context: BrowserContext, daemon: Daemon, client: WsClient
 ) -> None:
     client.request("start", action="one", task_id="w-before")
-    with watched(context) as page:
+    with watched(context, again=False) as page:
         page.add_init_script(NOTE)
         page.goto(f"http://{daemon.address}/#tasks")
         expect(row(page, "w-before").locator(".c-status")).to_have_text("Running")

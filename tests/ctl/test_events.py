@@ -6,7 +6,6 @@ import json
 import os
 import select
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any
 from overseer.client import Client
 from tests.ctl.conftest import ACTIONS as COMMON
 from tests.harness import ROOT, Daemon, allowed, shell
+from tests.harness.forking import CTL, Forked
 
 WAIT_S = 30
 ACTIONS = {
@@ -34,9 +34,9 @@ ACTIONS = {
 def printing(daemon: Daemon, *task_ids: str) -> Iterator[subprocess.Popen[bytes]]:
     """overseerctl events, at work: it has printed something to show that."""
     environment = {**os.environ, "OVERSEER_URL": daemon.url, "PYTHONPATH": str(ROOT)}
-    argv = [sys.executable, "-m", "overseer.ctl", "events", *task_ids]
+    argv = [*CTL, "events", *task_ids]
     with (
-        subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE) as process,
+        Forked(argv, env=environment, stdout=subprocess.PIPE) as process,
         daemon.connect() as other,
     ):
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 import termios
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from tests.ctl.conftest import Ctl
 from tests.ctl.test_terminal import Terminal, terminal
 from tests.harness import Daemon, shell
+from tests.harness.forking import CTL
 
 ACTIONS = {
     "convert": shell(
@@ -164,7 +164,7 @@ def test_who_does_not_give_it_has_the_terminal_as_before(
 
 
 def test_a_secret_that_lacks_is_asked_for_on_a_terminal_and_not_shown(daemon: Daemon) -> None:
-    command = [sys.executable, "-m", "overseer.ctl", "run", "login"]
+    command = [*CTL, "run", "login"]
     with Terminal(command, daemon.url) as shown:
         shown.wait_for(b"password: ")
         shown.type(b"hunter2\n")

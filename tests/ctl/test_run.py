@@ -10,7 +10,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import pytest
 
 from overseer.ctl.exit_status import rounded
 from tests.harness import ROOT, Daemon, shell
+from tests.harness.forking import CTL, Forked, run_forked
 
 LIMIT_S = 30
 ACTIONS = {
@@ -45,19 +45,19 @@ ACTIONS = {
 
 def command(*arguments: str, url: str) -> tuple[list[str], dict[str, str]]:
     environment = {**os.environ, "OVERSEER_URL": url, "PYTHONPATH": str(ROOT)}
-    return [sys.executable, "-m", "overseer.ctl", *arguments], environment
+    return [*CTL, *arguments], environment
 
 
 def ctl(*arguments: str, url: str) -> subprocess.CompletedProcess[str]:
     argv, environment = command(*arguments, url=url)
-    return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=LIMIT_S)
+    return run_forked(argv, environment, timeout=LIMIT_S)
 
 
 @contextmanager
 def started(*arguments: str, url: str) -> Iterator[subprocess.Popen[str]]:
     """overseerctl in the background, without a buffer of ours; killed at the end if it still runs."""
     argv, environment = command(*arguments, url=url)
-    with subprocess.Popen(
+    with Forked(
         argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
     ) as process:
         alarm = threading.Timer(LIMIT_S, process.kill)
@@ -230,9 +230,7 @@ def test_a_full_disk_is_one_line_and_status_1(daemon: Daemon, arguments: str):
             client.request("start", action="forever" if task == "full" else "sleep", task_id=task)
         argv, environment = command(*arguments.split(), url=daemon.url)
         with Path("/dev/full").open("wb") as full:
-            done = subprocess.run(
-                argv, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=LIMIT_S
-            )
+            done = run_forked(argv, environment, stdout=full.fileno(), timeout=LIMIT_S)
     assert (done.returncode, done.stderr) == (
         1,
         "overseerctl: cannot write to stdout: No space left on device\n",
@@ -242,9 +240,7 @@ def test_a_full_disk_is_one_line_and_status_1(daemon: Daemon, arguments: str):
 def test_a_run_on_a_full_disk_has_failed(daemon: Daemon):
     argv, environment = command("run", "both", url=daemon.url)
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            argv, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=LIMIT_S
-        )
+        done = run_forked(argv, environment, stdout=full.fileno(), timeout=LIMIT_S)
     assert done.returncode == 1
     assert "overseerctl: cannot write to stdout: No space left on device\n" in done.stderr
 

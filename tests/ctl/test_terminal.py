@@ -22,6 +22,7 @@ import pytest
 
 from tests.ctl.conftest import Ctl
 from tests.harness import ROOT, Daemon, allowed
+from tests.harness.forking import CTL, ctls
 
 LIMIT_S = 30
 
@@ -33,9 +34,16 @@ class Terminal:
         self, argv: list[str], url: str, size: tuple[int, int] = (24, 80), **environment: str
     ) -> None:
         full = {**os.environ, "OVERSEER_URL": url, "PYTHONPATH": str(ROOT), "TERM": "xterm", **environment}
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.execve(argv[0], argv, full)
+        if tuple(argv[: len(CTL)]) == CTL and ctls.fits(full):
+            self.fd, theirs = pty.openpty()
+            try:
+                self.pid = ctls.fork(argv, full, Path.cwd(), [theirs] * 3, session=True)
+            finally:
+                os.close(theirs)
+        else:
+            self.pid, self.fd = pty.fork()
+            if self.pid == 0:
+                os.execve(argv[0], argv, full)
         self.shown = b""
         self.status: int | None = None
         self.resize(*size)
@@ -67,8 +75,8 @@ class Terminal:
 
     def _has_socket(self) -> bool:
         root = Path(f"/proc/{self.pid}")
-        # Before it is the program, it is a copy of this process, with this one's sockets.
-        if b"overseer.ctl" not in (root / "cmdline").read_bytes():
+        # Before it is the program, it may be a copy of this process, with this one's sockets.
+        if (root / "cmdline").read_bytes() == Path("/proc/self/cmdline").read_bytes():
             return False
         with suppress(FileNotFoundError):  # closed meanwhile
             return any(str(path.readlink()).startswith("socket:") for path in (root / "fd").iterdir())
@@ -99,7 +107,7 @@ class Terminal:
 def terminal(
     daemon: Daemon, *arguments: str, size: tuple[int, int] = (24, 80), **environment: str
 ) -> Terminal:
-    return Terminal([sys.executable, "-m", "overseer.ctl", *arguments], daemon.url, size, **environment)
+    return Terminal([*CTL, *arguments], daemon.url, size, **environment)
 
 
 def test_ctrl_c_stops_and_the_end_is_waited_for(daemon: Daemon):

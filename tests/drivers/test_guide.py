@@ -136,6 +136,7 @@ def test_the_callbacks(client: WsClient, daemon: Daemon) -> None:
     daemon.wait_stderr("there was nothing to do")
 
 
+@pytest.mark.long  # tests/testing has the same checks made of drivers of its own
 @pytest.mark.timeout(220)
 def test_its_drivers_keep_the_contract(project: Path) -> None:
     """Checked by the guide's own test, and by one for the others."""

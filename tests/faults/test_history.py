@@ -84,7 +84,9 @@ def _busy(client: WsClient, rng: random.Random) -> None:
         pass
 
 
-@pytest.mark.parametrize("first", range(0, _ROUNDS, 5))
+@pytest.mark.parametrize(
+    "first", [0, *(pytest.param(first, marks=pytest.mark.long) for first in range(5, _ROUNDS, 5))]
+)
 def test_killed_at_any_moment(data: Path, first: int) -> None:
     heard = _Heard()
     lost: dict[str, dict[str, Any]] = {}  # rows that were found closed as lost, by run

@@ -39,7 +39,9 @@ def lines_of(client: WsClient, task_id: str, from_seq: int = 0) -> Iterator[dict
         from_seq = page["next_seq"]
 
 
-@pytest.mark.parametrize("first", range(0, _ROUNDS, 5))
+@pytest.mark.parametrize(
+    "first", [0, *(pytest.param(first, marks=pytest.mark.long) for first in range(5, _ROUNDS, 5))]
+)
 def test_killed_at_any_moment_of_a_flood(tmp_path: Path, first: int) -> None:
     """Whatever a client has seen is in the log; numbers go on without a hole."""
     seen: dict[int, str] = {}

@@ -125,7 +125,9 @@ class _Reader:
         return str(message["type"])
 
 
-@pytest.mark.parametrize("seed", range(_ROUNDS or 2))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, _ROUNDS or 2))]
+)
 def test_every_line_comes_once_or_is_said_to_be_gone(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     with (

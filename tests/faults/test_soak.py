@@ -10,6 +10,7 @@ from tests.soak.model import Broken, Pictures, Unfinished
 from tests.soak.soak import soak
 
 
+@pytest.mark.long
 def test_a_short_soak() -> None:
     print(soak(1, seconds=3.0, clients=10))
 

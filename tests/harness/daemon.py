@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from overseer.testing.leaks import processes_with, wait_for_exit
 from tests.harness.client import StdioClient, WsClient
-from tests.harness.forking import forker
+from tests.harness.forking import Forked, run_forked
 
 __all__ = ["ROOT", "Daemon", "marked_processes", "shell"]
 
@@ -132,9 +132,8 @@ class Daemon:
         self.directory = Path(self._directory.name)
         (self.directory / "config.yaml").write_text(self._config)
         command = [sys.executable, str(self._program), "--config", "config.yaml", *self._arguments]
-        forked = forker.fork(command, self._environment, self.directory) if self._forked else None
         # Our own pipes' ends are closed in __exit__; a group of its own keeps a terminal's Ctrl-C from it.
-        self.process = forked or subprocess.Popen(
+        self.process = (Forked if self._forked else subprocess.Popen)(
             command,
             stdin=subprocess.PIPE if self._stdio else subprocess.DEVNULL,
             stdout=subprocess.PIPE if self._stdio else subprocess.DEVNULL,
@@ -235,17 +234,8 @@ def run_program(
 ) -> subprocess.CompletedProcess[str]:
     """Run the server where it ends by itself; no variable but these and the tests' own is meant for it."""
     command = [sys.executable, str(program), *arguments]
-    forked = None
     if program == _PROGRAM and not environment:
-        forked = forker.fork(command, usual_environment(), cwd, stdout=True)
-    if forked is not None:
-        with forked:
-            try:
-                out, err = forked.communicate(timeout=60)
-            except BaseException:
-                forked.kill()
-                raise
-        return subprocess.CompletedProcess(command, forked.returncode, out.decode(), err.decode())
+        return run_forked(command, usual_environment(), cwd=cwd, timeout=60)
     inherited = {
         name: value
         for name, value in os.environ.items()

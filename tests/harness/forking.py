@@ -1,7 +1,8 @@
-"""Servers that are forked from a process with all their modules, since a start consists of imports mostly.
+"""Servers and overseerctls that are forked from processes with all their modules, since a start consists of
+imports mostly.
 
-A forked server is a process like any other, and a child of this one. Only what the kernel shows of how it was
-started differs: its /proc/PID/cmdline and environ are the forking process's.
+A forked program is a process like any other, and a child of this one. Only what the kernel shows of how it
+was started differs: its /proc/PID/cmdline and environ are the forking process's.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Forker", "forker"]
+__all__ = ["CTL", "Forked", "Forker", "ctls", "others", "run_forked", "servers"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 _SUBREAPER = 36  # of prctl
 # What an interpreter and the libraries read once, at their start.
 _READ_ONCE = ("PYTHON", "LANG", "LC_", "OVERSEER_CHECK_LOCKS")
+CTL = (sys.executable, "-m", "overseer.ctl")
 
 
 def _read_once(environment: Mapping[str, str]) -> dict[str, str]:
@@ -31,15 +33,16 @@ def _read_once(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 class Forker:
-    """Forks servers; started with the first test."""
+    """Forks programs of one kind, each as often as it is asked to; started before the first test of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._environment: dict[str, str] = {}
 
     def start(self, environment: Mapping[str, str]) -> None:
-        """Begin, unless that was done; for servers with this environment, as far as it is read once."""
+        """Begin, unless that was done; for programs with this environment, as far as it is read once."""
         with self._lock:
             if self._socket is not None:
                 return
@@ -48,7 +51,7 @@ class Forker:
             with theirs:
                 # It ends once our end of the socket is closed, at the latest with this process.
                 self._process = subprocess.Popen(
-                    [sys.executable, __file__, str(theirs.fileno())],
+                    [sys.executable, __file__, self._kind, str(theirs.fileno())],
                     pass_fds=[theirs.fileno()],
                     env=dict(environment),
                     stdin=subprocess.DEVNULL,
@@ -57,40 +60,99 @@ class Forker:
                 )
             self._socket = ours
 
-    def others(self) -> list[int]:
-        """This process's children, those that are dead but not reaped included, without the forking one."""
-        tasks = Path("/proc/self/task").glob("*/children")
-        found = [int(pid) for children in tasks for pid in children.read_text().split()]
-        return [pid for pid in found if self._socket is None or pid != self._process.pid]
+    @property
+    def pid(self) -> int:
+        return self._process.pid if self._socket is not None else 0
+
+    def fits(self, environment: Mapping[str, str]) -> bool:
+        return self._socket is not None and _read_once(environment) == self._environment
 
     def fork(
-        self, arguments: Sequence[str], environment: Mapping[str, str], cwd: Path, *, stdout: bool = False
-    ) -> subprocess.Popen[bytes] | None:
-        """A server as ``Popen`` would start it, in a group of its own, with pipes as stderr and perhaps as
-        stdout; None: it must be started otherwise."""
-        if self._socket is None or _read_once(environment) != self._environment:
-            return None
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        cwd: Path,
+        streams: Sequence[int],
+        *,
+        session: bool,
+    ) -> int:
+        """The pid of a program with these descriptors as stdin, stdout and stderr.
+
+        Args:
+            session: it gets a session of its own, with the terminal that is its stdin; else only a group.
+        """
+        assert self._socket is not None
+        said = json.dumps(
+            {"argv": arguments, "environ": dict(environment), "cwd": str(cwd), "session": session}
+        ).encode()
+        fds = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", streams).tobytes())]
+        libc = ctypes.CDLL(None)
         with self._lock:
-            pipes = [os.pipe() for _ in range(1 + stdout)]
+            libc.prctl(_SUBREAPER, 1, 0, 0, 0)  # so that the orphan that it makes comes to this process
             try:
-                said = json.dumps({"argv": list(arguments), "environ": dict(environment), "cwd": str(cwd)})
-                libc = ctypes.CDLL(None)
-                libc.prctl(_SUBREAPER, 1, 0, 0, 0)  # so that the orphan that it makes comes to this process
-                try:
-                    fds = array.array("i", [writing for _, writing in pipes])
-                    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds.tobytes())]
-                    self._socket.sendmsg([len(said.encode()).to_bytes(4, "big")], ancillary)
-                    self._socket.sendall(said.encode())
-                    pid = int.from_bytes(_read(self._socket, 4), "big")
-                finally:
-                    libc.prctl(_SUBREAPER, 0, 0, 0, 0)
+                self._socket.sendmsg([len(said).to_bytes(4, "big")], fds)
+                self._socket.sendall(said)
+                return int.from_bytes(_read(self._socket, 4), "big")
             finally:
-                for _, writing in pipes:
-                    os.close(writing)
-        return _as_popen(pid, [os.fdopen(reading, "rb") for reading, _ in pipes], arguments)
+                libc.prctl(_SUBREAPER, 0, 0, 0, 0)
 
 
-forker = Forker()
+servers = Forker("server")
+ctls = Forker("ctl")
+
+
+def others() -> list[int]:
+    """This process's children, those that are dead but not reaped included, without the forking ones."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    found = [int(pid) for children in tasks for pid in children.read_text().split()]
+    return [pid for pid in found if pid not in (servers.pid, ctls.pid)]
+
+
+class Forked(subprocess.Popen[Any]):
+    """``Popen`` for a server or an overseerctl (``CTL``), which is forked where its forking process is of
+    the same environment; it is in a process group of its own, or in a session."""
+
+    def _execute_child(self, args: Any, executable: Any, *more: Any) -> None:
+        # As subprocess has it: a private method, which all Pythons from 3.11 on call alike.
+        preexec_fn, _, pass_fds, cwd, environment, _, _, shell = more[:8]
+        pipes = more[8:14]  # the child's and our ends of stdin, then ours and the child's of the other two
+        session = more[-2]
+        forker = ctls if tuple(args[:3]) == CTL else servers
+        if preexec_fn or pass_fds or shell or environment is None or not forker.fits(environment):
+            super()._execute_child(args, executable, *more)  # type: ignore[misc]
+            return
+        streams = [number if fd == -1 else fd for number, fd in enumerate((pipes[0], pipes[3], pipes[5]))]
+        directory = Path(cwd or os.curdir).absolute()
+        arguments = [str(each) for each in args]
+        self.pid = forker.fork(arguments, environment, directory, streams, session=session)
+        self._child_created = True
+        self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
+
+
+def run_forked(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    timeout: float,
+    stdout: int = subprocess.PIPE,
+    cwd: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """``subprocess.run`` with ``Forked``, texts, and nothing on stdin."""
+    with Forked(
+        arguments,
+        env=environment,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
 def _read(sock: socket.socket, size: int) -> bytes:
@@ -103,23 +165,10 @@ def _read(sock: socket.socket, size: int) -> bytes:
     return data
 
 
-def _as_popen(pid: int, pipes: Sequence[Any], arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    """What Popen would return for this child, whose stderr is the first of the pipes."""
-    process: Any = subprocess.Popen.__new__(subprocess.Popen)
-    process.pid, process.args, process.returncode = pid, arguments, None
-    process.stdin, process.stdout, process.stderr = None, None, pipes[0]
-    if pipes[1:]:
-        process.stdout = pipes[1]
-    process.text_mode = False
-    process._waitpid_lock, process._child_created = threading.Lock(), True
-    process._sigint_wait_secs, process._communication_started, process._input = 0.25, False, None
-    return process  # type: ignore[no-any-return]
-
-
 def _serve(sock: socket.socket) -> dict[str, Any]:
     """Fork for each request; returns, in each fork, what it is to run."""
     while True:
-        size, ancillary, _, _ = sock.recvmsg(4, socket.CMSG_SPACE(2 * 4))
+        size, ancillary, _, _ = sock.recvmsg(4, socket.CMSG_SPACE(3 * 4))
         if not size:
             os._exit(0)
         ((_, _, passed),) = ancillary
@@ -128,18 +177,14 @@ def _serve(sock: socket.socket) -> dict[str, Any]:
         reading, writing = os.pipe()
         between = os.fork()
         if not between:
-            child = os.fork()
-            if child:
-                os.write(writing, child.to_bytes(4, "big"))
+            if os.fork():
                 os._exit(0)
-            os.setpgid(0, 0)
-            for fd, number in zip(fds, (2, 1), strict=False):
-                os.dup2(fd, number)
-            sys.stderr = sys.__stderr__ = os.fdopen(2, "w", errors="backslashreplace", closefd=False)
-            sys.stdout = sys.__stdout__ = os.fdopen(1, "w", closefd=False)
-            for fd in (*fds, reading, writing):
-                os.close(fd)
             sock.close()
+            _become(fds, session=given["session"])
+            for fd in (*fds, reading):
+                os.close(fd)
+            os.write(writing, os.getpid().to_bytes(4, "big"))
+            os.close(writing)
             return given  # type: ignore[no-any-return]
         for fd in (*fds, writing):
             os.close(fd)
@@ -148,24 +193,73 @@ def _serve(sock: socket.socket) -> dict[str, Any]:
         os.close(reading)
 
 
+def _become(fds: Sequence[int], *, session: bool) -> None:
+    """Have these as stdin, stdout and stderr, and a group or a session with the terminal."""
+    for number, fd in enumerate(fds):
+        os.dup2(fd, number)
+    if session:
+        os.setsid()
+        if os.isatty(0):
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    else:
+        os.setpgid(0, 0)
+    sys.stdin = sys.__stdin__ = _anew(sys.stdin, -1)
+    sys.stdout = sys.__stdout__ = _anew(sys.stdout, 1 if os.isatty(1) else -1)
+    sys.stderr = sys.__stderr__ = _anew(sys.stderr, 1)
+
+
+def _anew(stream: Any, buffering: int) -> Any:
+    """A standard stream as the interpreter makes it."""
+    return open(
+        stream.fileno(),
+        stream.mode[0],
+        buffering,
+        encoding=stream.encoding,
+        errors=stream.errors,
+        closefd=False,
+    )
+
+
+def _load(kind: str) -> Callable[[], None]:
+    """Import what programs of this kind import when they start, or soon; returns what each does first."""
+    if kind == "server":
+        import overseer.daemon.daemon
+        import overseer.drivers.exec
+        from overseer.process.registry import registry
+
+        return registry.__init__  # type: ignore[misc,no-any-return]  # another server
+    import overseer.client
+    import overseer.ctl
+
+    for package in (overseer.client, overseer.ctl):
+        for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    return lambda: None
+
+
 if __name__ == "__main__":
+    import fcntl
     import gc
+    import importlib
+    import pkgutil
     import runpy
+    import termios
 
     sys.path[0] = str(_ROOT)  # as for a program there
-
-    import overseer.daemon.daemon
-    import overseer.drivers.exec  # noqa: F401
-    from overseer.process import registry
-
+    begin = _load(sys.argv[1])
     gc.collect()
     gc.freeze()
-    given = _serve(socket.socket(fileno=int(sys.argv[1])))
+    given = _serve(socket.socket(fileno=int(sys.argv[2])))
     gc.unfreeze()
-    registry.__init__()  # type: ignore[misc]  # another server
+    begin()
     os.chdir(given["cwd"])
     os.environ.clear()
     os.environ.update(given["environ"])
-    sys.argv = given["argv"][1:]
     sys.orig_argv[:] = given["argv"]
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    if given["argv"][1] == "-m":
+        sys.argv = given["argv"][2:]
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = given["argv"][1:]
+        runpy.run_path(sys.argv[0], run_name="__main__")

@@ -55,7 +55,7 @@ def test_reading_is_reading_a_list(make_logs: MakeLogs, seed: int) -> None:
             case 4:  # the oldest goes
                 segments = list_segments(directory)
                 if len(segments) > 3:
-                    logs._retention.forget(directory, segments[1].first - 1)
+                    logs._retention.forget({directory: segments[1].first - 1})
                     logs._retention._keep(directory)
                     first = segments[1].first
                     stored = [line for line in stored if line[0] >= first]

@@ -47,6 +47,24 @@ def test_one_task_and_all_of_them(make_logs: MakeLogs) -> None:
     assert len(each["t4"]) > len(each.get("t0", ()))  # the oldest go
 
 
+@pytest.mark.parametrize("bound", ["task_log_bytes", "log_bytes", "forgotten"])
+def test_what_takes_several_passes_is_finished(
+    make_logs: MakeLogs, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    monkeypatch.setattr(retention, "_PASS_S", 0.0)
+    before = make_logs(segment=10_000)
+    for task in "abc":
+        fill(Script(before.log_of(task)), 20)
+    before.close()
+    bounds = {} if bound == "forgotten" else {bound: 20_000}
+    logs = make_logs(segment=10_000, compress="none", **bounds)
+    logs.start()
+    if bound == "forgotten":
+        logs.forget(dict.fromkeys("abc", 1700))
+    until(lambda: _sizes(logs.root) <= 3 * 3 * 14_000)
+    assert all_of(logs.reader_of("c"))[-1][0] == 2000
+
+
 def _sizes(root: str) -> int:
     return sum(path.stat().st_size for path in Path(root).rglob("*") if path.is_file())
 
@@ -199,7 +217,7 @@ def test_a_run_that_is_forgotten_while_its_last_segment_is_open_goes_later(make_
     logs = make_logs()
     script = Script(logs.log_of("t"))
     script.write("one", "two")
-    logs.forget("t", 2)
+    logs.forget({"t": 2})
     logs._retention._keep(logs.directory_of("t"))
     assert len(all_of(logs.reader_of("t"))) == 2
     script.log.rest()

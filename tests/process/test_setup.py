@@ -17,7 +17,7 @@ from overseer.errors import SpawnError
 from overseer.process import Child, Setup, spawn
 from overseer.process.standalone.tree import children
 from tests.faults.support import wait_until
-from tests.harness.forking import forker
+from tests.harness.forking import others
 
 _MARKS = {"OVERSEER_RUN_ID": "run", "OVERSEER_SERVER_ID": "server"}
 
@@ -116,7 +116,7 @@ def test_what_cannot_be_had_is_an_error_as_of_any_start(
         spawn(command, **arguments)
     assert str(caught.value) == reason
     assert os.listdir("/proc/self/fd") == open_before  # noqa: PTH208
-    assert forker.others() == []
+    assert others() == []
 
 
 def test_what_is_killed_on_its_way_is_a_start_that_failed(tmp_path: Path) -> None:

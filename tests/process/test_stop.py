@@ -22,7 +22,7 @@ from overseer.workers.base import OutputBatch, WorkerCallbacks
 from overseer.workers.config import WorkerConfig
 from overseer.workers.os_process import start_worker
 from tests.harness import allowed
-from tests.harness.forking import forker
+from tests.harness.forking import others
 from tests.workers.support import HEADLESS, Recorder, alive, gone, in_process, run, until_headless
 
 PATIENCE = 30
@@ -400,7 +400,7 @@ def test_200_runs_in_8_threads_leave_nothing() -> None:
     assert threading.active_count() == threads
     assert open_files() == fds
     assert registry.entries() == []
-    assert forker.others() == []
+    assert others() == []
 
 
 def test_a_reader_that_cannot_deliver_does_not_hold_up_the_end_of_a_stop(

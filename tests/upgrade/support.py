@@ -49,10 +49,9 @@ class Installed:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        # With what is compiled already, which would be half of what a test costs.
         shutil.copytree(
-            ROOT / "overseer",
-            directory / "overseer",
-            ignore=shutil.ignore_patterns("__pycache__", "playground"),
+            ROOT / "overseer", directory / "overseer", ignore=shutil.ignore_patterns("playground")
         )
         shutil.copytree(ROOT / "playground", directory / "overseer/playground")
         shutil.copy(ROOT / "sticky_overseer.py", directory)

@@ -13,6 +13,8 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
+import pytest
+
 from tests.faults.support import Held, address_of, guardian_of, wait_until
 from tests.harness import Daemon, shell
 from tests.harness.client import WsClient
@@ -163,6 +165,7 @@ class _Load:
                 assert datetime.fromisoformat(message["ts"]).timestamp() - self._ended_at >= 0.19
 
 
+@pytest.mark.long
 def test_nothing_is_lost_doubled_or_disordered_however_often_the_server_is_replaced():
     with (
         Daemon(
