@@ -206,6 +206,7 @@ class Daemon:
         self._hub.start_services()
         restored.go_on()
         self._upgrades.done(self._given, restored, self._version)
+        self._enforce()  # a reload may not have come so far
         self._given = self._restored = None  # it is large
         self._upgrades.keep()
         if self._reloader.differs():
@@ -334,14 +335,14 @@ class Daemon:
         parts = {"access": admit, "history": self._history.apply, "logs": self._logs.apply}
         parts |= {"schedules": self._schedules.apply, "chains": self._chains.apply}
         parts["notices"] = self._notices.apply
-
-        def enforce() -> None:
-            self._gate.end_revoked_sign_ins()
-            if isinstance(self._server, Server) and (closed := self._server.close_revoked()):
-                _log.info("closed %d of the clients: their access has changed", closed)
-
         advise = partial(advice, config, secrets=secrets, asks=bool(access.tokens))
-        return Prepared(access.differing(self._gate.access), advise, provide, parts, enforce)
+        return Prepared(access.differing(self._gate.access), advise, provide, parts, self._enforce)
+
+    def _enforce(self) -> None:
+        """Close the clients that are no longer admitted."""
+        self._gate.end_revoked_sign_ins()
+        if isinstance(self._server, Server) and (closed := self._server.close_revoked()):
+            _log.info("closed %d of the clients: their access has changed", closed)
 
     def _reopen(self) -> None:
         self._log.reopen()

@@ -272,10 +272,10 @@ class Restored:
 
 
 def _end(pid: int) -> None:
-    """End a child that is no task's, with its group, and reap it."""
+    """End a child that is no task's, with its group, and reap it; unless the program before has done so."""
     registry.add_child(pid)
-    with suppress(ProcessLookupError, PermissionError):
+    with suppress(ChildProcessError, ProcessLookupError, PermissionError):
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # else it is no child of ours
         os.killpg(pid, signal.SIGKILL)
-    with suppress(ChildProcessError):
         os.waitpid(pid, 0)
     registry.discard_child(pid)

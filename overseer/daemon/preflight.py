@@ -9,6 +9,7 @@ from overseer.config import Config, ConfigErrors, parse_listen
 from overseer.errors import ConfigError, OverseerError
 from overseer.net.listeners import check_socket_path, group_id
 from overseer.util.files import open_to_append
+from overseer.util.patience import HangingError, patiently
 
 
 def check_files(config: Config, *, listens: bool) -> None:
@@ -86,6 +87,13 @@ def _directory_problem(path: str) -> str:
     """What prevents having a directory, which may not exist yet."""
     if not path:
         return ""
+    try:
+        return patiently(lambda: _what_prevents(path), f"the disk of {path} does not respond")
+    except HangingError as error:
+        return str(error)
+
+
+def _what_prevents(path: str) -> str:
     directory = Path(path)
     try:
         if directory.exists():

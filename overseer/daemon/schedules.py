@@ -31,6 +31,8 @@ class TaskSchedules:
         """Go on where an earlier server has come to, or this one's earlier program (``given``), if the
         configuration has a schedule."""
         if not any(task.schedule for task in config.tasks.values()):
+            if self._history.history is not None:
+                self._history.history.unscheduled()
             return
         from overseer.schedules.scheduler import Scheduler
         from overseer.schedules.store import ScheduleStore

@@ -168,7 +168,8 @@ class SignalLoop:
         poll = select.poll()
         poll.register(self._read, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
-        reap_at: float | None = None  # monotonic, as below; None: once something ends
+        # Monotonic; None: once something ends. First at once, as an earlier program may have been about to.
+        reap_at: float | None = time.monotonic()
         reaped = -_REAP_S
         while not self._ended:
             timeout = None if reap_at is None else poll_timeout(reap_at - time.monotonic())

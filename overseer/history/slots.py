@@ -25,6 +25,12 @@ FIRED = "fired"
 SKIPPED = "skipped"
 REFUSED = "refused"  # its start was asked for, and did not come to a run
 
+UNSCHEDULED: tuple[Statement, ...] = (
+    ("UPDATE slots SET outcome = 'skipped', reason = 'disabled' WHERE outcome IN ('waiting', 'firing')", ()),
+    ("UPDATE schedules SET wanted = 0 WHERE wanted", ()),
+)
+"""The configuration has no schedules any more: nothing waits, and from now on nothing is missed."""
+
 KEPT = 20
 """How many slots of each task are remembered, other than those that wait."""
 

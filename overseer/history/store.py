@@ -19,11 +19,12 @@ from overseer.history.pages import Pages, Query
 from overseer.history.queued import QueuedRuns
 from overseer.history.records import Intent, Owed, Recorder, Run, RunEnd
 from overseer.history.retention import Removed, Retention
-from overseer.history.slots import Schedules, Slot, keep_schedules, keep_slot, load
+from overseer.history.slots import UNSCHEDULED, Schedules, Slot, keep_schedules, keep_slot, load
 from overseer.history.stats import Division, sums
 from overseer.history.transaction import transaction
 from overseer.history.writer import Statement, Writer
 from overseer.protocol import RunInfo, RunStats
+from overseer.util.patience import patiently
 from overseer.util.timestamps import now
 
 _FILE = "overseer.db"
@@ -74,15 +75,23 @@ class History(Recorder):
         If the disk fails, the server starts all the same, and it is tried again later.
 
         Raises:
-            OverseerError: another server uses it, or a newer one has written it.
+            OverseerError: another server uses it, a newer one has written it, or its disk does not respond.
             OSError: the directory cannot be created.
             RuntimeError: the system allows no more threads.
         """
+        directory = self.directory.path
+        patiently(self._lock_directory, f"the disk of {directory} does not respond")
+        # It may be looked through, which takes as long as its size demands.
+        patiently(self._open, f"opening the database in {directory} takes long", None)
+
+    def _lock_directory(self) -> None:
         try:
             self.directory.acquire()
         except OSError as error:
             if error.errno not in _PASSING:
                 raise
+
+    def _open(self) -> None:
         try:
             self._writer.start(fatal=(DirectoryInUseError, NewerDatabaseError))
         except BaseException:
@@ -306,6 +315,10 @@ class History(Recorder):
         """
         self._writer.settle(_FRESH_S)
         return self._pages.ask(load)
+
+    def unscheduled(self) -> None:
+        """Store that the configuration has no schedules; returns at once."""
+        self._writer.put(*UNSCHEDULED)
 
     def decided(self, slots: Iterable[Slot], schedules: Iterable[Schedules], *, wait: bool = True) -> bool:
         """Store what was decided, and wait for that; False when it is not stored, or not in time."""

@@ -100,13 +100,14 @@ def _exchange(target: SplitResult, headers: Mapping[str, str], body: bytes, dead
 
 
 def _connected(target: SplitResult, deadline: float) -> socket.socket:
+    """Connect to the first address that accepts; each gets a share of the time, or one that swallows what it
+    is sent would leave none for the others."""
     last: OSError | None = None
-    for family, kind, protocol, _, address in socket.getaddrinfo(
-        target.hostname, _port(target), type=socket.SOCK_STREAM
-    ):
+    found = socket.getaddrinfo(target.hostname, _port(target), type=socket.SOCK_STREAM)
+    for untried, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
         plain = socket.socket(family, kind, protocol)
         try:
-            plain.settimeout(_left(deadline))
+            plain.settimeout(_left(deadline) / untried)
             plain.connect(address)
             if target.scheme == "http":
                 return plain

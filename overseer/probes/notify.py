@@ -20,6 +20,7 @@ from overseer.errors import SpawnError
 from overseer.process.membership import belongs
 from overseer.util.handover import Incoming, Outgoing
 from overseer.util.locks import Rank, assert_held, lock
+from overseer.util.standstill import standstill
 from overseer.util.threads import start_thread
 from overseer.util.wakeup import Wakeup
 
@@ -151,8 +152,8 @@ class NotifySockets:
                 if self._epoll is None:
                     self._start_locked()
                 assert self._epoll is not None
-                self._sockets[made.socket.fileno()] = made
                 self._epoll.register(made.socket, select.EPOLLIN)
+                self._sockets[made.socket.fileno()] = made
         except (OSError, RuntimeError) as error:
             self.discard(made)
             raise SpawnError(f"ready.notify: cannot listen: {error}") from None
@@ -206,6 +207,7 @@ class NotifySockets:
                     found = self._sockets.get(fd)
                 if found is not None:
                     try:
-                        found.read()
+                        with standstill:  # what is read is told
+                            found.read()
                     except Exception:
                         _log.exception("a message to NOTIFY_SOCKET of run %s failed", found.run_id)

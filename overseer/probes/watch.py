@@ -26,6 +26,7 @@ from overseer.supervisor.probing import Earlier, Findings, RunWatch
 from overseer.util.handover import Incoming, Outgoing
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.plain import to_plain
+from overseer.util.standstill import standstill
 from overseer.util.timers import Timer
 from overseer.workers.program import Surroundings, surroundings_from
 
@@ -115,7 +116,8 @@ class Watch(RunWatch):
                 "ready_found": self._ready_found,
                 "lacking": self._lacking,
                 "over": self._over,
-                "timers": {name: timer.when for name, timer in self._timers.items() if timer.pending},
+                # Also those that fire already: what follows may not have come so far.
+                "timers": {name: timer.when for name, timer in self._timers.items()},
                 "verdict": self._verdict and self._verdict.export(),
                 "surroundings": to_plain(self._surroundings),
                 "socket": self._socket and self._socket.export(out),
@@ -206,9 +208,13 @@ class Watch(RunWatch):
 
     def _timed_out(self) -> None:
         assert self._ready is not None
-        with self._lock:
-            lacking = [_AWAITED[each] for each in sorted(self._awaited)] or [self._lacking or "no answer yet"]
-        self._go_on(self._findings.not_ready(self._ready.timeout, "; ".join(lacking)))
+        with standstill:  # what is found is told by the same program
+            with self._lock:
+                if self._timers.pop("timeout", None) is None:
+                    return
+                lacking = [_AWAITED[each] for each in sorted(self._awaited)]
+                lacking = lacking or [self._lacking or "no answer yet"]
+            self._go_on(self._findings.not_ready(self._ready.timeout, "; ".join(lacking)))
 
     def _probe_readiness(self) -> None:
         assert self._ready is not None
@@ -224,12 +230,14 @@ class Watch(RunWatch):
         self._is_ready()
 
     def _is_ready(self) -> None:
-        with self._lock:
-            timer = self._timers.pop("timeout", None)
-        if timer is not None:
-            timer.cancel()
-        self._ready_found = True
-        if self._go_on(self._findings.ready()):
+        with standstill:
+            with self._lock:
+                timer = self._timers.pop("timeout", None)
+            if timer is not None:
+                timer.cancel()
+            self._ready_found = True
+            wanted = self._go_on(self._findings.ready())
+        if wanted:
             self._begin_health()
 
     # Whether it works
@@ -246,12 +254,13 @@ class Watch(RunWatch):
         assert self._well is not None
         assert self._verdict is not None
         passed, why = self._probe(self._well, self._health.probe_timeout)
-        if passed is not None and not self._over and self._verdict.add(passed, time.monotonic()):
-            status = self._verdict.status
-            stop = status == "unhealthy" and self._health.on_failure == "restart"
-            detail = "" if passed else f"{self._well}: {why}"
-            if not self._go_on(self._findings.health(status, detail, stop=stop)) or stop:
-                return
+        with standstill:
+            if passed is not None and not self._over and self._verdict.add(passed, time.monotonic()):
+                status = self._verdict.status
+                stop = status == "unhealthy" and self._health.on_failure == "restart"
+                detail = "" if passed else f"{self._well}: {why}"
+                if not self._go_on(self._findings.health(status, detail, stop=stop)) or stop:
+                    return
         self._submit_later(self._verdict.interval, self._probe_health)
 
     # Both

@@ -25,6 +25,7 @@ from overseer.process.registry import Entry, registry
 from overseer.process.standalone.guardian import SLOT
 from overseer.process.standalone.terminate import signal_name
 from overseer.util.locks import Rank, assert_held, assert_none_held, lock
+from overseer.util.standstill import standstill
 from overseer.util.threads import start_thread
 from overseer.util.wakeup import Wakeup
 
@@ -187,7 +188,8 @@ class Guardian:
                 started = time.monotonic()
                 if self._watch():
                     return
-                how = self._kill()
+                with standstill:  # the one that is handed over must be the one there is
+                    how = self._kill()
                 with self._lock:
                     self._restarts += 1
                 if time.monotonic() - started > _WELL_S:
@@ -200,7 +202,8 @@ class Guardian:
                         return
                     pause = min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, pause * 2))
                     try:
-                        self._launch()
+                        with standstill:
+                            self._launch()
                         break
                     except OSError as error:
                         _log.error("cannot start a guardian, trying again in %g s: %s", pause, error)

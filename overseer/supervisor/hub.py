@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from overseer.auth.principal import ANYONE, Principal
@@ -20,7 +19,7 @@ from overseer.errors import RequestError, SubmitError
 from overseer.history.records import SERVICE, Recorder, Trigger
 from overseer.net.frames import Encoded
 from overseer.net.outbox import TRY_AGAIN_LATER
-from overseer.protocol import ActionInfo, Event, RetryPolicy, Skipped, TaskInfo, encode
+from overseer.protocol import ActionInfo, Event, RetryPolicy, Skipped, encode
 from overseer.schema.types import TASK_ID, TEXT, TEXT_MAP, Unreadable
 from overseer.secrets.vault import Vault
 from overseer.supervisor.clients import Client, Clients
@@ -304,10 +303,6 @@ class Hub:
         with self._table.begin() as tx:
             self._queueing.skipped_locked(tx, self._log, action, event)
             self._table.observers.note_skipped(event, action)
-
-    def tasks(self, since: datetime | None = None) -> list[TaskInfo]:
-        """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
-        return self.listing.tasks(since)
 
     # Actions
 

@@ -8,12 +8,11 @@ until few are left; the critical section only joins them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
-from overseer.auth.principal import ANYONE, Principal
+from overseer.auth.principal import Principal
 from overseer.errors import RequestError
 from overseer.net.frames import Encoded
-from overseer.protocol import Forgotten, List, TaskInfo, Tasks, Watching, encode_rows
+from overseer.protocol import Forgotten, List, Tasks, Watching, encode_rows
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.output.encode import StreamedTasks, TaskRow
 from overseer.supervisor.phases import Phase
@@ -45,17 +44,6 @@ class Listing:
     def has(self, task_id: str) -> bool:
         """Whether there is a task of that id, in any state. Does not wait for the hub's lock."""
         return task_id in self._table
-
-    def tasks(self, since: datetime | None) -> list[TaskInfo]:
-        """All tasks, oldest first; with ``since`` those started or ended since, and all queued ones."""
-        with self._table.lock:
-            tasks = self._listed_locked(List("", since), ANYONE)
-        shown = []
-        for task in tasks:
-            with task.lock:
-                if task.phase is not Phase.FORGOTTEN:
-                    shown.append(task.info_locked())
-        return shown
 
     def forget(self, task_id: str, requester: Requester) -> None:
         """Take a task that is over off the list.

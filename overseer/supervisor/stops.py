@@ -19,6 +19,7 @@ from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
 from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Transaction, lives
 from overseer.util.locks import assert_held
+from overseer.util.standstill import standstill
 from overseer.workers.base import Worker
 
 # At shutdown (seconds): how long SIGKILL may take to work, and then what may be left to do.
@@ -73,7 +74,7 @@ class Stops:
 
     def time_out(self, task_id: str) -> None:
         """Called when the current run of a task may have exceeded its timeout."""
-        with self._table.lock:
+        with standstill, self._table.lock:  # a program that takes over has its tasks only when it goes on
             worker = self._overdue_locked(task_id)
         # A run that ended in time, with output still to deliver, has not timed out.
         if worker is None or not lives(worker):

@@ -283,8 +283,9 @@ class OSWorker(Worker):
                     self._outcome = self._processes.reap()
             if self._outcome.survivors:
                 self._processes.end_survivors()
-            if self.cpu is None and self._processes.rusage is not None:
-                self.cpu, self.max_rss = usage_meter.end(self._entry.run, self._processes.rusage)
+            with standstill:  # what was measured is forgotten there
+                if self.cpu is None and self._processes.rusage is not None:
+                    self.cpu, self.max_rss = usage_meter.end(self._entry.run, self._processes.rusage)
         except BaseException:
             _log.exception("task %s: ending what its process left behind failed", self.task_id)
         while True:

@@ -24,6 +24,7 @@ from overseer.process import (
 )
 from overseer.util.locks import Rank, assert_none_held, lock
 from overseer.util.plain import from_plain
+from overseer.util.standstill import standstill
 from overseer.util.wakeup import poll_timeout
 from overseer.workers.stopping import Processes
 
@@ -94,6 +95,27 @@ def run_program(
     """
     assert_none_held("run a program")
     entry = Entry(registry.new_run_id(), StopPolicy(grace=0.0))  # also should the guardian have to end it
+    with standstill:  # another program, which has nobody to read it, is told of it, and ends it
+        child = _start(entry, argv, surroundings, streams, stdin, merge=merge)
+    program = _Program(child, most, overflow)
+    fault = "it failed before it was read"
+    try:
+        fault = program.read(patience, wake)
+    finally:
+        code, signal = _end(title, child, entry)
+        program.close()
+    return Finished(fault, code, signal, {name: bytes(data) for name, data in program.written.items()})
+
+
+def _start(
+    entry: Entry,
+    argv: Sequence[str],
+    surroundings: Surroundings,
+    streams: Sequence[str],
+    stdin: int,
+    *,
+    merge: bool,
+) -> Child:
     registry.enter(entry)
     guardian.entered(entry)
     own = {RUN_VARIABLE: entry.run, SERVER_VARIABLE: registry.server_id}
@@ -117,14 +139,7 @@ def run_program(
         raise
     registry.spawned(entry, child.pid, child.links())
     guardian.spawned(entry)
-    program = _Program(child, most, overflow)
-    fault = "it failed before it was read"
-    try:
-        fault = program.read(patience, wake)
-    finally:
-        code, signal = _end(title, child, entry)
-        program.close()
-    return Finished(fault, code, signal, {name: bytes(data) for name, data in program.written.items()})
+    return child
 
 
 class _Program:

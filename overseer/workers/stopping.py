@@ -90,6 +90,7 @@ class Processes:
         self.rusage: Rusage | None = None  # the leader's, once it is reaped
         self._reaped = False
         self._stop: Stop | None = None  # the last one begun
+        self._handed_over: Stop | None = None  # by another program; goes on with resume()
         # Used by one termination at a time: a stop's, or else that of the reader that finishes.
         self._tree = Tree(entry.run, pid, entry.kill_mode, os.getsid(0))
 
@@ -303,14 +304,14 @@ class Processes:
         self.rusage = data["rusage"] and Rusage(*data["rusage"])
         self._tree.known.update(data["known"])
         if said := data["stop"]:
-            self._stop = Stop(said["deadline"])
-            self._stop.asked.update((pid, start) for pid, start in said["asked"])
+            stop = self._stop = self._handed_over = Stop(said["deadline"])
+            stop.asked.update((pid, start) for pid, start in said["asked"])
             if said["done"]:
-                self._stop.done.set()
+                stop.done.set()
 
     def resume(self) -> None:
-        """Go on with the stop that was under way."""
-        stop = self._stop
+        """Go on with the stop that was under way; one that has begun since goes on by itself."""
+        stop, self._handed_over = self._handed_over, None
         if stop is None:
             return
         if stop.done.is_set():

@@ -28,6 +28,7 @@ from tests.e2e.conftest import end_all
 from tests.faults.support import wait_until
 from tests.harness import ROOT, Daemon, WsClient, shell
 from tests.harness.daemon import run_program
+from tests.harness.hubs import tasks_of
 
 LONG = "echo ready; exec sleep 60"
 TOP = {"task_pool": {"limit": 10}, "retry": {"restart_delay": "1s"}}
@@ -591,11 +592,11 @@ def test_a_start_that_a_reload_overtakes_goes_by_what_counts_then(tmp_path: Path
         if fate == "removed":
             with pytest.raises(RequestError, match="unknown action: a"):
                 hub.start("a", "t")
-            assert hub.tasks() == []
+            assert tasks_of(hub) == []
         else:
             hub.start("a", "t")  # the first handler can start nothing
             assert hub.wait_until_idle(10)
-            (task,) = hub.tasks()
+            (task,) = tasks_of(hub)
             assert task.last_exit_code == 0
     finally:
         hub.shutdown()

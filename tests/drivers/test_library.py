@@ -15,6 +15,7 @@ import overseer
 from overseer.supervisor.definitions import Definitions
 from tests.drivers.conftest import PLUGIN, run_python
 from tests.faults.support import wait_until
+from tests.harness.hubs import tasks_of
 
 
 class Heard:
@@ -244,7 +245,7 @@ def test_a_worker_whose_start_failed_after_all_ends_unheard(tmp_path: Path) -> N
         with pytest.raises(overseer.SubmitError, match="the driver failed: RuntimeError: after all"):
             hub.submit("half", "one")
         assert handler.worker.wait(30)
-        assert hub.tasks() == []
+        assert tasks_of(hub) == []
     finally:
         hub.shutdown()
         hub.close()
@@ -366,7 +367,7 @@ def test_a_worker_that_fails_to_stop_keeps_no_other_from_being_stopped(tmp_path:
             hub.pools.change(limit=1)
         assert not hub.shutdown()  # which waits no longer than it promises
         wanted = {"first": "running", "second": "exited", "third": "exited"}
-        wait_until(lambda: {task.task_id: task.worker_state for task in hub.tasks()} == wanted)
+        wait_until(lambda: {task.task_id: task.worker_state for task in tasks_of(hub)} == wanted)
         assert handler.worker.asked == (2 if how == "shutdown" else 3)
     finally:
         hub.close()

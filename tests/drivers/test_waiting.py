@@ -12,6 +12,7 @@ import overseer
 from overseer.protocol import TaskInfo
 from overseer.workers.base import Worker, WorkerCallbacks
 from tests.harness.cluster import wait_until
+from tests.harness.hubs import tasks_of
 
 CONFIG = """
 actions:
@@ -106,7 +107,7 @@ def hub(handler: Handler, tmp_path: Path) -> Iterator[overseer.Hub]:
 
 
 def task(hub: overseer.Hub, task_id: str = "one") -> TaskInfo:
-    return next(each for each in hub.tasks() if each.task_id == task_id)
+    return next(each for each in tasks_of(hub) if each.task_id == task_id)
 
 
 def test_a_task_waits_actively_and_runs_once_its_worker_begins(hub: overseer.Hub, handler: Handler) -> None:

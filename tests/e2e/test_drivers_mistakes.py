@@ -18,6 +18,7 @@ from overseer.supervisor.task import Requester
 from overseer.util.timers import Timers
 from overseer.util.timestamps import now
 from tests.faults.support import wait_until
+from tests.harness.hubs import tasks_of
 from tests.supervisor.output.test_publisher import _Held
 
 _PATIENCE = 30
@@ -351,7 +352,7 @@ def test_a_reset_that_fails_leaves_all_as_it_was(stage: Stage) -> None:
     )
     stage.start()
     assert stage.expect("errored")["exit_count"] == 1
-    (before,) = stage.hub.tasks()
+    (before,) = tasks_of(stage.hub)
     entered, go = threading.Event(), threading.Event()
 
     def fail(task_id: str, params: object, callbacks: overseer.WorkerCallbacks) -> overseer.Worker:
@@ -362,7 +363,7 @@ def test_a_reset_that_fails_leaves_all_as_it_was(stage: Stage) -> None:
     stage.handler.how = fail
     stage.hub.reset("t", Requester(stage.client, "reset"))
     assert entered.wait(_PATIENCE)
-    assert stage.hub.tasks() == [replace(before, state="active", status="running", worker_state="")], (
+    assert tasks_of(stage.hub) == [replace(before, state="active", status="running", worker_state="")], (
         "nothing else has changed"
     )
     with pytest.raises(overseer.RequestError, match="already running or starting"):
@@ -374,7 +375,7 @@ def test_a_reset_that_fails_leaves_all_as_it_was(stage: Stage) -> None:
         "code": "failed",
     }
     assert stage.hub.wait_until_idle(_PATIENCE)
-    assert stage.hub.tasks() == [before]
+    assert tasks_of(stage.hub) == [before]
     assert not stage.heard
     assert not stage.outbox.read(), "no second errored"
     assert stage.hub.metrics_view.figures().counters["a"]["tasks_errored"] == 1

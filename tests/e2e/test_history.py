@@ -25,6 +25,7 @@ from overseer.util import locks
 from overseer.util.jsonlog import EventLog
 from overseer.util.timers import Timers
 from tests.faults.support import wait_until
+from tests.harness.hubs import tasks_of
 
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
@@ -211,7 +212,7 @@ def test_what_is_due_sooner_than_what_was_waited_for_goes_in_time(
             hub.submit(action)
             assert hub.wait_until_idle(10)
         # Of the first kind the older one, which is one too many by now; else the one that is no errored one.
-        wait_until(lambda: len(hub.tasks()) == 1, what="the end of one of them")
+        wait_until(lambda: len(tasks_of(hub)) == 1, what="the end of one of them")
     finally:
         hub.shutdown()
         hub.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import overseer
+from tests.harness.hubs import tasks_of
 
 _PATIENCE = 30
 
@@ -82,7 +83,7 @@ def _start(hub: overseer.Hub, task_id: str) -> threading.Thread:
 
 
 def _states(hub: overseer.Hub) -> dict[str, str]:
-    return {task.task_id: task.state for task in hub.tasks()}
+    return {task.task_id: task.state for task in tasks_of(hub)}
 
 
 def _until(true: Callable[[], bool]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import json
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -14,6 +16,7 @@ from typing import Self
 
 import pytest
 
+from overseer.util import patience
 from tests.faults.sick_disk import SickDisk, sick_disk
 from tests.faults.support import wait_until
 from tests.harness import Daemon, WsClient, allowed, shell
@@ -22,6 +25,7 @@ ACTIONS = {
     "tick": shell("i=0; while echo tick $i; do i=$((i+1)); sleep 0.02; done"),
     "quick": shell("echo one"),
 }
+ROOT = Path(__file__).resolve().parents[2]
 # In which a start and an end are announced at the latest, each 200 ms late.
 _PROMPT_S = 1.5
 
@@ -158,6 +162,38 @@ def test_a_server_ends_in_time_on_a_disk_that_hangs(disk: SickDisk) -> None:
         began = time.monotonic()
         daemon.stop()
         assert time.monotonic() - began < allowed(8)
+
+
+def test_a_start_says_which_disk_it_waits_for(disk: SickDisk, tmp_path: Path) -> None:
+    data = disk.path / "data"
+    with server(data) as daemon, daemon.connect() as client:
+        client.run("quick", task_id="t")
+    config = tmp_path / "config.yaml"
+    config.write_text(json.dumps({"listen": "127.0.0.1:0", "data_dir": str(data), "actions": ACTIONS}))
+    command = [sys.executable, str(ROOT / "sticky_overseer.py"), "--config", str(config)]
+    for what, said in (
+        ("all", f"the disk of {data} does not respond"),
+        ("writes", "opening the database in"),
+    ):
+        disk.hangs(what)
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            lines = iter(process.stderr.readline, "")
+            line = next((line for line in lines if "the start waits for it" in line), "")
+            assert said in line, line
+            disk.is_well()
+            assert any("listening on" in line for line in lines)
+            process.terminate()
+
+
+def test_a_start_on_a_disk_that_does_not_respond_is_refused_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(patience, "_SAY_S", 0.01)
+    well = threading.Event()
+    with pytest.raises(patience.HangingError, match="the disk of x does not respond"):
+        patience.patiently(well.wait, "the disk of x does not respond", 0.05)
+    well.set()
 
 
 def test_logs_on_a_disk_that_is_read_only_are_missing_and_nothing_else(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import pytest
@@ -201,3 +202,23 @@ def test_signatures_are_those_of_standard_webhooks(secret: str) -> None:
 
 def test_without_a_key_nothing_is_signed() -> None:
     assert signed_headers(b"", "msg_1", 7, b"") == {"webhook-id": "msg_1", "webhook-timestamp": "7"}
+
+
+def test_an_address_that_swallows_everything_leaves_time_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    receiver = Receiver(OK)
+    with socket.socket() as silent, ExitStack() as waiting:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(0)
+        for _ in range(3):  # beyond what it takes, which then are not answered at all
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(silent.getsockname())
+        addresses = [silent.getsockname(), ("127.0.0.1", receiver.port)]
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *about, **more: found)
+        try:
+            assert post(f"http://both.test:{receiver.port}/", {}, b"{}", 8.0) == 200
+        finally:
+            receiver.close()

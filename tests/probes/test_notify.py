@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import errno
 import os
 import select
 import socket
@@ -10,9 +11,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from overseer.errors import SpawnError
 from overseer.probes.notify import NotifySocket, NotifySockets
 from overseer.process import RUN_VARIABLE, SERVER_VARIABLE, Entry, StopPolicy, registry
 
@@ -194,3 +197,22 @@ def test_what_is_discarded_is_gone(sockets: NotifySockets) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, pytest.raises(ConnectionRefusedError):
         sender.connect("\0" + run.socket.address[1:])
     registry.leave(run.entry)
+
+
+def test_a_socket_that_nobody_can_listen_to_is_closed() -> None:
+    class Full:
+        """As an epoll instance is when the system allows no more watches."""
+
+        def register(self, *about: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def unregister(self, fd: int) -> None:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    sockets = NotifySockets()
+    sockets._epoll = Full()  # type: ignore[assignment]
+    before = set(Path("/proc/self/fd").iterdir())
+    with pytest.raises(SpawnError, match="cannot listen: "):
+        sockets.open("run", lambda: None)
+    assert set(Path("/proc/self/fd").iterdir()) <= before
+    sockets.close()

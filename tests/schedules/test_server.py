@@ -365,3 +365,20 @@ def _skips(events: Iterator[Event]) -> Iterator[Skipped]:
     for event in events:
         if isinstance(event, Skipped):
             yield event
+
+
+def test_slots_are_not_missed_while_no_task_has_a_schedule(clock: Path, tmp_path: Path) -> None:
+    tasks = {"often": {"action": "quick", "schedule": {"every": "1h", "missed": "all"}}}
+    more = {"data_dir": str(tmp_path / "data")}
+    with Rigged("2026-03-01T00:30:00", clock, tasks=tasks, **more) as daemon, daemon.connect() as client:
+        until(client, "often", next="2026-03-01T01:00:00.000000Z")
+    with Rigged("2026-03-01T00:40:00", clock, **more):
+        pass
+    with Rigged("2026-03-01T05:30:00", clock, **more) as daemon, daemon.connect() as client:
+        file = daemon.directory / "config.yaml"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"tasks": tasks}))
+        assert client.request("reload")["type"] == "reloaded"
+        row = until(client, "often", next="2026-03-01T06:00:00.000000Z")
+        assert ("last" in row, skips(row)) == (False, [])
+        go_to(daemon, client, "2026-03-01T06:00:01")
+        until(client, "often", last="2026-03-01T06:00:00.000000Z")

@@ -12,6 +12,7 @@ import pytest
 import overseer
 from overseer.supervisor.definitions import Definitions
 from overseer.supervisor.task import Task
+from tests.harness.hubs import tasks_of
 
 _SHOWN = {
     "phase",
@@ -74,7 +75,7 @@ def unguarded(hub: overseer.Hub, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def _until(hub: overseer.Hub, true: Callable[[dict[str, overseer.TaskInfo]], bool]) -> None:
     deadline = time.monotonic() + 30
-    while not true({task.task_id: task for task in hub.tasks()}):
+    while not true({task.task_id: task for task in tasks_of(hub)}):
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
