@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import termios
 from argparse import Namespace
+from getpass import getpass
 
 from overseer.ctl.exit_status import EXIT_REFUSED, EXIT_USAGE
-from overseer.ctl.terminal import plain, say
+from overseer.ctl.terminal import leaving, plain, say
 from overseer.protocol import ActionInfo
 
 
@@ -37,6 +39,23 @@ def confirm_start(options: Namespace, action: ActionInfo) -> None:
             "add --yes"
         )
         _ask(options, action.confirm, refusal)
+
+
+def ask_secret(prompt: str) -> str:
+    """Ask on the terminal for what is not shown while it is typed.
+
+    Raises:
+        EarlyExit: the user ended the input instead.
+    """
+    modes = termios.tcgetattr(0)
+    leaving.append(lambda: termios.tcsetattr(0, termios.TCSANOW, modes))
+    try:
+        return getpass(prompt)
+    except EOFError:
+        say("cancelled")
+        raise EarlyExit(EXIT_REFUSED) from None
+    finally:
+        leaving.pop()
 
 
 def _ask(options: Namespace, question: str, refusal: str) -> None:

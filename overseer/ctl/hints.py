@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from contextlib import suppress
-from getpass import getpass
 
 from overseer.client import Client
-from overseer.ctl.asking import confirm_start
+from overseer.ctl.asking import ask_secret, confirm_start
 from overseer.ctl.settings import Settings
 from overseer.ctl.terminal import plain, say
 from overseer.errors import OverseerError
@@ -22,7 +21,7 @@ def look_at_action(client: Client, options: Namespace, *, feeds: bool = True) ->
 
     Raises:
         RefusedError: there is no such action.
-        EarlyExit: the user said no.
+        EarlyExit: the user said no, or gave no secret.
     """
     action, params = options.action, options.params
     (info,) = client.actions(action)
@@ -38,7 +37,9 @@ def look_at_action(client: Client, options: Namespace, *, feeds: bool = True) ->
         for name, spec in info.params.items()
         if spec is not None and spec.type == "secret" and spec.default is None and name not in params
     ]
-    return {**params, **{name: getpass(f"{plain(name)}: ") for name in asked if sys.stdin.isatty()}}
+    if sys.stdin is None or not sys.stdin.isatty():
+        return dict(params)
+    return {**params, **{name: ask_secret(f"{plain(name)}: ") for name in asked}}
 
 
 def how_to_write(settings: Settings, action: str, value: str) -> str:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Self
 
 from overseer.ctl.exit_status import EXIT_INTERRUPTED
+from overseer.ctl.terminal import put_back
 
 _LEAVE_S = 1.0
 _POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -80,4 +81,5 @@ class Interrupts:
                 heard = signal.sigtimedwait({*self._signals, signal.SIGUSR2}, _LEAVE_S)
                 if heard is not None and heard.si_signo == signal.SIGUSR2:
                     return
+            put_back()
             os._exit(EXIT_INTERRUPTED)

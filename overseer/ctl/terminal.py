@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import sys
+import termios
 import threading
 import time
 from argparse import Namespace
@@ -204,8 +205,19 @@ def style_of(options: Namespace) -> Style:
     return Style(getattr(options, "color", "auto"), sys.stdout)
 
 
+leaving: list[Callable[[], None]] = []  # what put_back calls
+
+
+def put_back() -> None:
+    """Before the process ends at once: give the terminal the modes that it had. Never blocks."""
+    for put in leaving:
+        with suppress(OSError, termios.error):
+            put()
+
+
 def leave() -> None:
     """End the process at once, on Ctrl-C, without taking locks that the interrupted code may hold."""
+    put_back()
     if any(line.shown for line in transient):
         os.write(2, b"\r\x1b[K")
     os._exit(EXIT_INTERRUPTED)

@@ -112,7 +112,46 @@ def declared(
 
     ``made_often``: frozen for type checkers alone, since Python takes thrice as long to make a frozen one.
     """
-    return dataclass(frozen=not made_often, slots=True, init=init, kw_only=kw_only)
+
+    def make(cls: type[_T]) -> type[_T]:
+        made = dataclass(frozen=not made_often, slots=True, init=init, kw_only=kw_only, eq=False, repr=False)(
+            cls
+        )
+        for name, method in _METHODS.items():
+            if name not in cls.__dict__:
+                setattr(made, name, None if made_often and name == "__hash__" else method)
+        return made
+
+    return make
+
+
+@cache
+def _compared(cls: Any) -> tuple[str, ...]:
+    return tuple(each.name for each in dataclasses.fields(cls) if each.compare)
+
+
+def _values(instance: Any) -> tuple[Any, ...]:
+    cls: Any = type(instance)
+    return tuple([getattr(instance, name) for name in _compared(cls)])
+
+
+def _equal(self: Any, other: object) -> Any:
+    if type(other) is not type(self):
+        return NotImplemented
+    return _values(self) == _values(other)
+
+
+def _hash(self: Any) -> int:
+    return hash(_values(self))
+
+
+def _shown(self: Any) -> str:
+    shown = (f"{each.name}={getattr(self, each.name)!r}" for each in dataclasses.fields(self) if each.repr)
+    return f"{type(self).__qualname__}({', '.join(shown)})"
+
+
+# Shared: a dataclass compiles its own, which takes a seventh of the time in which overseerctl starts.
+_METHODS = {"__eq__": _equal, "__hash__": _hash, "__repr__": _shown}
 
 
 def fields_of(cls: type[Declared]) -> tuple[Field, ...]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
+import termios
 
 import pytest
 
 from tests.ctl.conftest import Ctl
-from tests.ctl.test_terminal import Terminal
+from tests.ctl.test_terminal import Terminal, terminal
 from tests.harness import Daemon, shell
 from tests.harness.forking import CTL
 
@@ -139,6 +141,26 @@ def test_a_start_that_fits_runs(ctl: Ctl) -> None:
 )
 def test_choices_and_booleans_are_completed(ctl: Ctl, words: list[str], found: list[str]) -> None:
     assert ctl("__complete", "--", *words).out.split() == found
+
+
+@pytest.mark.parametrize("command", ["run", "start"])
+@pytest.mark.parametrize(("typed", "status"), [(b"\x03", 130), (b"\x04", 1)])
+def test_who_does_not_give_it_has_the_terminal_as_before(
+    daemon: Daemon, command: str, typed: bytes, status: int
+) -> None:
+    with terminal(daemon, command, "login") as shown:
+        before = termios.tcgetattr(shown.fd)[3]
+        # The terminal would be reset when its last user goes.
+        tty = os.open(os.readlink(f"/proc/{shown.pid}/fd/0"), os.O_RDWR | os.O_NOCTTY)  # noqa: PTH115
+        try:
+            shown.wait_for(b"password: ")
+            assert termios.tcgetattr(shown.fd)[3] != before
+            shown.type(typed)
+            shown.status = os.waitstatus_to_exitcode(os.waitpid(shown.pid, 0)[1])
+            assert shown.status == status
+            assert termios.tcgetattr(shown.fd)[3] == before
+        finally:
+            os.close(tty)
 
 
 def test_a_secret_that_lacks_is_asked_for_on_a_terminal_and_not_shown(daemon: Daemon) -> None:
