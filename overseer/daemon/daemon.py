@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -200,9 +199,8 @@ class Daemon:
                 self._chains.make_up()
             self._schedules.start()
             self._manager.ready(listening)
-            if self._manager.watchdog is not None:
-                # On its own thread: the manager may make it wait.
-                start_thread(partial(self._watch, self._manager.watchdog), "watchdog")
+            # Taking the hub's lock: no report follows a deadlock.
+            self._manager.feed_watchdog(lambda: self._hub.wait_until_idle(0.0), self._over)
             self._signals.run()
 
     def _go_on(self, restored: Restored) -> None:
@@ -290,14 +288,6 @@ class Daemon:
         else:
             # The guardian stays, and ends what is left once this process is gone.
             _log.warning("some tasks have not ended: %r", self._hub)
-
-    def _watch(self, period: float) -> None:
-        """Report to the manager's watchdog periodically."""
-        while True:  # at once: much of the manager's patience may have gone into an upgrade
-            self._hub.wait_until_idle(0.0)  # takes the hub's lock, so that no report follows a deadlock
-            self._manager.alive()
-            if self._over.wait(period):
-                return
 
     def _hang_up(self) -> None:
         """SIGHUP: reload, or end if the terminal that the server was started in is gone."""
