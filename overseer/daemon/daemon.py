@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 from overseer import process as processes
 from overseer.auth.peer import Peer
 from overseer.config import Config, Digest, Listen, parse_config, parse_listen
-from overseer.daemon.access import Access
+from overseer.daemon.access_rules import Access
 from overseer.daemon.audit import Audit
 from overseer.daemon.chains import TaskChains
 from overseer.daemon.dispatch import Dispatcher
 from overseer.daemon.documents import Documents
 from overseer.daemon.gate import Gate
+from overseer.daemon.lazy_api import API_PATH, WebApi, connection_limits
 from overseer.daemon.logs import TaskLogs
 from overseer.daemon.notices import TaskNotices
-from overseer.daemon.parts import Parts
 from overseer.daemon.probing import make_probes
 from overseer.daemon.prometheus import Exposition
 from overseer.daemon.reload import Changes, Reloader
@@ -35,7 +35,7 @@ from overseer.daemon.signals import SignalLoop, has_terminal
 from overseer.daemon.systemd import Notifier, passed_sockets
 from overseer.daemon.totals import Totals
 from overseer.daemon.upgrade import Upgrades
-from overseer.daemon.webapi import API_PATH, WebApi, connection_limits
+from overseer.daemon.upgrade_parts import Parts
 from overseer.daemon.webhooks import TaskWebhooks
 from overseer.drivers.api import ActionHandler
 from overseer.errors import RequestError
@@ -43,7 +43,7 @@ from overseer.net.endpoint import Endpoint
 from overseer.net.http import Response, Route
 from overseer.net.listeners import written
 from overseer.net.outbox import Outbox
-from overseer.net.readable import ReadableOutbox
+from overseer.net.readable_outbox import ReadableOutbox
 from overseer.net.server import Server
 from overseer.net.static import static_routes
 from overseer.net.stdio import StdioServer, take_over_stdio

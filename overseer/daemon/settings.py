@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from overseer.config import Config, Digest
-from overseer.daemon.access import load_access
+from overseer.daemon.access_rules import load_access
 from overseer.daemon.advice import advice
 from overseer.daemon.credentials import variables_of
 from overseer.daemon.environment import withdraw_secrets
