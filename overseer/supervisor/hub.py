@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from overseer.auth.principal import ANYONE, Principal
+from overseer.auth.rights import ANYONE, Principal
 from overseer.config import Config
 from overseer.drivers.api import ActionHandler, describe_action
 from overseer.errors import RequestError, SubmitError

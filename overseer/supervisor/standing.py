@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.config.standing import in_order
 from overseer.errors import RequestError, TakenError
 from overseer.history.records import BOOT, Intent

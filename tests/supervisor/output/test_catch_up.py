@@ -21,7 +21,7 @@ from overseer.net.outbox import Outbox
 from overseer.protocol import Exited
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.metrics import Metrics
-from overseer.supervisor.output import laggards
+from overseer.supervisor.output import catch_up
 from overseer.supervisor.output.publisher import Stream
 from overseer.supervisor.output.replay import RingReplay
 from overseer.supervisor.output.subscription import Wishes
@@ -109,7 +109,7 @@ class _Scene:
 
 @pytest.fixture
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Scene]:
-    monkeypatch.setattr(laggards, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(catch_up, "_AGAIN_S", 0.01)
     timers = Timers()
     scene = _Scene(tmp_path, timers)
     yield scene
@@ -163,7 +163,7 @@ def test_a_thread_that_is_not_to_be_had_is_asked_for_again(
 
 
 def test_a_log_that_cannot_be_read_at_all_is_a_gap(scene: _Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(laggards, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(catch_up, "_PATIENCE_S", 0.0)
 
     def broken() -> None:
         raise OSError(13, "Permission denied")
