@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from overseer import protocol
 from overseer.auth.peer import Peer
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.auth.throttle import RequestRate
 from overseer.daemon.audit import Audit
 from overseer.daemon.clusters import clusters_of

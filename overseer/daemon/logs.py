@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.config import Config
 from overseer.errors import NotPermittedError, RequestError
 from overseer.protocol import LogLine, LogMatch, LogsReply, LogsRequest, Matches, Search

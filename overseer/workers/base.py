@@ -22,10 +22,10 @@ from overseer.errors import OverseerError, SpawnError
 from overseer.process import StopPolicy, Usage, registry
 from overseer.process.lines import LineSplitter, MaskedSplitter
 from overseer.process.pipe import MOST_READ
+from overseer.util.hung_threads import Replaced
 from overseer.util.latch import Latch
 from overseer.util.locks import CHECKED, Rank, assert_held, assert_none_held, lock
 from overseer.util.masking import Secrets
-from overseer.util.standin import Replaced
 from overseer.util.timestamps import now
 from overseer.workers.program import Surroundings
 

@@ -46,9 +46,9 @@ from overseer.process.output_values import MOST, values_in
 from overseer.process.pipe import DRAIN_MAX_S, Pipe, PipeReader
 from overseer.process.raw import MaskedRaw
 from overseer.process.terminal_lines import drawn
+from overseer.util.hung_threads import Replaced, replaceable
 from overseer.util.latch import Latch
 from overseer.util.masking import masked
-from overseer.util.standin import Replaced, replaceable
 from overseer.util.standstill import standstill
 from overseer.util.threads import start_thread
 from overseer.util.timestamps import now
