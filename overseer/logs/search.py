@@ -163,9 +163,9 @@ class Searches:
                 found.following = f"{began}/{first}/{seq}/{name}"
                 if what == "match":
                     run_id, text = match
-                    (line,) = decode(Text(seq, f"{text}\n".encode(), []))
+                    (shown,) = decode(Text(seq, f"{text}\n".encode(), []))
                     task_id = task_of(f"{self._root}/{name}")
-                    found.matches.append(Match(task_id, run_id, seq, line.ts, line.stream, line.lines[0]))
+                    found.matches.append(Match(task_id, run_id, seq, shown.ts, shown.stream, shown.lines[0]))
         if over:
             found.following = ""
         elif status > 0:

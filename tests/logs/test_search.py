@@ -95,12 +95,6 @@ def test_where_nothing_was_ever_logged_nothing_is_found(make_logs: MakeLogs) -> 
     assert not found(make_logs(), "x", task_id="nobody")
 
 
-def test_the_empty_text_is_in_every_line(make_logs: MakeLogs) -> None:
-    logs = make_logs()
-    Script(logs.log_of("t")).write("one", "", "three")
-    assert found(logs, "") == found(logs, "", regex=True) == ["three", "", "one"]
-
-
 def test_a_directory_that_cannot_be_listed_hides_no_other(logs: Logs) -> None:
     (Path(logs.root) / "loop").symlink_to("loop")
     assert found(logs, "b 19 0") == ["b 19 0 stdout ü"]

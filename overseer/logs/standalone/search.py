@@ -54,8 +54,7 @@ def main() -> None:
 
 def _search(asked: dict[str, Any]) -> Iterator[list[Any]]:
     try:
-        # The empty text is in every line.
-        pattern = re.compile(asked["query"]) if asked["regex"] or not asked["query"] else None
+        pattern = re.compile(asked["query"]) if asked["regex"] else None
     except (re.error, OverflowError, RecursionError) as error:
         yield ["error", str(error)]
         return
