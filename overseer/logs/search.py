@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from overseer.errors import OverseerError
 from overseer.logs.directory import name_of, task_of
-from overseer.logs.standalone.segments import PREFIX, TIME
+from overseer.logs.lines import decode
+from overseer.logs.standalone.segments import Text
 from overseer.util.locks import Rank, assert_none_held, lock
 
 DEADLINE_S = 10.0
@@ -162,16 +163,9 @@ class Searches:
                 found.following = f"{began}/{first}/{seq}/{name}"
                 if what == "match":
                     run_id, text = match
-                    found.matches.append(
-                        Match(
-                            task_of(f"{self._root}/{name}"),
-                            run_id,
-                            seq,
-                            text[:TIME],
-                            text[TIME + 1 : TIME + 7],
-                            text[PREFIX:],
-                        )
-                    )
+                    (shown,) = decode(Text(seq, f"{text}\n".encode(), []))
+                    task_id = task_of(f"{self._root}/{name}")
+                    found.matches.append(Match(task_id, run_id, seq, shown.ts, shown.stream, shown.lines[0]))
         if over:
             found.following = ""
         elif status > 0:
