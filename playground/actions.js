@@ -143,7 +143,7 @@ export class Actions {
     this.#drawList();
     this.#take();
     if (!actions.length) {
-      fill(this.#form, h("p.empty", null, this.#app.link.connected ? "This server's configuration has no actions." : ""));
+      fill(this.#form, h("p.empty", null, this.#app.store.described ? "This server's configuration has no actions." : ""));
       return;
     }
     // A reconnect must not wipe what is being typed.
@@ -163,7 +163,7 @@ export class Actions {
       [...grouped(found)].map(([group, some]) =>
         h("div", { role: "group", "aria-label": group || "Actions" }, group ? h("h3", { "aria-hidden": "true" }, group) : null, some.map((action) => this.#button(action))),
       ),
-      found.length ? null : h("p.empty", null, "No action matches."),
+      found.length || !this.#app.store.described ? null : h("p.empty", null, "No action matches."),
     );
     const [first] = this.#buttons.values();
     if (first && !this.#list.querySelector('[tabindex="0"]')) first.tabIndex = 0;

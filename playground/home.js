@@ -66,15 +66,15 @@ export class Home {
     this.#say();
   }
 
-  // How things are, in a sentence.
+  // How things are, in a sentence, as far as that is known.
   #say() {
-    const { counts, described } = this.#app.store;
-    if (!described) return;
+    const { counts } = this.#app.store;
+    if (!counts) return;
     const running = counts.running ?? 0;
     const failed = this.#troubles.count;
     const runs = running ? `${many(running, "task")} running` : "Nothing is running";
-    const fails = failed ? `${many(failed, "task")} failed in the last day` : running ? "all is well" : "all is quiet";
-    setText(this.#headline, `${runs}, ${fails}`);
+    const fails = failed === undefined ? "" : failed ? `${many(failed, "task")} failed in the last day` : running ? "all is well" : "all is quiet";
+    setText(this.#headline, fails ? `${runs}, ${fails}` : runs);
     const { next, nextAt } = this.#coming;
     const wait = Date.parse(nextAt) - this.#app.link.now;
     setText(this.#more, next && wait > 0 ? `Next: ${next}, ${until(wait)}` : "");

@@ -1,5 +1,8 @@
 // The last runs of each action that is looked at, out of the history; of tasks that the server still knows where it
-// has none. Asked for once, and again when something of the action has begun or ended.
+// has none. Asked for once, and again when something of the action has begun or ended. Until they are known, they are
+// undefined.
+
+import { Refused } from "./link.js";
 
 const KEPT = 24; // runs of each action
 const SOON = 700; // ms in which several events are asked about as one
@@ -40,14 +43,24 @@ export class LastRuns {
     if (this.#stale.size) this.#ask();
   }
 
-  /** The last runs of an action, the newest first: run_id, task_id, params, status, started, duration_ms, … */
+  /** Take note of why a question about runs failed: perhaps the server has no history. */
+  failed(error) {
+    if (!this.#history || !(error instanceof Refused) || !/data_dir/.test(error.message)) return;
+    this.#history = false;
+    this.#tell();
+  }
+
+  /**
+   * The last runs of an action, the newest first: run_id, task_id, params, status, started, duration_ms, …; undefined:
+   * not known yet.
+   */
   of(action) {
-    return this.#history ? (this.#runs.get(action) ?? []) : this.#known(action);
+    return this.#history ? this.#runs.get(action) : this.#known(action);
   }
 
   /** How long a run of it usually takes, in ms; 0: unknown, or it runs until it is stopped. */
   usual(action) {
-    const took = this.of(action)
+    const took = (this.of(action) ?? [])
       .filter(({ status, duration_ms: ms }) => status === "succeeded" && ms !== undefined)
       .map(({ duration_ms: ms }) => ms)
       .sort((one, other) => one - other);
@@ -55,6 +68,7 @@ export class LastRuns {
   }
 
   #known(action) {
+    if (!this.#app.store.listed) return undefined;
     return [...this.#app.store.tasks.values()]
       .filter((task) => task.action === action && task.last_started_at)
       .sort((one, other) => (one.last_started_at < other.last_started_at ? 1 : -1))
@@ -70,6 +84,7 @@ export class LastRuns {
   }
 
   #doubt() {
+    this.#history = this.#app.can("runs"); // it may be another server
     this.#asking = 0;
     for (const name of this.#runs.keys()) this.#stale.add(name);
     for (const name of this.#wanted) this.#stale.add(name);
@@ -97,8 +112,7 @@ export class LastRuns {
       const { runs } = await this.#app.link.request({ type: "runs", action, limit: KEPT }, { own: true });
       this.#runs.set(action, runs);
     } catch (error) {
-      if (/data_dir/.test(error.message)) this.#history = false;
-      else if (this.#app.link.connected) this.#runs.set(action, []);
+      this.failed(error);
     }
     this.#asking = Math.max(0, this.#asking - 1);
     this.#tell();

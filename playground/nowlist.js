@@ -51,7 +51,7 @@ export class NowList {
       this.#rows.delete(id);
     }
     const more = running.length - shown.length;
-    const waiting = this.#app.store.total.queue_depth;
+    const waiting = this.#app.store.total?.queue_depth ?? 0;
     const links = [
       more > 0 && h("a", { href: addressOf("tasks", [], { status: "running" }) }, `${count(more)} more running`),
       waiting > 0 && h("a", { href: addressOf("tasks", [], { status: "queued" }) }, `${count(waiting)} waiting`),

@@ -68,6 +68,8 @@ export class Past {
 
   /** Show the last `ms` in `parts`, of an action or of all (""). */
   show(wanted) {
+    const other = JSON.stringify(wanted) !== JSON.stringify(this.#wanted);
+    if (other) this.element.setAttribute("aria-busy", "true"); // what is there is of another time, or action
     this.#wanted = wanted;
     this.element.hidden = false;
     this.#together.element.hidden = Boolean(wanted.action);
@@ -87,6 +89,7 @@ export class Past {
       if (mine === this.#asked) this.#draw(past);
     } catch (error) {
       if (mine !== this.#asked || !link.connected) return;
+      this.element.removeAttribute("aria-busy");
       const none = /data_dir/.test(error.message);
       setText(this.#note, none ? "The server keeps no history: with data_dir in its configuration it shows hours and days here." : sentence(error.message));
       this.element.classList.add("is-empty");
@@ -96,6 +99,7 @@ export class Past {
   #draw({ parts, actions, total }) {
     const { now } = this.#app.link;
     this.#parts = parts;
+    this.element.removeAttribute("aria-busy");
     this.element.classList.toggle("is-empty", !actions.length);
     setText(this.#note, actions.length ? "" : "Nothing ran in this time.");
     const ended = total.runs - total.running;

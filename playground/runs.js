@@ -48,7 +48,7 @@ export class Runs {
   #empty = h("div.empty", { hidden: true });
   #rows = new Map(); // run id -> its row
   #runs = [];
-  #stale = false; // they are those of the query before
+  #stale = true; // they are those of the query before, or not known yet
   #next = "";
   #problem = ""; // why there is nothing to be shown
   #asked = 0; // number of the latest question, so that an old one's answer is not shown
@@ -63,6 +63,7 @@ export class Runs {
       this.element.scrollTop = 0;
       this.#next = ""; // older ones of another query
       this.#stale = true;
+      this.element.setAttribute("aria-busy", "true");
     }
     return this.#load();
   }
@@ -100,8 +101,10 @@ export class Runs {
       if (mine !== this.#asked) return;
       this.#runs = [];
       this.#next = "";
+      this.#stale = false;
       this.#problem = error.message;
     }
+    this.element.removeAttribute("aria-busy");
     for (const { task_id: id } of this.#runs) this.#filters.seen.add(id);
     this.#draw();
   }
@@ -188,8 +191,8 @@ export class Runs {
   }
 
   #showEmpty() {
-    this.#empty.hidden = this.#runs.length > 0;
-    if (this.#runs.length) return;
+    this.#empty.hidden = this.#runs.length > 0 || this.#stale;
+    if (this.#empty.hidden) return;
     if (/data_dir/.test(this.#problem)) {
       fill(this.#empty, h("h2", null, "No history"), h("p", null, sentence(this.#problem)), h("p", null, "With ", h("code", null, "data_dir: PATH"), " in it, runs and what they write are kept, also over restarts."));
     } else if (this.#problem) {

@@ -97,11 +97,13 @@ export class Shell {
     const { counts, samples, total } = this.#app.store;
     const [before, now] = samples.slice(-2);
     const speed = now ? ((now.total_output_lines - before.total_output_lines) * 1000) / (now.at - before.at) : 0;
-    setText(at("n-running"), count(counts.running ?? 0));
-    setText(at("n-queued"), count(total.queue_depth));
-    setText(at("n-errored"), count(counts.errored ?? 0));
-    setText(at("n-lines"), rate(Math.max(0, speed)));
-    at("n-errored").parentNode.classList.toggle("some", (counts.errored ?? 0) > 0);
+    if (counts) {
+      setText(at("n-running"), count(counts.running ?? 0));
+      setText(at("n-errored"), count(counts.errored ?? 0));
+      at("n-errored").parentNode.classList.toggle("some", (counts.errored ?? 0) > 0);
+    }
+    if (total) setText(at("n-queued"), count(total.queue_depth));
+    if (now) setText(at("n-lines"), rate(Math.max(0, speed)));
     this.showTitle();
   }
 

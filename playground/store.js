@@ -1,5 +1,6 @@
 // What the page knows of the server: tasks, which it watches, and actions, pools and counters. Pools and counters
-// are asked for once a second while the page is seen.
+// are asked for once a second while the page is seen. What it does not know yet is undefined, here and in all that is
+// made of it: then nothing is said of it, instead of that there is none.
 
 import { stateOf } from "./states.js";
 
@@ -12,11 +13,10 @@ export class Store {
     this.#link = link;
     this.actions = [];
     this.described = false; // whether the actions are known
-    this.listed = false; // whether the tasks are
     this.tasks = new Map(); // id -> TaskInfo, with `status` from stateOf and `place` in the queue from 1
     this.pools = new Map(); // action, "" for the global one -> PoolInfo
     this.samples = []; // {at, ...metrics, running, queued}, oldest first
-    this.counts = {}; // state -> how many tasks
+    this.counts = undefined; // state -> how many tasks, once they are listed
     link.on("status", ({ state }) => state === "open" && this.#opened());
     link.on("*", ({ message }) => message.cursor && this.#happened(message));
     link.on("unwatched", () => this.#watch()); // sent by hand in the console
@@ -33,6 +33,11 @@ export class Store {
   #soon = 0;
   #tasksSoon = 0;
 
+  /** Whether the tasks are known. */
+  get listed() {
+    return this.counts !== undefined;
+  }
+
   on(what, listener) {
     if (!this.#listeners.has(what)) this.#listeners.set(what, []);
     this.#listeners.get(what).push(listener);
@@ -44,9 +49,9 @@ export class Store {
     this.#soon ||= setTimeout(() => this.#round(), SOON);
   }
 
-  /** What is running and waiting, over all actions. */
+  /** What is running and waiting, over all actions, a PoolInfo; undefined: not known yet. */
   get total() {
-    return this.pools.get("") ?? { limit: 0, running: 0, queue_depth: 0 };
+    return this.pools.get("");
   }
 
   action(name) {
@@ -80,7 +85,6 @@ export class Store {
   #happened(message) {
     this.#cursor = message.cursor;
     if (message.type === "watching") {
-      this.listed = true;
       if (message.tasks) this.tasks = new Map(message.tasks.map((task) => [task.task_id, known(task)]));
     } else if (message.task) {
       this.tasks.set(message.task.task_id, known(message.task));
@@ -108,7 +112,8 @@ export class Store {
     this.#busy = true;
     this.#again = false;
     try {
-      await Promise.all([this.#askPools(), this.#askMetrics()]);
+      const [metrics] = await Promise.all([this.#ask({ type: "metrics" }), this.#askPools()]);
+      this.#sample(metrics.global);
     } catch {
       // The connection went away; the next one starts over.
     }
@@ -123,8 +128,7 @@ export class Store {
     this.#tell("pools");
   }
 
-  async #askMetrics() {
-    const metrics = (await this.#ask({ type: "metrics" })).global;
+  #sample(metrics) {
     const { running, queue_depth: queued } = this.total;
     const at = performance.now();
     const last = this.samples.at(-1);

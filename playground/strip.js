@@ -11,14 +11,15 @@ const LEAST = 18; // % of the height
 
 export class Strip {
   constructor() {
-    this.element = h("div.strip", { role: "img", "aria-label": "No runs so far" });
+    this.element = h("div.strip", { role: "img", "aria-label": "Runs" });
   }
 
   element;
   #shown = "";
 
-  /** Show runs, the newest first; `now`: the server's time in ms. */
+  /** Show runs, the newest first, or undefined for not known yet; `now`: the server's time in ms. */
   show(runs, now) {
+    if (!runs) return;
     const some = runs.slice(0, BARS).reverse();
     const key = JSON.stringify(some.map((run) => [run.run_id || run.task_id, run.status, run.started]));
     if (key === this.#shown) return;

@@ -181,7 +181,7 @@ export class Tasks {
     const { store } = this.#app;
     const { tasks, counts, pools } = store;
     this.#places = new Map((pools.get("")?.queue_items ?? []).map((item) => [item.task_id, item.position + 1]));
-    this.#chips.show(counts, tasks.size, this.#only);
+    if (counts) this.#chips.show(counts, tasks.size, this.#only);
     let rows = [...tasks.values()].filter(({ task_id: id }) => !this.#picks.isGone(id));
     if (this.#only) rows = rows.filter((task) => task.status === this.#only);
     const wanted = this.#search.toLowerCase();
@@ -206,9 +206,9 @@ export class Tasks {
   }
 
   #drawEmpty(tasks) {
-    this.#empty.hidden = this.#rows.length > 0;
-    if (this.#rows.length) return;
-    const text = tasks.size ? "No task matches." : "Nothing has run yet. Press n to start something.";
+    this.#empty.hidden = this.#rows.length > 0 || !this.#app.store.listed;
+    if (this.#empty.hidden) return;
+    const text = tasks.size ? "No task matches." : "There are no tasks. Press n to start something.";
     if (this.#empty.shown === text) return;
     this.#empty.shown = text;
     const clear = h("button", { type: "button", onclick: () => go(addressOf("tasks")) }, "Show all tasks");

@@ -115,6 +115,7 @@ export class Tiles {
     if (tile.start) tile.start.disabled = !link.connected;
     if (!this.#inSight.has(name)) return;
     const runs = this.#lastRuns.of(name);
+    if (!runs) return; // not known yet
     tile.strip.show(runs, link.now);
     const latest = runs.find(({ status }) => status !== "running");
     const last = latest && { ...latest, status: standingOf(store, latest) };

@@ -16,6 +16,7 @@ const LOOKED_AT = 100; // failures: those of a few tasks that are started over a
 const LATELY = 7 * 86_400_000; // ms
 const SOON = 900; // ms in which several events are asked about as one
 const BAD = new Set(["errored", "failed", "lost"]);
+const FAILED = new Set([...BAD, "restarting"]); // after a run that is one of the history's failed ones
 
 export class Troubles {
   /** `seen`: whether the list is; `changed`: called when there is something else to be shown. */
@@ -26,8 +27,8 @@ export class Troubles {
     this.#changed = changed;
     this.#words = new LastWords(app, () => this.show());
     this.element = h("section.card.troubles", { "aria-label": "Failed lately", hidden: true }, h("h3", null, "Failed lately"), this.#list, this.#rest);
-    app.link.on("*", ({ message }) => message.cursor && BAD.has(message.task?.status) && this.#soon());
-    app.link.on("status", ({ state }) => state === "open" && this.#soon());
+    app.link.on("*", ({ message }) => message.cursor && FAILED.has(message.task?.status) && this.#soon());
+    app.link.on("status", ({ state }) => state === "open" && this.load());
     lastRuns.onChange(() => this.show());
   }
 
@@ -39,12 +40,12 @@ export class Troubles {
   #words;
   #list = h("ul.rows");
   #rest = h("p.rest", null, h("a", { href: addressOf("history", [], { status: "failed" }) }, "All failures"));
-  #runs = []; // failed ones of the history, the newest first
+  #runs; // failed ones of the history, the newest first; undefined: not known yet
   #drawn = "";
   #timer = 0;
 
-  /** How many tasks failed in the last day, and how many were given up on. */
-  count = 0;
+  /** How many tasks failed in the last day or were given up on; undefined: not known yet. */
+  count;
 
   #soon() {
     this.#timer ||= setTimeout(() => {
@@ -63,8 +64,8 @@ export class Troubles {
         const ask = (state) => link.request({ type: "runs", state, since, limit: LOOKED_AT }, { own: true });
         const answers = await Promise.all([ask("failed"), ask("lost")]);
         this.#runs = answers.flatMap(({ runs }) => runs).sort(later);
-      } catch {
-        this.#runs = []; // no history, or no connection
+      } catch (error) {
+        this.#lastRuns.failed(error); // those that were known stay
       }
     }
     this.show();
@@ -73,11 +74,12 @@ export class Troubles {
   show() {
     if (!this.#seen()) return;
     const { store, link } = this.#app;
+    if (!store.listed) return;
     const tasks = [...store.tasks.values()].filter(({ status, last_exited_at: at }) => BAD.has(status) && at);
     const runs = this.#lastRuns.hasHistory ? this.#runs : tasks.filter(({ status }) => status !== "errored").map(runOf);
     const gaveUp = tasks.filter(({ status }) => status === "errored");
     const byTask = new Map();
-    for (const run of runs) {
+    for (const run of runs ?? []) {
       const { task_id: id } = run;
       const known = store.tasks.get(id);
       const latest = byTask.get(id) ?? { ...run, times: 0, stopped: known?.status === "stopped", left: Boolean(run.gave_up) && !known };
@@ -85,9 +87,10 @@ export class Troubles {
     }
     for (const task of gaveUp) byTask.set(task.task_id, { ...runOf(task), status: "errored", task });
     const troubles = [...byTask.values()].sort((one, other) => Number(Boolean(other.task)) - Number(Boolean(one.task)) || later(one, other));
-    this.count = troubles.filter((each) => each.task || link.now - Date.parse(ended(each)) < 86_400_000).length;
+    const lately = troubles.filter((each) => each.task || link.now - Date.parse(ended(each)) < 86_400_000);
+    this.count = runs && lately.length;
     const shown = troubles.slice(0, SHOWN).map((each) => ({ ...each, word: this.#words.of(each), fine: this.#fineSince(each) }));
-    const key = JSON.stringify([shown, link.connected]);
+    const key = JSON.stringify([shown, link.connected, this.count]);
     if (key === this.#drawn) return;
     this.#drawn = key;
     this.element.hidden = shown.length === 0;
@@ -98,9 +101,8 @@ export class Troubles {
   // Whether the same has succeeded since.
   #fineSince({ action, params, started }) {
     const same = JSON.stringify(params ?? {});
-    return this.#lastRuns
-      .of(action)
-      .some((run) => run.status === "succeeded" && run.started > started && JSON.stringify(run.params ?? {}) === same);
+    const runs = this.#lastRuns.of(action) ?? [];
+    return runs.some((run) => run.status === "succeeded" && run.started > started && JSON.stringify(run.params ?? {}) === same);
   }
 
   #row(run) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -269,3 +270,61 @@ def test_who_may_not_change_it_is_told_who_does(context: BrowserContext) -> None
         steps = page.get_by_role("region", name="First steps")
         expect(steps).to_contain_text("Whoever looks after this server")
         expect(steps.get_by_role("button", name="Reload")).to_have_count(0)
+
+
+@pytest.fixture
+def waiting(context: BrowserContext, busy: Daemon, client: WsClient) -> Iterator[Page]:
+    """The page, at Home, after runs of which one failed; its questions about tasks and runs are
+    not answered until ``release``."""
+    client.run("build", params={"branch": "broken"})
+    client.run("build", params={"branch": "main"})
+    with watched(context, again=False) as page:
+        page.add_init_script(Path(__file__).with_name("withhold.js").read_text())
+        page.goto(f"http://{busy.address}/")
+        expect(page.locator("#connection")).to_have_text("Connected")
+        yield page
+
+
+def release(page: Page, *types: str) -> None:
+    page.evaluate("types => release(types)", list(types))
+
+
+def test_nothing_is_said_of_tasks_and_runs_before_they_are_known(waiting: Page) -> None:
+    kept, headline = waiting.locator("html"), waiting.locator(".hello h2")
+    last, strip = (tile(waiting, "build").locator(each) for each in (".tile-last", ".strip"))
+    expect(kept).to_have_attribute("data-kept", re.compile("watch.*runs"))
+    expect(waiting.locator("#n-queued")).to_have_text("0")
+    expect(headline).to_have_text("")
+    expect(waiting.locator("#n-running")).to_have_text("\N{EN DASH}")
+    visit(waiting, "tasks")
+    expect(waiting.locator("#view-tasks .empty")).to_be_hidden()
+    visit(waiting, "home")
+    release(waiting, "watch")
+    expect(headline).to_have_text("Nothing is running")
+    expect(waiting.locator("#n-running")).to_have_text("0")
+    expect(waiting.locator(".tile-last")).to_have_text([""] * 5)
+    expect(strip).to_have_attribute("aria-label", "Runs")
+    release(waiting, "runs")
+    expect(headline).to_have_text(re.compile(r"Nothing is running, \d+ tasks? failed in the last day"))
+    expect(last).to_contain_text("Succeeded")
+    expect(tile(waiting, "rename").locator(".tile-last")).to_have_text("Never run")
+    expect(strip).to_have_attribute("aria-label", re.compile("The last .* failed"))
+
+
+def test_what_answers_another_question_is_marked_until_the_answer_comes(waiting: Page) -> None:
+    release(waiting, "watch")
+    visit(waiting, "history")
+    runs, empty = waiting.locator("#view-history .runs"), waiting.locator("#view-history .runs > .empty")
+    expect(runs).to_have_attribute("aria-busy", "true")
+    expect(empty).to_be_hidden()
+    visit(waiting, "activity")
+    past = waiting.locator(".past")
+    waiting.get_by_role("button", name="The last 6 hours").click()
+    expect(past).to_have_attribute("aria-busy", "true")
+    expect(past.locator(".hint")).to_have_text("")
+    release(waiting, "runs", "run_stats")
+    expect(past).not_to_have_attribute("aria-busy", "true")
+    expect(past.locator(".by-action")).to_contain_text("Build")
+    visit(waiting, "history")
+    expect(runs).not_to_have_attribute("aria-busy", "true")
+    expect(runs.locator(".run").first).to_contain_text("Build")
