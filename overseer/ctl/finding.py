@@ -127,6 +127,26 @@ def _ambiguous(found: Sequence[str], what: str = "tasks start with that") -> Ref
     return RefusedError(f"several {what}: {some}")
 
 
+def check_action(client: Client, action: str) -> None:
+    """Refuse a name that is neither an action's nor, since actions come and go, in the history.
+
+    Raises:
+        RefusedError: it is unknown, or misspelt.
+    """
+    try:
+        client.actions(action)
+    except RefusedError:
+        with suppress(RefusedError):
+            if client.runs(action=action, limit=1):
+                return
+        raise
+
+
+def never_ran(run: RunInfo) -> bool:
+    """Whether it ended as it began: its task was still queued, or could not be started."""
+    return run.ended == run.started
+
+
 def run_of(client: Client, task_id: str, text: str) -> RunInfo:
     """The run of a task with this number, or with an id that ``text`` is or begins.
 

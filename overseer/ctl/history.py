@@ -9,7 +9,7 @@ from datetime import datetime
 from overseer.client import Client
 from overseer.ctl.columns import cut_middle, fit, table
 from overseer.ctl.exit_status import rounded
-from overseer.ctl.finding import task_like
+from overseer.ctl.finding import check_action, never_ran, task_like
 from overseer.ctl.listing import ago, name_of, params_of
 from overseer.ctl.naming import shortened
 from overseer.ctl.stats import sums
@@ -42,7 +42,7 @@ def history(client: Client, options: Namespace) -> int:
     if not runs and options.task and (task_id := task_like(client, options.task, "history")) != options.task:
         runs = ask(task_id)
     if not runs and options.action:
-        client.actions(options.action)  # one that is misspelt is refused
+        check_action(client, options.action)
     if options.reverse:
         runs = runs[::-1]
     show(
@@ -98,7 +98,7 @@ def _more(run: RunInfo) -> str:
 
 def _ran(run: RunInfo, moment: datetime) -> str:
     """How long it ran, or has run so far; unknown for a lost one."""
-    if run.status == "lost" or _never_ran(run):
+    if run.status == "lost" or never_ran(run):
         return "-"
     if run.duration_ms is None:
         return rounded(max(0, round((moment - run.started).total_seconds())) * 1_000_000_000)
@@ -108,11 +108,6 @@ def _ran(run: RunInfo, moment: datetime) -> str:
 def _exit(run: RunInfo) -> str:
     if run.reason not in ("", "exited", "signal", "stopped"):
         return plain(run.reason)
-    if run.exit_code is None or _never_ran(run):
+    if run.exit_code is None or never_ran(run):
         return "-"
     return plain(run.signal) or "signal" if run.exit_code == -1 else str(run.exit_code)
-
-
-def _never_ran(run: RunInfo) -> bool:
-    """Whether it ended as it began: its task was still queued, or could not be started."""
-    return run.ended == run.started

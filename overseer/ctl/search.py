@@ -8,7 +8,7 @@ from itertools import groupby
 
 from overseer.client import Client
 from overseer.ctl.context import around, looked_for, marked, with_context
-from overseer.ctl.finding import task_like
+from overseer.ctl.finding import check_action, task_like
 from overseer.ctl.naming import shortened
 from overseer.ctl.terminal import on_terminal, plain, print_json, print_text, say, style_of
 from overseer.ctl.times import local
@@ -29,6 +29,8 @@ def search(client: Client, options: Namespace) -> int:
         until=options.until,
         limit=options.limit + 1 if options.limit else 0,
     )
+    if not found and options.action:
+        check_action(client, options.action)
     more = bool(options.limit) and len(found) > options.limit
     matches = sorted(found[: options.limit] if more else found, key=lambda match: (match.ts, match.seq))
     if options.json:

@@ -1,0 +1,88 @@
+"""What overseerctl shows of tasks that left their queue without having run, and of actions that are gone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from overseer.client import Client, Task
+from tests.ctl.conftest import Ctl, Done
+from tests.harness import Daemon, shell
+
+JOB = shell("echo ran; exec sleep 60", task_pool={"limit": 1, "queue": {"enabled": True, "size": 1}})
+ACTIONS = {"job": JOB, "hello": shell("echo hello"), "idle": shell("true")}
+
+
+@pytest.fixture
+def daemon() -> Iterator[Daemon]:
+    with Daemon(actions=ACTIONS, data_dir="data") as daemon:
+        with Client(daemon.url) as client:
+            client.run("hello", task_id="greeting")
+            job = client.start("job", task_id="first")
+            assert next(iter(job.lines())).data == "ran"
+            client.start("job", task_id="second")
+        yield daemon
+
+
+def _says_that_it_never_ran(ctl: Ctl) -> None:
+    assert ctl("logs", "--action", "job") == Done(0, "first  | ran\n", "")
+    assert ctl("logs", "second") == Done(1, "", "overseerctl: second: never ran, so it has no log\n")
+    assert ctl("logs", "seco").err == "overseerctl: second: never ran, so it has no log\n"
+
+
+def test_a_task_that_left_its_queue_has_no_log(daemon: Daemon, ctl: Ctl) -> None:
+    assert ctl("logs", "second") == Done(0, "", "")  # it may still run
+    assert ctl("stop", "second").status == 0
+    _says_that_it_never_ran(ctl)
+    assert ctl("logs", "first", "second").out == "ran\n"
+
+
+def test_nor_has_one_that_was_displaced(daemon: Daemon, ctl: Ctl) -> None:
+    assert ctl("start", "job", "--force", "--id", "third").status == 0
+    assert ctl("logs", "second").err == "overseerctl: second: never ran, so it has no log\n"
+    assert "first  | ran\n" in ctl("logs", "--action", "job").out
+
+
+def test_nor_has_one_whose_server_was_killed(daemon: Daemon, ctl: Ctl) -> None:
+    daemon.kill()
+    daemon.start()
+    assert "| ran\n" in ctl("logs", "--action", "job").out
+    assert ctl("logs", "second").err == "overseerctl: second: never ran, so it has no log\n"
+
+
+def test_an_action_that_is_gone_is_known_by_its_history(daemon: Daemon, ctl: Ctl) -> None:
+    file = daemon.directory / "config.yaml"
+    config = json.loads(file.read_text())
+    del config["actions"]["hello"]
+    file.write_text(json.dumps(config))
+    assert ctl("reload").status == 0
+    assert ctl("logs", "--action", "hello") == Done(0, "hello\n", "")
+    assert ctl("search", "--action", "hello", "el").out.endswith("hello\n")
+    assert ctl("search", "--action", "hello", "x").err == "overseerctl: no matches\n"
+    assert ctl("history", "--action", "hello", "--status", "failed").err == "overseerctl: no runs\n"
+    assert ctl("search", "--action", "idle", "x").err == "overseerctl: no matches\n"
+
+
+@pytest.mark.parametrize("command", [("logs",), ("search", "x"), ("history",), ("history", "--by-action")])
+def test_a_misspelt_action_is_refused(ctl: Ctl, command: tuple[str, ...]) -> None:
+    done = ctl(*command, "--action", "helo")
+    assert done.status == 1
+    assert "unknown action: helo; did you mean hello?" in done.err
+
+
+@pytest.mark.parametrize("command", [("logs", "-f"), ("tail", "-f")])
+def test_following_ends_when_the_task_leaves_its_queue(
+    daemon: Daemon, ctl: Ctl, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    subscribe = Client.subscribe
+
+    def then_stop(client: Client, task_id: str, *more: Any, **options: Any) -> Task:
+        task = subscribe(client, task_id, *more, **options)
+        client.stop(task_id)
+        return task
+
+    monkeypatch.setattr(Client, "subscribe", then_stop)
+    assert ctl(*command, "second").err == "overseerctl: second: removed from the queue: stopped\n"
