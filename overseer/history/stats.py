@@ -46,7 +46,8 @@ def sums(
     begin = 0 if query.since is None else stored(query.since)
     long = min(division.every * _MICROSECOND, _INT64)  # SQLite would divide by anything longer as a float
     part = f"(started - {begin}) / {long} AS part" if long else "0 AS part"
-    took = "duration_ms IS NOT NULL AND status <> 'lost' AS took"
+    # What ended as it began was never run.
+    took = "duration_ms IS NOT NULL AND status <> 'lost' AND ended <> started AS took"
     of = f"WITH it AS (SELECT {action}, {part}, status, duration_ms, {took} FROM runs WHERE {condition}) "
     ranks: dict[tuple[str, int], list[int]] = {}
     for name, number, ms in connection.execute(of + _RANKS, values):

@@ -362,8 +362,12 @@ class Scheduler:
             case TakenError() if fire.task_id == fire.track.task_id:  # it was started otherwise meanwhile
                 batch = Batch(now())
                 with self.lock:
-                    batch.offer(fire.track, fire.offer, in_use=True)
-                    self._note_waiting_locked(fire.track)
+                    if self.tracks.get(fire.task_id) is fire.track:
+                        batch.offer(fire.track, fire.offer, in_use=True)
+                        self._note_waiting_locked(fire.track)
+                    else:  # a reload has taken its schedule away, and stored that
+                        batch.skip(fire.track, Skip(fire.offer.slot, "disabled"))
+                        del batch.tracks[fire.track]
                 self._carry_out(batch)
             case RequestError():
                 self._refused(fire, request, error.message)

@@ -148,6 +148,24 @@ def test_whoever_starts_it_in_between_is_an_overlap(
     assert served.hub.started == ["t"] * waiting
 
 
+@pytest.mark.parametrize("overlap", ["queue", "replace"])
+def test_a_slot_does_not_wait_for_a_task_whose_schedule_goes_in_between(overlap: str) -> None:
+    served = Served({"t": Schedule(every=60, overlap=overlap)})
+    start = served.hub.start
+    served.hub.stop = lambda *asked: pytest.fail("stopped")  # type: ignore[attr-defined]
+
+    def taken(*asked: Any, **fields: Any) -> None:
+        served.scheduler.apply({})
+        raise TakenError("it runs")
+
+    served.hub.start = taken  # type: ignore[method-assign]
+    served.after(seconds=60)
+    assert served.hub.skipped == [("t", "disabled")]
+    served.hub.start = start  # type: ignore[method-assign]
+    served.after(seconds=60)
+    assert served.hub.started == []
+
+
 def test_one_beside_it_whose_id_is_taken_is_refused_once() -> None:
     """The id is known beforehand, so anybody may have taken it."""
     served = Served({"t": Schedule(every=60, overlap="allow")})

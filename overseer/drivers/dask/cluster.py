@@ -19,6 +19,7 @@ from typing import Any
 
 from distributed import Client
 from distributed.security import Security
+from distributed.versions import VersionMismatchWarning
 
 from overseer.config.cluster import ClusterSection
 from overseer.drivers.dask import relay
@@ -256,16 +257,16 @@ class Cluster:
     def _stay_connected(self) -> None:
         """Connect, and stay so while there is any use for it."""
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of versions that differ somewhere
-                client = Client(
-                    self.address,
-                    loop=self._transport.loop,
-                    timeout=CONNECT_S - 0.5,
-                    security=self._security,
-                    set_as_default=False,
-                    name="sticky-overseer",
-                )
+            # For good: a filter for a while would be every thread's, and a reload collects warnings.
+            warnings.simplefilter("ignore", VersionMismatchWarning)
+            client = Client(
+                self.address,
+                loop=self._transport.loop,
+                timeout=CONNECT_S - 0.5,
+                security=self._security,
+                set_as_default=False,
+                name="sticky-overseer",
+            )
         except Exception as error:
             self._back_off(said_of(error))
             return
