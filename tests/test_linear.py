@@ -26,7 +26,7 @@ from overseer.client.frames import FrameReader
 from overseer.ctl.terminal import plain
 from overseer.daemon.gate import _cookies, _presented
 from overseer.net.bytestream import ByteStream
-from overseer.net.frames import FrameScanner
+from overseer.net.frame_limit import FrameScanner
 from overseer.net.http import check_upgrade, read_request
 from overseer.net.stdio import _LineBuffer
 from overseer.process.lines import LineSplitter, decode

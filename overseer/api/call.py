@@ -17,7 +17,7 @@ from overseer.api.problems import refused
 from overseer.config import LimitsConfig
 from overseer.net.http import Reply, Request, Response
 from overseer.schema.fields import Declared, Field, fields_of
-from overseer.util.awake import awake
+from overseer.util.awake_clock import awake
 
 _LONGEST_WAIT = 3600.0  # seconds
 _MOST = 10**9  # seconds or lines that a parameter may say

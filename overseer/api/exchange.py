@@ -14,7 +14,7 @@ from overseer.api.media import OUTPUT
 from overseer.api.problems import of_error, refused
 from overseer.net.handler import Handler
 from overseer.net.http import Reply
-from overseer.net.readable import ReadableOutbox
+from overseer.net.readable_outbox import ReadableOutbox
 from overseer.net.turns import Turns
 
 Message = dict[str, Any]

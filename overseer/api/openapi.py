@@ -8,7 +8,7 @@ from typing import Any
 from overseer.api import problems
 from overseer.api.call import OWN, Operation
 from overseer.api.media import EVENTS, JSON
-from overseer.api.operations import OPERATIONS
+from overseer.api.routes import OPERATIONS
 from overseer.errors import REFUSALS
 from overseer.protocol import Event, TaskEvent, TaskInfo
 from overseer.protocol.declare import VALUES

@@ -17,12 +17,12 @@ from overseer.api.ends import has_ended, is_over, may_end
 from overseer.api.exchange import Message
 from overseer.api.media import JSON, OUTPUT, TEXT, accepted, text_line
 from overseer.api.problems import RefusedError, refused
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.net.http import Response
+from overseer.util.dataclass_json import from_plain, to_plain
 from overseer.util.hashes import sha256
 from overseer.util.ids import new_uuid
 from overseer.util.locks import Rank, assert_held, lock
-from overseer.util.plain import from_plain, to_plain
 from overseer.util.timestamps import now, parse_timestamp
 
 _LINES = 1000  # of output that are kept for an answer, unless it is to have fewer

@@ -10,15 +10,15 @@ from urllib.parse import unquote
 
 from overseer.api.call import Call, Operation, json_answer
 from overseer.api.exchange import Exchange, GoneError
-from overseer.api.operations import OPERATIONS
 from overseer.api.problems import RefusedError, of_response, problem, refused
-from overseer.auth.principal import Principal
+from overseer.api.routes import OPERATIONS
+from overseer.auth.rights import Principal
 from overseer.auth.throttle import RequestRates
 from overseer.config import LimitsConfig
 from overseer.net.endpoint import Service
 from overseer.net.handler import Handler
 from overseer.net.http import BadRequest, Reply, Request, Response
-from overseer.net.readable import ReadableOutbox
+from overseer.net.readable_outbox import ReadableOutbox
 
 _log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Literal
 
-from overseer.auth.principal import ANYONE, Principal
+from overseer.auth.rights import ANYONE, Principal
 from overseer.auth.sign_ins import SignIn
 
 

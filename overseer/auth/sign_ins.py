@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.util.hashes import sha256
 from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timer, Timers

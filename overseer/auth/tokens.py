@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from overseer.auth.digest import digest_of
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 
 
 @dataclass(frozen=True, slots=True)

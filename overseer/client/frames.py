@@ -10,7 +10,7 @@ import os
 import struct
 from dataclasses import dataclass, field
 
-from overseer.util.websocket import (
+from overseer.util.frame_header import (
     BINARY,
     CLOSE,
     CONTINUATION,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from overseer.config.exec import EXEC, ExecConfig, checked_exec
-from overseer.config.foreign import hints_at
+from overseer.config.key_hints import hints_at
 from overseer.schema.fields import field
 from overseer.schema.location import Location
 from overseer.schema.nodes import Node, Scalar, describe_node

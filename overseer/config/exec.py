@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from overseer.cel import compile_condition
-from overseer.config.foreign import hints_at
+from overseer.config.key_hints import hints_at
 from overseer.config.parameters import Parameter, is_private, read_parameter
 from overseer.config.process_limits import CgroupSection, Niceness, Rlimits
 from overseer.errors import CelError, TemplateError

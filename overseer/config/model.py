@@ -11,7 +11,7 @@ from typing import Any
 from overseer.auth.origins import check_host_name, check_origin
 from overseer.config.chains import THEN, ThenConfig
 from overseer.config.cluster import config_by_type
-from overseer.config.foreign import hints_at
+from overseer.config.key_hints import hints_at
 from overseer.config.limits import ClientsConfig, HistoryConfig, LimitsConfig
 from overseer.config.listen import parse_cidrs, parse_listen
 from overseer.config.notices import CHANNEL, NOTIFY, ChannelConfig, NotifyConfig

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from overseer.auth.digest import Digest
-from overseer.auth.principal import ROLES
+from overseer.auth.rights import ROLES
 from overseer.config.digests import Secret, Sha256
 from overseer.schema.fields import field
 from overseer.schema.location import Location

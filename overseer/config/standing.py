@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from overseer.config.foreign import hints_at
+from overseer.config.key_hints import hints_at
 from overseer.config.schedules import SCHEDULES, Schedule
 from overseer.protocol import RetryPolicy
 from overseer.protocol.words import CONDITION, CONDITIONS

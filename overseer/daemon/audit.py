@@ -8,7 +8,7 @@ from typing import Any
 
 from overseer import protocol
 from overseer.auth.peer import Peer
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.config.parameters import without_hidden
 from overseer.net.frames import Encoded
 from overseer.util.jsonlog import EventLog

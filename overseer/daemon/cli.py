@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from overseer.config import ConfigErrors, ErrorCollector, parse_config, read_config
-from overseer.daemon.access import load_access
+from overseer.daemon.access_rules import load_access
 from overseer.daemon.advice import advice, system_advice
 from overseer.daemon.credentials import variables_of
 from overseer.daemon.daemon import Daemon

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.drivers.api import ActionHandler, RemoteCluster
 from overseer.protocol import ClusterInfo
 

@@ -8,7 +8,7 @@ import pwd
 from collections.abc import Mapping
 
 from overseer.auth.digest import Digest, digest_of, doubtful
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.auth.tokens import Tokens
 from overseer.config import Config, ConfigErrors, TokenConfig
 from overseer.errors import ConfigError

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from overseer import protocol
 from overseer.auth.peer import Peer
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.auth.throttle import RequestRate
 from overseer.daemon.audit import Audit
 from overseer.daemon.clusters import clusters_of
@@ -333,7 +333,7 @@ class Dispatcher:
             case protocol.LogsRequest():
                 self._reply(self._logs.page(request, hub, principal))
             case protocol.Search():
-                self._reply(self._logs.search(request, principal))
+                self._reply(self._logs.search(request, principal, lambda: client.outbox.closed))
             case protocol.Describe():
                 action = request.action
                 hub.tell_of_definitions(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from overseer.auth.principal import ANYONE, Principal
+from overseer.auth.rights import ANYONE, Principal
 from overseer.net.encoding import json_response
 from overseer.net.http import Request, Route
 from overseer.protocol.specs import build_manifest, build_openapi

@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from overseer.auth.peer import Peer
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.auth.sign_ins import SignIn, SignIns
 from overseer.auth.throttle import Failures, Warnings
-from overseer.daemon.access import Access
-from overseer.daemon.webapi import API_PATH
+from overseer.daemon.access_rules import Access
+from overseer.daemon.lazy_api import API_PATH
 from overseer.net.bytestream import ByteStream
 from overseer.net.endpoint import Policy
 from overseer.net.http import Request, Response, Route, error_response

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from overseer.auth.digest import Digest
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.auth.sign_ins import SignIn
 from overseer.config import Config, parse_config
-from overseer.daemon.parts import Parts
+from overseer.daemon.upgrade_parts import Parts
 from overseer.drivers.api import ActionHandler, build_action_handlers
 from overseer.errors import OverseerError
 from overseer.net import handover as net
@@ -29,8 +29,8 @@ from overseer.supervisor.definitions import Definition
 from overseer.supervisor.handover.hub import export_hub, freeze, restore_hub, stop_waiting
 from overseer.supervisor.handover.tasks import Origins
 from overseer.upgrade.succession import Succession
+from overseer.util.dataclass_json import from_plain, to_plain
 from overseer.util.handover import Incoming, Outgoing, pack, unpack
-from overseer.util.plain import from_plain, to_plain
 from overseer.util.standstill import standstill
 from overseer.util.threads import run_on_thread
 

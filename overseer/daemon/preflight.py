@@ -9,7 +9,7 @@ from overseer.config import Config, ConfigErrors, parse_listen
 from overseer.errors import ConfigError, OverseerError
 from overseer.net.listeners import check_socket_path, group_id
 from overseer.util.files import open_to_append
-from overseer.util.patience import HangingError, patiently
+from overseer.util.hanging_disk import HangingError, patiently
 
 
 def check_files(config: Config, *, listens: bool) -> None:

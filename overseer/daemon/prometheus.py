@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.daemon.clusters import cluster_figures
 from overseer.net.http import Request, Response
 from overseer.process import guardian

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.config import Config
 from overseer.daemon.audit import Audit
 from overseer.daemon.runs import RunHistory

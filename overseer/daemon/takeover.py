@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from overseer.config import parse_config, read_config
-from overseer.daemon.access import load_access
+from overseer.daemon.access_rules import load_access
 from overseer.daemon.daemon import Daemon
 from overseer.daemon.handover import Given
 from overseer.drivers.api import build_action_handlers

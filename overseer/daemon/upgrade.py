@@ -17,8 +17,8 @@ from dataclasses import InitVar, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from overseer.daemon.audit import Audit
-from overseer.daemon.parts import Parts
 from overseer.daemon.systemd import Notifier
+from overseer.daemon.upgrade_parts import Parts
 from overseer.errors import OverseerError, RequestError
 from overseer.process import registry
 from overseer.process.guardian import guardian

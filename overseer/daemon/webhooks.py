@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from overseer.auth.peer import Peer
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.config import Config
 from overseer.daemon.audit import Audit
 from overseer.net.endpoint import Hooks

@@ -12,8 +12,8 @@ from overseer.history import rows
 from overseer.history.database import NewerDatabaseError, put_back
 from overseer.history.directory import DataDirectory, DirectoryInUseError
 from overseer.history.file import DatabaseFile
+from overseer.history.high_water_marks import Marks
 from overseer.history.inheritance import Inheritance, Interrupted
-from overseer.history.marks import Marks
 from overseer.history.moments import stored
 from overseer.history.pages import Pages, Query
 from overseer.history.queued import QueuedRuns
@@ -24,7 +24,7 @@ from overseer.history.stats import Division, sums
 from overseer.history.transaction import transaction
 from overseer.history.writer import Statement, Writer
 from overseer.protocol import RunInfo, RunStats
-from overseer.util.patience import patiently
+from overseer.util.hanging_disk import patiently
 from overseer.util.timestamps import now
 
 _FILE = "overseer.db"

@@ -17,8 +17,8 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from overseer.logs.trouble import Trouble
+from overseer.util.hung_threads import Post, Replaced, post
 from overseer.util.locks import Rank, assert_none_held, lock
-from overseer.util.standin import Post, Replaced, post
 from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)

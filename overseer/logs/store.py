@@ -17,8 +17,8 @@ from overseer.logs.listing import Listings
 from overseer.logs.reader import LogReader
 from overseer.logs.retention import LogRetention
 from overseer.logs.tasklog import TaskLog
+from overseer.util.hung_threads import Replaced, replaceable
 from overseer.util.locks import Rank, assert_none_held, lock
-from overseer.util.standin import Replaced, replaceable
 from overseer.util.threads import start_thread
 
 _T = TypeVar("_T")

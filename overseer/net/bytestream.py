@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from overseer.net.chunks import Buffer
-from overseer.util.awake import awake
+from overseer.util.awake_clock import awake
 from overseer.util.locks import Rank, lock
 from overseer.util.wakeup import poll_timeout
 

@@ -25,10 +25,10 @@ from overseer.net.http import (
 )
 from overseer.net.keepalive import Keepalive
 from overseer.net.outbox import Outbox
-from overseer.net.readable import ReadableOutbox
+from overseer.net.readable_outbox import ReadableOutbox
 from overseer.net.websocket import Received, opening, run_websocket
 from overseer.net.writer import SocketOutbox, Writer
-from overseer.util.awake import awake
+from overseer.util.awake_clock import awake
 from overseer.util.locks import Rank, lock
 
 _log = logging.getLogger(__name__)

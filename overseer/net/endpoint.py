@@ -11,7 +11,7 @@ from overseer.net.bytestream import ByteStream, SocketStream
 from overseer.net.handler import Handler, OpenHandler
 from overseer.net.http import Reply, Request, Response, Route, error_response
 from overseer.net.limits import ConnectionLimits
-from overseer.net.readable import ReadableOutbox
+from overseer.net.readable_outbox import ReadableOutbox
 from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timers
 

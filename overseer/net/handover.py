@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from overseer.auth.peer import Peer
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.auth.sign_ins import SignIn
 from overseer.net.chunks import Chunk
 from overseer.net.connection import Connection
@@ -22,10 +22,10 @@ from overseer.net.listeners import Listener
 from overseer.net.server import Server
 from overseer.net.websocket import Received
 from overseer.net.writer import SocketOutbox
-from overseer.util.awake import awake
+from overseer.util.awake_clock import awake
+from overseer.util.dataclass_json import from_plain, to_plain
 from overseer.util.handover import Incoming, Outgoing
 from overseer.util.locks import seized
-from overseer.util.plain import from_plain, to_plain
 
 _MOST = 64 * 2**20  # bytes that wait for one client, more of which is not handed over
 

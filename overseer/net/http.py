@@ -21,7 +21,7 @@ import h11
 from overseer.auth.peer import Peer
 from overseer.net.bytestream import ByteStream, wait_for_room
 from overseer.net.chunks import Buffer
-from overseer.util.awake import awake
+from overseer.util.awake_clock import awake
 
 _log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from overseer.net.frames import ping_frame
 from overseer.net.limits import ConnectionLimits
 from overseer.net.outbox import Outbox
-from overseer.util.awake import awake
+from overseer.util.awake_clock import awake
 from overseer.util.timers import Timers
 
 

@@ -28,7 +28,7 @@ from typing import Literal
 from overseer.net.chunks import Buffer, ChunkQueue, Source
 from overseer.net.frames import Message, Streamed, close_frame
 from overseer.net.limits import ConnectionLimits
-from overseer.util.awake import awake
+from overseer.util.awake_clock import awake
 from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.standstill import standstill
 from overseer.util.timers import Timers

@@ -20,9 +20,9 @@ from overseer.net.frames import GOING_AWAY
 from overseer.net.listeners import Listener, adopt_listener, open_listener
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.net.pending_connections import PendingConnections
-from overseer.net.readable import ReadableOutbox
+from overseer.net.readable_outbox import ReadableOutbox
 from overseer.net.writer import Writer
-from overseer.util.awake import Ticker, awake
+from overseer.util.awake_clock import Ticker, awake
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.standstill import standstill
 from overseer.util.threads import VitalThread

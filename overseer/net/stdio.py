@@ -16,7 +16,7 @@ from overseer.net.frames import GOING_AWAY
 from overseer.net.handler import Handler, OpenHandler
 from overseer.net.limits import ConnectionLimits
 from overseer.net.outbox import Outbox
-from overseer.util.awake import Ticker
+from overseer.util.awake_clock import Ticker
 from overseer.util.locks import assert_none_held
 from overseer.util.logs import Stderr
 from overseer.util.timers import Timers

@@ -21,13 +21,14 @@ from typing import Any
 
 from overseer.auth.peer import Peer
 from overseer.net.bytestream import ByteStream
-from overseer.net.frames import FrameScanner, split_frames
+from overseer.net.frame_limit import FrameScanner
+from overseer.net.frames import split_frames
 from overseer.net.http import Request
 from overseer.net.keepalive import Keepalive
 from overseer.net.outbox import Outbox
+from overseer.util.frame_header import CLOSE
 from overseer.util.hashes import load_without_openssl
 from overseer.util.standstill import standstill
-from overseer.util.websocket import CLOSE
 
 
 def _without_asyncio() -> Any:

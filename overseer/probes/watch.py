@@ -23,9 +23,9 @@ from overseer.probes.notify import NotifySocket
 from overseer.probes.runner import ProbeRunner
 from overseer.probes.verdict import Verdict
 from overseer.supervisor.probing import Earlier, Findings, RunWatch
+from overseer.util.dataclass_json import to_plain
 from overseer.util.handover import Incoming, Outgoing
 from overseer.util.locks import Rank, assert_held, lock
-from overseer.util.plain import to_plain
 from overseer.util.standstill import standstill
 from overseer.util.timers import Timer
 from overseer.workers.program import Surroundings, surroundings_from

@@ -16,9 +16,9 @@ from overseer.process.raw import MaskedRaw
 from overseer.process.registry import Entry, Registry, registry
 from overseer.process.standalone.tree import Scanner
 from overseer.process.usage import Usage, UsageMeter, _Process, _Run
+from overseer.util.dataclass_json import from_plain, to_plain
 from overseer.util.handover import Incoming, Outgoing
 from overseer.util.masking import Masker
-from overseer.util.plain import from_plain, to_plain
 
 _OF_PIPE = ("again_at", "owed", "silent_at", "_showing", "_show_at", "_raw_again")
 _OF_PROCESS = ("parent", "session", "cpu", "children_cpu", "start", "rss", "threads", "io")

@@ -10,7 +10,7 @@ from overseer.config import StandingTask
 from overseer.history.slots import FIRED, FIRING, REFUSED, SKIPPED, WAITING, Schedules, Slot
 from overseer.schedules.plan import Offer, Plan
 from overseer.schedules.spans import Spans
-from overseer.util.plain import from_plain, to_plain
+from overseer.util.dataclass_json import from_plain, to_plain
 from overseer.util.timestamps import now
 
 _SHOWN = 10

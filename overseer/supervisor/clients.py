@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 
-from overseer.auth.principal import ANYONE, Principal
+from overseer.auth.rights import ANYONE, Principal
 from overseer.net.frames import Encoded, Message, Streamed
 from overseer.net.outbox import Outbox
 from overseer.protocol import Event, encode

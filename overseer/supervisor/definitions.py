@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.config import ActionConfig, Config, StandingTask
 from overseer.config.parameters import check_declared, hidden_of
 from overseer.config.probes import check_start, values_of_start

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.protocol import Changed, Event, Forgotten, encode
 from overseer.supervisor.clients import Client
 from overseer.supervisor.output.encode import TaskRow

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.errors import RequestError
 from overseer.net.frames import Encoded
 from overseer.protocol import Forgotten, List, Tasks, Watching, encode_rows

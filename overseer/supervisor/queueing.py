@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.history.records import Recorder
 from overseer.net.frames import Encoded
 from overseer.process import registry

@@ -8,7 +8,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from overseer.auth.principal import ANYONE, Principal
+from overseer.auth.rights import ANYONE, Principal
 from overseer.config import HistoryConfig
 from overseer.errors import ClosingError, NotPermittedError, RequestError, TakenError
 from overseer.supervisor.clients import Client

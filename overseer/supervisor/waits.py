@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.protocol import dump
 
 Waits = tuple[tuple[str, str], ...]

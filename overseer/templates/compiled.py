@@ -8,9 +8,9 @@ import jinja2
 
 from overseer.errors import TemplateError
 from overseer.templates.formatting import go_print
+from overseer.templates.go_lexer import Problem, place
+from overseer.templates.go_parser import Structure, read_structure
 from overseer.templates.jinja import LITERAL, is_expression, read_jinja
-from overseer.templates.lexer import Problem, place
-from overseer.templates.parser import Structure, read_structure
 from overseer.templates.runtime import MAX_SIZE, Render, ValueProblem
 from overseer.templates.sandbox import ENVIRONMENT
 from overseer.templates.text import Dialect, Template, Value

@@ -13,7 +13,7 @@ from jinja2.parser import Parser
 from jinja2.visitor import NodeTransformer
 
 from overseer.errors import TemplateError
-from overseer.templates.parser import Structure, is_brackets
+from overseer.templates.go_parser import Structure, is_brackets
 from overseer.templates.runtime import Render
 from overseer.templates.sandbox import ENVIRONMENT, GO
 

@@ -17,7 +17,7 @@ from jinja2 import nodes
 
 from overseer.templates.formatting import Byte, go_type
 from overseer.templates.functions import FUNCTIONS
-from overseer.templates.lexer import (
+from overseer.templates.go_lexer import (
     Problem,
     Token,
     character_value,

@@ -21,7 +21,7 @@ from overseer.errors import CelError, SpawnError, SubmitError, TemplateError
 from overseer.history.records import Trigger
 from overseer.net.http import BadRequest, Request, Response
 from overseer.supervisor.hub import Hub
-from overseer.util.awake import awake
+from overseer.util.awake_clock import awake
 from overseer.util.locks import Rank, lock
 from overseer.util.standstill import standstill
 from overseer.webhooks.deliveries import Deliveries

@@ -17,9 +17,9 @@ from overseer.process.handover import (
     restore_reader,
 )
 from overseer.process.input import TaskInput
+from overseer.util.dataclass_json import from_plain, to_plain
 from overseer.util.handover import Incoming, Outgoing
 from overseer.util.masking import Secrets
-from overseer.util.plain import from_plain, to_plain
 from overseer.util.timestamps import parse_timestamp
 from overseer.workers.base import RunContext, Worker, WorkerCallbacks
 from overseer.workers.os_process import OSWorker

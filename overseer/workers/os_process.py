@@ -46,9 +46,9 @@ from overseer.process.output_values import MOST, values_in
 from overseer.process.pipe import DRAIN_MAX_S, Pipe, PipeReader
 from overseer.process.raw import MaskedRaw
 from overseer.process.terminal_lines import drawn
+from overseer.util.hung_threads import Replaced, replaceable
 from overseer.util.latch import Latch
 from overseer.util.masking import masked
-from overseer.util.standin import Replaced, replaceable
 from overseer.util.standstill import standstill
 from overseer.util.threads import start_thread
 from overseer.util.timestamps import now
@@ -294,7 +294,8 @@ class OSWorker(Worker):
                 with self._lock:
                     if self._processes.stopping_locked:
                         continue
-                    end = self._exited_locked(*(self._outcome or LOST)[:2])
+                    outcome = self._outcome or LOST
+                    end = self._exited_locked(outcome.code, outcome.signal)
                     intentional = self._intentional
                 self._tell_end(end, intentional)
                 return

@@ -22,8 +22,8 @@ from overseer.process import (
     registry,
     spawn,
 )
+from overseer.util.dataclass_json import from_plain
 from overseer.util.locks import Rank, assert_none_held, lock
-from overseer.util.plain import from_plain
 from overseer.util.standstill import standstill
 from overseer.util.wakeup import poll_timeout
 from overseer.workers.stopping import Processes

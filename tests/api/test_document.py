@@ -38,7 +38,7 @@ def test_every_example_does_what_it_says(daemon: Daemon, tmp_path: Path) -> None
 
 
 def test_every_operation_has_an_example() -> None:
-    from overseer.api.operations import OPERATIONS
+    from overseer.api.routes import OPERATIONS
 
     asked = [words for words in re.findall(r"curl .*", "".join(BLOCKS)) if "/api/v1/" in words]
     without = []

@@ -11,7 +11,7 @@ import pytest
 from overseer.api.exchange import GoneError, Message
 from overseer.api.outcome import Keys
 from overseer.api.problems import RefusedError, refused
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.util.timestamps import format_timestamp
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from overseer.api.operations import OPERATIONS
-from overseer.auth.principal import ROLES
+from overseer.api.routes import OPERATIONS
+from overseer.auth.rights import ROLES
 from tests.api.conftest import Http
 from tests.auth.support import ACTIONS, TOKENS, token_of
 from tests.harness import Daemon

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from overseer.auth.principal import NEEDS, ROLES, Principal
+from overseer.auth.rights import NEEDS, ROLES, Principal
 from overseer.protocol import REQUESTS
 from tests.auth.support import (
     ACTIONS,

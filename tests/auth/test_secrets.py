@@ -12,7 +12,7 @@ import pytest
 
 from overseer.config import load_config
 from overseer.daemon import environment
-from overseer.daemon.access import load_access
+from overseer.daemon.access_rules import load_access
 from overseer.daemon.advice import advice
 from overseer.errors import ConfigError
 from tests.auth.support import address_of, http, request

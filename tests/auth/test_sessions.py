@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from overseer.auth.peer import Peer
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.auth.sign_ins import SignIns
 from overseer.auth.throttle import Failures, RequestRate, RequestRates, Warnings
 from overseer.net.http import Request, Response, route

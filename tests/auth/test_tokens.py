@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.auth.tokens import Tokens
 from overseer.config import Config, digest_of, load_config
 from overseer.daemon.credentials import load_tokens, variables_of

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from overseer.client import Client, RefusedError
+from overseer.client import Client, ClientError, RefusedError
 from tests.ctl.conftest import Ctl
 from tests.ctl.test_terminal import terminal
 from tests.harness import Daemon, shell
@@ -228,7 +228,11 @@ def test_the_client_reads_all_of_a_log(daemon: Daemon) -> None:
     with Client(daemon.url) as client:
         lines = client.logs("web", from_seq=1, limit=0, stream="stdout")
         assert [line.data for line in lines] == [str(number) for number in range(1, 2501)]
+        assert client.logs("web", limit=0, stream="stdout") == lines
         assert len(client.logs("web")) == 100
+        assert len(client.logs("web", limit=1000)) == 1000
+        with pytest.raises(ClientError, match="say where to begin"):
+            client.logs("web", limit=1001)
         first = client.runs("twice")[-1]
         assert [line.seq for line in client.logs("twice", run_id=first.run_id, from_seq=0, limit=0)] == [1, 2]
         assert len(client.search("1", task_id="web", limit=0)) == sum("1" in str(n) for n in range(1, 2501))

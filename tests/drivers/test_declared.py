@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import overseer
-from overseer.auth.principal import ANYONE
+from overseer.auth.rights import ANYONE
 from overseer.errors import RequestError
 from overseer.supervisor.definitions import Definitions
 

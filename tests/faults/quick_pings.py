@@ -6,11 +6,11 @@ import functools
 import sys
 
 import overseer
-import overseer.daemon.webapi
+import overseer.daemon.lazy_api
 from overseer.net.limits import ConnectionLimits
 
 if __name__ == "__main__":
-    overseer.daemon.webapi.ConnectionLimits = functools.partial(  # type: ignore[misc,assignment]
+    overseer.daemon.lazy_api.ConnectionLimits = functools.partial(  # type: ignore[misc,assignment]
         ConnectionLimits, ping_timeout=1.0
     )
     sys.exit(overseer.run_cli(overseer.__version__, ""))

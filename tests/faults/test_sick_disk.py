@@ -16,7 +16,7 @@ from typing import Self
 
 import pytest
 
-from overseer.util import patience
+from overseer.util import hanging_disk
 from tests.faults.sick_disk import SickDisk, sick_disk
 from tests.faults.support import wait_until
 from tests.harness import Daemon, WsClient, allowed, shell
@@ -189,10 +189,10 @@ def test_a_start_says_which_disk_it_waits_for(disk: SickDisk, tmp_path: Path) ->
 def test_a_start_on_a_disk_that_does_not_respond_is_refused_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(patience, "_SAY_S", 0.01)
+    monkeypatch.setattr(hanging_disk, "_SAY_S", 0.01)
     well = threading.Event()
-    with pytest.raises(patience.HangingError, match="the disk of x does not respond"):
-        patience.patiently(well.wait, "the disk of x does not respond", 0.05)
+    with pytest.raises(hanging_disk.HangingError, match="the disk of x does not respond"):
+        hanging_disk.patiently(well.wait, "the disk of x does not respond", 0.05)
     well.set()
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from overseer.logs.disk_threads import DiskThreads, Outcome
-from overseer.util.standin import Replaced, replaceable
+from overseer.util.hung_threads import Replaced, replaceable
 
 PATIENCE = 0.05
 

@@ -9,16 +9,16 @@ import pytest
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, Ping, TextMessage
 
+from overseer.net.frame_limit import FrameScanner
 from overseer.net.frames import (
     Encoded,
-    FrameScanner,
     close_frame,
     frame_end,
     ping_frame,
     split_frames,
     text_frames,
 )
-from overseer.util.websocket import BINARY, CLOSE, CONTINUATION, PING, TEXT
+from overseer.util.frame_header import BINARY, CLOSE, CONTINUATION, PING, TEXT
 from tests.net.rawclient import frame
 
 LENGTHS = [0, 1, 125, 126, 127, 1023, 1024, 65535, 65536, 70000]

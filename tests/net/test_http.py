@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from overseer.auth.peer import Peer
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.net.encoding import json_response
 from overseer.net.http import Request, Response, _http_date, error_response
 from overseer.net.pending_connections import PendingConnections

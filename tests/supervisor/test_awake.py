@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from overseer.util.awake import TICK, AwakeClock, Ticker, awake
+from overseer.util.awake_clock import TICK, AwakeClock, Ticker, awake
 from overseer.util.timers import Timer, Timers
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from overseer.auth.principal import ANYONE, Principal
+from overseer.auth.rights import ANYONE, Principal
 from overseer.protocol import Exited, encode
 from overseer.supervisor import journal as module
 from overseer.supervisor.journal import Journal

@@ -23,8 +23,8 @@ from overseer.supervisor.handover.pools import export_pools, restore_pools
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.retry import RetryState
 from overseer.upgrade.succession import invocation
+from overseer.util.dataclass_json import from_plain, to_plain
 from overseer.util.handover import FORMAT, Outgoing, pack, to_memory, unpack
-from overseer.util.plain import from_plain, to_plain
 from tests.harness import ROOT
 
 STATES = Path(__file__).parent / "states"

@@ -18,7 +18,7 @@ from overseer.process import SECRETS, registry
 from overseer.process import pipe as reader
 from overseer.process.lines import Lines, LineSplitter
 from overseer.process.policy import StopPolicy
-from overseer.util.standin import Replaced
+from overseer.util.hung_threads import Replaced
 from overseer.workers.base import OutputBatch, WorkerCallbacks
 from overseer.workers.config import WorkerConfig
 from overseer.workers.os_process import start_worker

@@ -10,7 +10,7 @@ from overseer.history.records import ChainTrigger, Trigger
 from overseer.supervisor.clients import Client
 from overseer.supervisor.output.subscription import Subscription, Wishes
 from overseer.supervisor.task import Requester
-from overseer.util.plain import to_plain
+from overseer.util.dataclass_json import to_plain
 
 Numbers = Mapping[Client, int]
 """The clients that are handed over."""

@@ -10,7 +10,7 @@ from overseer.protocol import ExcessConfig, QueueConfig
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.pool.queues import Item, Queues, _Queue
 from overseer.supervisor.pool.slots import Scope, Slot
-from overseer.util.plain import from_plain, to_plain
+from overseer.util.dataclass_json import from_plain, to_plain
 
 
 def export_pools(pools: PoolManager) -> dict[str, Any]:

@@ -29,8 +29,8 @@ from overseer.supervisor.start_gate import StartGate
 from overseer.supervisor.task import Task, Terms
 from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.transaction import Launch
+from overseer.util.dataclass_json import from_plain, to_plain
 from overseer.util.handover import Incoming, Outgoing
-from overseer.util.plain import from_plain, to_plain
 from overseer.workers.base import RunContext, Worker, WorkerCallbacks
 from overseer.workers.handover import context_of, export_context, export_worker, restore_worker
 from overseer.workers.os_process import OSWorker
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 # Fields as they are, and those that are moments.
 _PLAIN = (
-    "queued_since", "stdin", "last_pid", "ready", "health", "stopped_by_person", "graces", "end_reason",
+    "queued_since", "stdin", "last_pid", "ready", "health", "graces", "end_reason",
     "exit_count", "runs", "run_id", "restart_count", "last_exit_code", "last_signal", "last_reason",
     "last_duration_ms", "last_cpu_ms", "last_max_rss", "start_failed", "error_message", "output_evicted",
     "began", "ran_for", "host",

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from overseer.logs.lines import Entry
     from overseer.logs.store import Logs
     from overseer.logs.tasklog import TaskLog
-    from overseer.supervisor.output.laggards import Laggards
+    from overseer.supervisor.output.catch_up import Laggards
 
 _NO_HEAD = (None, "")
 
@@ -81,7 +81,7 @@ class Stream:
         self.logs = logs
         self._laggards: Laggards | None = None  # clients served from the log
         if logs is not None:
-            from overseer.supervisor.output.laggards import Laggards  # only where there are logs
+            from overseer.supervisor.output.catch_up import Laggards  # only where there are logs
 
             self._laggards = Laggards(
                 task_id,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from overseer.auth.networks import AutomaticTrust, is_trusted
 from overseer.auth.origins import BrowserRules
 from overseer.auth.peer import Peer
-from overseer.auth.principal import ANYONE, Principal
+from overseer.auth.rights import ANYONE, Principal
 from overseer.auth.tokens import Tokens
 from overseer.config import Config, Digest, ErrorCollector, parse_cidrs
 from overseer.daemon.credentials import load_tokens, load_users

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from jinja2 import nodes
 
-from overseer.templates.lexer import Action, Problem, scan, string_value, tokenize
+from overseer.templates.go_lexer import Action, Problem, scan, string_value, tokenize
 from overseer.templates.pipeline import (
     KEYWORDS,
     Pipeline,

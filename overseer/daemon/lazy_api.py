@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from overseer.auth.principal import Principal
+from overseer.auth.rights import Principal
 from overseer.config import Config, LimitsConfig
 from overseer.net.endpoint import Service
 from overseer.net.handler import Handler
 from overseer.net.http import Reply, Request, Response
 from overseer.net.limits import ConnectionLimits
-from overseer.net.readable import ReadableOutbox
+from overseer.net.readable_outbox import ReadableOutbox
 from overseer.util.locks import Rank, lock
 from overseer.util.once import Once
 

@@ -21,7 +21,7 @@ from overseer.net.outbox import Outbox
 from overseer.protocol import Exited
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.metrics import Metrics
-from overseer.supervisor.output import laggards
+from overseer.supervisor.output import catch_up
 from overseer.supervisor.output.publisher import Stream
 from overseer.supervisor.output.replay import RingReplay
 from overseer.supervisor.output.subscription import Wishes
@@ -109,7 +109,7 @@ class _Scene:
 
 @pytest.fixture
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Scene]:
-    monkeypatch.setattr(laggards, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(catch_up, "_AGAIN_S", 0.01)
     timers = Timers()
     scene = _Scene(tmp_path, timers)
     yield scene
@@ -163,7 +163,7 @@ def test_a_thread_that_is_not_to_be_had_is_asked_for_again(
 
 
 def test_a_log_that_cannot_be_read_at_all_is_a_gap(scene: _Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(laggards, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(catch_up, "_PATIENCE_S", 0.0)
 
     def broken() -> None:
         raise OSError(13, "Permission denied")
@@ -236,6 +236,23 @@ def test_nor_when_it_comes_back_to_a_ring_full_of_long_lines(scene: _Scene) -> N
         scene.stream.resume_locked(out, scene.client, replay, 0)
     assert seqs(scene.read_to(100)) == list(range(1, 101))
     assert scene.outbox.most <= _BOUND // 2
+
+
+def test_lines_that_came_while_it_was_away_are_not_missing(scene: _Scene) -> None:
+    while len(scene.stream._laggards or ()) == 0:
+        scene.print(20)
+    behind_from = scene.stream.last_seq + 1
+    scene.print(20)  # is kept in memory for those who are behind
+    with scene.stream._lock:
+        scene.stream.unsubscribe_locked(scene.client)
+    scene.print(20)  # is not: there is nobody
+    with scene.stream._lock:
+        scene.stream.subscribe_locked(scene.client, Wishes())
+    scene.resume(behind_from)
+    scene.print(20)
+    last = scene.stream.last_seq
+    heard = [seq for seq in seqs(scene.read_to(last)) if seq >= behind_from]
+    assert heard == list(range(behind_from, last + 1))
 
 
 def test_events_keep_their_places(scene: _Scene) -> None:

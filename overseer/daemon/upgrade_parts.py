@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from overseer.auth.digest import Digest
     from overseer.config import Config
     from overseer.daemon.gate import Gate
+    from overseer.daemon.lazy_api import WebApi
     from overseer.daemon.notices import TaskNotices
     from overseer.daemon.runs import RunHistory
     from overseer.daemon.schedules import TaskSchedules
     from overseer.daemon.signals import SignalLoop
     from overseer.daemon.totals import Totals
-    from overseer.daemon.webapi import WebApi
     from overseer.daemon.webhooks import TaskWebhooks
     from overseer.net.server import Server
     from overseer.supervisor.hub import Hub
