@@ -25,7 +25,7 @@ from overseer.logs.standalone.segments import Block, Index, Run, Segment, beside
 SEGMENT = 16 * 2**20
 TASK = "big"
 _ASKED = 50  # times, each of another place
-# Of floods with a log and without one. A single ratio is off by a fifth and more, however long the floods are,
+# Of floods with a log and without one. A single ratio is off by a fifth and more, however long each flood,
 # as the machine's moods last longer: many short ones are worth more than a few long ones.
 _ROUNDS = 7
 KEPT = {
