@@ -1,4 +1,4 @@
-"""The daemon, but for searches that may take ten minutes."""
+"""The daemon, but for searches that may take two minutes."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ import overseer
 from overseer.logs.search import Searches
 
 if __name__ == "__main__":
-    Searches.__init__.__defaults__ = (600.0,)  # type: ignore[attr-defined]
+    Searches.__init__.__defaults__ = (120.0,)  # type: ignore[attr-defined]
     sys.exit(overseer.run_cli(overseer.__version__, ""))
