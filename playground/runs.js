@@ -5,7 +5,7 @@ import { count, exactly, many, moment, paramsText, sentence, shortMoment } from 
 import { RUN_STATES, STATES } from "./states.js";
 import { idOf, nameOf, titleOf } from "./names.js";
 import { addressOf, go } from "./router.js";
-import { byOf, exitOf, lastedOf, runAddress, statusOf } from "./runwords.js";
+import { byOf, exitOf, lastedOf, neverRan, runAddress, statusOf } from "./runwords.js";
 import { Timeline } from "./timeline.js";
 
 const PAGE = 50;
@@ -214,7 +214,7 @@ export class Runs {
       h("span.run-id", null, idOf(run.task_id)),
       h("span.run-exit", null, exitOf(run)),
       lasted,
-      h("time.run-when", { datetime: run.started, title: `Started ${moment(run.started)}` }, shortMoment(run.started, now)),
+      h("time.run-when", { datetime: run.started, title: `${neverRan(run) ? "Ended" : "Started"} ${moment(run.started)}` }, shortMoment(run.started, now)),
       h("span.run-by", null, byOf(run.trigger)),
       run.error ? h("span.run-more.problem", { title: run.error }, run.error) : h("code.run-more", { title: params }, params),
       iconButton("filter", `Only runs of ${run.task_id}`, () => this.#filters.clear(run.task_id)),

@@ -17,17 +17,22 @@ export function standingOf(store, { task_id: id, status }) {
   return ["errored", "restarting", "stopped"].includes(task?.status) ? task.status : status;
 }
 
+/** Whether it ended as it began: its task was still queued, or could not be started. */
+export const neverRan = ({ started, ended }) => ended === started;
+
 /** How it ended, in a word or two. */
-export function exitOf({ exit_code: code, reason, signal }) {
+export function exitOf(run) {
+  const { exit_code: code, reason, signal } = run;
   if (code === undefined) return "";
   if (!["exited", "signal", "stopped"].includes(reason)) return reason.replaceAll("_", " ");
+  if (neverRan(run)) return "never ran";
   return code === -1 ? signal || "signal" : `exit ${code}`;
 }
 
-/** How long it lasted, in ms, up to `now` if it goes on; null: unknown. */
-export function lastedOf({ status, duration_ms: ms, started }, now) {
-  if (status === "lost") return null;
-  return Math.max(0, ms ?? now - Date.parse(started));
+/** How long it lasted, in ms, up to `now` if it goes on; null: unknown, or it never ran. */
+export function lastedOf(run, now) {
+  if (run.status === "lost" || neverRan(run)) return null;
+  return Math.max(0, run.duration_ms ?? now - Date.parse(run.started));
 }
 
 /** Who or what started it, as nodes. */
@@ -43,12 +48,13 @@ export function notesOf(run, previous = null) {
   const { type, by: who = "" } = trigger;
   const itself = who === type || who.startsWith(`${type}:`); // it says what it is
   const by = who ? `, ${type === "client" || itself ? "" : `${type} `}by ${who}` : "";
-  const begun = { text: `run #${run.number} started${by}`, ts: run.started, begun: true };
+  const wasQueued = neverRan(run) && run.queued;
+  const begun = { text: `run #${run.number} ${wasQueued ? "was queued" : "started"}${by}`, ts: wasQueued || run.started, begun: true };
   const before = previous && notesOf(previous).foot;
   const head = before ? [{ ...before, text: `run #${previous.number}: ${before.text}` }, begun] : [begun];
   if (status === "running") return { head, foot: null };
   const foot = { ts: run.ended ?? "", fine: status === "succeeded" || status === "stopped", text: "" };
-  if (status === "lost") foot.text = "the server ended before it did: how it ended is unknown";
+  if (status === "lost" && !neverRan(run)) foot.text = "the server ended before it did: how it ended is unknown";
   else if (error) foot.text = error;
   else {
     const how = signal ? `ended by ${signal}` : `exit code ${code}`;

@@ -56,4 +56,6 @@ def parse_url(url: str) -> Address:
         raise ClientError(f"cannot use the URL {url!r}: write it like {hint} or unix:/run/overseer.sock")
     tls, default_port = _SCHEMES[parts.scheme]
     path = parts.path if parts.path not in ("", "/") else "/ws"
+    if port == 0:
+        raise ClientError(f"cannot use the URL {url!r}: no server listens on port 0")
     return Address(url, host, port or default_port, tls, path + (f"?{parts.query}" if parts.query else ""))

@@ -16,6 +16,7 @@ from overseer.client.arguments import (
     task_id_of,
     text_of,
 )
+from overseer.client.errors import ClientError
 from overseer.client.requests import PAGE, Requests
 from overseer.protocol import (
     ActionInfo,
@@ -76,17 +77,26 @@ class StoredRequests(Requests):
         timeout: Seconds | None = None,
     ) -> tuple[LogLine, ...]:
         """Lines of a task's log: from ``from_seq`` or ``since`` on, at most ``limit`` of them (0: all), or
-        the last ``tail`` (at most 1000), which is the default. The server may have forgotten the task.
+        the last ``tail`` (at most 1000). Without any of these the last ``limit`` (at most 1000; 0: all
+        there are). The server may have forgotten the task.
 
         Raises:
+            ClientError: a ``limit`` above 1000, and nowhere to begin.
             RefusedError: the server keeps no logs (``data_dir``), or knows no such task and has no log of it.
         """
+        if tail is None and from_seq is None and since is None:
+            if limit > PAGE:
+                raise ClientError(
+                    f"from the end, {PAGE} lines can be read at most, not {limit}: say where to begin, as "
+                    "with from_seq=1"
+                )
+            from_seq, tail = (None, limit) if limit else (0, None)
         request = LogsRequest(
             id="",
             task_id=task_id_of(task_id),
             run_id=text_of(run_id, "run_id", empty=True),
             from_seq=from_seq,
-            tail=tail if tail is not None or from_seq is not None or since is not None else limit or PAGE,
+            tail=tail,
             since=moment_of(since),
             stream=text_of(stream, "stream", empty=True),
         )

@@ -81,7 +81,7 @@ def _row(run: RunInfo, moment: datetime, style: Style, shown: Callable[[str], st
         name_of(shown(run.task_id)),
         str(run.number),
         name_of(run.action),
-        signed(plain(run.status), style),
+        signed(run.status, style),
         _exit(run),
         _ran(run, moment),
         ago(run.started, moment),
@@ -98,7 +98,7 @@ def _more(run: RunInfo) -> str:
 
 def _ran(run: RunInfo, moment: datetime) -> str:
     """How long it ran, or has run so far; unknown for a lost one."""
-    if run.status == "lost":
+    if run.status == "lost" or _never_ran(run):
         return "-"
     if run.duration_ms is None:
         return rounded(max(0, round((moment - run.started).total_seconds())) * 1_000_000_000)
@@ -108,6 +108,11 @@ def _ran(run: RunInfo, moment: datetime) -> str:
 def _exit(run: RunInfo) -> str:
     if run.reason not in ("", "exited", "signal", "stopped"):
         return plain(run.reason)
-    if run.exit_code is None:
+    if run.exit_code is None or _never_ran(run):
         return "-"
     return plain(run.signal) or "signal" if run.exit_code == -1 else str(run.exit_code)
+
+
+def _never_ran(run: RunInfo) -> bool:
+    """Whether it ended as it began: its task was still queued, or could not be started."""
+    return run.ended == run.started

@@ -4,38 +4,33 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import signal
 import socket
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from overseer import process as processes
 from overseer.auth.peer import Peer
 from overseer.config import Config, Digest, Listen, parse_config, parse_listen
-from overseer.daemon.access_rules import Access, load_access
-from overseer.daemon.advice import advice
+from overseer.daemon.access_rules import Access
 from overseer.daemon.audit import Audit
 from overseer.daemon.chains import TaskChains
-from overseer.daemon.credentials import variables_of
 from overseer.daemon.dispatch import Dispatcher
 from overseer.daemon.documents import Documents
-from overseer.daemon.environment import withdraw_secrets
 from overseer.daemon.gate import Gate
 from overseer.daemon.lazy_api import API_PATH, WebApi, connection_limits
 from overseer.daemon.logs import TaskLogs
 from overseer.daemon.notices import TaskNotices
-from overseer.daemon.preflight import check_settings
 from overseer.daemon.probing import make_probes
 from overseer.daemon.prometheus import Exposition
-from overseer.daemon.reload import Changes, Prepared, Reloader
+from overseer.daemon.reload import Changes, Reloader
 from overseer.daemon.runs import RunHistory
 from overseer.daemon.schedules import TaskSchedules
+from overseer.daemon.settings import Settings
 from overseer.daemon.signals import SignalLoop, has_terminal
 from overseer.daemon.systemd import Notifier, passed_sockets
 from overseer.daemon.totals import Totals
@@ -91,38 +86,49 @@ class Daemon:
         version: str,
         given: Given | None = None,
     ) -> None:
-        self._config = self._started = config
+        started = config
         if given is not None and given.started != given.config:
-            self._started = parse_config(path, given.started)
+            started = parse_config(path, given.started)
         self._given = given
-        self._variables = dict(variables)
         self._vault = vault
         self._version = version
-        opened = replace(config, data_dir=self._started.data_dir)
-        self._log = EventLog(self._started.log_file)
+        opened = replace(config, data_dir=started.data_dir)
+        self._log = EventLog(started.log_file)
         self._logs = TaskLogs(opened)
         self._history = RunHistory(opened, self._logs.forget, lambda task_id: self._hub.listing.has(task_id))
         hub = self._hub = Hub(
             config, handlers, self._log, vault=vault, recorder=self._history.recorder, logs=self._logs.logs
         )
-        self._audit = Audit(self._started.audit_file, lambda *start: hub.definitions.hidden(*start))
+        self._audit = Audit(started.audit_file, lambda *start: hub.definitions.hidden(*start))
         self._schedules = TaskSchedules(self._hub, self._history, self._audit)
         self._chains = TaskChains(self._hub, self._audit, self._history)
         self._notices = TaskNotices(self._hub, self._history, vault)
         self._hub.probing.make = make_probes
-        self._reloader = Reloader(path, self._hub, self._prepare, self._started)
         self._started_at = time.time() if given is None else given.values["started_at"]
         self._timers = Timers("net-timers")  # the hub's may have to wait for a driver
         self._page = static_routes(Path(__file__).parents[1] / "playground")
         self._gate = Gate(access, open_paths={*self._page, "/healthz", "/session"}, timers=self._timers)
-        self._webhooks = TaskWebhooks(self._hub, lambda: self._config, vault, self._gate.refused, self._audit)
+        followers = {
+            "limits": self._limit,
+            "history": self._history.apply,
+            "logs": self._logs.apply,
+            "schedules": self._schedules.apply,
+            "chains": self._chains.apply,
+            "notices": self._notices.apply,
+        }
+        settings = Settings(config, started, variables, vault, self._gate, followers, self._enforce)
+        self._settings = settings
+        self._reloader = Reloader(path, self._hub, settings.prepare, started)
+        self._webhooks = TaskWebhooks(
+            self._hub, lambda: settings.config, vault, self._gate.refused, self._audit
+        )
         self._manager = Notifier()
         self._over = threading.Event()
         self._failed = False  # a vital thread has failed
         # nohup means that the server outlives its terminal.
         self._terminal = has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         self._documents = Documents(self._hub, version, lambda: self._encrypted)
-        self._api = WebApi(lambda: self._config.limits, self._documents.api)
+        self._api = WebApi(lambda: settings.config.limits, self._documents.api)
         counting = self._history, self._logs, self._chains, self._notices, self._webhooks, self._api
         self._totals = Totals(counting, {} if given is None else given.values.get("counters", {}))
         self._upgrades = Upgrades(
@@ -169,9 +175,10 @@ class Daemon:
         self._history.start()
         self._logs.start()
         # Before there are clients, whose tasks they are to hear of.
-        self._chains.apply(self._config)
-        self._notices.apply(self._config, given.get("notices"))
-        self._schedules.load(self._config, given.get("schedules"))
+        config = self._settings.config
+        self._chains.apply(config)
+        self._notices.apply(config, given.get("notices"))
+        self._schedules.load(config, given.get("schedules"))
         with self._signals:
             processes.adopt_orphans()
             listening = f"listening on {written(self._server.address)}"
@@ -192,9 +199,8 @@ class Daemon:
                 self._chains.make_up()
             self._schedules.start()
             self._manager.ready(listening)
-            if self._manager.watchdog is not None:
-                # On its own thread: the manager may make it wait.
-                start_thread(partial(self._watch, self._manager.watchdog), "watchdog")
+            # Taking the hub's lock: no report follows a deadlock.
+            self._manager.feed_watchdog(lambda: self._hub.wait_until_idle(0.0), self._over)
             self._signals.run()
 
     def _go_on(self, restored: Restored) -> None:
@@ -229,13 +235,14 @@ class Daemon:
             upgrades=self._upgrades.counted,
             version=self._version,
             started_at=self._started_at,
-            started=self._started,
-            variables=self._variables,
+            started=self._settings.started,
+            variables=self._settings.variables,
             secrets=self._vault.variables,
         )
 
     def _summary(self) -> str:
-        count, file = len(self._config.actions), self._config.file
+        config = self._settings.config
+        count, file = len(config.actions), config.file
         summary = f"{count} action{'' if count == 1 else 's'}" + (f" from {file}" if file else "")
         if isinstance(self._server.address, str):
             return summary
@@ -282,14 +289,6 @@ class Daemon:
             # The guardian stays, and ends what is left once this process is gone.
             _log.warning("some tasks have not ended: %r", self._hub)
 
-    def _watch(self, period: float) -> None:
-        """Report to the manager's watchdog periodically."""
-        while True:  # at once: much of the manager's patience may have gone into an upgrade
-            self._hub.wait_until_idle(0.0)  # takes the hub's lock, so that no report follows a deadlock
-            self._manager.alive()
-            if self._over.wait(period):
-                return
-
     def _hang_up(self) -> None:
         """SIGHUP: reload, or end if the terminal that the server was started in is gone."""
         if self._terminal and not has_terminal():
@@ -313,30 +312,9 @@ class Daemon:
             _log.exception("reloading the configuration failed")
             self._manager.ready("reloading the configuration failed")
 
-    def _prepare(self, config: Config) -> Prepared:
-        """Read and check everything that the hub does not; called by the reloader. Raises ConfigError."""
-        check_settings(replace(config, data_dir=self._started.data_dir))
-        fresh = {name: os.environ[name] for name in config.variables if name in os.environ}
-        tokens, secrets = variables_of(config, fresh)
-        variables, secrets = self._variables | tokens, {**self._vault.variables, **secrets}
-        access = load_access(config, variables)
-
-        def provide() -> None:
-            # Variables named since the start: too late to remove them from /proc/PID/environ, so this warns.
-            withdraw_secrets(list(fresh), start_over=True)
-            self._variables, self._vault.variables = variables, secrets
-
-        def admit(config: Config) -> None:
-            self._config = config
-            self._gate.replace_access(access)
-            if isinstance(self._server, Server):
-                self._server.endpoint.limits = connection_limits(config)
-
-        parts = {"access": admit, "history": self._history.apply, "logs": self._logs.apply}
-        parts |= {"schedules": self._schedules.apply, "chains": self._chains.apply}
-        parts["notices"] = self._notices.apply
-        advise = partial(advice, config, secrets=secrets, asks=bool(access.tokens))
-        return Prepared(access.differing(self._gate.access), advise, provide, parts, self._enforce)
+    def _limit(self, config: Config) -> None:
+        if isinstance(self._server, Server):
+            self._server.endpoint.limits = connection_limits(config)
 
     def _enforce(self) -> None:
         """Close the clients that are no longer admitted."""
@@ -349,12 +327,12 @@ class Daemon:
         self._audit.reopen()
 
     def _listen(self) -> Server | StdioServer:
-        config = self._started
+        config = self._settings.started
         listen = parse_listen(config.listen)
         passed = passed_sockets()
         if passed:
             listen = Listen("unix" if passed[0].family == socket.AF_UNIX else "tcp")
-        limits = connection_limits(self._config)
+        limits = connection_limits(self._settings.config)
         if listen.kind == "stdio":
             return StdioServer(
                 *take_over_stdio(),
@@ -379,14 +357,15 @@ class Daemon:
         return Server(listen, endpoint, passed, listener)
 
     def _open_handler(self, outbox: Outbox, peer: Peer) -> Dispatcher:
+        config = self._settings.config
         by_http = isinstance(outbox, ReadableOutbox)  # where a request is several messages, and counted there
         return Dispatcher(
             self._hub,
             outbox,
             peer,
-            limits=self._config.limits.message_limits(),
-            requests_per_second=0 if by_http else self._config.limits.requests_per_second,
-            on_lag=self._config.clients.on_lag,
+            limits=config.limits.message_limits(),
+            requests_per_second=0 if by_http else config.limits.requests_per_second,
+            on_lag=config.clients.on_lag,
             manifest=self._documents.manifest,
             audit=self._audit,
             reloader=self._reloader,

@@ -12,9 +12,11 @@ import re
 import socket
 import threading
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from functools import partial
 
 from overseer.errors import OverseerError
+from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +60,20 @@ class Notifier:
     def alive(self) -> None:
         """The watchdog's keep-alive."""
         self._send("WATCHDOG=1")
+
+    def feed_watchdog(self, check: Callable[[], object], over: threading.Event) -> None:
+        """Have a thread send keep-alives until it is ``over``, each after ``check``; without a watchdog, do
+        nothing."""
+        if self.watchdog is not None:
+            # On a thread of its own: the manager may make it wait.
+            start_thread(partial(self._feed, self.watchdog, check, over), "watchdog")
+
+    def _feed(self, period: float, check: Callable[[], object], over: threading.Event) -> None:
+        while True:  # at once: much of the manager's patience may have gone into an upgrade
+            check()
+            self.alive()
+            if over.wait(period):
+                return
 
     def _send(self, *lines: str) -> None:
         if not self._address:

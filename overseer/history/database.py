@@ -234,6 +234,7 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
         )
     if 0 < version < len(migrations):
         kept = path.with_name(f"{path.name}.v{version}")
+        kept.unlink(missing_ok=True)  # were it damaged, its error would look like one of the database itself
         backup = sqlite3.connect(kept)
         try:
             connection.backup(backup)

@@ -13,6 +13,7 @@ from overseer.history.pages import Query, wanted
 from overseer.protocol import RunStats
 
 _MICROSECOND = 1_000_000
+_INT64 = 2**63 - 1
 # What lost runs took is not known. The values of two ranks, which may be one.
 _RANKS = (
     "SELECT action, part, duration_ms FROM ("
@@ -43,9 +44,10 @@ def sums(
     condition, values = wanted(connection, query, sees)
     action = "action" if division.by_action else "'' AS action"
     begin = 0 if query.since is None else stored(query.since)
-    long = division.every * _MICROSECOND
+    long = min(division.every * _MICROSECOND, _INT64)  # SQLite would divide by anything longer as a float
     part = f"(started - {begin}) / {long} AS part" if long else "0 AS part"
-    took = "duration_ms IS NOT NULL AND status <> 'lost' AS took"
+    # What ended as it began was never run.
+    took = "duration_ms IS NOT NULL AND status <> 'lost' AND ended <> started AS took"
     of = f"WITH it AS (SELECT {action}, {part}, status, duration_ms, {took} FROM runs WHERE {condition}) "
     ranks: dict[tuple[str, int], list[int]] = {}
     for name, number, ms in connection.execute(of + _RANKS, values):

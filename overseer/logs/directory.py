@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from urllib.parse import quote, unquote
 
+from overseer.logs.files import add
 from overseer.util.hashes import sha256
 
 _LONGEST = 200  # bytes of a name; file systems allow 255
@@ -31,11 +32,11 @@ def task_of(directory: str) -> str:
     try:
         with open(f"{directory}/{_ID}", "rb") as file:  # noqa: PTH123
             return file.read().decode("utf-8", "surrogatepass")
-    except OSError:
+    except (OSError, ValueError):
         return ""
 
 
-def make(directory: str, task_id: str) -> None:
+def make(directory: str) -> None:
     """Create a task's directory, and its parent if necessary. Raises OSError."""
     try:
         os.mkdir(directory, 0o700)  # noqa: PTH102
@@ -45,9 +46,11 @@ def make(directory: str, task_id: str) -> None:
         with suppress(FileExistsError):  # another task's first line may come at the same time
             os.mkdir(os.path.dirname(directory), 0o700)  # noqa: PTH102, PTH120
         os.mkdir(directory, 0o700)  # noqa: PTH102
-    if os.path.basename(directory).startswith(_HASHED):  # noqa: PTH119
-        file = os.open(f"{directory}/{_ID}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(file, task_id.encode("utf-8", "surrogatepass"))
-        finally:
-            os.close(file)
+
+
+def keep_id(directory: str, task_id: str) -> None:
+    """Store the id that a directory's name does not tell, unless it is there: a full disk or a crash may have
+    kept it out. Raises OSError."""
+    if not os.path.basename(directory).startswith(_HASHED) or task_of(directory) == task_id:  # noqa: PTH119
+        return
+    add(f"{directory}/{_ID}", task_id.encode("utf-8", "surrogatepass"), anew=True)

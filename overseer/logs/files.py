@@ -46,6 +46,16 @@ def write_all(file: int, pieces: list[bytes], size: int) -> None:
         written += os.write(file, left)
 
 
+def add(path: str, data: bytes, *, anew: bool) -> None:
+    """Append all of it to a file, created if missing; ``anew``: in place of what it holds. Raises OSError."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    file = os.open(path, flags | (os.O_TRUNC if anew else 0), 0o600)
+    try:
+        write_all(file, [data], len(data))
+    finally:
+        os.close(file)
+
+
 def end_line(path: str) -> None:
     """Complete a torn last line, so that what is appended begins a line."""
     try:

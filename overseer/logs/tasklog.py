@@ -16,7 +16,7 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from overseer.logs import files
-from overseer.logs.directory import make
+from overseer.logs.directory import keep_id, make
 from overseer.logs.disk_threads import PATIENCE_S, DiskThreads, Outcome
 from overseer.logs.lines import Entry, encode
 from overseer.logs.sealing import finish
@@ -356,8 +356,9 @@ class TaskLog:
         try:
             self._file = os.open(path, _FLAGS | os.O_CREAT, 0o600)
         except FileNotFoundError:
-            make(self._directory, self.task_id)
+            make(self._directory)
             self._file = os.open(path, _FLAGS | os.O_CREAT, 0o600)
+        keep_id(self._directory, self.task_id)
         if os.fstat(self._file).st_size:  # left by a failed attempt
             os.ftruncate(self._file, 0)  # after which ext4 writes it to the disk when it is closed
         tail = _Tail(seq)
@@ -367,12 +368,7 @@ class TaskLog:
 
     def _name_run(self, tail: _Tail, run: Run) -> None:
         path = f"{self._directory}/{beside(tail.first, 'runs')}"
-        flags = _FLAGS | os.O_CREAT | (0 if tail.runs else os.O_TRUNC)
-        file = os.open(path, flags, 0o600)
-        try:
-            os.write(file, b"%b\n" % json.dumps(run).encode())
-        finally:
-            os.close(file)
+        files.add(path, b"%b\n" % json.dumps(run).encode(), anew=not tail.runs)
         with self._lock:
             tail.runs.append(run)
         self._threads.trouble.wrote()

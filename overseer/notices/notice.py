@@ -50,14 +50,9 @@ class Notice:
     server: str = ""
     id: str = ""
 
-    @property
-    def named(self) -> Notice:
-        """The same with an id of its own."""
-        return self.named_by(new_id())
-
-    def named_by(self, digits: str) -> Notice:
-        """The same with an id of these digits."""
-        return replace(self, id=f"msg_{digits}")
+    def with_id(self, digits: str | None = None) -> Notice:
+        """The same with an id of these digits; None: a new one."""
+        return replace(self, id=f"msg_{new_id() if digits is None else digits}")
 
     @property
     def data(self) -> dict[str, Any]:
@@ -103,7 +98,7 @@ class Notice:
 def test_of(channel: str, server: str) -> Notice:
     """The notice that tests a channel."""
     at = now()
-    return Notice("test", f"a test of the channel {channel}", at, at, server=server).named
+    return Notice("test", f"a test of the channel {channel}", at, at, server=server).with_id()
 
 
 def _shown(params: Mapping[str, str]) -> dict[str, str]:

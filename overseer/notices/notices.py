@@ -90,7 +90,7 @@ class Notices:
             finally:
                 done("" if tried.answer is Answer.TAKEN else tried.why)
             if tried.answer is Answer.TAKEN:
-                self._outbox.enable(self._config.channels)
+                self._outbox.set_channels(self._config.channels)
 
         if not self._tests.do(attempt):
             raise RequestError("the server is shutting down")
@@ -147,7 +147,7 @@ class Notices:
     def _follow(self, config: Config) -> None:
         gone = self._rules.replace(config.notify, config.name, config.actions)
         self._states.told((), dict.fromkeys(gone))
-        self._outbox.enable(config.channels)
+        self._outbox.set_channels(config.channels)
         self._watch()
 
     def _tell(self, following: Following, run_id: str = "") -> None:

@@ -93,7 +93,7 @@ class _Queue:
     pending: list[Pending] = field(default_factory=list)  # in order
     busy: bool = False  # a thread delivers
     timer: Timer | None = None
-    failing: str = ""  # why the last attempt failed
+    failing: bool = False  # the last attempt failed
 
 
 class Outbox:
@@ -120,7 +120,7 @@ class Outbox:
         self._lock = lock(Rank.LEAF, "outbox of notices")  # guards the rest
         self._queues: dict[str, _Queue] = {}
         self._disabled: set[str] = set()
-        self._enabled = 0  # how often channels were set
+        self._settings = 0  # how often the channels were set
         self._closed = False
         self.sent = 0
         self.failed = 0  # given up
@@ -171,12 +171,12 @@ class Outbox:
         self._drop(given_up, "too many wait")
         self._go(name)
 
-    def enable(self, channels: Iterable[str]) -> None:
+    def set_channels(self, channels: Iterable[str]) -> None:
         """Set the channels, and try each again; what is pending for any other is given up."""
         known = set(channels)
         with self._lock:
             self._disabled.clear()
-            self._enabled += 1
+            self._settings += 1
             gone = [each for name in self._queues.keys() - known for each in self._queues.pop(name).pending]
             names = list(self._queues)
         self._drop(gone, "the channel no longer exists")
@@ -220,7 +220,7 @@ class Outbox:
                     return
                 pending, soonest = _next(queue)
                 queue.busy = pending is not None
-                enabled = self._enabled
+                settings = self._settings
             if pending is None:
                 self._wait(queue, name, soonest)
                 return
@@ -229,15 +229,14 @@ class Outbox:
             except Exception as error:
                 _log.exception("channel %s: an attempt to deliver a notice failed", name)
                 attempt = Attempt(Answer.REFUSED, type(error).__name__)
-            if enabled == self._enabled or attempt.answer is Answer.TAKEN:
+            if settings == self._settings or attempt.answer is Answer.TAKEN:
                 self._settle(pending, attempt)
             # Else it has failed by settings that may no longer be in force, and is tried again at once.
 
     def _settle(self, pending: Pending, attempt: Attempt) -> None:
         """Carry out what follows from an attempt."""
-        name, at = pending.channel, time.monotonic()
+        name = pending.channel
         given_up: list[Pending] = []
-        said: tuple[object, ...] = ()
         with self._lock:
             queue = self._queues.get(name)
             if queue is None:  # the channel is gone meanwhile
@@ -246,42 +245,41 @@ class Outbox:
             place = next(places, None)
             if place is None:  # too many waited
                 return
-            if attempt.answer is Answer.TAKEN:
-                del queue.pending[place]
-                self.sent += 1
-                if queue.failing:
-                    said = (logging.INFO, "channel %s accepts notices again", name)
-                queue.failing = ""
-            elif attempt.answer is Answer.GONE:
-                self._disabled.add(name)
-                given_up, queue.pending = queue.pending, []
-            else:
-                if not queue.failing:
-                    why = f"{attempt.why}; it is tried again for a day"
-                    said = (logging.WARNING, "channel %s: a notice is not delivered: %s", name, why)
-                queue.failing = attempt.why
-                attempts = pending.attempts + 1
-                again = replace(
-                    pending,
-                    attempts=attempts,
-                    due=at + delay(attempts, self._first),
-                    holds_up=attempt.answer is Answer.DOWN,
-                )
-                if again.due >= pending.expires:
-                    given_up.append(queue.pending.pop(place))
-                else:
-                    queue.pending[place] = again
-                    pending = again
-        if said:
-            _log.log(*said)  # type: ignore[arg-type]
-        if attempt.answer is Answer.TAKEN:
-            self._storage.over(pending)
-        elif attempt.answer is Answer.GONE:
-            what = "channel %s is disabled until a reload or restart: %s"
-            _log.error(what, name, attempt.why)
-        elif not given_up:
-            self._storage.tried(pending)
+            was_failing = queue.failing
+            match attempt.answer:
+                case Answer.TAKEN:
+                    del queue.pending[place]
+                    self.sent += 1
+                    queue.failing = False
+                case Answer.GONE:
+                    self._disabled.add(name)
+                    given_up, queue.pending = queue.pending, []
+                case Answer.REFUSED | Answer.DOWN:
+                    queue.failing = True
+                    pending = self._postponed(pending, holds_up=attempt.answer is Answer.DOWN)
+                    if pending.due >= pending.expires:
+                        given_up.append(queue.pending.pop(place))
+                    else:
+                        queue.pending[place] = pending
+        match attempt.answer:
+            case Answer.TAKEN:
+                if was_failing:
+                    _log.info("channel %s accepts notices again", name)
+                self._storage.over(pending)
+            case Answer.GONE:
+                _log.error("channel %s is disabled until a reload or restart: %s", name, attempt.why)
+            case Answer.REFUSED | Answer.DOWN:
+                if not was_failing:
+                    what = "channel %s: a notice is not delivered: %s; it is tried again for a day"
+                    _log.warning(what, name, attempt.why)
+                if not given_up:
+                    self._storage.tried(pending)
         self._drop(given_up, attempt.why)
+
+    def _postponed(self, pending: Pending, *, holds_up: bool) -> Pending:
+        attempts = pending.attempts + 1
+        due = time.monotonic() + delay(attempts, self._first)
+        return replace(pending, attempts=attempts, due=due, holds_up=holds_up)
 
     def _drop(self, given_up: Iterable[Pending], why: str) -> None:
         for each in given_up:

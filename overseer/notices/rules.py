@@ -215,7 +215,7 @@ def _concerns(rule: NotifyConfig, happening: Happening) -> bool:
 def _named(notice: Notice, channel: str, run_id: str) -> Notice:
     """The notice with an id. A server that is killed before it has stored a notice may have delivered it; the
     next one gives it the same id, if it is about the end of a run."""
-    return notice.named_by(derived_id(f"{channel}/{run_id}")) if run_id else notice.named
+    return notice.with_id(derived_id(f"{channel}/{run_id}") if run_id else None)
 
 
 def _repeats(rule: NotifyConfig, key: Key) -> bool:

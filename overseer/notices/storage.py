@@ -65,11 +65,7 @@ class StoredStates(States):
         except RequestError as error:
             _log.error("cannot read which notices were sent before: %s", error.message)
             return {}, []
-        states = {}
-        for rule, subject, kind, since, count, at, notice in told:
-            if (known := _notice(notice)) is not None:
-                states[Key(rule, subject, kind)] = State(restored(since), count, restored(at), known)
-        return states, [each for row in pending if (each := _pending(*row)) is not None]
+        return _states(told), [each for row in pending if (each := _pending(*row)) is not None]
 
     def told(self, pending: Iterable[Pending], states: Mapping[Key, State | None], run_id: str = "") -> None:
         statements = [_added(each) for each in pending]
@@ -97,7 +93,20 @@ def _added(pending: Pending) -> Statement:
 def _changed(key: Key, state: State | None) -> Statement:
     if state is None:
         return _FORGET, tuple(key)
-    return _TELL, (*key, stored(state.since), state.count, stored(state.told), _text(state.notice))
+    return _TELL, _row(key, state)
+
+
+def _row(key: Key, state: State) -> tuple[Any, ...]:
+    return (*key, stored(state.since), state.count, stored(state.told), _text(state.notice))
+
+
+def _states(rows: Iterable[Iterable[Any]]) -> dict[Key, State]:
+    """Those that were stored as these rows."""
+    states = {}
+    for rule, subject, kind, since, count, told, text in rows:
+        if (notice := _notice(text)) is not None:
+            states[Key(rule, subject, kind)] = State(restored(since), count, restored(told), notice)
+    return states
 
 
 def _text(notice: Notice) -> str:
@@ -127,10 +136,7 @@ def _pending(channel: str, text: str, created: int, attempts: int, due: int, hol
 def notices_to(states: Mapping[Key, State], pending: Iterable[Pending]) -> dict[str, Any]:
     """What another program has to know of them, see :func:`notices_from`."""
     return {
-        "states": [
-            [*key, stored(state.since), state.count, stored(state.told), _text(state.notice)]
-            for key, state in states.items()
-        ],
+        "states": [list(_row(key, state)) for key, state in states.items()],
         "pending": [_plain(each) for each in pending],
     }
 
@@ -142,12 +148,8 @@ def _plain(each: Pending) -> list[Any]:
 
 def notices_from(data: Mapping[str, Any]) -> tuple[dict[Key, State], list[Pending]]:
     """What was written down."""
-    states = {}
-    for rule, subject, kind, since, count, at, text in data["states"]:
-        if (notice := _notice(text)) is not None:
-            states[Key(rule, subject, kind)] = State(restored(since), count, restored(at), notice)
     pending = []
     for channel, text, created, expires, due, attempts, holds_up in data["pending"]:
         if (notice := _notice(text)) is not None:
             pending.append(Pending(channel, notice, restored(created), expires, due, attempts, holds_up))
-    return states, pending
+    return _states(data["states"]), pending

@@ -112,13 +112,13 @@ class RunStats:
     failed: int = field(COUNT, "How many failed")
     stopped: int = field(COUNT, "How many were stopped")
     lost: int = field(COUNT, "How many were lost")
-    duration_ms: int = field(COUNT, "Milliseconds that those which ended took together, lost ones excluded")
+    duration_ms: int = field(COUNT, "Milliseconds that those which ran took together, lost ones excluded")
     median_ms: int | None = field(
         COUNT,
-        "Half of these took at most this many milliseconds; absent: none ended",
+        "Half of these took at most this many milliseconds; absent: there are none",
         default=None,
         omit=True,
     )
     p95_ms: int | None = field(
-        COUNT, "19 in 20 of these took at most this many; absent: none ended", default=None, omit=True
+        COUNT, "19 in 20 of these took at most this many; absent: there are none", default=None, omit=True
     )

@@ -5,17 +5,23 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+from overseer.history.records import Trigger
 from overseer.history.slots import FIRING, SKIPPED, WAITING, Slot, beside
 from overseer.schedules.plan import MOST, Offer, Skip
 from overseer.schedules.track import Track
 
 
 class Fire(NamedTuple):
-    """A slot for which its task is started, as the id ``task_id``."""
+    """A slot for which its task is started, as the id ``task_id``.
+
+    Attributes:
+        cause: the trigger of that start alone, by which what becomes of it is known.
+    """
 
     track: Track
     offer: Offer
     task_id: str
+    cause: Trigger | None = None
 
 
 class Batch:

@@ -19,9 +19,10 @@ from typing import Any
 from overseer.config import StandingTask
 from overseer.errors import ClosingError, RequestError, TakenError
 from overseer.history.records import Trigger
-from overseer.history.slots import FIRED, FIRING, REFUSED, SKIPPED, WAITING, Slot
-from overseer.protocol import Dequeued, Skipped, Start, Started
+from overseer.history.slots import FIRING, REFUSED, SKIPPED, WAITING, Slot
+from overseer.protocol import Skipped, Start
 from overseer.schedules.batch import Batch, Fire
+from overseer.schedules.firing import Firing
 from overseer.schedules.plan import Offer, Skip
 from overseer.schedules.store import ScheduleStore
 from overseer.schedules.track import Track, rows, tracks_from, tracks_to
@@ -67,7 +68,7 @@ class Scheduler:
         self._numbers = itertools.count()
         self._armed: dict[Track, int] = {}  # the valid entry in the heap
         self._waiting: set[Track] = set()  # with slots that wait for the task to end
-        self._firing: dict[str, Fire] = {}  # by task id: starts whose outcome is not known yet
+        self._firing = Firing()
         self._returning: Collection[str] = ()  # tasks of an earlier server that are still to be brought back
         self._before = self.wall()  # the last reading of the wall clock
         self._over = False  # a task that a slot waits for may be over
@@ -101,7 +102,7 @@ class Scheduler:
                 self._arm_locked(track)
             for task_id, name, *offer in () if given is None else given["firing"]:
                 if name in self.tracks:
-                    self._firing[task_id] = Fire(self.tracks[name], Offer(*offer), task_id)
+                    self._firing.add(Fire(self.tracks[name], Offer(*offer), task_id))
         left: list[Slot] = []  # by tasks that the configuration does not have
         for gone in known.values():
             gone.wanted = False
@@ -169,7 +170,7 @@ class Scheduler:
     def export(self) -> dict[str, Any]:
         """What another program has to know to go on, see :meth:`load`; at a standstill."""
         with self.lock:
-            firing = [[task_id, fire.track.task_id, *fire.offer] for task_id, fire in self._firing.items()]
+            firing = [[fire.task_id, fire.track.task_id, *fire.offer] for fire in self._firing]
             return {"tracks": tracks_to(self.tracks.values()), "firing": firing}
 
     def close(self) -> None:
@@ -183,10 +184,16 @@ class Scheduler:
     # -- requests
 
     def pause(self, task_id: str, paused: bool) -> None:
-        """Pause or resume a task's schedules; slots that wait for the task to end are skipped."""
+        """Pause or resume a task's schedules; slots that wait for the task to end are skipped.
+
+        Raises:
+            RequestError: the task has none.
+        """
         batch = Batch(now())
         with self.lock:
-            track = self.tracks[task_id]
+            track = self.tracks.get(task_id)
+            if track is None:
+                raise RequestError(f"{task_id} has no schedule")
             track.plan.paused = paused
             batch.tracks[track] = None
             if paused:
@@ -196,19 +203,17 @@ class Scheduler:
 
     def heard(self, change: Change) -> None:
         """Something became of a task."""
-        settled: Slot | None = None
         with self.lock:
-            fire = self._firing.get(change.task_id)
-            if fire is not None and (change.outcome or isinstance(change.event, Started)):
-                del self._firing[change.task_id]
-                settled = _settled(fire, change)
-                fire.track.note(settled)
+            settled = self._firing.settle(change)
+            if settled is not None:
+                fire, slot = settled
+                fire.track.note(slot)
             track = self.tracks.get(change.task_id)
             if change.outcome and track in self._waiting:
                 self._over = True
                 self._wake.notify()
         if settled is not None:
-            self._store.keep([settled], [], wait=False)
+            self._store.keep([slot], [], wait=False)
 
     # -- the thread
 
@@ -326,8 +331,10 @@ class Scheduler:
         """Start a task for a stored slot."""
         track, task_id = fire.track, fire.task_id
         request = Start("", task_id=task_id)
+        cause = _cause(track)
+        fire = fire._replace(cause=cause)
         with self.lock:
-            self._firing[task_id] = fire
+            self._firing.add(fire)
         try:
             if task_id != track.task_id:
                 standing = track.standing
@@ -338,11 +345,11 @@ class Scheduler:
                 task_id,
                 request.params,
                 retry_policy=request.retry_policy,
-                requester=Requester(cause=_cause(track)),
+                requester=Requester(cause=cause),
             )
         except Exception as error:  # whatever is wrong with one task, the others go on
             with self.lock:
-                self._firing.pop(task_id, None)
+                self._firing.remove(fire)
             self._failed(fire, request, error)
         else:
             self._record(track.task_id, request, "")
@@ -355,8 +362,12 @@ class Scheduler:
             case TakenError() if fire.task_id == fire.track.task_id:  # it was started otherwise meanwhile
                 batch = Batch(now())
                 with self.lock:
-                    batch.offer(fire.track, fire.offer, in_use=True)
-                    self._note_waiting_locked(fire.track)
+                    if self.tracks.get(fire.task_id) is fire.track:
+                        batch.offer(fire.track, fire.offer, in_use=True)
+                        self._note_waiting_locked(fire.track)
+                    else:  # a reload has taken its schedule away, and stored that
+                        batch.skip(fire.track, Skip(fire.offer.slot, "disabled"))
+                        del batch.tracks[fire.track]
                 self._carry_out(batch)
             case RequestError():
                 self._refused(fire, request, error.message)
@@ -383,12 +394,3 @@ def _cause(track: Track) -> Trigger:
 
 def _moment(slot: int) -> datetime:
     return datetime.fromtimestamp(slot, UTC)
-
-
-def _settled(fire: Fire, change: Change) -> Slot:
-    """The outcome of a requested start."""
-    task_id, slot = fire.track.task_id, fire.offer.slot
-    if isinstance(change.event, Started):
-        return Slot(task_id, slot, FIRED, now())
-    why = f"it was taken off its queue: {change.event.reason}" if isinstance(change.event, Dequeued) else ""
-    return Slot(task_id, slot, REFUSED, now(), detail=why or "it could not be started")

@@ -265,8 +265,8 @@ class Hub:
         requester = requester or Requester()
         with self._table.begin(requester) as tx:
             task = self._table.find(task_id, requester.principal)
-            task.stopped_by_person = requester.client is not None
-            self.standing.stopped_locked(task)
+            if requester.client is not None:
+                self.standing.stopped_by_person_locked(task)
             self._stops.stop_locked(tx, task, StopRequest.STOP, "stopped")
         tx.check()
 

@@ -29,7 +29,6 @@ class Change:
         trigger: of its latest requested start.
         outcome: ``succeeded``, ``failed`` or ``stopped`` if this ends the task and no restart follows;
             otherwise ``""``.
-        by_person: a client requested that end.
         exit_code, signal, reason: of its latest run that is over, or failed to start: ``start_failed``.
         error: why it was given up, or could not be started.
         values: that run's output values.
@@ -42,7 +41,6 @@ class Change:
     run_id: str
     trigger: Trigger
     outcome: str = ""
-    by_person: bool = False
     exit_code: int | None = None
     signal: str = ""
     reason: str = ""
@@ -64,7 +62,6 @@ def change_of(task: Task, event: Event, outcome: str = "") -> Change:
         task.run_id,
         task.trigger,
         outcome,
-        outcome == "stopped" and task.stopped_by_person,
         exit_code=task.last_exit_code if ran else None,
         signal=task.last_signal if ran else "",
         reason=task.last_reason if ran else "start_failed",

@@ -95,6 +95,7 @@ class Findings:
         self._task = task
         self._run = run
         self._secrets = secrets
+        self._over = False  # hub's lock
         self.task_id = task.id
         self.run_id = run_id
 
@@ -106,24 +107,33 @@ class Findings:
 
     def ready(self) -> bool:
         """The run is ready."""
-        return self._probing.set_ready(self._task, self._run)
+        return self._probing.set_ready(self._task, self._goes_on_locked)
 
     def not_ready(self, seconds: float, lacking: str) -> bool:
         """The run has not become ready in time."""
         detail = masked(f"not ready after {seconds:g} s: {lacking}", self._secrets)
-        return self._probing.not_ready(self._task, self._run, detail)
+        return self._probing.not_ready(self._task, self._goes_on_locked, detail)
 
     def health(self, status: str, why: str, *, stop: bool) -> bool:
         """The run has become ``healthy`` or ``unhealthy``; ``stop``: it must be stopped for that."""
-        return self._probing.set_health(self._task, self._run, status, masked(why, self._secrets), stop=stop)
+        detail = masked(why, self._secrets)
+        return self._probing.set_health(self._task, self._goes_on_locked, status, detail, stop=stop)
 
     def trouble(self, what: str) -> None:
         """The server itself could not probe, which says nothing about the run."""
         _log.warning("task %s: cannot be probed: %s", self.task_id, masked(what, self._secrets))
 
     def over(self) -> None:
-        """No more findings follow."""
-        self._probing.forget(self._task)
+        """The run is over: findings still on their way are dropped."""
+        with self._task.hub_lock:
+            self._over = True
+
+    def _goes_on_locked(self) -> bool:
+        """Whether this is the task's current run, and it is neither over nor being stopped."""
+        assert_held(self._task.hub_lock)
+        task = self._task
+        running = not self._over and task.phase is Phase.RUNNING and task.runs == self._run
+        return running and not task.end_reason and task.stop_request is StopRequest.NONE
 
 
 class Probing:
@@ -140,7 +150,6 @@ class Probing:
         self._making = lock(Rank.LEAF, "probing")  # guards the next two
         self._prober: Prober | None = None
         self._closed = False
-        self._unhealthy: dict[Task, str] = {}  # those that run, and their actions; hub's lock
 
     def watch(
         self, task: Task, run_id: str, secrets: Secrets, earlier: Earlier | None = None
@@ -159,8 +168,6 @@ class Probing:
         definition = task.terms.definition
         values = values_of_start(said_of_action(task.action, definition.handler).params, task.params)
         findings = Findings(self, task, task.runs, run_id, secrets)
-        if task.health == "unhealthy":
-            self._unhealthy[task] = task.action
         return prober.watch(findings, definition.config, values, earlier)
 
     def _opened(self) -> Prober | None:
@@ -184,9 +191,9 @@ class Probing:
         if prober is not None:
             prober.close()
 
-    def set_ready(self, task: Task, run: int) -> bool:
+    def set_ready(self, task: Task, goes_on_locked: Callable[[], bool]) -> bool:
         with self._table.begin() as tx:
-            if not self._goes_on_locked(task, run):
+            if not goes_on_locked():
                 return False
             with task.lock:
                 if not task.ready:
@@ -197,9 +204,9 @@ class Probing:
                     tx.observe(task, event)
         return True
 
-    def not_ready(self, task: Task, run: int, detail: str) -> bool:
+    def not_ready(self, task: Task, goes_on_locked: Callable[[], bool], detail: str) -> bool:
         with self._table.begin() as tx:
-            if not self._goes_on_locked(task, run):
+            if not goes_on_locked():
                 return False
             with task.lock:
                 if task.ready:
@@ -211,14 +218,16 @@ class Probing:
         _log.warning("task %s: %s", task.id, detail)
         return True
 
-    def set_health(self, task: Task, run: int, status: str, detail: str, *, stop: bool) -> bool:
+    def set_health(
+        self, task: Task, goes_on_locked: Callable[[], bool], status: str, detail: str, *, stop: bool
+    ) -> bool:
         with self._table.lock:
-            worker = task.worker if self._goes_on_locked(task, run) else None
+            worker = task.worker if goes_on_locked() else None
         # A run that has ended, with output still to deliver, was not stopped for its health.
         if worker is None or not lives(worker):
             return False
         with self._table.begin() as tx:
-            if not self._goes_on_locked(task, run):
+            if not goes_on_locked():
                 return False
             with task.lock:
                 event = Health(task_id=task.id, status=status, detail=detail, ts=now())
@@ -227,28 +236,17 @@ class Probing:
             self._table.moved.add(task.id)
             tx.observe(task, event)
             if status == "unhealthy":
-                self._unhealthy[task] = task.action
                 self.metrics.count("became_unhealthy", task.action)
                 if stop:
                     task.end_reason = "unhealthy"
                     tx.stop(worker)
-            else:
-                self._unhealthy.pop(task, None)
         level = logging.WARNING if status == "unhealthy" else logging.INFO
         _log.log(level, "task %s: %s%s", task.id, status, f": {detail}" if detail else "")
         return True
 
-    def forget(self, task: Task) -> None:
-        with self._table.lock:
-            self._unhealthy.pop(task, None)
-
     def unhealthy(self) -> Mapping[str, int]:
         """The number of unhealthy running tasks, by action."""
+        if self._prober is None:
+            return {}
         with self._table.lock:
-            return Counter(self._unhealthy.values())
-
-    def _goes_on_locked(self, task: Task, run: int) -> bool:
-        """Whether this is the task's current run, and it is not being stopped."""
-        assert_held(self._table.lock)
-        running = task.phase is Phase.RUNNING and task.runs == run
-        return running and not task.end_reason and task.stop_request is StopRequest.NONE
+            return Counter(task.action for task in self._table if task.health == "unhealthy")

@@ -109,10 +109,10 @@ class Standing:
         except RequestError as error:
             _log.warning("task %s cannot be started: %s", name, error.message)
 
-    def stopped_locked(self, task: Task) -> None:
-        """Note that a task is being stopped; by a person, it then stays stopped until a person starts it."""
+    def stopped_by_person_locked(self, task: Task) -> None:
+        """Note that a person stops a task: a standing one stays stopped until a person starts it."""
         assert_held(self._table.lock)
-        if task.terms.standing is not None and task.stopped_by_person:
+        if task.terms.standing is not None:
             self._intents.stopped_locked(task.id)
 
     def tell(self, requester: Requester) -> None:

@@ -128,7 +128,6 @@ class Task:
     health: str = ""  # of its run; "": nothing says so
     found_at: datetime | None = None  # when either was last found out
     stop_request: StopRequest = StopRequest.NONE  # hub's lock
-    stopped_by_person: bool = False  # whether a client asked for the latest stop; hub's lock
     # The graces of stops that came while a run was being started; None: its policy's. Hub's lock.
     graces: list[float | None] = field(default_factory=list)
     end_reason: str = ""  # why the run is being stopped (the first cause), or "". Hub's lock.

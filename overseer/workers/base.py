@@ -177,16 +177,17 @@ class Worker(ABC):
         max_rss: peak memory of all its processes together, in bytes, as far as measured; None as for ``cpu``.
         values: what the run hands on to those that follow it, secrets masked; known once it has exited.
         surroundings: of its process, if the run is ``probed``.
+        stdin: how it takes input: "none", "pipe" or "pty".
         host: the machine that it runs on, for people; "": this one.
         lost: why it is not known how it ended, for people; "": it is known. Known once it has exited.
         waiting_on: what it waits for before it begins; empty for most. See :class:`RunContext`, ``begins``.
         portable: another program can go on with it: see :meth:`hand_over`.
     """
 
-    portable = False
-
     hides_secrets = False
+    portable = False
     ran_out_of_memory = False
+    stdin = "none"
     host = ""
     lost = ""
     waiting_on: tuple[str, ...] = ()
@@ -248,9 +249,6 @@ class Worker(ABC):
     def lives(self) -> bool:
         """Whether what it runs still lives; its output may outlast that a little. Does not block."""
         return self._exit is None
-
-    stdin = "none"
-    """How it takes input: "none", "pipe" or "pty"."""
 
     @abstractmethod
     def stop(self, grace: float | None = None) -> None:

@@ -294,7 +294,8 @@ class OSWorker(Worker):
                 with self._lock:
                     if self._processes.stopping_locked:
                         continue
-                    end = self._exited_locked(*(self._outcome or LOST)[:2])
+                    outcome = self._outcome or LOST
+                    end = self._exited_locked(outcome.code, outcome.signal)
                     intentional = self._intentional
                 self._tell_end(end, intentional)
                 return

@@ -238,3 +238,58 @@ def test_rows_that_stay_as_they_were_are_left_alone(history: Page, server: Daemo
     row = history.locator(".run").nth(2)
     assert row.evaluate("row => row.seen")
     expect(row.locator(".quiet")).to_be_focused()
+
+
+def test_what_left_its_queue_without_having_run_says_why(context: BrowserContext) -> None:
+    pool = {"limit": 1, "queue": {"enabled": True, "size": 1, "displace": True}}
+    quick = {"limit": 1, "queue": {"enabled": True, "max_age": "0.2s"}}
+    actions = {name: shell("exec sleep 60", task_pool=pool) for name in ("build", "copy")}
+    actions["brief"] = shell("exec sleep 60", task_pool=quick)
+    with Daemon(actions=actions, data_dir="data") as server, server.connect() as client:
+        for action, *queued in (
+            ("build", "displaced", "stopped"),
+            ("brief", "expired"),
+            ("copy", "runs build", "purged"),
+        ):
+            client.request("start", action=action, task_id=f"runs {action}")
+            if action == "copy":  # its task has run before
+                client.send("stop", task_id="runs build")
+                client.expect("exited", task_id="runs build")
+            for task_id in queued:
+                client.request("start", action=action, task_id=task_id)
+            if action == "build":
+                client.send("stop", task_id="stopped")
+                client.expect("dequeued", task_id="stopped")
+        client.expect("dequeued", task_id="expired")
+        client.request("purge", action="copy")
+        with watched(context) as page:
+            page.goto(f"http://{server.address}/#history")
+            for task_id, why in (
+                ("stopped", "while it was queued, it was stopped"),
+                ("purged", "its queue was purged"),
+                ("displaced", "a newer task took its place in the queue"),
+                ("expired", "it was queued for longer than the queue allows"),
+            ):
+                row = page.locator(".run", has=page.locator(".id", has_text=re.compile(f"^{task_id}$")))
+                expect(row.locator(".run-exit")).to_have_text("never ran")
+                expect(row.locator(".run-lasted")).to_have_text("")
+                said = row.locator(".run-more")
+                expect(said).to_have_text(why)
+                assert said.evaluate("e => e.scrollWidth <= e.clientWidth"), "it is cut off"
+                assert said.evaluate("e => getComputedStyle(e).color") == row.locator(".run-when").evaluate(
+                    "e => getComputedStyle(e).color"
+                ), "it looks like a failure"
+            # One task's: the run before it counts alone for how long they took.
+            page.goto(f"http://{server.address}/#history?task=runs+build")
+            expect(page.locator(".run")).to_have_count(2)
+            expect(page.locator(".run").first).to_contain_text("a newer task took its place in the queue")
+            expect(page.locator(".took")).to_be_hidden()
+            page.locator(".run-open").first.click()
+            expect(page.locator(".run-head .facts")).to_contain_text("never ran")
+            notes = page.locator(".run-lines .note")
+            expect(notes.first).to_contain_text("run #2 was queued")
+            expect(notes.last).to_contain_text("a newer task took its place in the queue")
+            page.set_viewport_size({"width": 390, "height": 780})
+            page.goto(f"http://{server.address}/#history")
+            expect(page.locator(".run-more.problem:visible")).to_have_count(5)
+            assert page.evaluate("document.documentElement.scrollWidth") == 390

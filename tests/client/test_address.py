@@ -45,6 +45,7 @@ def test_unix_is_a_path(url, path):
         ("unix:", "unix:/run/overseer.sock"),
         ("ws://farm:port/ws", "port"),
         ("ws://farm:99999/ws", "65535"),
+        ("ws://farm:0/ws", "port 0"),
         ("ws://[::1/ws", "Invalid IPv6"),
     ],
 )

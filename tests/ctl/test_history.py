@@ -16,6 +16,7 @@ ACTIONS = {
     "missing": {"type": "exec", "config": {"entrypoint": "/no/such/program"}},
     "killed": shell("kill -KILL $$"),
     "sleep": shell("exec sleep 60"),
+    "one": shell("exec sleep 60", task_pool={"limit": 1, "queue": {"enabled": True}}),
 }
 
 
@@ -81,6 +82,19 @@ def test_of_one_that_goes_on_how_long_it_has_run_so_far(ctl: Ctl, daemon: Daemon
         client.expect("exited", task_id="long")
 
 
+def test_of_one_that_never_ran_why(ctl: Ctl, daemon: Daemon) -> None:
+    with daemon.connect() as client:
+        for task_id in ("first", "queued"):
+            client.request("start", action="one", task_id=task_id)
+        client.request("purge", action="one")
+        client.send("stop", task_id="first")
+        client.expect("exited", task_id="first")
+        line = ctl("history", "queued").out.splitlines()[1]
+        row = [cell.strip() for cell in line.split("  ") if cell.strip()]
+        assert row[:6] == ["queued", "1", "one", "stopped", "-", "-"]
+        assert row[-1] == "its queue was purged"
+
+
 def test_colours(ctl: Ctl) -> None:
     out = ctl("history", "--color", "always").out
     assert "\x1b[31mfailed" in out
@@ -120,6 +134,7 @@ def test_runs_summed_up(ctl: Ctl) -> None:
         ["killed", "1", "0", "0", "1", "0", "0"],
         ["missing", "1", "0", "0", "1", "0", "0"],
     ]
+    assert rows[3][7:9] == ["-", "-"]  # it could not be started, so it took no time
     (day,) = ctl("history", "web", "--every", "24h", "--since", "1h", "--json").json
     assert (day["runs"], day["failed"]) == (2, 1)
     assert "--every needs --since" in ctl("history", "--every", "1h").err

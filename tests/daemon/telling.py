@@ -12,6 +12,9 @@ import overseer
 
 def _tell() -> None:
     with Path(os.environ["TELL"]).open("w") as to:  # waits for a reader
+        for each in threading.enumerate():
+            if each.name.startswith("run-"):  # a client hears that a run is over before its thread ends
+                each.join(30)
         json.dump({"modules": [*sys.modules], "threads": [each.name for each in threading.enumerate()]}, to)
 
 

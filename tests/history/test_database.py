@@ -127,3 +127,18 @@ def test_a_broken_one_is_set_aside_and_begun_anew(
     (kept,) = path.parent.glob("overseer.db.broken-*[!l]")
     assert kept.read_bytes() == broken
     assert str(kept) in caplog.text
+
+
+def test_a_damaged_copy_of_an_older_one_is_replaced(path: Path) -> None:
+    """Its damage is none of the database itself."""
+    before = open_database(path)
+    _add(before, "old")
+    before.close()
+    kept = path.with_name(f"overseer.db.v{len(MIGRATIONS)}")
+    kept.write_bytes(b"garbage" * 1000)
+    after = open_database(path, _MORE)
+    assert _ids(after) == ["old"]
+    after.close()
+    copy = sqlite3.connect(kept)
+    assert _ids(copy) == ["old"]
+    copy.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import pytest
 from overseer.errors import OverseerError
 from overseer.history.pages import Query
 from overseer.history.records import Trigger
+from overseer.history.stats import Division
 from overseer.protocol import RetryPolicy
+from overseer.util.timestamps import now
 from tests.history.conftest import Open, a_run, all_runs, an_end
 
 
@@ -225,3 +228,12 @@ def test_filters_and_what_may_be_seen(open_history: Open) -> None:
     assert seen == [run for run in everything if run.action == "a1"]
     assert history.page(Query(limit=1000, action="a0"), lambda action: action == "a1")[0] == []
     assert history.page(Query(limit=1000), lambda action: False)[0] == []
+
+
+def test_a_period_longer_than_time_is_one(open_history: Open) -> None:
+    history = open_history()
+    since = now()
+    for started in (since, since + timedelta(days=1)):
+        history.started(a_run(started=started))
+    (summed,) = history.sums(Query(since=since), None, Division(every=2**63 - 1))
+    assert (summed.start, summed.runs) == (since, 2)

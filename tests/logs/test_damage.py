@@ -10,6 +10,7 @@ import pytest
 
 from overseer.logs import retention
 from overseer.logs.query import LogQuery, read_page
+from overseer.logs.search import Searches, SearchQuery
 from overseer.logs.standalone.segments import list_segments
 from overseer.logs.store import Logs
 from tests.logs.conftest import MakeLogs, Script, all_of
@@ -142,3 +143,72 @@ def test_pages_of_a_run_come_to_an_end(logs: Logs, script: Script) -> None:
                 break
         assert len(seqs) == wanted
         assert seq > page.last_seq
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"end": "x"},
+        {"end": 0},
+        {"blocks": [["a", "b", "c", "d"]]},
+        {"blocks": [[1, 0, 10, None]]},
+        {"blocks": [[1, -1, 5, "z"]]},
+        {"blocks": [[1, 0, -5, "z"]]},
+        {"runs": [["a", 2, "run", "act"]]},
+    ],
+    ids=json.dumps,
+)
+def test_an_index_that_cannot_be_is_not_believed(
+    logs: Logs, script: Script, damage: dict[str, object]
+) -> None:
+    path = path_of(logs, 51, "idx")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **damage}))
+    reader = logs.reader_of("t")
+    assert all_of(reader) == script.stored
+    assert reader.why_not(60) == "unreadable"  # it is there
+    matches = Searches(logs.root).search(SearchQuery("x", False, 1000)).matches
+    assert [match.seq for match in matches] == [line[0] for line in reversed(script.stored)]
+
+
+def test_an_index_of_a_block_larger_than_memory_costs_the_block(logs: Logs, script: Script) -> None:
+    path = path_of(logs, 51, "idx")
+    index = json.loads(path.read_text())
+    index["blocks"][-1][2] = 2**62
+    path.write_text(json.dumps(index))
+    assert all_of(logs.reader_of("t")) == [line for line in script.stored if not 91 <= line[0] <= 100]
+
+
+@pytest.mark.parametrize("kind", ["link", "directory"])
+@pytest.mark.parametrize("first", [51, 101])
+def test_what_takes_the_place_of_a_segment_costs_what_it_held(
+    make_logs: MakeLogs, logs: Logs, script: Script, first: int, kind: str
+) -> None:
+    script.log.rest()
+    logs._threads.do(lambda: None)
+    path = path_of(logs, first, "log.gz" if first == 51 else "log")
+    path.unlink()
+    if kind == "link":
+        path.symlink_to("/dev/null")
+    else:
+        path.mkdir()
+    again = make_logs(segment=6000)
+    left = [line for line in script.stored if not first <= line[0] < first + 50]
+    assert all_of(again.reader_of("t")) == left
+    again.start()  # its retention is not in the way
+    log = again.log_of("t")
+    assert log.open() == left[-1][0]
+    assert log.append(151, log.entry(left[0][1], "stdout", ["goes on"], False))
+    assert [line[0] for line in all_of(again.reader_of("t"))][-1] == 151
+
+
+def test_lines_without_a_time_are_found(logs: Logs) -> None:
+    """A power cut may leave zeros."""
+    script = Script(logs.log_of("t"))
+    script.write("one needle", "two needle")
+    script.log.rest()
+    logs._threads.do(lambda: None)
+    spoil(path_of(logs, 1, "log"), 0, 20)
+    page = read_page(logs.reader_of("t"), LogQuery(10, from_seq=1))
+    matches = Searches(logs.root).search(SearchQuery("needle", False, 10)).matches
+    found = [(match.seq, match.ts, match.stream, match.data) for match in reversed(matches)]
+    assert found == [(line.seq, line.ts, line.stream, line.data) for line in page.lines]

@@ -20,5 +20,5 @@ def test_two_tasks_may_need_the_first_one_at_once(tmp_path: Path, monkeypatch: p
         mkdir(path, mode)
 
     monkeypatch.setattr(os, "mkdir", overtaken)
-    make(str(logs / "a"), "a")
+    make(str(logs / "a"))
     assert [each.name for each in logs.iterdir()] == ["a"]

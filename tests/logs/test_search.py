@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +93,8 @@ def test_an_expression_that_takes_for_ever_does_not(make_logs: MakeLogs) -> None
 def test_where_nothing_was_ever_logged_nothing_is_found(make_logs: MakeLogs) -> None:
     assert not found(make_logs(), "x")
     assert not found(make_logs(), "x", task_id="nobody")
+
+
+def test_a_directory_that_cannot_be_listed_hides_no_other(logs: Logs) -> None:
+    (Path(logs.root) / "loop").symlink_to("loop")
+    assert found(logs, "b 19 0") == ["b 19 0 stdout ü"]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from overseer.logs import tasklog
+from overseer.logs.directory import task_of
 from overseer.logs.disk_threads import Outcome
 from overseer.logs.standalone.segments import list_segments
 from overseer.logs.store import Logs
@@ -155,8 +156,6 @@ def test_every_id_has_a_directory_of_its_own(logs: Logs, task_id: str) -> None:
     assert len(directory.name.encode()) <= 255
     Script(logs.log_of(task_id)).write("hello")
     assert [line[3] for line in all_of(logs.reader_of(task_id))] == ["hello"]
-    from overseer.logs.directory import task_of
-
     assert task_of(str(directory)) == task_id
 
 
@@ -341,3 +340,41 @@ def test_disk_space_reserved_for_a_flood_is_given_back_at_its_end(
     assert later.seq == script.seq
     assert unused() <= few
     assert all_of(logs.reader_of("t")) == script.stored
+
+
+def test_the_name_of_a_run_is_written_whole(
+    monkeypatch: pytest.MonkeyPatch, make_logs: MakeLogs, logs: Logs, script: Script
+) -> None:
+    """A disk that is nearly full takes a part of it first."""
+    real, parts = os.writev, [10]
+
+    def writev(file: int, pieces: list[bytes]) -> int:
+        return real(file, [pieces[0][: parts.pop()]] if parts else pieces)
+
+    def write(file: int, data: bytes) -> int:
+        return _real_write(file, data[: parts.pop()] if parts else data)
+
+    monkeypatch.setattr(os, "writev", writev)
+    monkeypatch.setattr(os, "write", write)
+    assert script.write("one")
+    assert not parts
+    assert make_logs().reader_of("t").range_of("run-1") == (1, 1)  # of a server that was killed
+
+
+def test_an_id_that_a_full_disk_kept_out_is_stored_later(
+    monkeypatch: pytest.MonkeyPatch, logs: Logs, at_once: None
+) -> None:
+    task_id = "ü" * 100  # too long for the name of a directory
+    real = os.writev
+
+    def full(file: int, pieces: list[bytes]) -> int:
+        raise OSError(28, os.strerror(28))
+
+    script = Script(logs.log_of(task_id))
+    monkeypatch.setattr(os, "writev", full)
+    monkeypatch.setattr(os, "write", full)
+    assert not script.write("lost")
+    monkeypatch.setattr(os, "writev", real)
+    monkeypatch.setattr(os, "write", _real_write)
+    assert script.write("kept")
+    assert task_of(logs.directory_of(task_id)) == task_id

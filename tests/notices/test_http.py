@@ -190,7 +190,7 @@ THEN = datetime(2026, 3, 14, 9, 26, 53, tzinfo=UTC)
 
 @pytest.mark.parametrize("secret", ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "just a text: ä"])
 def test_signatures_are_those_of_standard_webhooks(secret: str) -> None:
-    body = Notice("failure", "nightly failed: ä \u2028", THEN, THEN, params={"a": '"'}).named.document
+    body = Notice("failure", "nightly failed: ä \u2028", THEN, THEN, params={"a": '"'}).with_id().document
     headers = signed_headers(key_of(secret), "msg_1", int(time.time()), body)
     theirs = Webhook(secret if secret.startswith("whsec_") else secret.encode())
     assert theirs.verify(body, headers) == json.loads(body)

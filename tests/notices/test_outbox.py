@@ -99,7 +99,7 @@ def open_(storage: Recorded) -> Iterator[Open]:
 
 
 def notice(message: str, channel: str = "ops") -> Pending:
-    return Pending.new(channel, Notice("failure", message, THEN, THEN).named)
+    return Pending.new(channel, Notice("failure", message, THEN, THEN).with_id())
 
 
 def test_the_delay_is_doubled_up_to_ten_minutes() -> None:
@@ -165,7 +165,7 @@ def test_whoever_is_gone_is_told_nothing_until_it_is_enabled_again(
     outbox.put(notice("c"))
     assert (outbox.failed, outbox.waiting, outbox.disabled) == (3, 0, 1)
     assert "channel ops is disabled until a reload or restart: because" in caplog.text
-    outbox.enable(["ops"])
+    outbox.set_channels(["ops"])
     outbox.put(notice("d"))
     storage.wait("over d 0")
     assert receiver.tried == ["a", "d"]
@@ -205,7 +205,7 @@ def test_what_was_stored_is_taken_up_and_a_reload_tries_at_once(open_: Open, sto
     later = replace(pending, due=pending.due + 1000, attempts=7)
     outbox.restore([later, replace(notice("x", "gone"), due=pending.due + 1000)])
     assert outbox.waiting == 2
-    outbox.enable(["ops"])
+    outbox.set_channels(["ops"])
     storage.wait("over a 7")
     assert (receiver.tried, outbox.failed, outbox.waiting) == (["a"], 1, 0)
 
@@ -221,7 +221,7 @@ def test_what_the_old_address_answers_after_a_reload_does_not_count(
     outbox.put(notice("b"))
     with receiver._changed:
         assert receiver._changed.wait_for(lambda: receiver.tried == ["a"], 30)
-    outbox.enable(["ops"])
+    outbox.set_channels(["ops"])
     receiver.go.set()
     storage.wait("over b 0")
     assert (receiver.tried, outbox.disabled, outbox.failed) == (["a", "a", "b"], 0, 0)

@@ -208,6 +208,6 @@ def test_random_histories_are_told_as_the_rules_say(seed: int) -> None:
 def test_what_is_told_can_be_stored() -> None:
     notice = Notice(
         "failure", "x", THEN, THEN, "t", "a", exit_code=0, params={"p": "v"}, reminder=True, server="s"
-    ).named  # fmt: skip
+    ).with_id()  # fmt: skip
     assert Notice.from_data(notice.data) == notice
     assert Notice.from_data(Notice("test", "", THEN, THEN).data).data == Notice("test", "", THEN, THEN).data

@@ -19,7 +19,7 @@ from overseer.notices.storage import StoredStates
 from overseer.util.timestamps import now
 
 THEN = datetime(2026, 3, 14, 9, 26, 53, 589793, tzinfo=UTC)
-NOTICE = Notice("failure", "x failed", THEN, THEN, "x", "a", params={"p": "ä\n"}, exit_code=3).named
+NOTICE = Notice("failure", "x failed", THEN, THEN, "x", "a", params={"p": "ä\n"}, exit_code=3).with_id()
 KEY = Key("rule", "task x", "failure")
 
 Open = Callable[[], StoredStates]
@@ -54,7 +54,7 @@ def test_states_are_known_to_the_next_server(open_: Open) -> None:
 
 def test_what_waits_is_taken_up_in_its_order_with_its_attempts(open_: Open) -> None:
     before = open_()
-    first, second, third = (Pending.new(channel, NOTICE.named) for channel in ("b", "a", "b"))
+    first, second, third = (Pending.new(channel, NOTICE.with_id()) for channel in ("b", "a", "b"))
     before.told((first, second, third), {})
     before.tried(replace(second, attempts=3, due=time.monotonic() + 100, holds_up=False))
     before.over(first)

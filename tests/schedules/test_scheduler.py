@@ -12,10 +12,14 @@ import pytest
 from overseer.config import StandingTask
 from overseer.config.schedules import Schedule
 from overseer.errors import ClosingError, RequestError, TakenError
-from overseer.protocol import Skipped
+from overseer.history.records import Trigger
+from overseer.history.slots import FIRED, Slot
+from overseer.protocol import Exited, Skipped, Started
 from overseer.schedules.plan import Plan
 from overseer.schedules.scheduler import Scheduler
 from overseer.schedules.store import ScheduleStore
+from overseer.supervisor.observers import Change
+from overseer.supervisor.task import Requester
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
@@ -25,6 +29,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.started: list[str] = []
+        self.causes: list[Trigger] = []
         self.skipped: list[tuple[str, str]] = []
         self.asked = 0
         self.used: set[str] = set()
@@ -38,10 +43,12 @@ class Hub:
         self.asked += 1
         return task_id in self.used
 
-    def start(self, action: str, task_id: str, *more: Any, **fields: Any) -> None:
+    def start(self, action: str, task_id: str, *more: Any, requester: Requester, **fields: Any) -> None:
         if self.refuse is not None:
             raise self.refuse
+        assert requester.cause is not None
         self.started.append(task_id)
+        self.causes.append(requester.cause)
 
     def skip(self, event: Skipped, action: str) -> None:
         self.skipped.append((event.task_id, event.reason))
@@ -141,6 +148,24 @@ def test_whoever_starts_it_in_between_is_an_overlap(
     assert served.hub.started == ["t"] * waiting
 
 
+@pytest.mark.parametrize("overlap", ["queue", "replace"])
+def test_a_slot_does_not_wait_for_a_task_whose_schedule_goes_in_between(overlap: str) -> None:
+    served = Served({"t": Schedule(every=60, overlap=overlap)})
+    start = served.hub.start
+    served.hub.stop = lambda *asked: pytest.fail("stopped")  # type: ignore[attr-defined]
+
+    def taken(*asked: Any, **fields: Any) -> None:
+        served.scheduler.apply({})
+        raise TakenError("it runs")
+
+    served.hub.start = taken  # type: ignore[method-assign]
+    served.after(seconds=60)
+    assert served.hub.skipped == [("t", "disabled")]
+    served.hub.start = start  # type: ignore[method-assign]
+    served.after(seconds=60)
+    assert served.hub.started == []
+
+
 def test_one_beside_it_whose_id_is_taken_is_refused_once() -> None:
     """The id is known beforehand, so anybody may have taken it."""
     served = Served({"t": Schedule(every=60, overlap="allow")})
@@ -184,3 +209,38 @@ def test_what_was_put_off_or_waits_when_its_schedule_goes_is_skipped() -> None:
     served.after(minutes=60)
     assert served.hub.started == []
     served.scheduler.close()
+
+
+def test_what_is_heard_late_of_an_earlier_run_says_nothing_of_a_later_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    served = Served({"t": Schedule(every=60)})
+    kept: list[Slot] = []
+    monkeypatch.setattr(ScheduleStore, "keep", lambda store, slots, rows, wait=True: kept.extend(slots))
+
+    def hear(what: str, cause: Trigger) -> list[tuple[int, str]]:
+        event = Started("", "t", 1, NOON) if what == "started" else Exited("t", 1, 0, False, NOON)
+        outcome = "" if what == "started" else "succeeded"
+        kept.clear()
+        served.scheduler.heard(Change(event, "t", "a", {}, "", cause, outcome))
+        return [(slot.slot - first, slot.outcome) for slot in kept]
+
+    first = int(NOON.timestamp()) + 60
+    for _ in range(3):
+        served.after(seconds=60)
+    one, two, three = served.hub.causes
+    assert hear("exited", Trigger("schedule", "schedule:t")) == [], "of a start that is long settled"
+    assert hear("started", one) == [(0, FIRED)]
+    assert hear("exited", one) == []
+    assert len(served.scheduler.export()["firing"]) == 2
+    assert hear("started", two) == [(60, FIRED)]
+    assert hear("exited", two) == []
+    assert hear("started", three) == [(120, FIRED)]
+    assert served.scheduler.export()["firing"] == []
+
+
+def test_a_schedule_that_a_reload_has_removed_cannot_be_paused() -> None:
+    served = Served({"t": Schedule(every=60)})
+    served.scheduler.apply({})
+    with pytest.raises(RequestError, match="t has no schedule"):
+        served.scheduler.pause("t", paused=True)

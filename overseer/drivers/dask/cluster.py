@@ -19,6 +19,7 @@ from typing import Any
 
 from distributed import Client
 from distributed.security import Security
+from distributed.versions import VersionMismatchWarning
 
 from overseer.config.cluster import ClusterSection
 from overseer.drivers.dask import relay
@@ -79,9 +80,9 @@ class Cluster:
         self._placing = ThreadPool("cluster-places", 4)
         self._transport: Transport  # set by the thread that watches, before anything needs it; the next, too
         self._heartbeat: Heartbeat
-        self._names: dict[str, str] = {}  # addresses of workers, by name
-        self._looked = 0.0  # monotonic; at them
-        self._seen = 0.0  # monotonic; when runs without a place were looked at
+        self._names: dict[str, str] = {}  # of workers, by address
+        self._workers_at = 0.0  # monotonic; when the scheduler was asked for them
+        self._places_at = 0.0  # monotonic; when runs without a place were looked at
 
     # Use
 
@@ -145,7 +146,7 @@ class Cluster:
             links, self._unbegun = self._unbegun, []
         for link in links:
             ask = partial(self._transport.ask, link.address, relay=link.relay)
-            link.begin(ask, self._is_gone, self._closed)
+            link.begin(ask, self._is_gone, self._drop_link)
 
     def _unreachable_locked(self) -> str:
         assert_held(self._lock)
@@ -186,7 +187,7 @@ class Cluster:
         if client is None:
             return info
         try:
-            told = self._look(client)
+            told = self._ask_for_workers(client)
         except Exception as error:
             return replace(info, error=said_of(error))
         workers = [
@@ -216,12 +217,12 @@ class Cluster:
                         self._reaches = True
                     self._begin_links()
                 except (OSError, RuntimeError) as error:
-                    self._has_failed(said_of(error))
+                    self._back_off(said_of(error))
             while self._in_use():
                 self._stay_connected()
         except BaseException as error:
             _log.exception("the connection to %s failed", self.address)
-            self._has_failed(said_of(error))
+            self._back_off(said_of(error))
         finally:
             with self._lock:
                 self._closing, self._reaches = True, False
@@ -236,14 +237,14 @@ class Cluster:
                 if self._users or self._runs:
                     self._begin_locked()
 
-    def _has_failed(self, why: str) -> None:
-        """There is no connection: tell who waits, and pause."""
-        self._is_away(why)
+    def _back_off(self, why: str) -> None:
+        """There is no connection: tell those who wait, and pause before the next attempt."""
+        self._set_away(why)
         with self._lock:
             if self._users or self._runs:
                 self._changed.wait(_PAUSE_S)
 
-    def _is_away(self, why: str) -> None:
+    def _set_away(self, why: str) -> None:
         with self._lock:
             self._why, self._away = why, True
             said = self._unreachable_locked()
@@ -256,18 +257,18 @@ class Cluster:
     def _stay_connected(self) -> None:
         """Connect, and stay so while there is any use for it."""
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of versions that differ somewhere
-                client = Client(
-                    self.address,
-                    loop=self._transport.loop,
-                    timeout=CONNECT_S - 0.5,
-                    security=self._security,
-                    set_as_default=False,
-                    name="sticky-overseer",
-                )
+            # For good: a filter for a while would be every thread's, and a reload collects warnings.
+            warnings.simplefilter("ignore", VersionMismatchWarning)
+            client = Client(
+                self.address,
+                loop=self._transport.loop,
+                timeout=CONNECT_S - 0.5,
+                security=self._security,
+                set_as_default=False,
+                name="sticky-overseer",
+            )
         except Exception as error:
-            self._has_failed(said_of(error))
+            self._back_off(said_of(error))
             return
         stream = client.scheduler_comm
         self._heartbeat = heartbeat = Heartbeat(self._transport, client, self._answered)
@@ -278,14 +279,14 @@ class Cluster:
         try:
             while self._in_use():
                 if client.scheduler_comm is not stream or stream.closed() or client.status != "running":
-                    self._is_lost("the connection is lost")
+                    self._give_up("the connection is lost")
                     break
                 heartbeat.look()
                 if heartbeat.is_hopeless:
-                    self._is_lost(_SILENT)
+                    self._give_up(_SILENT)
                     break
                 if heartbeat.is_silent:
-                    self._is_away(_SILENT)
+                    self._set_away(_SILENT)
                 elif self._away:
                     with self._lock:
                         self._away = False
@@ -298,9 +299,9 @@ class Cluster:
             with suppress(Exception):
                 client.close(timeout=1.0)
 
-    def _is_lost(self, why: str) -> None:
+    def _give_up(self, why: str) -> None:
         _log.warning("%s: %s", self.address, why)
-        self._is_away(why)
+        self._set_away(why)
 
     def _find_places(self, client: Client, heartbeat: Heartbeat) -> None:
         """Submit what is new, and at times look at what waits; then wait until there is something to do.
@@ -311,11 +312,11 @@ class Cluster:
             self._places.submit_new(client, self._names)
             heartbeat.look(0.0)
         moment = time.monotonic()
-        if moment - self._seen > _LOOK_S:
-            self._seen = moment
-            if self._places.look(self._names, heartbeat.heard) and moment > self._looked + _MATCH_S:
+        if moment - self._places_at > _LOOK_S:
+            self._places_at = moment
+            if self._places.look(self._names, heartbeat.heard) and moment > self._workers_at + _MATCH_S:
                 with suppress(OSError):
-                    self._look(client, timeout=1.0)
+                    self._ask_for_workers(client, timeout=1.0)
         with self._lock:
             self._changed.wait_for(
                 lambda: (self._places.has_new and heartbeat.is_answered) or not (self._users or self._runs),
@@ -326,19 +327,19 @@ class Cluster:
         with self._lock:
             self._changed.notify_all()
 
-    def _look(self, client: Client, timeout: float = CONNECT_S) -> dict[str, Any]:
+    def _ask_for_workers(self, client: Client, timeout: float = CONNECT_S) -> dict[str, Any]:
         """What the scheduler says of its workers, by address. Raises OSError."""
         told = self._transport.sync(client.scheduler.identity, n_workers=-1, timeout=timeout)
         workers: dict[str, Any] = told["workers"]
         self._names = {address: str(each["name"]) for address, each in workers.items()}
-        self._looked = time.monotonic()
+        self._workers_at = time.monotonic()
         return workers
 
     # Places
 
     def _announced(self, event: Any) -> None:
         """Called on the engine's loop when a worker has a place for a run."""
-        self._heartbeat.hears()
+        self._heartbeat.note()
         self._placing.do(partial(self._place, event[1]))
 
     def _place(self, said: dict[str, Any]) -> None:
@@ -376,11 +377,11 @@ class Cluster:
                 link = link_of(self._section, said["relay"])
                 if link is None:
                     link = Link(said["name"], address, said["lease"], said["relay"])
-                link.begin(ask, self._is_gone, self._closed)
+                link.begin(ask, self._is_gone, self._drop_link)
                 self._links[said["relay"]] = link
             return link
 
-    def _closed(self, closed: Link) -> None:
+    def _drop_link(self, closed: Link) -> None:
         with self._lock:
             self._links = {relay: link for relay, link in self._links.items() if link is not closed}
 
@@ -392,6 +393,6 @@ class Cluster:
         if client is None:
             return False
         try:
-            return address not in self._look(client, timeout=1.0) and refuses(address)
+            return address not in self._ask_for_workers(client, timeout=1.0) and refuses(address)
         except Exception:  # whatever the engine raises: the scheduler does not say that it has left
             return False

@@ -1,4 +1,4 @@
-"""What of a remote run goes over to another program; the run itself imports this, so it is not named here."""
+"""What of a remote run goes over to another program. The run imports this, so it is ``Any`` here."""
 
 from __future__ import annotations
 

@@ -48,8 +48,8 @@ class Heartbeat:
         await self._client.scheduler.echo(data=None)
         self._answered()
 
-    def hears(self) -> None:
-        """It has said something else."""
+    def note(self) -> None:
+        """Note a sign of life other than an answer."""
         self.heard = time.monotonic()
 
     @property

@@ -38,13 +38,7 @@ class Link:
         relay: the relay's id.
     """
 
-    def __init__(
-        self,
-        name: str,
-        address: str,
-        lease: float,
-        relay: str,
-    ) -> None:
+    def __init__(self, name: str, address: str, lease: float, relay: str) -> None:
         self.name = name
         self.address = address
         self.relay = relay
@@ -77,7 +71,7 @@ class Link:
             is_gone: whether the worker is known to have left the cluster.
             closed: called when nothing more will come of it.
         """
-        self._ask, self._is_gone, self._closed_elsewhere = ask, is_gone, closed
+        self._ask, self._is_gone, self._report_closed = ask, is_gone, closed
         self._begun = True
         start_thread(self._ask_on, f"cluster-{self.address}")
         start_thread(self._send_words, f"cluster-{self.address}")
@@ -225,7 +219,7 @@ class Link:
                 self._closed = True
                 self._wake.notify_all()
                 left = list(self._runs.values())
-            self._closed_elsewhere(self)
+            self._report_closed(self)
             for run in left:
                 run.lose(f"{self.host} was lost: {why}")
 

@@ -124,7 +124,7 @@ class Places:
         for entry in entries:
             if entry.since + _PATIENCE_S < heard:
                 entry.run.wait_longer()
-            if id(entry) not in new and not entry.run.placed and self._is_forgotten(entry, names):
+            if id(entry) not in new and not entry.run.placed and self._reclaim(entry, names):
                 with self._lock:
                     self._new.append(entry)
         return any(entry.section.workers and not entry.run.placed for entry in entries)
@@ -150,7 +150,9 @@ class Places:
         # Those whose end came too early to be seen by :meth:`remove`.
         _tell(client, "client-releases-keys", [entry.run.key for entry in kept if not entry.run.lives])
 
-    def _is_forgotten(self, entry: Entry, names: Mapping[str, str]) -> bool:
+    def _reclaim(self, entry: Entry, names: Mapping[str, str]) -> bool:
+        """Whether it must be submitted anew; what the engine has for it is let go then. Fails a run that no
+        worker can hold a place for."""
         future, matching = entry.future, matching_workers(entry.section.workers, names)
         if future is None:
             return matching is None or bool(matching)

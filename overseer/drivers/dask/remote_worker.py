@@ -51,7 +51,7 @@ class RemoteWorker(Worker):
     """See the module.
 
     Args:
-        over: called when nothing more is expected of it.
+        forget: called when nothing more is expected of it.
     """
 
     hides_secrets = True
@@ -62,7 +62,7 @@ class RemoteWorker(Worker):
         order: Order,
         callbacks: WorkerCallbacks,
         run: RunContext,
-        over: Callable[[RemoteWorker], None],
+        forget: Callable[[RemoteWorker], None],
         action: str,
     ) -> None:
         super().__init__(order.config.task_id, 0, callbacks)
@@ -70,7 +70,7 @@ class RemoteWorker(Worker):
         self.action = action
         self.waiting_on = (CLUSTER,)
         self._run = run
-        self._over_elsewhere = over
+        self._forget = forget
         # The worker's lock guards the rest.
         self._changed = threading.Condition(self._lock)  # notified when any of it has changed
         self._link: RunnerLink | None = None  # once it has a place
@@ -140,7 +140,7 @@ class RemoteWorker(Worker):
             self._exited_locked(-1, "")
             self._changed.notify_all()
         self._over.set()
-        self._over_elsewhere(self)
+        self._forget(self)
         if self._run.begins is not None:
             run_on_thread(self._tell_failure, f"run-{self.task_id}")
 
@@ -197,7 +197,7 @@ class RemoteWorker(Worker):
         if never:
             self.fail(SpawnError(head["why"] if head["op"] == "lost" else "it ended before it began"))
         else:
-            self._over_elsewhere(self)
+            self._forget(self)
             if stopped:
                 run_on_thread(self._end_in_time, f"stop-{self.task_id}")
 

@@ -27,7 +27,6 @@ from overseer.errors import OverseerError, RequestError
 from overseer.process import adopt_orphans, guardian, reap_orphans, registry, usage_meter
 from overseer.util.masking import Secrets
 from overseer.util.threads import start_thread
-from overseer.util.timestamps import now
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
 from overseer.workers.os_process import start_worker
 from overseer.workers.stopping import overdue
@@ -313,7 +312,6 @@ class _Run:
                 "cpu": worker.cpu,
                 "max_rss": worker.max_rss,
                 "values": dict(worker.values),
-                "at": at.isoformat(),
             }
         )
 
@@ -344,7 +342,6 @@ def main() -> None:
     start_thread(runner.watch_lease, "lease")
     start_thread(runner.write, "frames")
     start_thread(runner.measure, "usage")
-    runner.send({"op": "hello", "pid": os.getpid(), "at": now().isoformat()})
     try:
         runner.serve(source)
     finally:

@@ -91,7 +91,11 @@ def _shown(run: Run, asked: dict[str, Any]) -> bool:
 def _places(root: str, names: list[str] | None, until: str) -> Iterator[tuple[Place, Segment]]:
     """The segments that may have lines from before ``until``, in any order."""
     for name in names if names is not None else _names_in(root):
-        for segment in list_segments(f"{root}/{name}"):
+        try:
+            segments = list_segments(f"{root}/{name}")
+        except OSError:  # others can be searched all the same
+            continue
+        for segment in segments:
             began = _beginning(f"{root}/{name}/{segment.name}", segment.packed)
             if began and (not until or began <= until):
                 yield (began, name, segment.first), segment

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -107,7 +108,8 @@ def run_at(runs: list[Run], seq: int) -> Run:
 
 
 def list_segments(directory: str) -> list[Segment]:
-    """The segments of a log, oldest first; a compressed one hides its plain original."""
+    """The segments of a log, oldest first; a compressed one hides its plain original, and what is not a file
+    is none."""
     found: dict[int, Segment] = {}
     sizes: dict[int, int] = {}
     indexed: set[int] = set()
@@ -120,6 +122,8 @@ def list_segments(directory: str) -> list[Segment]:
                 try:
                     status = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:  # it has expired meanwhile
+                    continue
+                if not stat.S_ISREG(status.st_mode):
                     continue
                 first, packed = int(match[1]), match[3] or ""
                 sizes[first] = sizes.get(first, 0) + status.st_size
@@ -145,13 +149,26 @@ def read_index(directory: str, segment: Segment) -> Index | None:
     try:
         with open(f"{directory}/{beside(segment.first, 'idx')}", "rb") as file:  # noqa: PTH123
             found = json.loads(file.read())
-        if found["packed"] != segment.packed:
-            return None
-        return Index(
+        index = Index(
             [Block(*each) for each in found["blocks"]], [Run(*each) for each in found["runs"]], found["end"]
         )
-    except (OSError, ValueError, KeyError, TypeError):
+        return index if found["packed"] == segment.packed and _is_sound(index, segment.first) else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _is_sound(index: Index, first: int) -> bool:
+    """Whether a segment that begins with that line can have this index, which may be damaged."""
+    numbers = [number for block in index.blocks for number in block[:3]] + [run.first for run in index.runs]
+    texts = [block.latest for block in index.blocks] + [text for run in index.runs for text in run[2:]]
+    if {*map(type, numbers), type(index.end)} != {int} or not {*map(type, texts)} <= {str}:
+        return False
+    offset = 0
+    for block in index.blocks:
+        if block.offset != offset or block.size <= 0 or block.first < first:
+            return False
+        first, offset = block.first + 1, offset + block.size
+    return index.end >= first
 
 
 def read_runs(directory: str, first: int) -> list[Run]:
@@ -262,7 +279,8 @@ class Opened:
 
     def read(self, block: Block) -> Text:
         """Raises ValueError: it is damaged; OSError: it cannot be read, perhaps only for now."""
-        data = os.pread(self._file, block.size, block.offset)
+        size = min(block.size, os.fstat(self._file).st_size)  # a damaged index may want more than memory has
+        data = os.pread(self._file, size, block.offset)
         if len(data) < block.size:
             raise ValueError("a segment is shorter than its index says")
         return Text(block.first, unpack(data, self._packed), self.index.runs)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 # Fields as they are, and those that are moments.
 _PLAIN = (
-    "queued_since", "stdin", "last_pid", "ready", "health", "stopped_by_person", "graces", "end_reason",
+    "queued_since", "stdin", "last_pid", "ready", "health", "graces", "end_reason",
     "exit_count", "runs", "run_id", "restart_count", "last_exit_code", "last_signal", "last_reason",
     "last_duration_ms", "last_cpu_ms", "last_max_rss", "start_failed", "error_message", "output_evicted",
     "began", "ran_for", "host",

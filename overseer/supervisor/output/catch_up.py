@@ -207,8 +207,10 @@ class Laggards:
         """What has been published from there on; None if it is not all in memory, or is too much."""
         kept = [each for each in self._ring.since(None, next_seq - 1) if isinstance(each, StoredOutput)]
         recent = [part for each in self._recent if (part := each.after(next_seq - 1)) is not None]
-        for outputs in (recent, kept):
-            if outputs and outputs[0].first_seq == next_seq and sum(map(_length, outputs)) <= _STEP:
+        lines = self._last_seq() + 1 - next_seq
+        for outputs in (recent, kept):  # the former lack what came while nobody was subscribed
+            whole = sum(len(each.lines) for each in outputs) == lines
+            if whole and sum(map(_length, outputs)) <= _STEP:
                 return outputs
         return None
 

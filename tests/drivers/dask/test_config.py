@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+import time
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import overseer
+from overseer.drivers import api
 from tests.drivers.conftest import run_python
 from tests.harness import run_program
 from tests.harness.cluster import needs_distributed
@@ -65,3 +71,56 @@ def test_a_file_with_a_cluster_is_checked_without_reaching_it(tmp_path: Path) ->
     )
     checked = run_program("--check", cwd=tmp_path)
     assert checked.returncode == 0, checked.stderr
+
+
+def test_a_cluster_that_is_connected_to_takes_no_warning_from_a_reload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_distributed()
+    from overseer.config.cluster import ClusterSection
+    from overseer.drivers.dask import cluster as module
+
+    connecting, loads = threading.Event(), threading.Event()
+
+    def connect(*given: Any, **more: Any) -> None:
+        connecting.set()
+        assert loads.wait(30)
+        raise OSError("nobody there")
+
+    class Doubtful:
+        """Its driver warns once the attempt to connect, which began before, is over."""
+
+        type = "doubtful"
+
+        def create(self, *given: Any) -> overseer.ActionHandler:
+            loads.set()
+            deadline = time.monotonic() + 30
+            while not cluster._away:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            warnings.warn(overseer.ConfigWarning("doubtful", path=("x",)), stacklevel=1)
+            return Handler()
+
+    class Handler(overseer.ActionHandler):
+        def describe(self) -> overseer.ActionInfo:
+            return overseer.ActionInfo("a", "doubtful")
+
+        def validate(self, params: Mapping[str, str]) -> None: ...
+
+        def start(self, *given: Any) -> overseer.Worker:
+            raise NotImplementedError
+
+    (tmp_path / "config.yaml").write_text("actions: {a: {type: doubtful}}")
+    monkeypatch.setattr(module, "Client", connect)
+    monkeypatch.setitem(api._registry, "doubtful", Doubtful())
+    cluster = module.Cluster(ClusterSection(address="tcp://127.0.0.1:1"))
+    warned: list[str] = []
+    cluster.use()
+    try:
+        assert connecting.wait(30)
+        config = overseer.load_config(tmp_path / "config.yaml")
+        overseer.build_action_handlers(config, warned=lambda error: warned.append(error.message))
+    finally:
+        loads.set()
+        cluster.release()
+    assert warned == ["doubtful"]

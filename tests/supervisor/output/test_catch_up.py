@@ -238,6 +238,23 @@ def test_nor_when_it_comes_back_to_a_ring_full_of_long_lines(scene: _Scene) -> N
     assert scene.outbox.most <= _BOUND // 2
 
 
+def test_lines_that_came_while_it_was_away_are_not_missing(scene: _Scene) -> None:
+    while len(scene.stream._laggards or ()) == 0:
+        scene.print(20)
+    behind_from = scene.stream.last_seq + 1
+    scene.print(20)  # is kept in memory for those who are behind
+    with scene.stream._lock:
+        scene.stream.unsubscribe_locked(scene.client)
+    scene.print(20)  # is not: there is nobody
+    with scene.stream._lock:
+        scene.stream.subscribe_locked(scene.client, Wishes())
+    scene.resume(behind_from)
+    scene.print(20)
+    last = scene.stream.last_seq
+    heard = [seq for seq in seqs(scene.read_to(last)) if seq >= behind_from]
+    assert heard == list(range(behind_from, last + 1))
+
+
 def test_events_keep_their_places(scene: _Scene) -> None:
     at = now()  # the same, so that nothing but the events tells a run's lines from the next one's
     for _ in range(40):
