@@ -55,7 +55,7 @@ def _called(text: str, tasks: Iterable[TaskInfo], actions: Sequence[ActionInfo])
     """
     found = [task for task in tasks if _is_called(text, task, actions)]
     if len(live := [task for task in found if task.status in GOING_ON]) > 1:
-        raise _ambiguous([short_id(task.task_id) for task in live], "tasks that are so called go on")
+        raise _ambiguous([short_id(task.task_id) for task in live], "active tasks have that name")
     return max(live or found, key=lambda task: task.created_at).task_id if found else ""
 
 

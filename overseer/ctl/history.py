@@ -81,7 +81,7 @@ def _row(run: RunInfo, moment: datetime, style: Style, shown: Callable[[str], st
         name_of(shown(run.task_id)),
         str(run.number),
         name_of(run.action),
-        signed(plain(run.status), style),
+        signed(run.status, style),
         _exit(run),
         _ran(run, moment),
         ago(run.started, moment),

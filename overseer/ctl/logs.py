@@ -54,7 +54,7 @@ def logs(client: Client, options: Namespace) -> int:
             say(f"no task of {plain(options.action)}")
         return EXIT_REFUSED
     if len(found) > 1 and any(around(options)):
-        say("-A, -B and -C take a single task")
+        say("-A, -B and -C work with one task only")
         return EXIT_USAGE
     runs = [None if options.run is None else run_of(client, task_id, options.run) for task_id in found]
     sources = [
@@ -68,9 +68,9 @@ def logs(client: Client, options: Namespace) -> int:
 def _wrong(options: Namespace) -> str:
     """What is wrong with the options, if anything."""
     if options.follow and (options.until is not None or options.reverse or options.pager_end):
-        return "--follow goes with none of --until, --reverse and --pager-end"
+        return "--follow cannot be combined with --until, --reverse or --pager-end"
     if not options.grep and (options.ignore_case or any(around(options))):
-        return "-i, -A, -B and -C go with --grep"
+        return "-i, -A, -B and -C need --grep"
     if not options.tasks and options.action is None:
         return "name tasks, or an action with --action"
     if options.run is not None and (len(options.tasks) != 1 or options.action is not None):

@@ -12,7 +12,7 @@ from overseer.client import DEFAULT_URL
 from overseer.ctl.exit_status import EXITS
 from overseer.ctl.terminal import say, write_out
 from overseer.ctl.usage import output, server, tasks
-from overseer.ctl.usage.commands import Commands
+from overseer.ctl.usage.commands import TASK, Commands
 from overseer.ctl.values import nonempty, seconds
 from overseer.protocol import utf8
 from overseer.util.suggest import did_you_mean
@@ -30,6 +30,20 @@ _ALSO = {
     "status": "list",
     "up": "start",
     "watch": "events",
+}
+# Other programs' names for options, where a command has what they do.
+_ALSO_OPTIONS = {
+    "--from": "--since",
+    "--lines": "--limit",
+    "--max-count": "--limit",
+    "--name": "--id",
+    "--no-color": "--color never",
+    "--no-tail": "--tail all",
+    "--tail": "--lines",
+    "--to": "--until",
+    "--unit": TASK,
+    "-m": "--limit",
+    "-u": TASK,
 }
 _SERVER = ("url", "token", "ca", "cert", "key", "reconnect", "color")  # options of all commands
 
@@ -59,10 +73,17 @@ class Parser(argparse.ArgumentParser):
         option, _, value = word.partition("=")
         name = option.lstrip("-")
         options = [each.removeprefix("--") for each in self._option_string_actions if each.startswith("--")]
-        near = did_you_mean(name, options, prefix="--")
+        near = self._also(option) or did_you_mean(name, options, prefix="--")
         if takes_params and not near and name:
             near = f"; a parameter of the action is written {name}={value or 'VALUE'}"
         self.error(f"unknown option {option}{near}")
+
+    def _also(self, option: str) -> str:
+        """What another program's option is here, if anything."""
+        meant = _ALSO_OPTIONS.get(option, "")
+        if meant == TASK and any(each.metavar == TASK for each in self._get_positional_actions()):
+            return f"; did you mean {self.prog} {TASK}?"
+        return f"; did you mean {meant}?" if meant.partition(" ")[0] in self._option_string_actions else ""
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:

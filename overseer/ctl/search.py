@@ -10,7 +10,15 @@ from overseer.client import Client
 from overseer.ctl.context import around, looked_for, marked, with_context
 from overseer.ctl.finding import check_action, task_like
 from overseer.ctl.naming import shortened
-from overseer.ctl.terminal import on_terminal, plain, print_json, print_text, say, style_of
+from overseer.ctl.terminal import (
+    on_terminal,
+    plain,
+    print_json,
+    print_text,
+    say,
+    style_of,
+    with_colours,
+)
 from overseer.ctl.times import local
 from overseer.protocol import LogMatch
 from overseer.util.timestamps import format_timestamp
@@ -42,7 +50,7 @@ def search(client: Client, options: Namespace) -> int:
     def line(match: LogMatch, hit: bool) -> str:
         when = local(match.ts) if on_screen else format_timestamp(match.ts)
         where = style.paint(f"{plain(shown(match.task_id))}{':' if hit else '-'}{match.seq}", "36")
-        text = plain(match.data)
+        text = with_colours(match.data, style)
         return f"{when} {where} {marked(text, looked, style) if hit else text}\n"
 
     before, after = around(options)

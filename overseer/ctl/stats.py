@@ -22,7 +22,7 @@ def sums(client: Client, options: Namespace) -> int:
     if options.every and options.since is None:
         raise OverseerError("--every needs --since, from which the times are counted")
     if options.state or options.reason:
-        raise OverseerError("--status and --reason do not go with --by-action and --every")
+        raise OverseerError("--status and --reason cannot be combined with --by-action or --every")
     stats = client.run_stats(
         options.task and task_like(client, options.task, "history"),
         action=options.action,

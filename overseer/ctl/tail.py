@@ -90,7 +90,7 @@ class Printer:
         else:
             text = words_of(event) + (" and is restarted" if event.will_restart else "")
         if prefix:
-            return "stdout", prefix + f"({text})\n".encode()
+            return "stdout", prefix + f"({plain(text)})\n".encode()
         return "", utf8(f"{plain(event.task_id)}: {text}")
 
 

@@ -119,8 +119,8 @@ class TaskLogs:
         ]
         return LogsReply(request.id, tuple(lines), page.first_seq, page.last_seq, page.next_seq)
 
-    def search(self, request: Search, principal: Principal) -> Matches:
-        """Matching lines of all logs, or of one.
+    def search(self, request: Search, principal: Principal, unwanted: Callable[[], bool]) -> Matches:
+        """Matching lines of all logs, or of one; ``unwanted``: whether who asked is gone.
 
         Raises:
             RequestError: there are no logs, or the search failed.
@@ -141,9 +141,9 @@ class TaskLogs:
             request.after,
         )
         try:
-            found = self._searches.search(query)
+            found = self._searches.search(query, unwanted)
         except SearchError as error:
-            raise RequestError(str(error)) from None
+            raise RequestError(str(error), code=error.code) from None
         matches = [
             LogMatch(each.task_id, each.run_id, each.seq, parse_timestamp(each.ts), each.stream, each.data)
             for each in found.matches

@@ -67,7 +67,7 @@ def test_a_task_is_found_by_what_the_page_calls_it(ctl: Ctl) -> None:
     assert done.json == {"signaled": [first, second]}
     done = ctl("stop", "build", "--wait")
     assert done.status == 1
-    assert done.err.startswith("overseerctl: build: several tasks that are so called go on: ")
+    assert done.err.startswith("overseerctl: build: several active tasks have that name: ")
     assert set(done.err.split(": ")[-1].strip().split(", ")) == {first[:8], second[:8]}
     assert ctl("stop", "build next", "--wait", "--json").json == {"stopped": [first]}
     assert ctl("stop", "build", "--wait", "--json").json == {"stopped": [second]}
@@ -133,11 +133,12 @@ def test_what_is_meant_must_be_said(ctl: Ctl, command: str, words: str) -> None:
 
 def test_on_a_terminal_it_is_asked(ctl: Ctl, daemon: Daemon) -> None:
     ctl("start", "nap", "--id", "asked")
-    for answer, status in ((b"n\n", 1), (b"\n", 1), (b"y\n", 0)):
+    for answer, status in ((b"n\n", 1), (b"\n", 1), (b"\xff\xfe\n", 1), (b"y\n", 0)):
         with terminal(daemon, "stop", "--all", "--wait") as shown:
             shown.wait_for(b"Stop 1 task (asked)? [y/N] ")
             shown.type(answer)
             assert shown.wait() == status
+            assert b"Traceback" not in shown.shown
     assert ids(ctl, "--status", "stopped") == {"asked"}
     with terminal(daemon, "purge", "--all") as shown:
         shown.wait_for(b"Empty all queues (0 waiting tasks)? [y/N] ")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 from overseer.ctl.usage.commands import TASK, Commands, limit, matching, paging, task, tasks, times
 from overseer.ctl.values import count, last, most, nonempty
 
@@ -28,6 +30,7 @@ def add_output(commands: Commands) -> None:
     command.add_argument(
         "-n", "--tail", type=last, metavar="LINES", help="only the last LINES lines of each, or all"
     )
+    command.add_argument("--lines", dest="tail", type=last, help=argparse.SUPPRESS)  # as in journalctl
     command.add_argument(
         "-e",
         "--pager-end",
