@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from overseer.client import Client
 from overseer.ctl.columns import cut_middle, fit, table
-from overseer.ctl.exit_status import rounded
+from overseer.ctl.exit_status import EXIT_USAGE, rounded
 from overseer.ctl.finding import check_action, never_ran, task_like
 from overseer.ctl.listing import ago, name_of, params_of
 from overseer.ctl.naming import shortened
@@ -24,19 +25,27 @@ _SPARE = tuple(map(_RUNS.index, ("PARAMETERS", "BY", "RAN", "RUN", "EXIT", "STAR
 
 
 def history(client: Client, options: Namespace) -> int:
+    if wrong := _wrong(options):
+        say(f"{wrong}; see overseerctl history --help")
+        return EXIT_USAGE
     if options.by_action or options.every:
         return sums(client, options)
 
-    def ask(task_id: str | None) -> tuple[RunInfo, ...]:
-        return client.runs(
-            task_id,
-            action=options.action,
-            state=options.state or "",
-            reason=options.reason or "",
-            since=options.since,
-            until=options.until,
-            limit=options.limit,
-        )
+    def ask(task_id: str | None) -> Sequence[RunInfo]:
+        found = [
+            client.runs(
+                task_id,
+                action=options.action,
+                state=status,
+                reason=options.reason or "",
+                since=options.since,
+                until=options.until,
+                limit=options.limit,
+            )
+            for status in options.state or ("",)
+        ]
+        runs = list(heapq.merge(*found, key=lambda run: run.started, reverse=True))
+        return runs[: options.limit or None]
 
     runs = ask(options.task)
     if not runs and options.task and (task_id := task_like(client, options.task, "history")) != options.task:
@@ -53,6 +62,15 @@ def history(client: Client, options: Namespace) -> int:
     if not runs and not options.json:
         say("no runs")
     return 0
+
+
+def _wrong(options: Namespace) -> str:
+    """What is wrong with the options, if anything."""
+    if options.every and options.since is None:
+        return "--every needs --since, from which the times are counted"
+    if (options.by_action or options.every) and (options.state or options.reason):
+        return "--status and --reason cannot be combined with --by-action or --every"
+    return ""
 
 
 def runs_table(

@@ -102,7 +102,11 @@ def _never_ran(client: Client, task_id: str) -> bool:
     """Whether the task is gone without having run: it was stopped while it was queued, for example."""
     with suppress(RefusedError):
         runs = client.runs(task_id, limit=0)
-        return bool(runs) and all(map(never_ran, runs)) and all(task.task_id != task_id for task in client.tasks())
+        return (
+            bool(runs)
+            and all(map(never_ran, runs))
+            and all(task.task_id != task_id for task in client.tasks())
+        )
     return False
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,26 +18,22 @@ ACTIONS = {"job": JOB, "hello": shell("echo hello"), "idle": shell("true")}
 
 
 @pytest.fixture
-def daemon() -> Iterator[Daemon]:
-    with Daemon(actions=ACTIONS, data_dir="data") as daemon:
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    with Daemon(actions=ACTIONS, data_dir=str(tmp_path / "data")) as daemon:
         with Client(daemon.url) as client:
             client.run("hello", task_id="greeting")
             job = client.start("job", task_id="first")
-            assert next(iter(job.lines())).data == "ran"
+            assert next(iter(job.lines())) == "ran"
             client.start("job", task_id="second")
         yield daemon
-
-
-def _says_that_it_never_ran(ctl: Ctl) -> None:
-    assert ctl("logs", "--action", "job") == Done(0, "first  | ran\n", "")
-    assert ctl("logs", "second") == Done(1, "", "overseerctl: second: never ran, so it has no log\n")
-    assert ctl("logs", "seco").err == "overseerctl: second: never ran, so it has no log\n"
 
 
 def test_a_task_that_left_its_queue_has_no_log(daemon: Daemon, ctl: Ctl) -> None:
     assert ctl("logs", "second") == Done(0, "", "")  # it may still run
     assert ctl("stop", "second").status == 0
-    _says_that_it_never_ran(ctl)
+    assert ctl("logs", "--action", "job") == Done(0, "first  | ran\n", "")
+    assert ctl("logs", "second") == Done(1, "", "overseerctl: second: never ran, so it has no log\n")
+    assert ctl("logs", "seco").err == "overseerctl: seco: never ran, so it has no log\n"
     assert ctl("logs", "first", "second").out == "ran\n"
 
 
@@ -46,11 +43,12 @@ def test_nor_has_one_that_was_displaced(daemon: Daemon, ctl: Ctl) -> None:
     assert "first  | ran\n" in ctl("logs", "--action", "job").out
 
 
-def test_nor_has_one_whose_server_was_killed(daemon: Daemon, ctl: Ctl) -> None:
+def test_nor_has_one_whose_server_was_killed(daemon: Daemon, ctl: Ctl, tmp_path: Path) -> None:
     daemon.kill()
-    daemon.start()
-    assert "| ran\n" in ctl("logs", "--action", "job").out
-    assert ctl("logs", "second").err == "overseerctl: second: never ran, so it has no log\n"
+    with Daemon(actions=ACTIONS, data_dir=str(tmp_path / "data")) as later:
+        assert "first  | ran\n" in ctl("logs", "--action", "job", "--url", later.url).out
+        done = ctl("logs", "second", "--url", later.url)
+        assert done == Done(1, "", "overseerctl: second: never ran, so it has no log\n")
 
 
 def test_an_action_that_is_gone_is_known_by_its_history(daemon: Daemon, ctl: Ctl) -> None:
@@ -86,3 +84,40 @@ def test_following_ends_when_the_task_leaves_its_queue(
 
     monkeypatch.setattr(Client, "subscribe", then_stop)
     assert ctl(*command, "second").err == "overseerctl: second: removed from the queue: stopped\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("history", "--every", "1m"), "--every needs --since, from which the times are counted"),
+        (("history", "--every", "0", "--since", "1h"), "argument --every: it must be more than zero"),
+        (
+            ("history", "--by-action", "--status", "failed"),
+            "--status and --reason cannot be combined with --by-action",
+        ),
+        (("history", "--since", "5m", "--until", "1h"), "--until is before --since"),
+        (("logs", "first", "--since", "5m", "--until", "1h"), "--until is before --since"),
+        (("search", "ran", "--since", "5m", "--until", "1h"), "--until is before --since"),
+        (("logs", "--action", "job", "--action", "hello"), "argument --action: given twice; it takes one"),
+        (
+            ("history", "--status", "faild"),
+            "argument --state/--status: unknown status faild; did you mean failed?",
+        ),
+        (("history", "--status", "failed,odd"), "unknown status odd; known are running, succeeded,"),
+    ],
+)
+def test_a_usage_error_is_one(ctl: Ctl, words: tuple[str, ...], said: str) -> None:
+    done = ctl(*words)
+    assert (done.status, done.out) == (2, "")
+    assert said in done.err
+
+
+def test_runs_of_several_statuses(ctl: Ctl) -> None:
+    assert ctl("stop", "second").status == 0
+
+    def ids(*words: str) -> list[str]:
+        return [run["task_id"] for run in ctl("history", "--json", *words).json]
+
+    assert ids("--status", "succeeded,running") == ["first", "greeting"]
+    assert ids("--status", "running, stopped,succeeded") == ["second", "first", "greeting"]
+    assert ids("--status", "running,stopped,succeeded", "-n", "2") == ["second", "first"]
