@@ -101,9 +101,9 @@ def test_following_ends_when_the_task_leaves_its_queue(
         (("logs", "--action", "job", "--action", "hello"), "argument --action: given twice; it takes one"),
         (
             ("history", "--status", "faild"),
-            "argument --state/--status: unknown status faild; did you mean failed?",
+            "argument --state/--status: unknown status 'faild'; did you mean failed?",
         ),
-        (("history", "--status", "failed,odd"), "unknown status odd; known are running, succeeded,"),
+        (("history", "--status", "failed,odd"), "unknown status 'odd'; known are running, succeeded,"),
     ],
 )
 def test_a_usage_error_is_one(ctl: Ctl, words: tuple[str, ...], said: str) -> None:
