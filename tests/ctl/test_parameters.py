@@ -161,6 +161,8 @@ def test_who_does_not_give_it_has_the_terminal_as_before(
             assert termios.tcgetattr(shown.fd)[3] != before
             if isinstance(typed, bytes):
                 shown.type(typed)
+                if typed != b"\x03":
+                    shown.wait_for(b"overseerctl: cancelled")
             else:
                 os.kill(shown.pid, typed)
                 status = 130 if command == "run" else status
