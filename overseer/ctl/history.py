@@ -6,6 +6,7 @@ import heapq
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 from overseer.client import Client
 from overseer.ctl.columns import cut_middle, fit, table
@@ -31,6 +32,8 @@ def history(client: Client, options: Namespace) -> int:
     if options.by_action or options.every:
         return sums(client, options)
 
+    statuses: Sequence[Any] = options.state or ("",)
+
     def ask(task_id: str | None) -> Sequence[RunInfo]:
         found = [
             client.runs(
@@ -42,7 +45,7 @@ def history(client: Client, options: Namespace) -> int:
                 until=options.until,
                 limit=options.limit,
             )
-            for status in options.state or ("",)
+            for status in statuses
         ]
         runs = list(heapq.merge(*found, key=lambda run: run.started, reverse=True))
         return runs[: options.limit or None]
