@@ -11,7 +11,7 @@ from typing import Any
 from overseer.client import Client
 from overseer.ctl.columns import cut_middle, fit, table
 from overseer.ctl.exit_status import EXIT_USAGE, rounded
-from overseer.ctl.finding import check_action, never_ran, task_like
+from overseer.ctl.finding import check_action, never_ran, others_called, task_like
 from overseer.ctl.listing import ago, name_of, params_of
 from overseer.ctl.naming import shortened
 from overseer.ctl.stats import sums
@@ -55,6 +55,9 @@ def history(client: Client, options: Namespace) -> int:
         runs = ask(task_id)
     if not runs and options.action:
         check_action(client, options.action)
+    if runs and options.task and others_called(client, options.task, runs[0]):
+        how = f"overseerctl history --action {plain(runs[0].action)}"
+        say(f"more tasks are called {plain(options.task)}; for all of them: {how}")
     if options.reverse:
         runs = runs[::-1]
     show(

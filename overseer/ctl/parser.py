@@ -45,6 +45,7 @@ _ALSO_OPTIONS = {
     "-m": "--limit",
     "-u": TASK,
 }
+_COMMON = "for every command"
 _SERVER = ("url", "token", "ca", "cert", "key", "reconnect", "color")  # options of all commands
 
 
@@ -60,6 +61,21 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=_Formatter, allow_abbrev=False, **options)
         self._negative_number_matcher = re.compile(r"-\d")  # also as in journalctl: --since -1h
+
+    def format_help(self) -> str:
+        """A command's own options and its examples come before the options of every command."""
+        parts = [self._get_formatter() for _ in range(2)]
+        own, common = parts
+        own.add_usage(self.usage, self._actions, self._mutually_exclusive_groups)
+        own.add_text(self.description)
+        for group in self._action_groups:
+            part = common if group.title == _COMMON else own
+            part.start_section(group.title)
+            part.add_text(group.description)
+            part.add_arguments(group._group_actions)
+            part.end_section()
+        own.add_text(self.epilog)
+        return "\n".join(filter(None, (part.format_help() for part in parts)))
 
     def error(self, message: str) -> NoReturn:
         """One line, and status 2."""
@@ -155,7 +171,7 @@ def _common() -> Parser:
     """The options that may come before the command as well as after it."""
     parent = Parser(add_help=False, argument_default=argparse.SUPPRESS)
     common = parent.add_argument_group(
-        "for every command",
+        _COMMON,
         "Defaults come from the environment variables named here, then from ~/.config/overseerctl.yaml.\n"
         "An empty variable counts as not set.",
     )

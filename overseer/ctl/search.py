@@ -62,7 +62,7 @@ def search(client: Client, options: Namespace) -> int:
     else:
         print_text("".join(line(match, True) for match in matches))
     if more:
-        say(f"more than these {options.limit} lines match; -n 0 shows all")
+        say(f"more lines match than the {options.limit} shown; -n 0 shows all")
     if not matches:
         say("no matches")
     return 0 if matches else 1

@@ -169,7 +169,7 @@ def test_searching_all_of_them(ctl: Ctl) -> None:
     ]
     more = ctl("search", "24", "-n", "7")
     assert len(more.out.splitlines()) == 7
-    assert "more than these 7 lines match; -n 0 shows all" in more.err
+    assert "more lines match than the 7 shown; -n 0 shows all" in more.err
     assert ctl("search", "24", "-n", "0").err == ctl("search", "24", "-n", "all").err == ""
     none = ctl("search", "nowhere")
     assert (none.status, none.out) == (1, "")

@@ -121,3 +121,35 @@ def test_runs_of_several_statuses(ctl: Ctl) -> None:
     assert ids("--status", "succeeded,running") == ["first", "greeting"]
     assert ids("--status", "running, stopped,succeeded") == ["second", "first", "greeting"]
     assert ids("--status", "running,stopped,succeeded", "-n", "2") == ["second", "first"]
+
+
+def test_a_forced_start_says_which_task_it_displaced(ctl: Ctl) -> None:
+    done = ctl("start", "job", "--id", "third")
+    assert (done.status, done.out) == (1, "")
+    assert done.err.endswith("--force displaces a waiting task, --wait-for-room TIME keeps trying\n")
+    done = ctl("start", "job", "--id", "third", "--force")
+    assert (done.status, done.out) == (0, "third\n")
+    assert done.err.startswith("overseerctl: displaced second\n")
+    assert ctl("stop", "third").status == 0
+    assert "displaced" not in ctl("start", "job", "--id", "fourth", "--force").err
+
+
+def test_a_name_that_several_tasks_have_is_said_to_be_one_of_them(ctl: Ctl) -> None:
+    more = "overseerctl: more tasks are called job; for all of them: overseerctl history --action job\n"
+    assert "2 unfinished tasks have this name" in ctl("history", "job").err
+    assert ctl("stop", "second").status == 0
+    done = ctl("history", "job")
+    assert (len(done.out.splitlines()), done.err) == (2, more)
+    assert ctl("history", "second").err == ""
+    assert ctl("history", "hello").err == ""
+
+
+def test_an_action_is_described_with_its_queue(ctl: Ctl) -> None:
+    assert ctl("describe", "job").out.endswith("  pool: 1, queue: 1\n")
+
+
+@pytest.mark.parametrize("command", ["logs", "stop", "history"])
+def test_help_is_first_about_the_command(ctl: Ctl, command: str) -> None:
+    text = ctl(command, "--help").out
+    parts = ["usage: ", "options:", "examples:", "for every command:", "--reconnect"]
+    assert sorted(parts, key=text.index) == parts
