@@ -32,10 +32,13 @@ def main() -> int:
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # for a thousand clients
     runs = options.runs or (1 if options.quick else 5)
-    cases = [case for case in _cases(options.quick) if not options.only or case.name in options.only]
-    if not cases:
-        print("no such case; there are " + ", ".join(case.name for case in _cases(True)), file=sys.stderr)
-        return 2
+    cases = list(_cases(options.quick))
+    if options.only:
+        names = [case.name for case in cases]
+        if unknown := [name for name in options.only if name not in names]:
+            print(f"no such case: {', '.join(unknown)}; there are {', '.join(names)}", file=sys.stderr)
+            return 2
+        cases = [case for case in cases if case.name in options.only]
     begun = time.monotonic()
     results = []
     for result in measure(cases, [HERE, BASELINE, *_others(options)], runs):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import termios
 from argparse import Namespace
 from getpass import getpass
 
 from overseer.ctl.exit_status import EXIT_REFUSED, EXIT_USAGE
-from overseer.ctl.terminal import leaving, plain, say
+from overseer.ctl.terminal import leaving, plain, put_back, say
 from overseer.protocol import ActionInfo
 
 
@@ -45,17 +46,33 @@ def ask_secret(prompt: str) -> str:
     """Ask on the terminal for what is not shown while it is typed.
 
     Raises:
-        EarlyExit: the user ended the input instead.
+        EarlyExit: the user ended the input instead, or typed what is not UTF-8.
     """
     modes = termios.tcgetattr(0)
     leaving.append(lambda: termios.tcsetattr(0, termios.TCSANOW, modes))
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    ours = [number for number, handler in before.items() if handler == signal.SIG_DFL]  # respects nohup
+    for number in ours:
+        signal.signal(number, _end)
     try:
         return getpass(prompt)
     except EOFError:
         say("cancelled")
         raise EarlyExit(EXIT_REFUSED) from None
+    except UnicodeDecodeError:
+        say("cancelled: what was typed is not UTF-8")
+        raise EarlyExit(EXIT_REFUSED) from None
     finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
         leaving.pop()
+
+
+def _end(number: int, _: object) -> None:
+    """Die of a signal, with the terminal as it was."""
+    put_back()
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
 
 
 def _ask(options: Namespace, question: str, refusal: str) -> None:
@@ -66,6 +83,6 @@ def _ask(options: Namespace, question: str, refusal: str) -> None:
         raise EarlyExit(EXIT_USAGE)
     sys.stderr.write(f"{plain(question)} [y/N] ")
     sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    if sys.stdin.buffer.readline().strip().lower() not in (b"y", b"yes"):  # it may not be UTF-8
         say("cancelled")
         raise EarlyExit(EXIT_REFUSED)

@@ -129,7 +129,7 @@ class Session:
         task = self._task
         name = plain(task.id)
         if self._detached:
-            say(f"detached; task {name} goes on")
+            say(f"detached; task {name} keeps running")
             return 0
         if self._failure is not None:
             if isinstance(self._failure, OutputError):
@@ -172,7 +172,7 @@ class Session:
                 with suppress(OSError):
                     self._tell.send(bytes([signal.SIGWINCH]))  # it has the size of its configuration
             case Exited() if event.will_restart:
-                write_out(f"\r\n[{words_of(event)}; it is restarted]\r\n".encode())
+                write_out(f"\r\n[{plain(words_of(event))}; it is restarted]\r\n".encode())
             case Restarting() | Errored():
                 pass  # the exit before it has said what happened
 

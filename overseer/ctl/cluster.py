@@ -7,7 +7,7 @@ from argparse import Namespace
 from overseer.client import Client
 from overseer.ctl.columns import cut_middle, fit, table
 from overseer.ctl.listing import name_of
-from overseer.ctl.terminal import Style, plain, room, say, show, style_of
+from overseer.ctl.terminal import Style, counted, plain, room, say, show, style_of
 from overseer.protocol import ClusterInfo
 
 _HEADING = ("WORKER", "ADDRESS", "STATE", "BUSY", "THREADS", "TASKS")
@@ -24,7 +24,7 @@ def cluster(client: Client, options: Namespace) -> int:
 
 def cluster_lines(info: ClusterInfo, style: Style, columns: int | None = None) -> list[str]:
     """A line about the cluster, then a heading and a line for each worker."""
-    state = f"{len(info.workers)} workers" if info.connected else f"away: {plain(info.error)}"
+    state = counted(len(info.workers), "worker") if info.connected else f"away: {plain(info.error)}"
     lines = [f"{plain(info.address)}: {state}; {', '.join(map(name_of, info.actions))}"]
     if not info.connected:
         lines = [style.failure(line) for line in lines]

@@ -68,6 +68,9 @@ def _main(argv: Sequence[str] | None) -> int:
                 setattr(options, moment, moment_of(getattr(options, moment), now()))
     except OverseerError as error:
         command.error(str(error))
+    since, until = (getattr(options, moment, None) for moment in ("since", "until"))
+    if since and until and until < since:
+        command.error("--until is before --since")
     options.environment = settings.environment
     try:
         if options.command == "completion":

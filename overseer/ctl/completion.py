@@ -17,9 +17,9 @@ from overseer.ctl.schedules import scheduled_tasks
 from overseer.ctl.settings import NAMES
 from overseer.ctl.statuses import GOING_ON, OVER, WORDS
 from overseer.ctl.usage.commands import Commands
-from overseer.ctl.values import statuses
+from overseer.ctl.values import run_statuses, statuses
 from overseer.errors import OverseerError
-from overseer.protocol import TaskInfo
+from overseer.protocol import RUN_STATUS, TaskInfo
 
 # Candidates are names that other people chose, so each must be quoted: bash inserts them verbatim, so its
 # script quotes them; zsh's compadd (without -Q) and fish do that by themselves.
@@ -129,9 +129,10 @@ def _values(
     """What an option may be followed by."""
     if option.choices:
         return [str(choice) for choice in option.choices]
-    if option.type is statuses:
+    if option.type in (statuses, run_statuses):
+        words = WORDS if option.type is statuses else RUN_STATUS.words
         before, comma, _ = current.rpartition(",")
-        return [f"{before}{comma}{word}" for word in WORDS if word not in before.split(",")]
+        return [f"{before}{comma}{word}" for word in words if word not in before.split(",")]
     if option.dest in _FILES:
         return _files(current)
     if option.dest in ("task", "before", "after"):

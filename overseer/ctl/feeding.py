@@ -53,7 +53,8 @@ class Feeder:
                 give(self._client, self._task_id, data)
             give(self._client, self._task_id, b"", eof=True)
         except RefusedError as error:
-            if error.code != "not_running":  # how it ended says more
+            # How it ended says more. (Older servers call that a conflict.)
+            if error.code != "not_running" and str(error) != "task is not running":
                 say(str(error))
         except ClientError:
             pass  # the main thread reports it

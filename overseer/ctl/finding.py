@@ -15,6 +15,7 @@ from overseer.util.suggest import did_you_mean
 _RUNS = 1000  # latest ones of the history, whose tasks are known
 _NAMED = 5  # ids listed in a message
 _LATE = "\U000e01ef"  # the last character that can be printed, and is in use
+AMBIGUOUS = "ambiguous"  # the code of what is refused here, since several tasks are meant
 _PREFIX = 4  # characters of a run's id
 
 
@@ -40,22 +41,26 @@ def find_task(client: Client, text: str, command: str = "list") -> str:
     if found[:1] == [text] or len(found) == 1:
         return found[0]
     if found:
-        raise _ambiguous(found)
+        raise _ambiguous(f"several tasks start with that: {_listed(found)}")
     tasks = client.tasks()
-    if named := _called(text, tasks, _actions(client)):
+    if named := _called(text, tasks, _actions(client), command):
         return named
     raise _missing(client, text, [task.task_id for task in tasks], command)
 
 
-def _called(text: str, tasks: Iterable[TaskInfo], actions: Sequence[ActionInfo]) -> str:
+def _called(text: str, tasks: Iterable[TaskInfo], actions: Sequence[ActionInfo], command: str) -> str:
     """The task that is so called: the only one that goes on, else the latest; "": there is none.
 
     Raises:
-        RefusedError: more than one goes on.
+        RefusedError: more than one goes on, or could be forgotten.
     """
     found = [task for task in tasks if _is_called(text, task, actions)]
-    if len(live := [task for task in found if task.status in GOING_ON]) > 1:
-        raise _ambiguous([short_id(task.task_id) for task in live], "tasks that are so called go on")
+    live = [task for task in found if task.status in GOING_ON]
+    if len(meant := found if command == "rm" else live) > 1:
+        which = "" if command == "rm" else "unfinished "
+        action = "" if command == "list" else f", or --action {plain(meant[0].action)}"
+        ids = _listed([short_id(task.task_id) for task in meant])
+        raise _ambiguous(f"{len(meant)} {which}tasks have this name: {ids}; use an id{action}")
     return max(live or found, key=lambda task: task.created_at).task_id if found else ""
 
 
@@ -97,7 +102,7 @@ def task_like(client: Client, text: str, command: str) -> str:
     if found := pick(text, known):
         return found
     actions = _actions(client)
-    if named := _called(text, client.tasks(), actions):
+    if named := _called(text, client.tasks(), actions, command):
         return named
     with suppress(RefusedError):
         for run in client.runs(limit=_RUNS):  # the latest first
@@ -118,13 +123,45 @@ def pick(text: str, known: Collection[str]) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise _ambiguous(found)
+        raise _ambiguous(f"several tasks start with that: {_listed(found)}")
     return ""
 
 
-def _ambiguous(found: Sequence[str], what: str = "tasks start with that") -> RefusedError:
-    some = ", ".join(map(plain, found[:_NAMED])) + (", …" if len(found) > _NAMED else "")
-    return RefusedError(f"several {what}: {some}")
+def _listed(found: Sequence[str]) -> str:
+    return ", ".join(map(plain, found[:_NAMED])) + (", …" if len(found) > _NAMED else "")
+
+
+def _ambiguous(text: str) -> RefusedError:
+    return RefusedError(text, code=AMBIGUOUS)
+
+
+def others_called(client: Client, text: str, run: RunInfo) -> bool:
+    """Whether the history has other tasks that are so called than the one of this run."""
+    actions = _actions(client)
+    return any(
+        each.task_id != run.task_id and _is_called(text, each, actions)
+        for each in client.runs(action=run.action, limit=_RUNS)
+    )
+
+
+def check_action(client: Client, action: str) -> None:
+    """Refuse a name that is neither an action's nor, since actions come and go, in the history.
+
+    Raises:
+        RefusedError: it is unknown, or misspelt.
+    """
+    try:
+        client.actions(action)
+    except RefusedError:
+        with suppress(RefusedError):
+            if client.runs(action=action, limit=1):
+                return
+        raise
+
+
+def never_ran(run: RunInfo) -> bool:
+    """Whether it ended as it began: its task was still queued, or could not be started."""
+    return run.ended == run.started
 
 
 def run_of(client: Client, task_id: str, text: str) -> RunInfo:

@@ -9,7 +9,7 @@ from overseer.client import Client
 from overseer.ctl.columns import cut_middle, fit, table
 from overseer.ctl.listing import name_of
 from overseer.ctl.statuses import coloured, signed
-from overseer.ctl.terminal import Style, room, say, show, style_of
+from overseer.ctl.terminal import Style, plain, room, say, show, style_of
 from overseer.protocol import Graph, GraphEdge
 
 _HEADING = ("TASK", "ACTION", "STATUS", "AUTOSTART", "DEPENDS ON")
@@ -60,7 +60,7 @@ def graph_table(graph: Graph, style: Style, columns: int | None = None) -> list[
                 name_of(node.task_id),
                 name_of(node.action),
                 signed(node.status, style) if node.status else "-",
-                "-" if node.autostart == "false" else node.autostart,
+                "-" if node.autostart == "false" else plain(node.autostart),
                 _dependencies(graph, edges),
             )
         )
@@ -72,8 +72,8 @@ def _dependencies(graph: Graph, edges: Sequence[GraphEdge]) -> str:
     """In brackets, what has become of one that is not met. These come first: a long line is cut."""
     statuses = {node.task_id: node.status or "not started" for node in graph.nodes}
     shown = [
-        f"{name_of(edge.depends_on)} {edge.condition}"
-        + ("" if edge.met else f" ({statuses[edge.depends_on]})")
+        f"{name_of(edge.depends_on)} {plain(edge.condition)}"
+        + ("" if edge.met else f" ({plain(statuses[edge.depends_on])})")
         for edge in sorted(edges, key=lambda edge: edge.met)
     ]
     return ", ".join(shown) or "-"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import heapq
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 from overseer.client import Client
 from overseer.ctl.columns import cut_middle, fit, table
-from overseer.ctl.exit_status import rounded
-from overseer.ctl.finding import task_like
+from overseer.ctl.exit_status import EXIT_USAGE, rounded
+from overseer.ctl.finding import check_action, never_ran, others_called, task_like
 from overseer.ctl.listing import ago, name_of, params_of
 from overseer.ctl.naming import shortened
 from overseer.ctl.stats import sums
@@ -24,25 +26,38 @@ _SPARE = tuple(map(_RUNS.index, ("PARAMETERS", "BY", "RAN", "RUN", "EXIT", "STAR
 
 
 def history(client: Client, options: Namespace) -> int:
+    if wrong := _wrong(options):
+        say(f"{wrong}; see overseerctl history --help")
+        return EXIT_USAGE
     if options.by_action or options.every:
         return sums(client, options)
 
-    def ask(task_id: str | None) -> tuple[RunInfo, ...]:
-        return client.runs(
-            task_id,
-            action=options.action,
-            state=options.state or "",
-            reason=options.reason or "",
-            since=options.since,
-            until=options.until,
-            limit=options.limit,
-        )
+    statuses: Sequence[Any] = options.state or ("",)
+
+    def ask(task_id: str | None) -> Sequence[RunInfo]:
+        found = [
+            client.runs(
+                task_id,
+                action=options.action,
+                state=status,
+                reason=options.reason or "",
+                since=options.since,
+                until=options.until,
+                limit=options.limit,
+            )
+            for status in statuses
+        ]
+        runs = list(heapq.merge(*found, key=lambda run: run.started, reverse=True))
+        return runs[: options.limit or None]
 
     runs = ask(options.task)
     if not runs and options.task and (task_id := task_like(client, options.task, "history")) != options.task:
         runs = ask(task_id)
     if not runs and options.action:
-        client.actions(options.action)  # one that is misspelt is refused
+        check_action(client, options.action)
+    if runs and options.task and others_called(client, options.task, runs[0]):
+        how = f"overseerctl history --action {plain(runs[0].action)}"
+        say(f"more tasks are called {plain(options.task)}; for all of them: {how}")
     if options.reverse:
         runs = runs[::-1]
     show(
@@ -53,6 +68,15 @@ def history(client: Client, options: Namespace) -> int:
     if not runs and not options.json:
         say("no runs")
     return 0
+
+
+def _wrong(options: Namespace) -> str:
+    """What is wrong with the options, if anything."""
+    if options.every and options.since is None:
+        return "--every needs --since, from which the times are counted"
+    if (options.by_action or options.every) and (options.state or options.reason):
+        return "--status and --reason cannot be combined with --by-action or --every"
+    return ""
 
 
 def runs_table(
@@ -81,7 +105,7 @@ def _row(run: RunInfo, moment: datetime, style: Style, shown: Callable[[str], st
         name_of(shown(run.task_id)),
         str(run.number),
         name_of(run.action),
-        signed(plain(run.status), style),
+        signed(run.status, style),
         _exit(run),
         _ran(run, moment),
         ago(run.started, moment),
@@ -98,7 +122,7 @@ def _more(run: RunInfo) -> str:
 
 def _ran(run: RunInfo, moment: datetime) -> str:
     """How long it ran, or has run so far; unknown for a lost one."""
-    if run.status == "lost" or _never_ran(run):
+    if run.status == "lost" or never_ran(run):
         return "-"
     if run.duration_ms is None:
         return rounded(max(0, round((moment - run.started).total_seconds())) * 1_000_000_000)
@@ -108,11 +132,6 @@ def _ran(run: RunInfo, moment: datetime) -> str:
 def _exit(run: RunInfo) -> str:
     if run.reason not in ("", "exited", "signal", "stopped"):
         return plain(run.reason)
-    if run.exit_code is None or _never_ran(run):
+    if run.exit_code is None or never_ran(run):
         return "-"
     return plain(run.signal) or "signal" if run.exit_code == -1 else str(run.exit_code)
-
-
-def _never_ran(run: RunInfo) -> bool:
-    """Whether it ended as it began: its task was still queued, or could not be started."""
-    return run.ended == run.started

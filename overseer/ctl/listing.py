@@ -10,7 +10,7 @@ from overseer.ctl.exit_status import rounded
 from overseer.ctl.naming import shortened
 from overseer.ctl.statuses import coloured, signed
 from overseer.ctl.terminal import Style, plain
-from overseer.protocol import ActionInfo, ParamSpec, PoolInfo, TaskInfo, TaskUsage, Then
+from overseer.protocol import ActionInfo, ParamSpec, PoolConfig, PoolInfo, TaskInfo, TaskUsage, Then
 from overseer.util.durations import format_duration
 
 _TASKS = ("ID", "ACTION", "STATUS", "EXIT", "RAN", "SINCE", "PID", "RESTARTS", "PARAMETERS")
@@ -200,8 +200,15 @@ def action_lines(action: ActionInfo) -> list[str]:
     probes = {"ready": action.ready, "health": action.health}
     shown = {name: value for name, value in probes.items() if value} | {**action.settings}
     lines += [f"  {name}: {plain(value)}" for name, value in shown.items()]
-    lines.append(f"  pool: {action.task_pool.limit or 'no limit'}")
+    pool = action.task_pool
+    lines.append(f"  pool: {pool.limit or 'no limit'}{_queue(pool)}")
     return lines
+
+
+def _queue(pool: PoolConfig) -> str:
+    if pool.queue is None:  # as the server's
+        return ""
+    return f", queue: {pool.queue.size or 'no limit'}" if pool.queue.enabled else ", no queue"
 
 
 def _param_lines(name: str, spec: ParamSpec) -> list[str]:

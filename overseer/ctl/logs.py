@@ -13,7 +13,7 @@ from itertools import islice
 from overseer.client import Client, RefusedError
 from overseer.ctl.context import around, looked_for
 from overseer.ctl.exit_status import EXIT_REFUSED, EXIT_USAGE
-from overseer.ctl.finding import find_task, run_of, task_like
+from overseer.ctl.finding import check_action, find_task, never_ran, run_of, task_like
 from overseer.ctl.tail import Printer, follow_all
 from overseer.ctl.tasklog import Lines, TaskLog, with_marks
 from overseer.ctl.terminal import Style, json_line, on_terminal, plain, print_text, say, style_of
@@ -54,7 +54,7 @@ def logs(client: Client, options: Namespace) -> int:
             say(f"no task of {plain(options.action)}")
         return EXIT_REFUSED
     if len(found) > 1 and any(around(options)):
-        say("-A, -B and -C take a single task")
+        say("-A, -B and -C work with one task only")
         return EXIT_USAGE
     runs = [None if options.run is None else run_of(client, task_id, options.run) for task_id in found]
     sources = [
@@ -68,9 +68,9 @@ def logs(client: Client, options: Namespace) -> int:
 def _wrong(options: Namespace) -> str:
     """What is wrong with the options, if anything."""
     if options.follow and (options.until is not None or options.reverse or options.pager_end):
-        return "--follow goes with none of --until, --reverse and --pager-end"
+        return "--follow cannot be combined with --until, --reverse or --pager-end"
     if not options.grep and (options.ignore_case or any(around(options))):
-        return "-i, -A, -B and -C go with --grep"
+        return "-i, -A, -B and -C need --grep"
     if not options.tasks and options.action is None:
         return "name tasks, or an action with --action"
     if options.run is not None and (len(options.tasks) != 1 or options.action is not None):
@@ -82,26 +82,42 @@ def _found(client: Client, text: str) -> tuple[str, bool]:
     """The task that is meant, and whether it has no log.
 
     Raises:
-        RefusedError: there is none, or more than one.
+        RefusedError: there is none, or more than one, or it never ran.
     """
     try:
-        client.logs(text, tail=1)
+        found, lines = text, client.logs(text, tail=1)
     except RefusedError as error:
         if error.code == "not_configured":
             return find_task(client, text, "logs"), True
         if error.code != "not_found":
             raise
-        return task_like(client, text, "logs"), False
-    return text, False
+        found = task_like(client, text, "logs")
+        lines = client.logs(found, tail=1)
+    if not lines and _never_ran(client, found):
+        raise RefusedError("never ran, so it has no log")
+    return found, False
+
+
+def _never_ran(client: Client, task_id: str) -> bool:
+    """Whether the task is gone without having run: it was stopped while it was queued, for example."""
+    with suppress(RefusedError):
+        runs = client.runs(task_id, limit=0)
+        return (
+            bool(runs)
+            and all(map(never_ran, runs))
+            and all(task.task_id != task_id for task in client.tasks())
+        )
+    return False
 
 
 def _of_action(client: Client, action: str) -> dict[str, bool]:
-    client.actions(action)  # one that is misspelt is refused
     found = [task.task_id for task in client.tasks() if task.action == action]
     stored = True
     with suppress(RefusedError):
         found += [run.task_id for run in client.runs(action=action, limit=_RUNS)]
         stored = False
+    if not found:
+        check_action(client, action)
     return dict.fromkeys(found, stored)
 
 

@@ -31,7 +31,7 @@ def move(client: Client, options: Namespace) -> int:
             waiting = client.pool().queue_items
             action = next((item.action for item in waiting if item.task_id == task_id), "")
             if not action:
-                raise RefusedError("it does not wait in a queue", code="conflict")
+                raise RefusedError("it is not waiting in a queue", code="conflict")
             within = action if options.within_action else None
             if moved and not options.last and not before:  # behind the one before it
                 done = client.move(task_id, after=moved[-1].task_id, action=within)

@@ -12,7 +12,7 @@ from overseer.client import DEFAULT_URL
 from overseer.ctl.exit_status import EXITS
 from overseer.ctl.terminal import say, write_out
 from overseer.ctl.usage import output, server, tasks
-from overseer.ctl.usage.commands import Commands
+from overseer.ctl.usage.commands import TASK, Commands
 from overseer.ctl.values import nonempty, seconds
 from overseer.protocol import utf8
 from overseer.util.suggest import did_you_mean
@@ -31,6 +31,21 @@ _ALSO = {
     "up": "start",
     "watch": "events",
 }
+# Other programs' names for options, where a command has what they do.
+_ALSO_OPTIONS = {
+    "--from": "--since",
+    "--lines": "--limit",
+    "--max-count": "--limit",
+    "--name": "--id",
+    "--no-color": "--color never",
+    "--no-tail": "--tail all",
+    "--tail": "--lines",
+    "--to": "--until",
+    "--unit": TASK,
+    "-m": "--limit",
+    "-u": TASK,
+}
+_COMMON = "for every command"
 _SERVER = ("url", "token", "ca", "cert", "key", "reconnect", "color")  # options of all commands
 
 
@@ -47,6 +62,21 @@ class Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=_Formatter, allow_abbrev=False, **options)
         self._negative_number_matcher = re.compile(r"-\d")  # also as in journalctl: --since -1h
 
+    def format_help(self) -> str:
+        """A command's own options and its examples come before the options of every command."""
+        parts = [self._get_formatter() for _ in range(2)]
+        own, common = parts
+        own.add_usage(self.usage, self._actions, self._mutually_exclusive_groups)
+        own.add_text(self.description)
+        for group in self._action_groups:
+            part = common if group.title == _COMMON else own
+            part.start_section(group.title)
+            part.add_text(group.description)
+            part.add_arguments(group._group_actions)
+            part.end_section()
+        own.add_text(self.epilog)
+        return "\n".join(filter(None, (part.format_help() for part in parts)))
+
     def error(self, message: str) -> NoReturn:
         """One line, and status 2."""
         say(f"{message}{' See' if message.endswith('?') else '; see'} {self.prog} --help")
@@ -59,10 +89,17 @@ class Parser(argparse.ArgumentParser):
         option, _, value = word.partition("=")
         name = option.lstrip("-")
         options = [each.removeprefix("--") for each in self._option_string_actions if each.startswith("--")]
-        near = did_you_mean(name, options, prefix="--")
+        near = self._also(option) or did_you_mean(name, options, prefix="--")
         if takes_params and not near and name:
             near = f"; a parameter of the action is written {name}={value or 'VALUE'}"
         self.error(f"unknown option {option}{near}")
+
+    def _also(self, option: str) -> str:
+        """What another program's option is here, if anything."""
+        meant = _ALSO_OPTIONS.get(option, "")
+        if meant == TASK and any(each.metavar == TASK for each in self._get_positional_actions()):
+            return f"; did you mean {self.prog} {TASK}?"
+        return f"; did you mean {meant}?" if meant.partition(" ")[0] in self._option_string_actions else ""
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
@@ -134,7 +171,7 @@ def _common() -> Parser:
     """The options that may come before the command as well as after it."""
     parent = Parser(add_help=False, argument_default=argparse.SUPPRESS)
     common = parent.add_argument_group(
-        "for every command",
+        _COMMON,
         "Defaults come from the environment variables named here, then from ~/.config/overseerctl.yaml.\n"
         "An empty variable counts as not set.",
     )

@@ -21,6 +21,7 @@ from overseer.client import (
 )
 from overseer.ctl.exit_status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, rounded, words_of
 from overseer.ctl.feeding import Feeder
+from overseer.ctl.finding import AMBIGUOUS
 from overseer.ctl.hints import look_at_action
 from overseer.ctl.interrupts import Interrupts
 from overseer.ctl.live import LiveLine
@@ -93,7 +94,9 @@ def run_interactive(settings: Settings, options: Namespace) -> int:
 def refusal(error: RefusedError, task_id: str = "", action: str = "") -> str:
     """What the server said, with what to do about it; ``task_id`` and ``action`` are what was asked about."""
     text, existing = str(error), error.existing_task_id
-    if task_id and text.startswith("task not found"):
+    if error.code == "full" and text.startswith("pool is full and so is"):
+        return f"{text}; --force displaces a waiting task, --wait-for-room TIME keeps trying"
+    if task_id and (error.code == AMBIGUOUS or text.startswith("task not found")):
         return f"{plain(task_id)}: {text.removesuffix(f': {task_id}')}"
     if text.startswith("unknown action: "):
         return f"{text} (overseerctl actions lists them)"

@@ -92,7 +92,7 @@ def schedules_table(
                 "paused" if info.paused else "-" if info.next is None else clock(info.next, exact),
                 "-" if info.paused or info.next is None else until(info.next, moment),
                 "-" if info.last is None else ago(info.last, moment),
-                "-" if skipped is None else f"{skipped.reason} {ago(skipped.slot, moment)}",
+                "-" if skipped is None else f"{plain(skipped.reason)} {ago(skipped.slot, moment)}",
             )
         )
     cuts = {0: cut_middle, 1: fit}

@@ -8,9 +8,17 @@ from itertools import groupby
 
 from overseer.client import Client
 from overseer.ctl.context import around, looked_for, marked, with_context
-from overseer.ctl.finding import task_like
+from overseer.ctl.finding import check_action, task_like
 from overseer.ctl.naming import shortened
-from overseer.ctl.terminal import on_terminal, plain, print_json, print_text, say, style_of
+from overseer.ctl.terminal import (
+    on_terminal,
+    plain,
+    print_json,
+    print_text,
+    say,
+    style_of,
+    with_colours,
+)
 from overseer.ctl.times import local
 from overseer.protocol import LogMatch
 from overseer.util.timestamps import format_timestamp
@@ -29,6 +37,8 @@ def search(client: Client, options: Namespace) -> int:
         until=options.until,
         limit=options.limit + 1 if options.limit else 0,
     )
+    if not found and options.action:
+        check_action(client, options.action)
     more = bool(options.limit) and len(found) > options.limit
     matches = sorted(found[: options.limit] if more else found, key=lambda match: (match.ts, match.seq))
     if options.json:
@@ -40,7 +50,7 @@ def search(client: Client, options: Namespace) -> int:
     def line(match: LogMatch, hit: bool) -> str:
         when = local(match.ts) if on_screen else format_timestamp(match.ts)
         where = style.paint(f"{plain(shown(match.task_id))}{':' if hit else '-'}{match.seq}", "36")
-        text = plain(match.data)
+        text = with_colours(match.data, style)
         return f"{when} {where} {marked(text, looked, style) if hit else text}\n"
 
     before, after = around(options)
@@ -52,7 +62,7 @@ def search(client: Client, options: Namespace) -> int:
     else:
         print_text("".join(line(match, True) for match in matches))
     if more:
-        say(f"more than these {options.limit} lines match; -n 0 shows all")
+        say(f"more lines match than the {options.limit} shown; -n 0 shows all")
     if not matches:
         say("no matches")
     return 0 if matches else 1

@@ -115,7 +115,7 @@ def upgrade(client: Client, options: Namespace) -> int:
         confirm(options, f"end {left}")
     wanted = {"check": options.check, "force": options.force, "wait": options.wait}
     done = client.upgrade(**wanted, timeout=_UPGRADE_S)
-    versions = f"{done.from_} to {done.to}" if done.from_ != done.to else done.to
+    versions = plain(f"{done.from_} to {done.to}" if done.from_ != done.to else done.to)
     kept = f"{counted(done.tasks, 'running task')} and {counted(done.clients, 'client')}"
     if done.check:
         left = _left(done)

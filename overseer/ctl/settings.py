@@ -44,9 +44,9 @@ class Settings:
                 self.token = ""
                 self._withheld = f" (the one in {file} is for {of_file})"
         if not (self.token.isascii() and self.token.isprintable()) or " " in self.token:
-            raise OverseerError("the token contains spaces, or characters other than ASCII")
+            raise OverseerError("the token contains spaces or non-ASCII characters")
         if found.get("token") and file.stat().st_mode & 0o077:
-            say(f"{file} holds a token and others may read it: chmod 600 {file}")
+            say(f"{file} contains a token and is readable by others; run chmod 600 {file}")
         self._tls = _tls(self._get("ca"), self._get("cert"), self._get("key"))
         self._reconnect: float = getattr(options, "reconnect", 30.0)
 
@@ -117,16 +117,16 @@ def _file() -> tuple[Path, Mapping[str, str]]:
             continue
         match = _LINE.fullmatch(line)
         if match is None:
-            raise OverseerError(f"{path}:{number}: a line is written NAME: VALUE, such as url: {DEFAULT_URL}")
+            raise OverseerError(f"{path}:{number}: expected NAME: VALUE, such as url: {DEFAULT_URL}")
         name, double, single, bare = match.groups()
         if name in found:
-            raise OverseerError(f"{path}:{number}: {name} is there twice")
+            raise OverseerError(f"{path}:{number}: {name} is given twice")
         if bare and bare[0] in "[{&*!|>%@`\"'":
             raise OverseerError(f"{path}:{number}: {name} must be a string")
         found[name] = double or (single or "").replace("''", "'") or (bare or "").strip()
     for name, value in found.items():
         if name not in NAMES:
-            raise OverseerError(f"{path}: {name} is not known; known are {', '.join(NAMES)}")
+            raise OverseerError(f"{path}: {name} is not a setting; the settings are {', '.join(NAMES)}")
         if not value:
             raise OverseerError(f"{path}: {name} is empty; leave it out")
     return path, found

@@ -8,21 +8,16 @@ from collections.abc import Sequence
 from overseer.client import Client
 from overseer.ctl.columns import fit, table
 from overseer.ctl.exit_status import rounded
-from overseer.ctl.finding import task_like
+from overseer.ctl.finding import check_action, task_like
 from overseer.ctl.listing import name_of
 from overseer.ctl.terminal import Style, room, say, show, style_of
 from overseer.ctl.times import local
-from overseer.errors import OverseerError
 from overseer.protocol import RunStats
 
 _FIGURES = ("RUNS", "RUNNING", "SUCCEEDED", "FAILED", "STOPPED", "LOST", "MEDIAN", "P95", "TOTAL")
 
 
 def sums(client: Client, options: Namespace) -> int:
-    if options.every and options.since is None:
-        raise OverseerError("--every needs --since, from which the times are counted")
-    if options.state or options.reason:
-        raise OverseerError("--status and --reason do not go with --by-action and --every")
     stats = client.run_stats(
         options.task and task_like(client, options.task, "history"),
         action=options.action,
@@ -31,6 +26,8 @@ def sums(client: Client, options: Namespace) -> int:
         every=options.every,
         by_action=options.by_action,
     )
+    if not stats and options.action:
+        check_action(client, options.action)
     show(options, stats, lambda: _table(stats, style_of(options), room()) if stats else [])
     if not stats and not options.json:
         say("no runs")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from overseer.ctl.terminal import Style
+from overseer.ctl.terminal import Style, plain
 from overseer.protocol import STATUS
 
 WORDS = STATUS.words
@@ -31,7 +31,8 @@ GOING_ON = tuple(word for word in WORDS if word not in OVER)
 
 def signed(status: str, style: Style) -> str:
     """The word, with its sign in front where there is a terminal."""
-    return f"{_SIGNS.get(status, ' ')} {status}" if style.signs else status
+    word = plain(status)
+    return f"{_SIGNS.get(status, ' ')} {word}" if style.signs else word
 
 
 def coloured(text: str, status: str, style: Style) -> str:

@@ -16,7 +16,7 @@ from overseer.ctl.live import LiveLine
 from overseer.ctl.naming import shortened
 from overseer.ctl.terminal import PALETTE, OutputError, Style, json_line, on_terminal, plain, say, write_out
 from overseer.ctl.times import local
-from overseer.protocol import Event, Exited, Gap, Output, Partial, utf8
+from overseer.protocol import Dequeued, Event, Exited, Gap, Output, Partial, utf8
 from overseer.util.timestamps import format_timestamp
 
 # By a gap's reason.
@@ -70,7 +70,7 @@ class Printer:
         """The stream that an event goes to ("": it is a remark), and its text."""
         if self._as_json:
             return "stdout", json_line(event)
-        if not isinstance(event, Output | Partial | Gap | Exited):
+        if not isinstance(event, Output | Partial | Gap | Exited | Dequeued):
             return "stdout", b""
         prefix = self._prefixes.get(event.task_id, b"")
         if isinstance(event, Output | Partial):
@@ -85,10 +85,12 @@ class Printer:
         if isinstance(event, Gap):
             what = _GONE.get(event.reason, "are no longer stored")
             text = f"lines {event.from_seq} to {event.to_seq} {what}"
+        elif isinstance(event, Dequeued):
+            text = f"removed from the queue: {event.reason}"
         else:
             text = words_of(event) + (" and is restarted" if event.will_restart else "")
         if prefix:
-            return "stdout", prefix + f"({text})\n".encode()
+            return "stdout", prefix + f"({plain(text)})\n".encode()
         return "", utf8(f"{plain(event.task_id)}: {text}")
 
 

@@ -6,6 +6,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from overseer.client import Client, RefusedError, ReplyTimeoutError, Task, TaskNotRunError
@@ -16,6 +17,7 @@ from overseer.ctl.finding import find_task
 from overseer.ctl.graph import action_of, is_standing, missing_of
 from overseer.ctl.hints import look_at_action
 from overseer.ctl.listing import tasks_table
+from overseer.ctl.naming import short_id
 from overseer.ctl.statuses import GOING_ON, OVER
 from overseer.ctl.terminal import (
     OutputError,
@@ -29,13 +31,14 @@ from overseer.ctl.terminal import (
     show,
     style_of,
 )
-from overseer.protocol import Queued, Started
+from overseer.protocol import Dequeued, Event, Queued, Started
 from overseer.util.timestamps import now
 
 if TYPE_CHECKING:
     from overseer.ctl.tail import Printer
 
 _T = TypeVar("_T")
+_HEARD_S = 0.5  # for what happened before an answer that is there
 _RESTART_S = 86400.0  # for a restart, whose stop takes what the server's config allows
 
 
@@ -46,7 +49,10 @@ def start(client: Client, options: Namespace) -> int:
         task = client.start(task_id=options.action, **more)
     else:
         params = look_at_action(client, options)
+        heard = client.batches(_HEARD_S)
         task = client.start(options.action, params, task_id=options.id, **more)
+        if options.force and task.state == "queued" and (displaced := _displaced(heard, task.id)):
+            say(f"displaced {plain(short_id(displaced))}")
     answer = {"task_id": task.id, "state": task.state, "status": task.status}
     try:
         show(options, answer, lambda: [plain(task.id)])
@@ -60,6 +66,20 @@ def start(client: Client, options: Namespace) -> int:
         else:
             say("queued; overseerctl pool shows the queue, and overseerctl wait waits for the end")
     return 0
+
+
+def _displaced(heard: Iterable[list[Event]], task_id: str) -> str:
+    """The task that had to make room for this one, which is told right before; or ""."""
+    displaced = ""
+    with suppress(ReplyTimeoutError):
+        for event in chain.from_iterable(heard):
+            if isinstance(event, Dequeued) and event.reason == "displaced":
+                displaced = event.task_id
+            elif isinstance(event, Queued) and event.task_id == task_id:
+                break
+            elif isinstance(event, Queued):
+                displaced = ""  # it made room for that one
+    return displaced
 
 
 def stop(client: Client, options: Namespace) -> int:

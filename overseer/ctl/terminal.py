@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import sys
 import termios
 import threading
@@ -20,6 +21,7 @@ from overseer.errors import OverseerError
 from overseer.protocol import to_plain, utf8
 
 PALETTE = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")  # SGR codes; none is red
+_COLOUR = re.compile(r"(\x1b\[[0-9;:]*m)")
 
 
 class Transient(Protocol):
@@ -201,6 +203,17 @@ class Style:
         return self.paint(text, "1")
 
 
+def with_colours(text: str, style: Style) -> str:
+    """:func:`plain`, but with the text's own colours, or without them where colours are not wanted."""
+    if "\x1b" not in text:
+        return plain(text)
+    parts = _COLOUR.split(text)  # every second one is a colour
+    if not style.on:
+        return "".join(map(plain, parts[::2]))
+    parts[::2] = map(plain, parts[::2])
+    return "".join(parts) + ("\x1b[0m" if len(parts) > 1 else "")
+
+
 def style_of(options: Namespace) -> Style:
     return Style(getattr(options, "color", "auto"), sys.stdout)
 
@@ -268,7 +281,7 @@ class Progress:
                 if text := self._text():
                     elapsed = f" ({time.monotonic() - self._since:.0f} s)"
                     columns = width(sys.stderr) - 1
-                    shown = fit(text, max(0, columns - len(elapsed))) + elapsed
+                    shown = fit(plain(text), max(0, columns - len(elapsed))) + elapsed
                     self._write(f"\r\x1b[K{fit(shown, columns)}")
                     self._shown = True
 

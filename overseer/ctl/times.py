@@ -22,7 +22,7 @@ _FULL = re.compile(
     r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,?\s+)?(\d{4}-.*?)(\s+UTC)?", re.ASCII | re.IGNORECASE
 )
 _CLOCK = re.compile(r"\d\d?:\d\d(?::\d\d(?:\.\d+)?)?", re.ASCII)
-_EPOCH = re.compile(r"@(\d{1,11}(?:\.\d+)?)", re.ASCII)
+_EPOCH = re.compile(r"(?:@\d{1,11}|\d{9,11})(?:\.\d+)?", re.ASCII)  # journalctl's, and docker's
 
 FORMS = "10m (ago), 14:30, yesterday, '2026-03-14 09:26' (local time) or 2026-03-14T09:26:53Z"
 
@@ -46,8 +46,8 @@ def moment_of(text: str, now: datetime) -> datetime:
 
 def _read(words: str, now: datetime) -> datetime | None:
     """None: another form. Raises ValueError, OverflowError or OSError where there is no such time."""
-    if match := _EPOCH.fullmatch(words):
-        return datetime.fromtimestamp(float(match[1]), UTC)
+    if _EPOCH.fullmatch(words):
+        return datetime.fromtimestamp(float(words.removeprefix("@")), UTC)
     if words.lower() == "now":
         return now
     if _AGO.fullmatch(words):

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from typing import Any
 
 from overseer.client.arguments import signal_of
-from overseer.protocol import STATUS
+from overseer.protocol import RUN_STATUS, STATUS
 from overseer.util.durations import parse_duration
 from overseer.util.suggest import did_you_mean
+
+
+class Once(argparse.Action):
+    """An option that is refused where it is given twice, since the first one would be ignored."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        if getattr(namespace, self.dest) is not None:
+            raise argparse.ArgumentError(self, "given twice; it takes one")
+        setattr(namespace, self.dest, values)
 
 
 def nonempty(text: str) -> str:
@@ -33,7 +44,14 @@ def seconds(text: str) -> float:
     return found
 
 
-seconds.__name__ = "number of seconds or duration"  # for argparse's error
+def length(text: str) -> float:
+    """Of time, more than none, in seconds."""
+    if not (found := seconds(text)):
+        raise argparse.ArgumentTypeError("it must be more than zero")
+    return found
+
+
+length.__name__ = seconds.__name__ = "number of seconds or duration"  # for argparse's error
 
 
 def signal_name(text: str) -> str:
@@ -75,12 +93,21 @@ def most(text: str) -> int:
 
 def statuses(text: str) -> tuple[str, ...]:
     """Words for what tasks are, with commas between them."""
-    found = tuple(word.strip() for word in text.split(","))
+    return _words(text, STATUS.words)
+
+
+def run_statuses(text: str) -> tuple[str, ...]:
+    """The same for runs."""
+    return _words(text, RUN_STATUS.words)
+
+
+def _words(text: str, known: Sequence[str]) -> tuple[str, ...]:
+    found = dict.fromkeys(word.strip() for word in text.split(","))
     for word in found:
-        if word not in STATUS.words:
-            near = did_you_mean(word, STATUS.words) or f"; known are {', '.join(STATUS.words)}"
+        if word not in known:
+            near = did_you_mean(word, known) or f"; known are {', '.join(known)}"
             raise argparse.ArgumentTypeError(f"unknown status {word or text!r}{near}")
-    return found
+    return tuple(found)
 
 
 last.__name__ = most.__name__ = count.__name__

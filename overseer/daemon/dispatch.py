@@ -331,9 +331,9 @@ class Dispatcher:
             case protocol.RunStatsRequest():
                 self._reply(self._history.sums(request, principal))
             case protocol.LogsRequest():
-                self._reply(self._logs.page(request, hub, principal))
+                self._reply(self._logs.page(request, hub, principal, self._history.shows))
             case protocol.Search():
-                self._reply(self._logs.search(request, principal))
+                self._reply(self._logs.search(request, principal, lambda: client.outbox.closed))
             case protocol.Describe():
                 action = request.action
                 hub.tell_of_definitions(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,8 +63,15 @@ class TaskLogs:
         if self.logs is not None:
             self.logs.close()
 
-    def page(self, request: LogsRequest, hub: Hub, principal: Principal) -> LogsReply:
-        """Lines of a task's log.
+    def page(
+        self,
+        request: LogsRequest,
+        hub: Hub,
+        principal: Principal,
+        recorded: Callable[[str, Principal], bool],
+    ) -> LogsReply:
+        """Lines of a task's log; none of a task that has written none, or never ran. ``recorded``: whether
+        the history has a task, and the principal may see it.
 
         Raises:
             RequestError: there are no logs, no such task, or the log cannot be read.
@@ -90,10 +97,10 @@ class TaskLogs:
         reader = self.logs.reader_of(request.task_id)
         known = hub.listing.action_of(request.task_id)
 
-        def read() -> Page:
+        def read() -> Page | None:
             action = reader.last_run().action if known is None else known
             if not action:
-                raise RequestError(_NOT_FOUND, code="not_found")
+                return None
             if not principal.sees(action):
                 raise NotPermittedError(_NOT_FOUND, code="not_found")
             return read_page(reader, query)
@@ -102,14 +109,18 @@ class TaskLogs:
             page = self.logs.read(read)
         except (OSError, ValueError) as error:
             raise RequestError(f"the log cannot be read: {error}") from None
+        if page is None:
+            if not recorded(request.task_id, principal):
+                raise RequestError(_NOT_FOUND, code="not_found")
+            page = Page(0, 0, max(query.from_seq, 1))
         lines = [
             LogLine(line.seq, parse_timestamp(line.ts), line.stream, line.data, line.truncated)
             for line in page.lines
         ]
         return LogsReply(request.id, tuple(lines), page.first_seq, page.last_seq, page.next_seq)
 
-    def search(self, request: Search, principal: Principal) -> Matches:
-        """Matching lines of all logs, or of one.
+    def search(self, request: Search, principal: Principal, unwanted: Callable[[], bool]) -> Matches:
+        """Matching lines of all logs, or of one; ``unwanted``: whether who asked is gone.
 
         Raises:
             RequestError: there are no logs, or the search failed.
@@ -130,9 +141,9 @@ class TaskLogs:
             request.after,
         )
         try:
-            found = self._searches.search(query)
+            found = self._searches.search(query, unwanted)
         except SearchError as error:
-            raise RequestError(str(error)) from None
+            raise RequestError(str(error), code=error.code) from None
         matches = [
             LogMatch(each.task_id, each.run_id, each.seq, parse_timestamp(each.ts), each.stream, each.data)
             for each in found.matches

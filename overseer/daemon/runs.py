@@ -156,6 +156,18 @@ class RunHistory:
         """Whether a task of this id is on record."""
         return self.history is not None and self.history.number(task_id) > 0
 
+    def shows(self, task_id: str, principal: Principal) -> bool:
+        """Whether there is a run of this id, perhaps one that never began, that the principal may see.
+
+        Raises:
+            RequestError: the history cannot be read.
+        """
+        if self.history is None or not self.has(task_id):
+            return False
+        from overseer.history.pages import Query
+
+        return bool(self.history.page(Query(task_id, limit=1), principal.scope)[0])
+
     def apply(self, config: Config) -> None:
         """Apply the new configuration's bounds."""
         if self.history is not None:

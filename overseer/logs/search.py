@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,13 +19,19 @@ from overseer.util.locks import Rank, assert_none_held, lock
 
 DEADLINE_S = 10.0
 _GRACE_S = 2.0  # beyond the deadline, for a process that misses its own alarm
+_LOOK_S = 0.2  # how often it is looked whether the result is still wanted
 _AT_ONCE = 2
 _FOLDER = str(Path(__file__).parent / "standalone")
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); import search; search.main()"
 
 
 class SearchError(OverseerError):
-    """A search failed; the message says why."""
+    """A search failed; the message says why, and ``code`` does for programs (see
+    :data:`overseer.errors.REFUSALS`)."""
+
+    def __init__(self, message: str, code: str = "refused") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -77,21 +85,21 @@ class Searches:
         self._places = _AT_ONCE
         self._closed = False
 
-    def search(self, query: SearchQuery) -> Matches:
-        """The matches found within the deadline.
+    def search(self, query: SearchQuery, unwanted: Callable[[], bool] = lambda: False) -> Matches:
+        """The matches found within the deadline, or until nobody wants them.
 
         Raises:
             SearchError: the query is invalid, too many searches are running, or nothing was found in time.
         """
         assert_none_held("searching")
         if "\n" in query.query:
-            raise SearchError("query must be a single line, since lines are searched one by one")
+            raise SearchError("query must be a single line, since lines are searched one by one", "invalid")
         with self._lock:
             if not self._places or self._closed:
-                raise SearchError("other searches are running: try again")
+                raise SearchError("other searches are running: try again", "full")
             self._places -= 1
         try:
-            return self._run(json.dumps(self._asked(query)).encode())
+            return self._run(json.dumps(self._asked(query)).encode(), unwanted)
         finally:
             with self._lock:
                 self._places += 1
@@ -120,7 +128,7 @@ class Searches:
             "path": sys.path,
         }
 
-    def _run(self, asked: bytes) -> Matches:
+    def _run(self, asked: bytes, unwanted: Callable[[], bool]) -> Matches:
         try:
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", _PROGRAM, _FOLDER],
@@ -137,17 +145,26 @@ class Searches:
             if self._closed:
                 process.kill()
         try:
-            try:
-                said, _ = process.communicate(asked, self._deadline + _GRACE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                said, _ = process.communicate()
+            said = self._answer_of(process, asked, unwanted)
         finally:
             with self._lock:
                 self._running.discard(process)
             process.kill()
             process.wait()
         return self._read(said, process.returncode)
+
+    def _answer_of(
+        self, process: subprocess.Popen[bytes], asked: bytes, unwanted: Callable[[], bool]
+    ) -> bytes:
+        until = time.monotonic() + self._deadline + _GRACE_S
+        given: bytes | None = asked  # it takes that once
+        while True:
+            try:
+                return process.communicate(given, _LOOK_S)[0]
+            except subprocess.TimeoutExpired:
+                given = None
+                if unwanted() or time.monotonic() > until:
+                    process.kill()
 
     def _read(self, said: bytes, status: int) -> Matches:
         found = Matches()
@@ -157,7 +174,7 @@ class Searches:
             if what == "done":
                 over = True
             elif what == "error":
-                raise SearchError(f"query is not a valid regular expression: {rest[0]}")
+                raise SearchError(f"query is not a valid regular expression: {rest[0]}", "invalid")
             else:
                 began, name, first, seq, *match = rest
                 found.following = f"{began}/{first}/{seq}/{name}"
@@ -185,4 +202,4 @@ def _place_of(following: str) -> list[Any] | None:
         began, first, seq, name = following.split("/", 3)
         return [began, name, int(first), int(seq)]
     except ValueError:
-        raise SearchError("after must be the next of an earlier answer") from None
+        raise SearchError("after must be the next of an earlier answer", "invalid") from None

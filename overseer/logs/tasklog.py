@@ -83,9 +83,11 @@ class _Tail:
         """Note appended lines: the first seq, their bytes, their time."""
         last = self.blocks[-1] if self.blocks else None
         if last is None or last.size >= BLOCK:
-            self.blocks.append(Block(seq, self.size, size, ts))
+            self.blocks.append(Block(seq, self.size, size, ts, ts))
         else:
-            self.blocks[-1] = Block(last.first, last.offset, last.size + size, max(last.latest, ts))
+            self.blocks[-1] = Block(
+                last.first, last.offset, last.size + size, max(last.latest, ts), min(last.earliest, ts)
+            )
         self.size += size
 
 

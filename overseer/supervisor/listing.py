@@ -52,8 +52,10 @@ class Listing:
             RequestError: no such task, or it is not over.
         """
         with self._table.begin(requester) as tx:
-            if self._table.find(task_id, requester.principal).phase.in_use:
-                raise RequestError("task is not over: stop it first", code="conflict")
+            phase = self._table.find(task_id, requester.principal).phase
+            if phase.in_use:
+                doing = "queued" if phase is Phase.QUEUED else "running"
+                raise RequestError(f"task is still {doing}: stop it first", code="conflict")
             self._table.forget(task_id)
             requester.tell(tx, Forgotten(task_id, now(), id=requester.request_id))
 

@@ -39,8 +39,8 @@ _Queueing = Queued | Dequeued | Moved
 
 # What the history says of a task that left its queue, by the reason.
 _WHY = {
-    "stopped": "while it was queued, it was stopped",
-    "purged": "its queue was purged",
+    "stopped": "stopped{by} while queued",
+    "purged": "its queue was purged{by}",
     "displaced": "a newer task took its place in the queue",
     "expired": "it was queued for longer than the queue allows",
     "shutdown": "the server ended before it could be started",
@@ -126,7 +126,7 @@ class Queueing:
         assert_held(self._table.lock)
         returning = task.terms.standing is not None and returns(self._current.value.config, task.id)
         if not self._table.closing:
-            why = _WHY[reason] + (f" by {by}" if by and reason != "displaced" else "")
+            why = _WHY[reason].format(by=f" by {by}" if by else "")
             self._recorder.never_started(task.id, "stopped", why)
         elif not returning:
             self._recorder.never_started(task.id, "shutdown", _WHY["shutdown"])

@@ -99,7 +99,7 @@ CELLS: dict[str, tuple[dict[str, Any], str, str]] = {
     "stop": ({"task_id": "over-of-{}"}, "", "task not found"),
     "reset": ({"task_id": "task-of-{}"}, "task is not errored", "task not found"),
     "restart": ({"task_id": "again-of-{}"}, "started", "task not found"),
-    "forget": ({"task_id": "task-of-{}"}, "task is not over: stop it first", "task not found"),
+    "forget": ({"task_id": "task-of-{}"}, "task is still running: stop it first", "task not found"),
     "move": (
         {"task_id": "task-of-{}", "to": "first"},
         "task does not wait in that queue: it is running",

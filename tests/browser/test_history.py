@@ -265,7 +265,7 @@ def test_what_left_its_queue_without_having_run_says_why(context: BrowserContext
         with watched(context) as page:
             page.goto(f"http://{server.address}/#history")
             for task_id, why in (
-                ("stopped", "while it was queued, it was stopped"),
+                ("stopped", "stopped while queued"),
                 ("purged", "its queue was purged"),
                 ("displaced", "a newer task took its place in the queue"),
                 ("expired", "it was queued for longer than the queue allows"),

@@ -66,7 +66,7 @@ def over(outcome: str = "succeeded", trigger: Trigger | None = None, **given: An
     event = Exited("t", 1, 0, False, now())
     more = {"exit_code": 0, "signal": "", "reason": "exited", "error": "", "values": {}, **given}
     trigger = trigger or Trigger("client")
-    return Change(event, "t", "a", {"p": "v"}, "run1", trigger, outcome, False, **more)
+    return Change(event, "t", "a", {"p": "v"}, "run1", trigger, outcome, **more)
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_attached_and_detached(daemon: Daemon):
             shown.wait_for(b"interrupted\r\n")
             shown.type(b"\x10\x11")
             assert shown.wait() == 0
-            assert shown.shown.endswith(b"overseerctl: detached; task a goes on\r\n")
+            assert shown.shown.endswith(b"overseerctl: detached; task a keeps running\r\n")
             assert modes(shown) == before
         assert client.request("list")["tasks"][0]["worker_state"] == "running"
         with terminal(daemon, "attach", "a") as shown:

@@ -67,12 +67,18 @@ def test_a_task_is_found_by_what_the_page_calls_it(ctl: Ctl) -> None:
     assert done.json == {"signaled": [first, second]}
     done = ctl("stop", "build", "--wait")
     assert done.status == 1
-    assert done.err.startswith("overseerctl: build: several tasks that are so called go on: ")
-    assert set(done.err.split(": ")[-1].strip().split(", ")) == {first[:8], second[:8]}
+    named, _, ids = done.err.rpartition(": ")
+    assert named == "overseerctl: build: 2 unfinished tasks have this name"
+    ids, _, how = ids.partition("; ")
+    assert (set(ids.split(", ")), how) == ({first[:8], second[:8]}, "use an id, or --action build\n")
+    assert ctl("input", "build", "x").err == done.err.replace(", or --action build", "")
     assert ctl("stop", "build next", "--wait", "--json").json == {"stopped": [first]}
     assert ctl("stop", "build", "--wait", "--json").json == {"stopped": [second]}
     assert "task not found" in ctl("stop", "build hush").err
-    assert ctl("rm", "build", "--json").json == {"forgotten": [second]}
+    done = ctl("rm", "build")
+    assert (done.status, done.out) == (1, "")
+    assert done.err.startswith("overseerctl: build: 2 tasks have this name: ")
+    assert ctl("rm", "build old jobs=8", "--json").json == {"forgotten": [second]}
     assert ctl("rm", "Build it", "--json").json == {"forgotten": [first]}
 
 
@@ -118,7 +124,7 @@ def test_several_are_chosen_by_what_they_have_in_common(ctl: Ctl) -> None:
     assert ctl("rm", "--status", "stopped", "--action", "sleep", "-y", "--json").json == {
         "forgotten": ["many-1", "many-2"]
     }
-    assert ctl("rm", "other-1").err == "overseerctl: other-1: task is not over: stop it first\n"
+    assert ctl("rm", "other-1").err == "overseerctl: other-1: task is still running: stop it first\n"
     assert ctl("stop", "--all", "--wait", "-y", "--json").json == {"stopped": ["other-1"]}
     assert ctl("stop", "--all", "-y").err == "overseerctl: no matching tasks\n"
     assert ctl("rm", "--all", "-y").status == 0
@@ -133,11 +139,12 @@ def test_what_is_meant_must_be_said(ctl: Ctl, command: str, words: str) -> None:
 
 def test_on_a_terminal_it_is_asked(ctl: Ctl, daemon: Daemon) -> None:
     ctl("start", "nap", "--id", "asked")
-    for answer, status in ((b"n\n", 1), (b"\n", 1), (b"y\n", 0)):
+    for answer, status in ((b"n\n", 1), (b"\n", 1), (b"\xff\xfe\n", 1), (b"y\n", 0)):
         with terminal(daemon, "stop", "--all", "--wait") as shown:
             shown.wait_for(b"Stop 1 task (asked)? [y/N] ")
             shown.type(answer)
             assert shown.wait() == status
+            assert b"Traceback" not in shown.shown
     assert ids(ctl, "--status", "stopped") == {"asked"}
     with terminal(daemon, "purge", "--all") as shown:
         shown.wait_for(b"Empty all queues (0 waiting tasks)? [y/N] ")

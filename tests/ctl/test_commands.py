@@ -313,11 +313,11 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("text", "words"),
         [
-            ("urk: x", "urk is not known"),
-            ("[", ":1: a line is written NAME: VALUE"),
-            ("# mine\n- x", ":2: a line is written NAME: VALUE"),
+            ("urk: x", "urk is not a setting"),
+            ("[", ":1: expected NAME: VALUE"),
+            ("# mine\n- x", ":2: expected NAME: VALUE"),
             ("url: [x]", ":1: url must be a string"),
-            ("url: ws://a/ws\nurl: ws://b/ws", ":2: url is there twice"),
+            ("url: ws://a/ws\nurl: ws://b/ws", ":2: url is given twice"),
         ],
     )
     def test_a_file_that_cannot_be_used(self, ctl: Ctl, tmp_path, text, words):

@@ -15,6 +15,7 @@ from tests.harness import Daemon, shell
 
 ACTIONS = {
     "lines": shell("seq 2500; sleep 0.1; echo oh no >&2"),
+    "red": shell(r"printf '\033[31mfailure\033[0m \033[2J\033[5A\033[1mhere\n'"),
     "short": shell("echo first; sleep 0.3; echo second"),
     "asks": shell("echo ready; read x; echo got $x; read x; echo no; echo bad >&2", config={"stdin": "pipe"}),
 }
@@ -27,6 +28,7 @@ def daemon() -> Iterator[Daemon]:
             client.run("lines", task_id="web")
             client.run("short", task_id="other")
             client.run("lines", task_id="web-2")
+            client.run("red", task_id="red")
             for _ in range(3):
                 client.run("short", task_id="twice")
         yield daemon
@@ -40,6 +42,7 @@ def test_all_of_a_log_or_some_of_it(ctl: Ctl) -> None:
     assert ctl("logs", "web", "-n", "3", "--stream", "stdout").out.split() == ["2498", "2499", "2500"]
     assert len(ctl("logs", "web", "--since", "1h").out.splitlines()) == 2500
     assert ctl("logs", "web", "--tail", "all").out == done.out
+    assert ctl("logs", "web", "--lines", "2").out == ctl("logs", "web", "-n", "2").out == "2500\n"
     assert ctl("logs", "web", "--tail", "few").err.startswith(
         "overseerctl: argument -n/--tail: invalid count"
     )
@@ -166,7 +169,7 @@ def test_searching_all_of_them(ctl: Ctl) -> None:
     ]
     more = ctl("search", "24", "-n", "7")
     assert len(more.out.splitlines()) == 7
-    assert "more than these 7 lines match; -n 0 shows all" in more.err
+    assert "more lines match than the 7 shown; -n 0 shows all" in more.err
     assert ctl("search", "24", "-n", "0").err == ctl("search", "24", "-n", "all").err == ""
     none = ctl("search", "nowhere")
     assert (none.status, none.out) == (1, "")
@@ -182,6 +185,15 @@ def test_on_a_terminal_times_are_local_and_matches_marked(daemon: Daemon) -> Non
     with terminal(daemon, "logs", "web", "-t", "-n", "1", "--no-pager") as shown:
         assert shown.wait() == 0
         assert re.fullmatch(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} oh no\r\n", shown.shown)
+
+
+def test_a_line_keeps_its_colours_but_moves_no_cursor(daemon: Daemon, ctl: Ctl) -> None:
+    moves = "\\u001b[2J\\u001b[5A"
+    with terminal(daemon, "search", "failure", "--no-pager") as shown:
+        assert shown.wait() == 0
+        assert f"\x1b[31mfailure\x1b[0m {moves}\x1b[1mhere\x1b[0m\r\n" in shown.shown.decode()
+    for arguments in ((), ("-C", "1")):
+        assert ctl("search", "failure", *arguments).out.endswith(f"failure {moves}here\n")
 
 
 def test_as_much_of_an_id_as_is_unique_will_do(ctl: Ctl) -> None:

@@ -68,7 +68,7 @@ def test_mistakes_are_said(logged: Daemon, ctl: Ctl) -> None:
     for arguments, status, words in (
         ((), 2, "name tasks, or an action with --action"),
         (("one", "two", "--run", "1"), 2, "--run needs one task"),
-        (("one", "two", "-g", "x", "-C", "2"), 2, "-A, -B and -C take a single task"),
+        (("one", "two", "-g", "x", "-C", "2"), 2, "-A, -B and -C work with one task only"),
         (("--action", "sya"), 1, "did you mean say?"),
         (("one", "nobody"), 1, "nobody: task not found"),
         (("one", "nobody", "-f"), 1, "nobody: task not found"),

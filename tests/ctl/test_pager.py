@@ -138,7 +138,7 @@ def test_what_is_followed_or_refused_needs_none(daemon: Daemon):
 def test_colours_and_remarks_are_shown_in_it(daemon: Daemon):
     assert "paged:\x1b[1;31mout\x1b[0m\n" in shown_by(daemon, "logs", "both", "-g", "out", PAGER=MARKS)
     said = shown_by(daemon, "search", "1", "-n", "3", PAGER=MARKS).splitlines()
-    assert said[-1] == "paged:overseerctl: more than these 3 lines match; -n 0 shows all"
+    assert said[-1] == "paged:overseerctl: more lines match than the 3 shown; -n 0 shows all"
 
 
 def test_stderr_that_is_no_terminal_gets_its_lines(daemon: Daemon, tmp_path):

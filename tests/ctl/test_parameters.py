@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import termios
 
 import pytest
@@ -144,9 +145,12 @@ def test_choices_and_booleans_are_completed(ctl: Ctl, words: list[str], found: l
 
 
 @pytest.mark.parametrize("command", ["run", "start"])
-@pytest.mark.parametrize(("typed", "status"), [(b"\x03", 130), (b"\x04", 1)])
+@pytest.mark.parametrize(
+    ("typed", "status"),
+    [(b"\x03", 130), (b"\x04", 1), (b"\xff\n", 1), (signal.SIGTERM, -15), (signal.SIGHUP, -1)],
+)
 def test_who_does_not_give_it_has_the_terminal_as_before(
-    daemon: Daemon, command: str, typed: bytes, status: int
+    daemon: Daemon, command: str, typed: bytes | signal.Signals, status: int
 ) -> None:
     with terminal(daemon, command, "login") as shown:
         before = termios.tcgetattr(shown.fd)[3]
@@ -155,7 +159,13 @@ def test_who_does_not_give_it_has_the_terminal_as_before(
         try:
             shown.wait_for(b"password: ")
             assert termios.tcgetattr(shown.fd)[3] != before
-            shown.type(typed)
+            if isinstance(typed, bytes):
+                shown.type(typed)
+                if typed != b"\x03":
+                    shown.wait_for(b"overseerctl: cancelled")
+            else:
+                os.kill(shown.pid, typed)
+                status = 130 if command == "run" else status
             shown.status = os.waitstatus_to_exitcode(os.waitpid(shown.pid, 0)[1])
             assert shown.status == status
             assert termios.tcgetattr(shown.fd)[3] == before

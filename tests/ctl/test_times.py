@@ -48,13 +48,23 @@ def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("Fri 2026-11-27 07:00", "2026-11-27T06:00:00"),
         ("3min", "2026-11-27T06:17:00"),
         ("@1700000000", "2023-11-14T22:13:20"),
+        ("1700000000", "2023-11-14T22:13:20"),
+        ("1700000000.0", "2023-11-14T22:13:20"),
+        ("20261127", "2026-11-26T23:00:00"),
     ],
 )
 def test_a_time_is_what_journalctl_and_docker_take_it_for(typed: str, meant: str) -> None:
     assert format_timestamp(moment_of(typed, NOW)) == f"{meant}.000000Z"
 
 
-@pytest.mark.parametrize("typed", ["soon", "25:00", "2026-13-01", "1x", "", "m", "ago", "1h foo", "@1e99"])
+def test_an_epoch_may_have_a_fraction() -> None:
+    for typed in ("@1700000000.25", "1700000000.25"):
+        assert format_timestamp(moment_of(typed, NOW)) == "2023-11-14T22:13:20.250000Z"
+
+
+@pytest.mark.parametrize(
+    "typed", ["soon", "25:00", "2026-13-01", "1x", "", "m", "ago", "1h foo", "@1e99", "12345", "1700000000."]
+)
 def test_what_is_none_is_refused_with_examples(typed: str) -> None:
     with pytest.raises(OverseerError, match=r"a time is written like 10m \(ago\), 14:30"):
         moment_of(typed, NOW)

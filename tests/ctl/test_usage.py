@@ -21,6 +21,13 @@ from tests.harness import Daemon
             "unknown option --secs; a parameter of the action is written secs=3",
         ),
         ("list --sinc x", "unknown option --sinc; did you mean --since?"),
+        ("logs -u web", "unknown option -u; did you mean overseerctl logs TASK?"),
+        ("logs --unit=web", "unknown option --unit; did you mean overseerctl logs TASK?"),
+        ("logs web --no-color", "unknown option --no-color; did you mean --color never?"),
+        ("tail web --tail 5", "unknown option --tail; did you mean --lines?"),
+        ("history --lines 5", "unknown option --lines; did you mean --limit?"),
+        ("list --to 1h", "unknown option --to"),
+        ("run job --name x", "unknown option --name; did you mean --id?"),
         ("run", "the following arguments are required: ACTION"),
         ("run named /tmp", "a parameter is written KEY=VALUE, not '/tmp'; did you mean path=/tmp?"),
         ("run both x", "a parameter is written KEY=VALUE, not 'x'; both has none"),
@@ -43,7 +50,7 @@ from tests.harness import Daemon
 def test_a_mistake_is_one_line(ctl: Ctl, line: str, words: str):
     done = ctl(*line.split())
     see = "See" if words.endswith("?") else "see"
-    command = f" {line.split()[0]}" if line.startswith(("run", "list", "signal")) else ""
+    command = f" {line.split()[0]}" if "option" in words or line.startswith(("run", "list", "signal")) else ""
     text = f"overseerctl: {words}{' ' if see == 'See' else '; '}{see} overseerctl{command} --help\n"
     assert (done.status, done.out, done.err) == (2, "", text)
 
@@ -53,7 +60,8 @@ def test_a_mistake_in_the_file_is_one_line_too(ctl: Ctl, tmp_path: Path):
     done = ctl("check")
     assert done.status == 2
     assert done.err == (
-        f"overseerctl: {tmp_path}/overseerctl.yaml: urk is not known; known are url, token, ca, cert, key\n"
+        f"overseerctl: {tmp_path}/overseerctl.yaml: urk is not a setting; the settings are "
+        "url, token, ca, cert, key\n"
     )
 
 

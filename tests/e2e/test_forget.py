@@ -39,7 +39,7 @@ def test_a_task_that_is_not_over_is_kept(daemon: Daemon) -> None:
     with daemon.connect() as client:
         client.request("start", action="sleep", task_id="running")
         refused = client.request("forget", task_id="running")
-        assert (refused["message"], refused["code"]) == ("task is not over: stop it first", "conflict")
+        assert (refused["message"], refused["code"]) == ("task is still running: stop it first", "conflict")
         client.send("stop", task_id="running")
         client.expect("exited")
         assert client.request("forget", task_id="running")["type"] == "forgotten"

@@ -165,7 +165,7 @@ def test_those_that_leave_the_queue_are_on_record_and_why(tmp_path: Path) -> Non
         assert {task_id: run.get("error", "") for task_id, run in found.items() if "ended" in run} == {
             "expired": "it was queued for longer than the queue allows",
             "displaced": "a newer task took its place in the queue",
-            "stopped": f"while it was queued, it was stopped{mine}",
+            "stopped": f"stopped{mine} while queued",
             "purged": f"its queue was purged{mine}",
         }
         for run in found.values():

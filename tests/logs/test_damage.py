@@ -52,7 +52,7 @@ def spoil(path: Path, begin: int, size: int) -> None:
 
 def test_a_damaged_block_is_a_hole(logs: Logs, script: Script, caplog: pytest.LogCaptureFixture) -> None:
     index = json.loads(path_of(logs, 1, "idx").read_text())
-    first, offset, size, _ = index["blocks"][1]
+    first, offset, size, *_ = index["blocks"][1]
     spoil(path_of(logs, 1, "log.gz"), offset, size)
     reader = logs.reader_of("t")
     left = [line for line in script.stored if not first <= line[0] < first + 10]

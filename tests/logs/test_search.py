@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from overseer.logs import retention
+from overseer.logs.sealing import seal
 from overseer.logs.search import SearchError, Searches, SearchQuery
+from overseer.logs.standalone.segments import beside, list_segments, read_index
 from overseer.logs.store import Logs
 from overseer.util.timestamps import format_timestamp, now
 from tests.harness import allowed
@@ -69,6 +71,31 @@ def test_times(logs: Logs) -> None:
     assert len(found(logs, "a ", since=match.ts)) == 130
     assert len(found(logs, "a ", until=match.ts)) == 80
     assert not found(logs, "a ", since=format_timestamp(now()))
+
+
+def test_a_clock_that_was_set_back_hides_no_line(make_logs: MakeLogs) -> None:
+    """Neither in a log that is written, nor in one that is found again, nor in a compressed segment."""
+    logs = make_logs()
+    moment = now()
+    early = moment - timedelta(hours=2)
+    script = Script(logs.log_of("a"))
+    script.write("late", at=moment)
+    script.write("early", at=early)
+    script.write("late again", at=moment)
+    until = format_timestamp(moment - timedelta(hours=1))
+    assert found(logs, "a", until=until) == ["early"]
+    script.log.begin_segment()
+    script.write("next", at=moment)
+    assert found(logs, "a", until=until) == ["early"]
+    first = list_segments(logs.directory_of("a"))[0]
+    (block,) = read_index(logs.directory_of("a"), first).blocks  # type: ignore[union-attr]
+    assert (block.latest, block.earliest) == (format_timestamp(moment), format_timestamp(early))
+    Path(logs.directory_of("a"), beside(first.first, "idx")).unlink()
+    assert seal(logs.directory_of("a"), first, "gzip")
+    sealed = list_segments(logs.directory_of("a"))[0]
+    assert sealed.packed
+    assert read_index(logs.directory_of("a"), sealed).blocks[0][3:] == block[3:]  # type: ignore[union-attr]
+    assert found(logs, "a", until=until) == ["early"]
 
 
 def test_what_is_wrong_is_said(logs: Logs) -> None:

@@ -30,7 +30,7 @@ EXITED = Exited("web", 1, 3, False, THEN)
 
 def change(event: Event, outcome: str = "", task_id: str = "web", **given: Any) -> Change:
     of_run = {"exit_code": 3, "signal": "", "reason": "exited", "error": "", "values": {}, **given}
-    return Change(event, task_id, "serve", {}, "run", Trigger("client", "ana"), outcome, False, **of_run)
+    return Change(event, task_id, "serve", {}, "run", Trigger("client", "ana"), outcome, **of_run)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 from overseer.ctl.exit_status import EXITS
 from overseer.ctl.times import FORMS
-from overseer.ctl.values import count, nonempty, statuses
+from overseer.ctl.values import Once, count, nonempty, statuses
 
 TASK = "TASK"
 _WIDTH = 79
@@ -77,7 +77,9 @@ def chosen(command: argparse.ArgumentParser, all: str, verb: str) -> None:
 
 
 def filters(command: argparse.ArgumentParser, verb: str = "") -> None:
-    command.add_argument("--action", type=nonempty, metavar="ACTION", help=f"{verb}only this action's tasks")
+    command.add_argument(
+        "--action", action=Once, type=nonempty, metavar="ACTION", help=f"{verb}only this action's tasks"
+    )
     command.add_argument(
         "--status",
         type=statuses,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+
 from overseer.ctl.usage.commands import TASK, Commands, limit, matching, paging, task, tasks, times
-from overseer.ctl.values import count, last, most, nonempty
+from overseer.ctl.values import Once, count, last, most, nonempty
 
 
 def add_output(commands: Commands) -> None:
@@ -21,13 +23,16 @@ def add_output(commands: Commands) -> None:
         aliases=("log",),
     )
     tasks(command, "*")
-    command.add_argument("--action", type=nonempty, metavar="ACTION", help="all tasks of this action")
+    command.add_argument(
+        "--action", action=Once, type=nonempty, metavar="ACTION", help="all tasks of this action"
+    )
     command.add_argument(
         "-f", "--follow", action="store_true", help="keep showing new lines until the tasks end"
     )
     command.add_argument(
         "-n", "--tail", type=last, metavar="LINES", help="only the last LINES lines of each, or all"
     )
+    command.add_argument("--lines", dest="tail", type=last, help=argparse.SUPPRESS)  # as in journalctl
     command.add_argument(
         "-e",
         "--pager-end",
@@ -74,7 +79,7 @@ def add_output(commands: Commands) -> None:
     matching(command)
     command.add_argument("--task", type=nonempty, metavar=TASK, help="only in this task's log")
     command.add_argument(
-        "--action", type=nonempty, metavar="ACTION", help="only in lines of this action's runs"
+        "--action", action=Once, type=nonempty, metavar="ACTION", help="only in lines of this action's runs"
     )
     times(command, since="only from this time on", until="only until this time")
     limit(command, 100, most)

@@ -14,7 +14,7 @@ from overseer.ctl.usage.commands import (
     times,
     yes,
 )
-from overseer.ctl.values import count, most, nonempty, place, seconds, signal_name
+from overseer.ctl.values import Once, count, length, most, nonempty, place, run_statuses, seconds, signal_name
 from overseer.protocol import EXIT_REASON, RUN_STATUS
 
 
@@ -200,19 +200,21 @@ def add_showing(commands: Commands) -> None:
         aliases=("runs",),
     )
     command.add_argument("task", type=nonempty, metavar=TASK, nargs="?", help="only this task's")
-    command.add_argument("--action", type=nonempty, metavar="ACTION", help="only this action's")
-    for names, metavar, words in (
-        (("--state", "--status"), "STATUS", RUN_STATUS.words),
-        (("--reason",), "REASON", EXIT_REASON.words),
-    ):
-        help = f"only those with this {metavar.lower()}: {', '.join(words)}"
-        command.add_argument(*names, choices=words, metavar=metavar, help=help)
+    command.add_argument("--action", action=Once, type=nonempty, metavar="ACTION", help="only this action's")
+    command.add_argument(
+        *("--state", "--status"),
+        type=run_statuses,
+        metavar="STATUS[,STATUS]",
+        help=f"only those that are {', '.join(RUN_STATUS.words[:-1])} or {RUN_STATUS.words[-1]}",
+    )
+    help = f"only those with this reason: {', '.join(EXIT_REASON.words)}"
+    command.add_argument("--reason", choices=EXIT_REASON.words, metavar="REASON", help=help)
     times(command, since="only those started since then", until="only those started before then")
     limit(command, 20, most)
     command.add_argument("-r", "--reverse", action="store_true", help="the oldest of them first")
     command.add_argument("--by-action", action="store_true", help="summarize them for each action")
     help = "summarize them for each period of this length, from --since on"
-    command.add_argument("--every", type=seconds, metavar="TIME", help=help)
+    command.add_argument("--every", type=length, metavar="TIME", help=help)
     paging(command)
     command = commands.add("events", "show everything that happens as JSON lines", "", "events", "events web")
     tasks(command, "*", "default: all, present and future")

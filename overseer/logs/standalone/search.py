@@ -60,13 +60,13 @@ def _search(asked: dict[str, Any]) -> Iterator[list[Any]]:
         return
     since, until, left, size = asked["since"], asked["until"], asked["limit"], 0
     after = asked["after"]  # the previous page's last match: its place and seq
-    for place, segment in sorted(_places(asked["root"], asked["names"], until), reverse=True):
+    for place, segment in sorted(_places(asked["root"], asked["names"]), reverse=True):
         if after and place > tuple(after[:3]):
             continue
         below = after[3] if after and place == tuple(after[:3]) else sys.maxsize
         try:
             with Opened(f"{asked['root']}/{place[1]}", segment) as opened:
-                for seq, run, line in _search_segment(opened, asked["query"], pattern, since, below):
+                for seq, run, line in _search_segment(opened, asked, pattern, below):
                     time = line[:TIME].decode("ascii", "replace")
                     if time < since or (until and time > until) or not _shown(run, asked):
                         continue
@@ -88,8 +88,8 @@ def _shown(run: Run, asked: dict[str, Any]) -> bool:
     return globs is None or any(fnmatchcase(run.action, glob) for glob in globs)
 
 
-def _places(root: str, names: list[str] | None, until: str) -> Iterator[tuple[Place, Segment]]:
-    """The segments that may have lines from before ``until``, in any order."""
+def _places(root: str, names: list[str] | None) -> Iterator[tuple[Place, Segment]]:
+    """The segments, in any order."""
     for name in names if names is not None else _names_in(root):
         try:
             segments = list_segments(f"{root}/{name}")
@@ -97,7 +97,7 @@ def _places(root: str, names: list[str] | None, until: str) -> Iterator[tuple[Pl
             continue
         for segment in segments:
             began = _beginning(f"{root}/{name}/{segment.name}", segment.packed)
-            if began and (not until or began <= until):
+            if began:
                 yield (began, name, segment.first), segment
 
 
@@ -128,10 +128,15 @@ def _beginning(path: str, packed: str) -> str:
 
 
 def _search_segment(
-    opened: Opened, query: str, pattern: re.Pattern[str] | None, since: str, below: int
+    opened: Opened, asked: dict[str, Any], pattern: re.Pattern[str] | None, below: int
 ) -> Iterator[tuple[int, Run, bytes]]:
-    wanted = query.encode("utf-8", "surrogatepass")
-    blocks = [each for each in reversed(opened.index.blocks) if each.first < below and each.latest >= since]
+    wanted = asked["query"].encode("utf-8", "surrogatepass")
+    since, until = asked["since"], asked["until"]
+    blocks = [
+        each
+        for each in reversed(opened.index.blocks)
+        if each.first < below and each.latest >= since and (not until or each.earliest <= until)
+    ]
     for text in _read(opened, blocks):
         found = _with_text(text, wanted) if pattern is None else _with_match(text, pattern)
         for seq, line in found:

@@ -57,12 +57,16 @@ class Segment(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A block of a segment: its place in the file, and its lines' latest time."""
+    """A block of a segment: its place in the file, and its lines' latest and earliest times.
+
+    The earliest need not be the first line's: clocks are set back, and drivers have times of their own.
+    """
 
     first: int
     offset: int
     size: int
     latest: str
+    earliest: str = ""  # unknown
 
 
 class Run(NamedTuple):
@@ -160,7 +164,8 @@ def read_index(directory: str, segment: Segment) -> Index | None:
 def _is_sound(index: Index, first: int) -> bool:
     """Whether a segment that begins with that line can have this index, which may be damaged."""
     numbers = [number for block in index.blocks for number in block[:3]] + [run.first for run in index.runs]
-    texts = [block.latest for block in index.blocks] + [text for run in index.runs for text in run[2:]]
+    texts = [text for block in index.blocks for text in block[3:]]
+    texts += [text for run in index.runs for text in run[2:]]
     if {*map(type, numbers), type(index.end)} != {int} or not {*map(type, texts)} <= {str}:
         return False
     offset = 0
@@ -191,15 +196,14 @@ def scan(file: int, first: int, *, times: bool) -> tuple[list[Block], int]:
     """The blocks of a plain segment, and the seq after its last complete line.
 
     Args:
-        times: find each block's latest time, which is slower.
+        times: find each block's times, which is slower.
     """
     blocks: list[Block] = []
     seq, offset, size = first, 0, BLOCK
     while data := os.pread(file, size, offset):
         end = data.rfind(b"\n") + 1
         if end:
-            latest = _latest(data[:end]) if times else UNKNOWN
-            blocks.append(Block(seq, offset, end, latest))
+            blocks.append(Block(seq, offset, end, *_times(data[:end]) if times else (UNKNOWN,)))
             seq += data.count(b"\n", 0, end)
             offset += end
             size = BLOCK
@@ -224,14 +228,16 @@ def scan_packed(file: int, segment: Segment, *, times: bool) -> tuple[list[Block
         if not unpacker.eof:
             break
         size = len(packed) - offset - len(unpacker.unused_data)
-        blocks.append(Block(seq, offset, size, _latest(data) if times else UNKNOWN))
+        blocks.append(Block(seq, offset, size, *_times(data) if times else (UNKNOWN,)))
         seq += data.count(b"\n")
         offset += size
     return blocks, seq
 
 
-def _latest(data: bytes) -> str:
-    return max({line[:TIME] for line in data.split(b"\n")}).decode("ascii", "replace")
+def _times(data: bytes) -> tuple[str, str]:
+    """The latest and the earliest time of complete lines."""
+    times = {line[:TIME] for line in data[:-1].split(b"\n")}
+    return max(times).decode("ascii", "replace"), min(times).decode("ascii", "replace")
 
 
 class Opened:
@@ -245,7 +251,7 @@ class Opened:
         self, directory: str, segment: Segment, index: Index | None = None, *, times: bool = False
     ) -> None:
         """``index``: that of a segment being written. ``times``: without an index, find out each block's
-        latest time, which is slow."""
+        times, which is slow."""
         self._packed = segment.packed
         self._file = os.open(f"{directory}/{segment.name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:

@@ -241,13 +241,10 @@ class Stage:
 
     def _run_old(self) -> None:
         import atexit
-        import tempfile
 
         _remove(self._said.get("place", ""))  # of an earlier time
-        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        place = self._said["place"] = tempfile.mkdtemp(prefix="overseer-program-", dir=memory)
+        place = self._said["place"] = _restore(self._said["archive"])
         atexit.register(_remove, place)
-        _extract(self._said["archive"], Path(place))
         self._prepare(place)
         if self._said["kind"] == "script":  # modules beside the program
             sys.path.insert(1, str(Path(self._said["target"]).absolute().parent))
@@ -276,6 +273,23 @@ def _remove(place: str) -> None:
 
     if place:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _restore(archive: int) -> str:
+    """Restore the files of an archive to a new directory: in memory or, where that is full, on disk."""
+    import tempfile
+
+    for parent in ("/dev/shm", None):
+        place = ""
+        try:
+            place = tempfile.mkdtemp(prefix="overseer-program-", dir=parent)
+            _extract(archive, Path(place))
+            return place
+        except OSError:
+            _remove(place)
+            if parent is None:
+                raise
+    raise AssertionError("the last one raises")
 
 
 def _extract(archive: int, place: Path) -> None:
