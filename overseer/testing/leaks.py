@@ -7,7 +7,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +79,7 @@ def processes_with(variable: str, value: str) -> dict[int, str]:
     wanted = f"{variable}={value}".encode()
     found = {}
     for path in Path("/proc").glob("[0-9]*"):
-        for thread in (path, *path.glob("task/[0-9]*")):
+        for thread in _threads_of(path):
             try:
                 environment = (thread / "environ").read_bytes()
                 if wanted in environment.split(b"\0"):
@@ -90,6 +90,12 @@ def processes_with(variable: str, value: str) -> dict[int, str]:
             if environment:
                 break  # all threads share it
     return found
+
+
+def _threads_of(process: Path) -> Iterator[Path]:
+    yield process
+    with suppress(OSError):  # gone meanwhile
+        yield from process.glob("task/[0-9]*")
 
 
 def memory(*pids: int) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.faults.support import wait_until
 from tests.harness import Daemon, WsClient, shell
 from tests.probes.targets import Target
 
@@ -208,7 +209,7 @@ def test_a_probe_ends_with_its_run(daemon: Daemon, client: WsClient) -> None:
     task = begin(client, "ends")
     client.expect("exited", task_id=task)
     client.settle()
-    assert not [command for command in daemon.processes().values() if command == "sleep 30"]
+    wait_until(lambda: "sleep 30" not in daemon.processes().values(), 10)
 
 
 def test_where_nothing_is_configured_nothing_is_said(client: WsClient) -> None:
