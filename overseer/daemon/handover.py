@@ -272,10 +272,10 @@ class Restored:
 
 
 def _end(pid: int) -> None:
-    """End a child that is no task's, with its group, and reap it; unless the program before has done so."""
+    """End a child that belongs to no task, with its group, and reap it; one already reaped is left alone."""
     registry.add_child(pid)
     with suppress(ChildProcessError, ProcessLookupError, PermissionError):
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # else it is no child of ours
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # raises where the pid is not our child's
         os.killpg(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     registry.discard_child(pid)
