@@ -275,7 +275,7 @@ def _end(pid: int) -> None:
     """End a child that belongs to no task, with its group, and reap it; one already reaped is left alone."""
     registry.add_child(pid)
     with suppress(ChildProcessError, ProcessLookupError, PermissionError):
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # raises where the pid is not our child's
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # raises unless it is our child
         os.killpg(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     registry.discard_child(pid)
