@@ -16,6 +16,7 @@ from tests.harness import Daemon, WsClient, shell
 SLEEP = shell("exec sleep 1000")
 # Ends when the test makes the file.
 JOB = shell("while [ ! -e gate ]; do sleep 0.02; done; exit $(cat gate)")
+WEB_ON_DB = {"web": {"action": "sleep", "depends_on": ["db"]}, "db": {"action": "sleep"}}
 
 
 def served(tasks: dict[str, Any], **more: Any) -> Daemon:
@@ -31,6 +32,16 @@ def watch(client: WsClient, *names: str) -> None:
 
 def statuses(client: WsClient) -> dict[str, str]:
     return {task["task_id"]: task["status"] for task in client.request("list")["tasks"]}
+
+
+def wait_again(client: WsClient) -> None:
+    """Web waits for db, after both of them have run and were stopped."""
+    client.request("start", task_id="web")
+    client.expect("started", task_id="web")
+    for name in ("web", "db"):
+        client.send("stop", task_id=name)
+        client.expect("exited", task_id=name)
+    assert client.request("restart", task_id="web")["waiting_on"] == ["db"]
 
 
 def test_a_start_by_name_takes_action_and_parameters_from_the_file() -> None:
@@ -133,9 +144,8 @@ def test_once_its_wait_is_over_a_task_queues_for_a_slot() -> None:
 
 
 def test_what_a_person_stopped_is_started_for_nobody() -> None:
-    tasks = {"web": {"action": "sleep", "depends_on": ["db"]}, "db": {"action": "sleep"}}
-    with served(tasks) as daemon, daemon.connect() as client:
-        watch(client, *tasks)
+    with served(WEB_ON_DB) as daemon, daemon.connect() as client:
+        watch(client, *WEB_ON_DB)
         client.request("start", task_id="db")
         client.send("stop", task_id="db")
         client.expect("exited", task_id="db")
@@ -147,29 +157,17 @@ def test_what_a_person_stopped_is_started_for_nobody() -> None:
 
 
 def test_a_restart_of_what_is_over_waits_again() -> None:
-    tasks = {"web": {"action": "sleep", "depends_on": ["db"]}, "db": {"action": "sleep"}}
-    with served(tasks) as daemon, daemon.connect() as client:
-        watch(client, *tasks)
-        client.request("start", task_id="web")
-        client.expect("started", task_id="web")
-        for name in ("web", "db"):
-            client.send("stop", task_id=name)
-            client.expect("exited", task_id=name)
-        assert client.request("restart", task_id="web")["waiting_on"] == ["db"]
+    with served(WEB_ON_DB) as daemon, daemon.connect() as client:
+        watch(client, *WEB_ON_DB)
+        wait_again(client)
         client.request("restart", task_id="db")
         client.expect("started", task_id="web")
 
 
 def test_a_wait_of_what_ran_before_leaves_nothing_that_it_waits_for() -> None:
-    tasks = {"web": {"action": "sleep", "depends_on": ["db"]}, "db": {"action": "sleep"}}
-    with served(tasks) as daemon, daemon.connect() as client:
-        watch(client, *tasks)
-        client.request("start", task_id="web")
-        client.expect("started", task_id="web")
-        for name in ("web", "db"):
-            client.send("stop", task_id=name)
-            client.expect("exited", task_id=name)
-        assert client.request("restart", task_id="web")["waiting_on"] == ["db"]
+    with served(WEB_ON_DB) as daemon, daemon.connect() as client:
+        watch(client, *WEB_ON_DB)
+        wait_again(client)
         client.send("stop", task_id="web")
         client.expect("dequeued", task_id="web")
         info = client.info("web")
