@@ -121,7 +121,7 @@ class Hub:
             table, pool, self._clients, metrics, self._current, use, self.watchers,
             self.probing.unhealthy,
         )  # fmt: skip
-        self._services = Services(self, lambda: self.definitions.handlers)
+        self.services = Services(self, lambda: self.definitions.handlers)
 
     def __repr__(self) -> str:
         table = self._table
@@ -348,7 +348,7 @@ class Hub:
         self._timers.start()
         overdue.start()
         self._starts.launcher.start()
-        self._services.update()
+        self.services.update()
 
     def redefine(self, definitions: Definitions) -> None:
         """Go over to other definitions without stopping a task; one call at a time.
@@ -373,7 +373,7 @@ class Hub:
             for action in changed.changed:
                 self._queueing.pool_changed_locked(tx, action, self._pool.rows(action))
         self._memory.check()
-        self._services.update()
+        self.services.update()
         self.standing.start_added(before.tasks)
 
     def shutdown(self) -> bool:
@@ -384,10 +384,10 @@ class Hub:
         """
         with self._table.lock:
             self._table.closing = True  # first, so that services cannot submit any more
-        self._services.stop()
+        self.services.stop()
         told = time.monotonic()
         idle = self._stops.stop_all()
-        self._services.join(told)
+        self.services.join(told)
         self.watchers.send()  # the last ends, before connections are closed
         return idle
 

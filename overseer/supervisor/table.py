@@ -6,7 +6,7 @@ import bisect
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from overseer.auth.rights import ANYONE, Principal
 from overseer.config import HistoryConfig
@@ -201,30 +201,27 @@ class TaskTable:
                 task.stream.adopt_locked(waiting.pop(client))
         if not waiting:
             self._unknown.pop(task.id, None)
-        self._tasks[task.id] = task
-        task.moved = self.moved
-        task.counted = self.phases[task.action]
-        task.counted[task.phase] += 1
-        bisect.insort(self._ids, task.id)
+        self._attach(task)
         self.take(task)
-        task.noted = self.journal.touched
         self.journal.touched(task, None)
         self.on_new(task)
 
-    def restore(self, task: Task, finished_at: float | None) -> None:
-        """Add a task as an earlier program had it; ``finished_at``: since when it is over (monotonic)."""
+    def restore(self, tasks: Iterable[Task], finished: Mapping[str, float]) -> None:
+        """Add tasks as an earlier program had them; ``finished``: see :meth:`finished_at`."""
         assert_held(self.lock)
+        for task in tasks:
+            self._attach(task)
+            if task.id not in finished:
+                self.take(task)
+        for task_id, at in finished.items():
+            self._ended_as(self._tasks[task_id])[task_id] = at
+
+    def _attach(self, task: Task) -> None:
         self._tasks[task.id] = task
         task.moved, task.noted = self.moved, self.journal.touched
         task.counted = self.phases[task.action]
         task.counted[task.phase] += 1
         bisect.insort(self._ids, task.id)
-        if finished_at is None:
-            self.take(task)
-        elif task.phase is Phase.ERRORED:
-            self._errored[task.id] = finished_at
-        else:
-            self._finished[task.id] = finished_at
 
     def finished_at(self) -> dict[str, float]:
         """When tasks that are over were so, the longest ago first, errored ones last (monotonic)."""
@@ -237,11 +234,6 @@ class TaskTable:
         for task_id, waiting in self._unknown.items():
             for subscription in waiting.values():
                 yield task_id, subscription
-
-    def wait(self, task_id: str, subscription: Subscription) -> None:
-        """Keep a subscription until the id has a task."""
-        assert_held(self.lock)
-        self._wait(task_id, subscription)
 
     def take(self, task: Task) -> None:
         """The task's id is in use (again)."""
@@ -257,9 +249,11 @@ class TaskTable:
         while."""
         assert_held(self.lock)
         self._free(task)
-        finished = self._errored if task.phase is Phase.ERRORED else self._finished
-        finished[task.id] = time.monotonic()
+        self._ended_as(task)[task.id] = time.monotonic()
         self.prune()
+
+    def _ended_as(self, task: Task) -> dict[str, float]:
+        return self._errored if task.phase is Phase.ERRORED else self._finished
 
     def _free(self, task: Task) -> None:
         self._in_use.discard(task.id)
@@ -288,7 +282,7 @@ class TaskTable:
         self.journal.forgotten_locked(task, error)
         for subscription in orphans:
             if replaced or not subscription.by_watch:
-                self._wait(task_id, subscription)
+                self.wait(task_id, subscription)
             else:
                 subscription.client.task_ids.discard(task_id)
 
@@ -336,7 +330,7 @@ class TaskTable:
             RequestError: the client has too many of these.
         """
         assert_held(self.lock)
-        if not self._wait(task_id, Subscription(client, wishes)):
+        if not self.wait(task_id, Subscription(client, wishes)):
             raise RequestError(f"too many subscriptions to unknown tasks; the limit is {_MAX_UNKNOWN}")
 
     def unsubscribe(self, task_id: str, client: Client) -> None:
@@ -352,8 +346,9 @@ class TaskTable:
             with task.lock:
                 task.stream.unsubscribe_locked(client)
 
-    def _wait(self, task_id: str, subscription: Subscription) -> bool:
+    def wait(self, task_id: str, subscription: Subscription) -> bool:
         """Keep a subscription until the id has a task; False if its client has too many of these."""
+        assert_held(self.lock)
         client = subscription.client
         if task_id not in client.waiting and len(client.waiting) >= _MAX_UNKNOWN:
             client.task_ids.discard(task_id)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
-from overseer.history.records import ChainTrigger, Trigger
+from overseer.history.records import trigger_of
 from overseer.supervisor.clients import Client
 from overseer.supervisor.output.subscription import Subscription, Wishes
 from overseer.supervisor.task import Requester
@@ -18,18 +17,6 @@ Numbers = Mapping[Client, int]
 _KEPT = ("partial", "raw", "usage", "gap_from", "gap_to", "raw_seen", "awaits_room", "by_watch", "on_lag")
 
 
-def export_trigger(trigger: Trigger | None) -> Any:
-    return to_plain(trigger)
-
-
-def restore_trigger(data: Mapping[str, Any] | None) -> Trigger | None:
-    if data is None:
-        return None
-    kind = ChainTrigger if "depth" in data else Trigger
-    known = {each.name for each in fields(kind)}
-    return kind(**{name: value for name, value in data.items() if name in known})
-
-
 def export_requester(requester: Requester, numbers: Numbers) -> dict[str, Any]:
     client = requester.client
     return {
@@ -37,18 +24,14 @@ def export_requester(requester: Requester, numbers: Numbers) -> dict[str, Any]:
         "client": None if client is None else numbers.get(client),
         "request_id": requester.request_id,
         "newly_subscribed": requester.newly_subscribed,
-        "cause": export_trigger(requester.cause if client is None else requester.trigger),
+        "cause": to_plain(requester.cause if client is None else requester.trigger),
     }
 
 
 def restore_requester(data: Mapping[str, Any], clients: Mapping[int, Client]) -> Requester:
     client = clients.get(data["client"])
-    return Requester(
-        client,
-        data["request_id"],
-        data["newly_subscribed"],
-        restore_trigger(data["cause"]) if client is None else None,
-    )
+    cause = trigger_of(data["cause"]) if client is None and data["cause"] is not None else None
+    return Requester(client, data["request_id"], data["newly_subscribed"], cause)
 
 
 def export_subscription(subscription: Subscription) -> dict[str, Any]:

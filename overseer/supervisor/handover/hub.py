@@ -119,21 +119,15 @@ def restore_hub(
     """Take over what was exported; returns what has everything go on."""
     table = hub._table
     restorer = TaskRestorer(hub, clients, definition_of, given)
-    finished = dict(data["finished"])
     for number, on_lag, watch in data["clients"]:
         if (client := clients.get(number)) is not None:
             client.on_lag, client.watch = on_lag, watch
     tasks = [restorer.restore(each) for each in data["tasks"]]
     with table.lock:
+        table.restore(tasks, dict(data["finished"]))
         for task in tasks:
-            table.restore(task, finished.get(task.id))
             for client in task.stream.subscribers:
                 client.task_ids.add(task.id)
-        # In the order in which they ended.
-        for ended in (table._finished, table._errored):
-            order = {task_id: at for task_id, at in finished.items() if task_id in ended}
-            ended.clear()
-            ended.update(order)
         for task_id, number, said, events in data["waiting"]:
             if (client := clients.get(number)) is not None:
                 subscription = restore_subscription(client, said)

@@ -33,7 +33,7 @@ def export_stream(stream: Stream, numbers: Numbers, out: Outgoing) -> dict[str, 
         },
         "raw": raw and {"pid": raw._pid, "end": raw._end, "kept": out.blob(bytes(raw._kept))},
         "subscribers": [
-            [numbers[client], export_subscription(subscription), _export_behind(subscription, out)]
+            [numbers[client], export_subscription(subscription), export_events(subscription.behind, out)]
             for client, subscription in stream.subscribers.items()
             if client in numbers
         ],
@@ -96,10 +96,6 @@ def restore_behind(next_seq: int, events: Any, given: Incoming) -> Behind:
     where = Behind(next_seq)
     where.events.extend((seq, Encoded([given.blob(data) for data in payloads])) for seq, payloads in events)
     return where
-
-
-def _export_behind(subscription: Subscription, out: Outgoing) -> Any:
-    return export_events(subscription.behind, out)
 
 
 def export_events(behind: Behind | None, out: Outgoing) -> Any:

@@ -9,17 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from overseer.config import Config
-from overseer.history.records import Run, Trigger
+from overseer.history.records import Run, trigger_of
 from overseer.protocol import RetryPolicy
 from overseer.supervisor.clients import Client
 from overseer.supervisor.definitions import Definition
-from overseer.supervisor.handover.clients import (
-    Numbers,
-    export_requester,
-    export_trigger,
-    restore_requester,
-    restore_trigger,
-)
+from overseer.supervisor.handover.clients import Numbers, export_requester, restore_requester
 from overseer.supervisor.handover.streams import export_stream, restore_stream
 from overseer.supervisor.launching import Launching
 from overseer.supervisor.phases import Phase, StopRequest
@@ -116,8 +110,8 @@ def export_task(task: Task, numbers: Numbers, origins: Origins, out: Outgoing) -
         "terms": _export_terms(task.terms, origins),
         "requester": export_requester(task.requester, numbers),
         "asked_policy": to_plain(task.asked_policy),
-        "trigger": export_trigger(task.trigger),
-        "record": _export_record(task.record),
+        "trigger": to_plain(task.trigger),
+        "record": to_plain(task.record),
         "waiting_on": list(task.waiting_on),
         "before_reset": task.before_reset
         and [_export_terms(task.before_reset[0], origins), task.before_reset[1].name],
@@ -148,7 +142,7 @@ def _export_run(worker: Worker, out: Outgoing) -> dict[str, Any]:
     launching = _launching_of(worker)
     if not gate._settled.is_set() and launching is not None:
         pending = {"why": launching.why.name, "told": launching.told}
-        return {**said, "pending": {**pending, "record": _export_record(launching.record)}}
+        return {**said, "pending": {**pending, "record": to_plain(launching.record)}}
     watch = gate.watch
     said["reads"], said["watch"] = gate._read_by_watch, None if watch is None else watch.export(out)
     return said
@@ -179,15 +173,11 @@ def _restore_terms(data: Mapping[str, Any], definition_of: DefinitionOf) -> Term
     )
 
 
-def _export_record(record: Run | None) -> Any:
-    return record and {**to_plain(record), "trigger": export_trigger(record.trigger)}
-
-
 def _restore_record(data: Mapping[str, Any] | None) -> Run | None:
     if data is None:
         return None
     record = from_plain(Run, {**data, "trigger": {"type": ""}})
-    record.trigger = restore_trigger(data["trigger"]) or Trigger("")
+    record.trigger = trigger_of(data["trigger"])
     return record
 
 
@@ -224,7 +214,7 @@ class TaskRestorer:
             setattr(task, name, data[name] and datetime.fromisoformat(data[name]))
         task.phase = Phase[data["phase"]]
         task.stop_request = StopRequest[data["stop_request"]]
-        task.trigger = restore_trigger(data["trigger"]) or task.trigger
+        task.trigger = trigger_of(data["trigger"])
         task.record = _restore_record(data["record"])
         task.waiting_on = tuple(data["waiting_on"])
         if (before := data["before_reset"]) is not None:
