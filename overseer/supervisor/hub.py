@@ -109,8 +109,8 @@ class Hub:
         self.pools = Pools(table, pool, self._current, self._queueing, self._exits, self._stops, intents)
         self.interaction = Interaction(table, metrics)
         self._restarts = Restarts(
-            table, pool, self._current, metrics, self._queueing, self._exits, dependencies, intents,
-        )  # fmt: skip
+            table, pool, self._current, self._queueing, self._exits, dependencies, intents
+        )
         table.launch = self._starts.launch_for
         use = self._memory_use = MemoryUse()
         self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)

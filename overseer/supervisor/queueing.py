@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from overseer.auth.rights import Principal
+from overseer.errors import RequestError
 from overseer.history.records import Recorder
 from overseer.net.frames import Encoded
 from overseer.process import registry
@@ -60,6 +62,22 @@ class Queueing:
     _current: Current
     # For the queued item that expires next; hub's lock.
     _expiring: Timer | None = field(default=None, init=False)
+
+    def acquire_locked(
+        self, tx: Transaction, task: Task, requester: Requester, at: datetime, *, force: bool = False
+    ) -> int:
+        """Get a task a slot or a place in its queue; returns the place, from 1, or 0 for a slot.
+
+        Raises:
+            RequestError: there is neither; nothing has changed.
+        """
+        assert_held(self._table.lock)
+        admission = self._pool.acquire(task.id, task.action, force, at, requester.principal.scope)
+        if admission.refusal:
+            self._metrics.count("starts_refused", task.action)
+            raise RequestError(admission.refusal, code="full")
+        self.dequeued_locked(tx, admission.displaced, "displaced")
+        return admission.position
 
     def enqueued_locked(self, tx: Transaction, task: Task, position: int) -> None:
         """Announce a task that has just entered its queue; position 0: it waits for other tasks first."""

@@ -9,9 +9,7 @@ from overseer.supervisor.definitions import Current, Definitions
 from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.exits import Exits
 from overseer.supervisor.intents import Intents
-from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.phases import Phase, StopRequest
-from overseer.supervisor.pool.policy import Outcome
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.retry import RetryState
@@ -40,7 +38,6 @@ class Restarts:
     _table: TaskTable
     _pool: PoolManager
     _current: Current
-    _metrics: Metrics
     _queueing: Queueing
     _exits: Exits
     _dependencies: Dependencies
@@ -104,22 +101,18 @@ class Restarts:
         assert_held(self._table.lock)
         self._table.refuse_taken(task.id, terms.dedupe)
         at = now()
-        if terms.standing is not None and self._dependencies.missing(terms.standing):
+        if self._dependencies.missing(terms.standing):
             self._enter_locked(task, terms, requester)
             self._dependencies.hold_locked(tx, task, at, force=False)
             return
-        admission = self._pool.acquire(task.id, task.action, False, at, requester.principal.scope)
-        if admission.outcome is Outcome.REFUSED:
-            self._metrics.count("starts_refused", task.action)
-            raise RequestError(admission.reason, code="full")
-        self._queueing.dequeued_locked(tx, admission.displaced, "displaced")
-        if admission.outcome is Outcome.RUNNING:
+        position = self._queueing.acquire_locked(tx, task, requester, at)
+        if not position:
             self._begin_locked(tx, task, terms, requester)
             return
         self._enter_locked(task, terms, requester)
         with task.lock:
             task.enter_queue_locked(at)
-        self._queueing.enqueued_locked(tx, task, admission.position)
+        self._queueing.enqueued_locked(tx, task, position)
 
     def _enter_locked(self, task: Task, terms: Terms, requester: Requester) -> None:
         """A task that was over is in use again."""

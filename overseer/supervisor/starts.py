@@ -25,7 +25,6 @@ from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.orphaned_workers import OrphanedWorkers
 from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.phases import StopRequest
-from overseer.supervisor.pool.policy import Admission, Outcome
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.probing import Probing
 from overseer.supervisor.queueing import Queueing
@@ -68,9 +67,7 @@ class Starts:
         probing: Probing,
     ) -> None:
         self._table = table
-        self._pool = pool
         self._current = current
-        self._metrics = metrics
         self._queueing = queueing
         self._exits = exits
         self._orphans = orphans
@@ -97,14 +94,7 @@ class Starts:
         self._table.refuse_taken(task.id, task.terms.dedupe, requester.principal)
         at = now()
         waits = bool(self._dependencies.missing(task.terms.standing))
-        if waits:
-            admission = Admission(Outcome.QUEUED)
-        else:
-            admission = self._pool.acquire(task.id, task.action, force, at, requester.principal.scope)
-        if admission.outcome is Outcome.REFUSED:
-            self._metrics.count("starts_refused", task.action)
-            raise RequestError(admission.reason, code="full")
-        self._queueing.dequeued_locked(tx, admission.displaced, "displaced")
+        position = 0 if waits else self._queueing.acquire_locked(tx, task, requester, at, force=force)
         client = requester.client
         if client is not None and task.id not in client.task_ids:
             task.requester = replace(requester, newly_subscribed=True)
@@ -119,16 +109,15 @@ class Starts:
                 task.stream.subscribe_locked(client, wishes)
         if waits:
             self._dependencies.hold_locked(tx, task, at, force=force)
-            return
-        if admission.outcome is Outcome.RUNNING:
+        elif not position:
             # What the server starts by itself is as good as accepted: nobody would hear of a refusal.
             scheduled = requester.trigger.type == "schedule"  # also a run beside a standing task
             by_server = requester.client is None and (task.terms.standing is not None or scheduled)
             self._exits.begin_locked(tx, task, Launch.QUEUED if by_server else Launch.FIRST)
-            return
-        with task.lock:
-            task.enter_queue_locked(at)
-        self._queueing.enqueued_locked(tx, task, admission.position)
+        else:
+            with task.lock:
+                task.enter_queue_locked(at)
+            self._queueing.enqueued_locked(tx, task, position)
 
     def launch_for(self, task: Task, why: Launch, client: Client | None) -> str | RequestError:
         """Launch on another thread; the client is sent the outcome. A request without a client is launched

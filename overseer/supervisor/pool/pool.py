@@ -23,7 +23,6 @@ from overseer.supervisor.pool.policy import (
     Admit,
     Displace,
     Moved,
-    Outcome,
     Reconfigured,
     Refuse,
     Requeued,
@@ -90,7 +89,7 @@ class PoolManager:
             scope = self._scopes[action]
             self._check_new_locked(task_id)
             if self._draining:
-                return Admission(Outcome.REFUSED, reason="the server is shutting down")
+                return Admission(refusal="the server is shutting down")
             decision = admit(
                 self._all.has_room and scope.has_room,
                 self._queues.state(action),
@@ -102,14 +101,14 @@ class PoolManager:
             match decision:
                 case Admit():
                     self._start_locked(task_id, action, force)
-                    return Admission(Outcome.RUNNING)
+                    return Admission()
                 case Refuse(reason):
-                    return Admission(Outcome.REFUSED, reason=reason)
+                    return Admission(refusal=reason)
                 case Displace(loser):
                     victim = self._queues.displace(loser)
                     place, displaced = victim.place, (victim.task_id,)
             position = self._queues.add(task_id, action, queued_at, self._clock(), force, place)
-            return Admission(Outcome.QUEUED, position, displaced)
+            return Admission(position, displaced)
 
     def admit_over(self, task_id: str, action: str) -> None:
         """Take a slot regardless of the limits (a reset). Raises like :meth:`acquire`."""
