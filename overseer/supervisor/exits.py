@@ -12,11 +12,10 @@ from overseer.protocol import Dequeued, Errored, Event, Exited, Restarting
 from overseer.supervisor.follow_ups import owed_after
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.observers import change_of
-from overseer.supervisor.phases import Phase, RunEnding, StopRequest
+from overseer.supervisor.phases import Phase, RunEnding, RunExit, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.retry import Decision, GiveUp, NoRestart, Restart, RetryState, decide
-from overseer.supervisor.start_gate import RunExit
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Task
 from overseer.supervisor.timer_kinds import Due
@@ -90,16 +89,12 @@ class Exits:
             with task.lock:
                 if run != task.runs or task.phase is not Phase.RUNNING:
                     return  # a driver that reports an exit twice
-                foreseen = foreseen or _Foreseen(_ending_locked(task, end))
+                foreseen = foreseen or _Foreseen(task.ending_locked(end))
                 ending = foreseen.ending
-                task.end_run_locked(end.exit_code, end.signal, end.at, ending)
-                task.last_cpu_ms, task.last_max_rss = end.cpu_ms, end.max_rss
-                task.last_values = end.values
+                task.end_run_locked(end, ending)
                 self._metrics.count("cpu_ms", task.action, end.cpu_ms or 0)
                 if ending.reason == "oom":
                     self._metrics.count("out_of_memory", task.action)
-                if ending.reason == "lost":
-                    task.error_message = end.lost
                 event = Exited(
                     task_id=task.id,
                     pid=task.last_pid,
@@ -164,7 +159,7 @@ class Exits:
     def _foresee_locked(self, task: Task, end: RunExit) -> _Foreseen:
         assert_held(self._table.lock)
         assert_held(task.lock)
-        ending = _ending_locked(task, end)
+        ending = task.ending_locked(end)
         if self._restarts_locked(task):
             return _Foreseen(ending, again=True)
         if ending.asked or task.stop_request is not StopRequest.NONE or self._table.closing:
@@ -366,17 +361,6 @@ def _outcome(task: Task) -> str:
 def _gave_up(count: int, reason: str, exit_code: int) -> str:
     last = _LAST.get(reason, f"with exit code {exit_code}")
     return f"gave up after {count} exits, the last {last}"
-
-
-def _ending_locked(task: Task, end: RunExit) -> RunEnding:
-    assert_held(task.lock)
-    return task.ending_locked(
-        end.exit_code,
-        end.signal,
-        intentional=end.intentional,
-        ran_out_of_memory=end.ran_out_of_memory,
-        lost=bool(end.lost),
-    )
 
 
 def _stop_locked(task: Task, request: StopRequest, reason: str) -> list[Event]:

@@ -136,7 +136,7 @@ class Starts:
         if self._called_off(task, why):
             return ClosingError(CLOSING)
         secrets = Secrets(task.secrets)
-        gate = StartGate(task, task.runs, secrets, self._exits.exited, self._orphans.heard_of)
+        gate = StartGate(task, secrets, self._exits.exited, self._orphans.heard_of)
         launching = Launching(task, why, gate, secrets)
         action, config = task.terms.definition.config, self._current.value.config
         context = RunContext(

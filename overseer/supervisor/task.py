@@ -26,7 +26,7 @@ from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.encode import TaskRow, task_row
 from overseer.supervisor.output.publisher import Stream
-from overseer.supervisor.phases import NEXT, Phase, RunEnding, StopRequest
+from overseer.supervisor.phases import NEXT, Phase, RunEnding, RunExit, StopRequest
 from overseer.supervisor.retry import RetryState
 from overseer.supervisor.waits import Waits, hidden_of
 from overseer.util.jsonlog import EventLog
@@ -244,27 +244,24 @@ class Task:
         self.health = "" if config.health is None else "starting"
         self.stream.run = self.runs
 
-    def ending_locked(
-        self,
-        exit_code: int,
-        signal: str,
-        *,
-        intentional: bool,
-        ran_out_of_memory: bool = False,
-        lost: bool = False,
-    ) -> RunEnding:
+    def ending_locked(self, end: RunExit) -> RunEnding:
         """How the run, which is over, ended; it accepts no more output."""
         assert_held(self.lock)
         self.stream.run = None
         forced = self.end_reason in ("timeout", "unhealthy")
-        asked = not forced and (intentional or self.stop_request is not StopRequest.NONE)
-        by_itself = "lost" if lost else "oom" if ran_out_of_memory else "signal" if signal else "exited"
+        asked = not forced and (end.intentional or self.stop_request is not StopRequest.NONE)
+        if end.lost:
+            by_itself = "lost"
+        elif end.ran_out_of_memory:
+            by_itself = "oom"
+        else:
+            by_itself = "signal" if end.signal else "exited"
         reason = self.end_reason or ("stopped" if asked else by_itself)
         codes = self.terms.definition.config.success_codes
         ran_for = time.monotonic() - self.began
-        return RunEnding(asked, reason, failed(reason, exit_code, codes), ran_for)
+        return RunEnding(asked, reason, failed(reason, end.exit_code, codes), ran_for)
 
-    def end_run_locked(self, exit_code: int, signal: str, at: datetime, ending: RunEnding) -> None:
+    def end_run_locked(self, end: RunExit, ending: RunEnding) -> None:
         """Record that the run is over."""
         assert_held(self.lock)
         if self.timeout is not None:
@@ -273,11 +270,15 @@ class Task:
         self.ready = None if self.ready is None else False
         self.health = ""
         self.ran_for += ending.ran_for
-        self.last_exited_at = at
-        self.last_exit_code = exit_code
-        self.last_signal = signal
+        self.last_exited_at = end.at
+        self.last_exit_code = end.exit_code
+        self.last_signal = end.signal
         self.last_reason = ending.reason
         self.last_duration_ms = ending.duration_ms
+        self.last_cpu_ms, self.last_max_rss = end.cpu_ms, end.max_rss
+        self.last_values = end.values
+        if ending.reason == "lost":
+            self.error_message = end.lost
 
     def info_locked(self) -> TaskInfo:
         """Its row in ``list``."""

@@ -242,7 +242,7 @@ class TaskRestorer:
     def _restore_run(self, task: Task, data: Mapping[str, Any]) -> None:
         hub = self._hub
         context = context_of(task.id, data["worker"])
-        gate = StartGate(task, task.runs, context.secrets, hub._exits.exited, hub._starts._orphans.heard_of)
+        gate = StartGate(task, context.secrets, hub._exits.exited, hub._starts._orphans.heard_of)
         context = replace(context, exited=gate.on_exited, begun=gate.begun)
         if (pending := data.get("pending")) is not None:
             self._restore_pending(task, data, pending, gate, context)
@@ -251,7 +251,7 @@ class TaskRestorer:
             earlier = Earlier(data["watch"], self._given)
             gate.watch = hub.probing.watch(task, context.run_id, context.secrets, earlier)
         worker = task.worker = self._restore_worker(task, data, gate.for_driver(context))
-        gate.restored(task.last_pid, worker, reads=data["reads"])
+        gate.announced(task.last_pid, worker, reads=data["reads"])
         self._begin.append(worker.resume)
         if gate.watch is not None:
             self._begin.append(gate.watch.resume)
