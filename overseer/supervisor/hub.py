@@ -44,6 +44,7 @@ from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.restarts import Restarts
 from overseer.supervisor.services import Services
 from overseer.supervisor.standing import Standing
+from overseer.supervisor.start_outcomes import StartOutcomes
 from overseer.supervisor.starts import Starts
 from overseer.supervisor.stops import Stops
 from overseer.supervisor.subscriptions import Subscriptions
@@ -97,21 +98,25 @@ class Hub:
         self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder)
         self.usage = UsageWatch(table, timers)
         self.probing = Probing(table, metrics)
-        common = self._queueing, self._exits, orphans
         intents = Intents(table, self._current, recorder)
         dependencies = Dependencies(table, pool, self._queueing, self._exits, intents)
         self.standing = Standing(table, self._current, dependencies, intents, self.start)
+        outcomes = StartOutcomes(
+            table, pool, metrics, timers, self._queueing, self._exits, orphans, self.usage, recorder
+        )
         self._starts = Starts(
-            table, pool, self._current, metrics, timers, *common, dependencies, intents,
-            self.usage, vault or Vault(), recorder, logs, self.probing,
+            table, self._current, self._queueing, self._exits, orphans, dependencies, intents, outcomes,
+            self.probing, vault or Vault(), recorder, logs, timers,
         )  # fmt: skip
-        self._stops = Stops(table, pool, self._clients, self._current, *common, metrics, recorder)
+        self._stops = Stops(
+            table, pool, self._clients, self._current, self._queueing, self._exits, orphans, metrics, recorder
+        )
         self.pools = Pools(table, pool, self._current, self._queueing, self._exits, self._stops, intents)
         self.interaction = Interaction(table, metrics)
         self._restarts = Restarts(
             table, pool, self._current, self._queueing, self._exits, dependencies, intents
         )
-        table.launch = self._starts.launch_for
+        table.launch, table.settle = self._starts.launch_for, dependencies.settle_locked
         use = self._memory_use = MemoryUse()
         self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)
         self.subscriptions = Subscriptions(table, self.usage, logs)

@@ -5,7 +5,7 @@ The driver is called with no lock held, on the launcher's threads, since it may 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import InitVar, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,11 +21,9 @@ from overseer.supervisor.exits import Exits
 from overseer.supervisor.intents import Intents
 from overseer.supervisor.launcher import Launcher
 from overseer.supervisor.launching import Launching
-from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.orphaned_workers import OrphanedWorkers
 from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.phases import StopRequest
-from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.probing import Probing
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.recording import run_of
@@ -34,7 +32,6 @@ from overseer.supervisor.start_outcomes import StartOutcomes
 from overseer.supervisor.table import CLOSING, TaskTable
 from overseer.supervisor.task import Task
 from overseer.supervisor.transaction import Launch, Transaction
-from overseer.supervisor.usage import UsageWatch
 from overseer.util.locks import assert_held, assert_none_held
 from overseer.util.masking import Secrets
 from overseer.util.timers import Timers
@@ -45,41 +42,26 @@ if TYPE_CHECKING:
     from overseer.logs.store import Logs
 
 
+@dataclass(eq=False, repr=False)
 class Starts:
     """Admits tasks, and launches the runs that transactions decide on."""
 
-    def __init__(
-        self,
-        table: TaskTable,
-        pool: PoolManager,
-        current: Current,
-        metrics: Metrics,
-        timers: Timers,
-        queueing: Queueing,
-        exits: Exits,
-        orphans: OrphanedWorkers,
-        dependencies: Dependencies,
-        intents: Intents,
-        usage: UsageWatch,
-        vault: Vault,
-        recorder: Recorder,
-        logs: Logs | None,
-        probing: Probing,
-    ) -> None:
-        self._table = table
-        self._current = current
-        self._queueing = queueing
-        self._exits = exits
-        self._orphans = orphans
-        self._dependencies = dependencies
-        self._intents = intents
-        self._vault = vault
-        self._recorder = recorder
-        self._logs = logs
-        self._probing = probing
-        self._outcomes = StartOutcomes(
-            table, pool, metrics, timers, queueing, exits, orphans, usage, recorder
-        )
+    _table: TaskTable
+    _current: Current
+    _queueing: Queueing
+    _exits: Exits
+    _orphans: OrphanedWorkers
+    _dependencies: Dependencies
+    _intents: Intents
+    _outcomes: StartOutcomes
+    _probing: Probing
+    _vault: Vault
+    _recorder: Recorder
+    _logs: Logs | None
+    timers: InitVar[Timers]
+    launcher: Launcher = field(init=False)
+
+    def __post_init__(self, timers: Timers) -> None:
         self.launcher = Launcher(timers, self.launch)
 
     def admit_locked(self, tx: Transaction, task: Task, force: bool, wishes: Wishes) -> None:

@@ -142,13 +142,10 @@ def restore_hub(
         }
         hub.standing._intents._kept = kept
         hub.standing._intents._last = data.get("last_place", 0)
-        dependencies = hub.standing._dependencies
         for task_id, left, force in data["held"]:
             held = table.get(task_id)
             if held is not None:
-                dependencies._held[task_id] = _Held(held, left, force)
-                for name in held.depends_on:
-                    dependencies._dependents[name].add(task_id)
+                hub.standing._dependencies.keep_locked(_Held(held, left, force))
         restore_pools(hub._pool, data["pools"])
         restore_metrics(hub._metrics, data["metrics"])
         restore_journal(table.journal, data["journal"], given)
