@@ -68,8 +68,8 @@ class Definitions:
         try:
             self.refuse_unknown(action, principal)
         except RequestError as error:
-            message = f"{error.message}{self._hint(action, principal)}"
-            raise type(error)(message, code=error.code) from None
+            hint = did_you_mean(action, filter(principal.sees, self.handlers))
+            raise type(error)(f"{error.message}{hint}", code=error.code) from None
         return Definition(self.config.actions[action], self.handlers[action], self.config)
 
     def refuse_unknown(self, action: str, principal: Principal) -> None:
@@ -159,9 +159,6 @@ class Definitions:
         if action not in self.handlers:
             return frozenset(params)
         return hidden_of(said_of_action(action, self.handlers[action]).params, params)
-
-    def _hint(self, action: str, principal: Principal) -> str:
-        return did_you_mean(action, filter(principal.sees, self.handlers))
 
 
 class Current:

@@ -121,7 +121,7 @@ class Hub:
         self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)
         self.subscriptions = Subscriptions(table, self.usage, logs)
         self.listing = Listing(table)
-        self.watchers = Watchers(table, table.journal, self.listing, self.usage, timers)
+        self.watchers = Watchers(table, self.listing, self.usage, timers)
         self.metrics_view = MetricsView(
             table, pool, self._clients, metrics, self._current, use, self.watchers,
             self.probing.unhealthy,
@@ -171,7 +171,7 @@ class Hub:
             # At shutdown, a client that holds up the end is closed with that code however short its stall.
             if client.outbox.close_code == TRY_AGAIN_LATER and not self._table.closing:
                 self._metrics.count("stalled_clients", "")
-            self.watchers.drop_locked(client)
+            self.watchers.end_locked(client)
             self.subscriptions.drop_locked(client)
 
     # Tasks

@@ -11,7 +11,6 @@ from overseer.supervisor.start_gate import StartGate
 from overseer.supervisor.task import Task
 from overseer.supervisor.transaction import Launch
 from overseer.util.latch import Latch
-from overseer.util.masking import Secrets
 from overseer.workers.base import RunContext, Worker
 from overseer.workers.program import Surroundings
 
@@ -30,7 +29,6 @@ class Launching:
     task: Task
     why: Launch
     gate: StartGate
-    secrets: Secrets
     context: RunContext = field(init=False)
     record: Run | None = None
     returned: Latch = field(default_factory=Latch)

@@ -61,7 +61,7 @@ class MemoryLimit:
 
     def _relieve(self, most: int) -> None:
         with self._table.lock:
-            finished = self._table.finished_first()
+            finished = [self._table.find(task_id) for task_id in self._table.finished_at()]
         for task in finished:
             if self._use.rings <= most:
                 return

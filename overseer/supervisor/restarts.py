@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from overseer.errors import RequestError
+from overseer.errors import RequestError, TakenError
 from overseer.supervisor.definitions import Current, Definitions
 from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.exits import Exits
@@ -13,7 +13,7 @@ from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.retry import RetryState
-from overseer.supervisor.table import TaskTable
+from overseer.supervisor.table import TAKEN, TaskTable
 from overseer.supervisor.task import Requester, Task, Terms
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import assert_held
@@ -68,10 +68,14 @@ class Restarts:
 
     def _find_locked(self, task_id: str, requester: Requester, errored: bool) -> Task:
         assert_held(self._table.lock)
-        if errored:
-            return self._table.find_errored(task_id, requester.principal)
         task = self._table.find(task_id, requester.principal)
         self._table.refuse_closing()
+        if errored:
+            if task.phase is Phase.RESETTING:
+                raise TakenError(TAKEN)
+            if task.phase is not Phase.ERRORED:
+                raise RequestError("task is not errored", code="conflict")
+            return task
         problem = _NOT_NOW.get(task.phase) or (
             _ENDING.get(task.stop_request) if task.phase is Phase.RUNNING else None
         )

@@ -111,7 +111,7 @@ class StartOutcomes:
 
     def failed(self, launching: Launching, error: BaseException, left: Iterable[Worker]) -> str:
         """The run has not begun, whatever its driver has ``left``; returns the error."""
-        task, record, secrets = launching.task, launching.record, launching.secrets
+        task, record, secrets = launching.task, launching.record, launching.context.secrets
         message = driver_failure(error)
         if not isinstance(error, OverseerError):
             what = "action %s: the driver failed to start task %s"

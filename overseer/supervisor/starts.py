@@ -119,7 +119,7 @@ class Starts:
             return ClosingError(CLOSING)
         secrets = Secrets(task.secrets)
         gate = StartGate(task, secrets, self._exits.exited, self._orphans.heard_of)
-        launching = Launching(task, why, gate, secrets)
+        launching = Launching(task, why, gate)
         action, config = task.terms.definition.config, self._current.value.config
         context = RunContext(
             task.id,

@@ -152,7 +152,8 @@ class Stops:
     def _budget_locked(self) -> float:
         """How long all stops together may take, in seconds."""
         assert_held(self._table.lock)
-        longest = self._longest_grace_locked()
+        tasks = self._in_use_locked() + self._orphans.tasks_locked()
+        longest = max((task.terms.definition.config.stop_grace for task in tasks), default=0.0)
         in_order = any(task.depends_on for task in self._table)
         return self._current.value.config.shutdown_timeout or longest + (_IN_ORDER_S if in_order else 0.0)
 
@@ -165,11 +166,8 @@ class Stops:
     def _kill(self) -> None:
         self.skip_graces()  # includes runs still being started
         with self._table.begin() as tx:
-            running = [
-                task.worker if task.phase is Phase.RUNNING else task.pending
-                for task in self._table
-                if task.phase.in_use
-            ]
+            in_use = self._in_use_locked()
+            running = [task.worker if task.phase is Phase.RUNNING else task.pending for task in in_use]
             for worker in [*filter(None, running), *self._orphans.workers_locked()]:
                 tx.stop(worker, 0.0)
 
@@ -187,8 +185,3 @@ class Stops:
         """How long a shutdown may take, in seconds."""
         with self._table.lock:
             return self._budget_locked()
-
-    def _longest_grace_locked(self) -> float:
-        assert_held(self._table.lock)
-        tasks = [task for task in self._table if task.phase.in_use] + self._orphans.tasks_locked()
-        return max((task.terms.definition.config.stop_grace for task in tasks), default=0.0)

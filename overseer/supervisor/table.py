@@ -23,7 +23,7 @@ from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.timers import Timer, Timers
 
 CLOSING = "the overseer is shutting down"
-_TAKEN = "task already running or starting"
+TAKEN = "task already running or starting"
 STOPPED = "the task was stopped meanwhile"
 
 # Every finished task is remembered at least this long (seconds), as clients are about to ask for it.
@@ -135,21 +135,6 @@ class TaskTable:
             raise NotPermittedError("task not found", code="not_found")
         return task
 
-    def find_errored(self, task_id: str, principal: Principal) -> Task:
-        """The errored task of that id.
-
-        Raises:
-            RequestError: there is none, or it is not errored.
-        """
-        assert_held(self.lock)
-        task = self.find(task_id, principal)
-        self.refuse_closing()
-        if task.phase is Phase.RESETTING:
-            raise TakenError(_TAKEN)
-        if task.phase is not Phase.ERRORED:
-            raise RequestError("task is not errored", code="conflict")
-        return task
-
     def refuse_taken(
         self, task_id: str, dedupe: tuple[str, ...] | None, principal: Principal = ANYONE
     ) -> None:
@@ -164,7 +149,7 @@ class TaskTable:
             # Ids are shared by all. Even a finished task's is unavailable to those who may not see it.
             raise NotPermittedError("this task_id cannot be used: take another one", code="conflict")
         if task_id in self._in_use:
-            raise TakenError(_TAKEN)
+            raise TakenError(TAKEN)
         self._refuse_duplicate(task_id, dedupe)
 
     def _refuse_duplicate(self, task_id: str, dedupe: tuple[str, ...] | None) -> None:
@@ -224,7 +209,8 @@ class TaskTable:
         bisect.insort(self._ids, task.id)
 
     def finished_at(self) -> dict[str, float]:
-        """When tasks that are over were so, the longest ago first, errored ones last (monotonic)."""
+        """When tasks that are over were so (monotonic), the longest ago first; errored ones last, since they
+        may be reset."""
         assert_held(self.lock)
         return {**self._finished, **self._errored}
 
@@ -285,11 +271,6 @@ class TaskTable:
                 self.wait(task_id, subscription)
             else:
                 subscription.client.task_ids.discard(task_id)
-
-    def finished_first(self) -> list[Task]:
-        """The finished tasks, longest finished first; errored ones last, since they may be reset."""
-        assert_held(self.lock)
-        return [self._tasks[task_id] for task_id in (*self._finished, *self._errored)]
 
     def prune(self) -> float | None:
         """Forget finished tasks that are too many or too old, and set a timer for the next one; returns in

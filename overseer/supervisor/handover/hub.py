@@ -178,8 +178,7 @@ def _restore_watchers(hub: Hub, data: Mapping[str, Any], clients: Mapping[int, C
         if client is None:
             continue
         output = None if said["output"] is None else Wishes(said["output"])
-        watcher = Watcher(said["number"], client, said["tag"], output, said["usage"])
-        watcher.next = said["next"]
+        watcher = Watcher(said["number"], client, said["tag"], output, said["usage"], said["next"])
         watchers._watchers = {**watchers._watchers, client: watcher}
         if watcher.usage:
             hub.usage.watch_all_locked(client)

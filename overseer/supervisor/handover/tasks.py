@@ -266,7 +266,7 @@ class TaskRestorer:
     ) -> None:
         """A run that waits to begin."""
         outcomes = self._hub._starts._outcomes
-        launching = Launching(task, Launch[pending["why"]], gate, context.secrets, told=pending["told"])
+        launching = Launching(task, Launch[pending["why"]], gate, told=pending["told"])
         launching.record = _restore_record(pending["record"])
         if context.probed:
             gate.watch = self._hub.probing.watch(task, context.run_id, context.secrets)
