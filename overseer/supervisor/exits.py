@@ -110,14 +110,7 @@ class Exits:
                 )
                 self._metrics.count("tasks_completed", task.action)
                 self._metrics.observe_run(task.action, ending.ran_for)
-                events = self.decide_locked(
-                    task,
-                    event,
-                    failed=ending.failed,
-                    exit_code=end.exit_code,
-                    ran_for=ending.ran_for,
-                    decided=foreseen.decided,
-                )
+                events = self.decide_locked(task, event, foreseen)
             restarts = self._restarts_locked(task)
             if task.record is not None:
                 self._correct_locked(task, task.record, foreseen)
@@ -164,7 +157,7 @@ class Exits:
             return _Foreseen(ending, again=True)
         if ending.asked or task.stop_request is not StopRequest.NONE or self._table.closing:
             return _Foreseen(ending)
-        decision, _ = decided = self._decision_locked(task, ending.failed, ending.ran_for)
+        decision, _ = decided = self._decision_locked(task, ending)
         if isinstance(decision, Restart):
             return _Foreseen(ending, decided, again=True)
         if not self._table.observers.owe:
@@ -218,28 +211,22 @@ class Exits:
         gave_up = event.exit_count if isinstance(event, Errored) else 0
         self._recorder.start_failed(record, message, again=again, owed=owed, gave_up=gave_up)
 
-    def _decision_locked(self, task: Task, failed: bool, ran_for: float) -> tuple[Decision, RetryState]:
+    def _decision_locked(self, task: Task, ending: RunEnding | None) -> tuple[Decision, RetryState]:
+        """What follows a run or, with None, a failure to start one."""
         assert_held(self._table.lock)
         return decide(
             task.terms.policy,
             task.retry_state,
             now_s=time.monotonic(),
-            failed=failed,
-            ran_for_s=ran_for,
+            failed=ending is None or ending.failed,
+            ran_for_s=0.0 if ending is None else ending.ran_for,
             rng=self._rng,
         )
 
     def decide_locked(
-        self,
-        task: Task,
-        exited: Exited | None,
-        *,
-        failed: bool,
-        exit_code: int,
-        ran_for: float,
-        decided: tuple[Decision, RetryState] | None = None,
+        self, task: Task, exited: Exited | None = None, foreseen: _Foreseen | None = None
     ) -> list[Event]:
-        """Move the task on after a run, or after a failure to start one (no ``exited``).
+        """Move the task on after a run, or after a failure to start one (no arguments).
 
         Returns the events that :meth:`conclude_locked` announces, after it has freed the slot, so that they
         are true when sent.
@@ -256,22 +243,20 @@ class Exits:
             request = StopRequest.STOP if closing else task.stop_request
             dequeued = _stop_locked(task, request, "shutdown" if closing else "stopped")
             return events or dequeued
-        decision, task.retry_state = decided or self._decision_locked(task, failed, ran_for)
+        ending, decided = (None, None) if foreseen is None else (foreseen.ending, foreseen.decided)
+        decision, task.retry_state = decided or self._decision_locked(task, ending)
         if isinstance(decision, Restart):
             task.move_locked(Phase.WAITING)
             self._metrics.count("tasks_restarted", task.action)
             task.restart = self._timers.schedule(decision.delay_ns / 1e9, Due.RESTART, task.id)
-            events = [replace(exited, will_restart=True)] if exited is not None else []
-            return [
-                *events,
-                Restarting(
-                    task_id=task.id,
-                    pid=task.last_pid,
-                    restart_delay=decision.delay_ns,
-                    attempt=decision.attempt,
-                    ts=now(),
-                ),
-            ]
+            restarting = Restarting(
+                task_id=task.id,
+                pid=task.last_pid,
+                restart_delay=decision.delay_ns,
+                attempt=decision.attempt,
+                ts=now(),
+            )
+            return [restarting] if exited is None else [replace(exited, will_restart=True), restarting]
         if isinstance(decision, NoRestart) and exited is not None:
             task.move_locked(Phase.ENDED)
             return events
@@ -280,6 +265,7 @@ class Exits:
         count = decision.exit_count if isinstance(decision, GiveUp) else task.retry_state.total
         task.exit_count = count
         if not task.error_message:
+            exit_code = -1 if exited is None else exited.exit_code
             task.error_message = _gave_up(count, task.last_reason, exit_code)
         return [*events, errored(task)]
 

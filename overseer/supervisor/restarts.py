@@ -119,7 +119,7 @@ class Restarts:
         self._queueing.enqueued_locked(tx, task, position)
 
     def _enter_locked(self, task: Task, terms: Terms, requester: Requester) -> None:
-        """A task that was over is in use again."""
+        """A task that is in use, perhaps again, goes on by other terms."""
         assert_held(self._table.lock)
         task.ask_for(requester)
         with task.lock:
@@ -131,10 +131,7 @@ class Restarts:
         """Stop the current run, if there is one; its exit begins the next."""
         assert_held(self._table.lock)
         self._table.change_dedupe(task, terms.dedupe)
-        task.ask_for(requester)
-        with task.lock:
-            task.terms = terms
-            task.retry_state = RetryState()
+        self._enter_locked(task, terms, requester)
         if task.phase is Phase.WAITING:
             self._exits.begin_waiting_locked(tx, task, Launch.AGAIN)
             return

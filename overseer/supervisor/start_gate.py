@@ -114,13 +114,12 @@ class StartGate:
         code = int(operator.index(exit_code))
         if abs(code) > _LARGEST_CODE:
             raise ValueError("an exit code of more than 64 bits")
-        signal = _signal_of(worker) if code == -1 else ""
+        signal = _text(worker, "signal") if code == -1 else ""
         starved = code != 0 and _said(worker, "ran_out_of_memory") is True
         cpu, memory = _figure(worker, "cpu"), _figure(worker, "max_rss")
         cpu_ms = None if cpu is None else int(cpu * 1000)
         max_rss = None if memory is None else int(memory)
-        lost = _said(worker, "lost")
-        known = starved, cpu_ms, max_rss, _values(worker), lost if isinstance(lost, str) else ""
+        known = starved, cpu_ms, max_rss, _values(worker), _text(worker, "lost")
         self.in_order(RunExit(code, bool(intentional), signal, at.astimezone(UTC), *known))
         if self._failed:
             self._orphaned(self._task, worker, True)
@@ -214,7 +213,6 @@ def _without(mask: Mask, line: str) -> str:
     return (masker.feed(data) + masker.flush()).decode("utf-8", "surrogatepass")
 
 
-def _signal_of(worker: Worker) -> str:
-    """The signal that ended the worker."""
-    signal = _said(worker, "signal")
-    return signal if isinstance(signal, str) else ""
+def _text(worker: Worker, name: str) -> str:
+    said = _said(worker, name)
+    return said if isinstance(said, str) else ""

@@ -199,7 +199,7 @@ class StartOutcomes:
                 task.start_failed = True
             if message or why is Launch.AGAIN:
                 requester.refuse(tx, message or (CLOSING if self._table.closing else STOPPED))
-            events = self._exits.decide_locked(task, None, failed=True, exit_code=-1, ran_for=0.0)
+            events = self._exits.decide_locked(task)
         self._exits.start_failed_locked(task, record, message, events[-1] if events else None)
         self._exits.conclude_locked(tx, task, events)
 

@@ -64,11 +64,8 @@ class Stops:
             if task.record is not None and reason != "shutdown":
                 self._recorder.called_off(task.record)
             self._pool.mark_leaving(task.id)
-            if task.phase is Phase.RUNNING:
-                assert task.worker is not None
-                tx.stop(task.worker, grace)
-            elif task.pending is not None:
-                tx.stop(task.pending, grace)
+            if (worker := task.live_worker) is not None:
+                tx.stop(worker, grace)
             elif grace not in task.graces:
                 task.graces.append(grace)  # the thread that starts it will stop it
 
@@ -166,9 +163,8 @@ class Stops:
     def _kill(self) -> None:
         self.skip_graces()  # includes runs still being started
         with self._table.begin() as tx:
-            in_use = self._in_use_locked()
-            running = [task.worker if task.phase is Phase.RUNNING else task.pending for task in in_use]
-            for worker in [*filter(None, running), *self._orphans.workers_locked()]:
+            live = filter(None, [task.live_worker for task in self._in_use_locked()])
+            for worker in (*live, *self._orphans.workers_locked()):
                 tx.stop(worker, 0.0)
 
     def wait_until_idle(self, timeout: float | None = None) -> bool:

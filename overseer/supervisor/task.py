@@ -319,6 +319,11 @@ class Task:
         )
 
     @property
+    def live_worker(self) -> Worker | None:
+        """That of the run there is, or of one that waits to begin."""
+        return self.worker if self.phase is Phase.RUNNING else self.pending
+
+    @property
     def status(self) -> str:
         """What it is, in the word that clients are shown."""
         match self.phase:

@@ -220,8 +220,7 @@ class Watchers:
     def _added_locked(self, task: Task) -> None:
         assert_held(self._table.lock)
         for watcher in self._watchers.values():
-            if watcher.output is not None:
-                self._subscribe_locked(watcher, task)
+            self._subscribe_locked(watcher, task)
 
     def _subscribe_locked(self, watcher: Watcher, task: Task) -> None:
         assert_held(self._table.lock)

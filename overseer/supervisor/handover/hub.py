@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -71,7 +71,11 @@ def export_hub(hub: Hub, numbers: Numbers, origins: Origins, out: Outgoing) -> d
             if subscription.client in numbers
         ],
         "pools": export_pools(hub._pool),
-        "launches": _export_launches(hub, numbers),
+        # What has been decided and not begun: driver, who asked, task, why.
+        "launches": [
+            [driver, numbers.get(asker) if isinstance(asker, Client) else None, task.id, why.name]
+            for driver, asker, (task, why) in hub._starts.launcher.waiting()
+        ],
         "stopped": sorted(hub.standing._intents.stopped),
         "kept": {name: list(intent) for name, intent in hub.standing._intents._kept.items()},
         "last_place": hub.standing._intents._last,
@@ -96,17 +100,6 @@ def export_hub(hub: Hub, numbers: Numbers, origins: Origins, out: Outgoing) -> d
         "renewed": hub.watchers.renewed,
         "clients": [[number, client.on_lag, client.watch] for client, number in numbers.items()],
     }
-
-
-def _export_launches(hub: Hub, numbers: Numbers) -> list[Any]:
-    """What has been decided and not begun: driver, who asked, task, why."""
-
-    def asker(key: Hashable) -> Any:
-        return numbers.get(key) if isinstance(key, Client) else None
-
-    return [
-        [driver, asker(key), task.id, why.name] for driver, key, (task, why) in hub._starts.launcher.waiting()
-    ]
 
 
 def restore_hub(

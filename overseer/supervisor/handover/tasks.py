@@ -62,26 +62,15 @@ class Origins:
 def bound_to_this_program(task: Task) -> bool:
     """Whether the run of a task cannot go on in another program: it is no process of this server's nor one
     that its driver can hand over, or its driver has wrapped its callbacks and cannot do so again."""
-    worker = _worker_of(task)
+    worker = task.live_worker
     if worker is None:
         return False
     gate = _gate_of(worker)
     portable = isinstance(worker, OSWorker) or worker.portable
     if not portable or gate is None or worker._callbacks.run is None:
         return True
-    callbacks, own = worker._callbacks, gate.for_driver(worker._callbacks.run)
-    if (callbacks.on_output, callbacks.log_event, callbacks.on_exited) == (
-        own.on_output,
-        own.log_event,
-        own.on_exited,
-    ):
-        return False
-    return task.terms.definition.handler.resume(task.id, own) is None
-
-
-def _worker_of(task: Task) -> Worker | None:
-    """That of the run which there is, or which waits to begin."""
-    return task.pending or (task.worker if task.phase is Phase.RUNNING else None)
+    own = gate.for_driver(worker._callbacks.run)
+    return worker._callbacks != own and task.terms.definition.handler.resume(task.id, own) is None
 
 
 def _launching_of(worker: Worker) -> Launching | None:
@@ -99,7 +88,7 @@ def _gate_of(worker: Worker) -> StartGate | None:
 
 def export_task(task: Task, numbers: Numbers, origins: Origins, out: Outgoing) -> dict[str, Any]:
     """All that is known of it; the hub's lock and its own are held."""
-    worker = _worker_of(task)
+    worker = task.live_worker
     said = {
         **{name: getattr(task, name) for name in _PLAIN},
         **{name: to_plain(getattr(task, name)) for name in _MOMENTS},
