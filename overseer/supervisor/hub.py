@@ -49,7 +49,7 @@ from overseer.supervisor.starts import Starts
 from overseer.supervisor.stops import Stops
 from overseer.supervisor.subscriptions import Subscriptions
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Requester, Task, Terms
+from overseer.supervisor.task import NOBODY, Requester, Task, Terms
 from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.usage import UsageWatch
 from overseer.supervisor.watching import Watchers
@@ -185,7 +185,7 @@ class Hub:
         retry_policy: RetryPolicy | None = None,
         force: bool = False,
         wishes: Wishes = NO_WISHES,
-        requester: Requester | None = None,
+        requester: Requester = NOBODY,
     ) -> str:
         """Start or queue a task; the requester is sent ``started`` or ``queued``. Returns the task's id.
 
@@ -195,7 +195,6 @@ class Hub:
             RequestError: refused: unknown action, bad parameters, id taken, duplicate, no room, or the
                 program cannot be started.
         """
-        requester = requester or Requester()
         while True:
             definitions = self.definitions
             named, given, standing = definitions.resolve(task_id, action, params or {}, requester.principal)
@@ -261,13 +260,12 @@ class Hub:
                 with task.lock:
                     task.stream.publish_locked(tx, shown)
 
-    def stop(self, task_id: str, requester: Requester | None = None) -> None:
+    def stop(self, task_id: str, requester: Requester = NOBODY) -> None:
         """Stop a task, take it off its queue, or cancel its restart; no-op if it is over already.
 
         Raises:
             RequestError: no such task.
         """
-        requester = requester or Requester()
         with self._table.begin(requester) as tx:
             task = self._table.find(task_id, requester.principal)
             if requester.client is not None:
@@ -275,15 +273,15 @@ class Hub:
             self._stops.stop_locked(tx, task, StopRequest.STOP, "stopped")
         tx.check()
 
-    def reset(self, task_id: str, requester: Requester | None = None) -> None:
+    def reset(self, task_id: str, requester: Requester = NOBODY) -> None:
         """Start an errored task over, even beyond the pool's limit; the requester is sent ``started``.
 
         Raises:
             RequestError: no such task, it is not errored, or it cannot be started.
         """
-        self._restarts.start_over(task_id, requester or Requester(), errored=True)
+        self._restarts.start_over(task_id, requester, errored=True)
 
-    def restart(self, task_id: str, requester: Requester | None = None) -> None:
+    def restart(self, task_id: str, requester: Requester = NOBODY) -> None:
         """Stop a task and start it again in the same slot; the requester is sent ``started`` when it runs.
 
         A task that awaits its restart starts at once, an errored one as by a reset. One that is over needs a
@@ -293,7 +291,6 @@ class Hub:
             RequestError: no such task; it is queued, being started or being stopped; it was stopped
                 meanwhile; or it cannot be started.
         """
-        requester = requester or Requester()
         self._restarts.start_over(task_id, requester, errored=False)
         self.standing.start_needed(task_id, requester)
 

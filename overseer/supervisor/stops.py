@@ -16,7 +16,7 @@ from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
-from overseer.supervisor.task import Requester, Task
+from overseer.supervisor.task import NOBODY, Task
 from overseer.supervisor.transaction import Transaction, lives
 from overseer.util.locks import assert_held
 from overseer.util.standstill import standstill
@@ -56,7 +56,7 @@ class Stops:
         elif task.phase.launching or task.phase is Phase.RUNNING:
             # A requested stop overrides a requeue.
             if task.stop_request is StopRequest.RESTART and request is StopRequest.STOP:
-                requester, task.requester = task.requester, Requester()
+                requester, task.requester = task.requester, NOBODY
                 requester.refuse(tx, CLOSING if self._table.closing else STOPPED)
             if task.stop_request is not StopRequest.STOP:
                 task.stop_request = request

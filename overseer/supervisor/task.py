@@ -75,6 +75,10 @@ class Requester:
         self.tell(out, Error(self.request_id, message, existing_task_id, param, code))
 
 
+NOBODY = Requester()
+"""Gets no reply."""
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """The terms a task runs by; replaced only by a reset or restart.
@@ -107,7 +111,7 @@ class Task:
     metrics: Metrics
     log: EventLog
     hub_lock: threading.Lock
-    requester: Requester = field(default_factory=Requester)  # hub's lock
+    requester: Requester = NOBODY  # hub's lock
     asked_policy: RetryPolicy | None = None  # given by its start
     memory: MemoryUse = field(default_factory=MemoryUse)  # shared by all tasks
     logs: Logs | None = None
