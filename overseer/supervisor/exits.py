@@ -313,9 +313,6 @@ class Exits:
         """Begin the run of a task that awaits its restart."""
         assert_held(self._table.lock)
         with task.lock:
-            if task.restart is not None:
-                task.restart.cancel()
-                task.restart = None
             task.move_locked(Phase.STARTING)
         self.begin_locked(tx, task, why)
 
@@ -323,9 +320,6 @@ class Exits:
         """End a task that awaits its restart, and so has no run to stop."""
         assert_held(self._table.lock)
         with task.lock:
-            if task.restart is not None:
-                task.restart.cancel()
-                task.restart = None
             events = _stop_locked(task, request, reason)
         if task.record is not None and reason != "shutdown":
             self._recorder.called_off(task.record)

@@ -164,19 +164,18 @@ class Queueing:
         assert_held(self._table.lock)
         assert_held(task.lock)
         tx.log(task.log, event, excluding)
-        clients = [each for each in self._audience_locked(task.action, task) if each is not excluding]
-        if task.waits:
-            for client in clients:
-                tx.send(client, _seen(event, task, client.principal))
-        else:
-            tx.send_all(clients, event)
+        waits = task.waits
+        for client in self._audience_locked(task.action, task):
+            if client is not excluding:
+                tx.send(client, _seen(event, task, client.principal) if waits else event)
 
     def skipped_locked(self, tx: Transaction, log: EventLog, action: str, event: Skipped) -> None:
         """Announce that a schedule has not started a task of an action."""
         assert_held(self._table.lock)
         self._metrics.count(f"skipped_{event.reason}", action, event.number)
         tx.log(log, event)
-        tx.send_all(self._audience_locked(action, self._table.get(event.task_id)), event)
+        for client in self._audience_locked(action, self._table.get(event.task_id)):
+            tx.send(client, event)
 
     def _audience_locked(self, action: str, task: Task | None) -> list[Client]:
         """Who is sent a broadcast about a task of an action: watchers get it from the journal, where there is

@@ -14,7 +14,7 @@ from overseer.errors import ClosingError, NotPermittedError, RequestError, Taken
 from overseer.supervisor.clients import Client
 from overseer.supervisor.journal import Journal
 from overseer.supervisor.observers import Observers
-from overseer.supervisor.output.subscription import Subscription, Wishes
+from overseer.supervisor.output.subscription import Subscription
 from overseer.supervisor.phases import Phase
 from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.timer_kinds import Due
@@ -33,7 +33,7 @@ _ERRORED_AGE = 24 * 3600.0
 # And at least so many of them, however small the configured number.
 _ERRORED_KEPT = 1000
 # The maximum number of ids without a task that one client may subscribe to.
-_MAX_UNKNOWN = 1000
+MAX_UNKNOWN = 1000
 
 
 class TaskTable:
@@ -304,16 +304,6 @@ class TaskTable:
             self.forget(task_id)
         return None
 
-    def subscribe_unknown(self, task_id: str, client: Client, wishes: Wishes) -> None:
-        """Subscribe to an id without a task, or without one that the client may see.
-
-        Raises:
-            RequestError: the client has too many of these.
-        """
-        assert_held(self.lock)
-        if not self.wait(task_id, Subscription(client, wishes)):
-            raise RequestError(f"too many subscriptions to unknown tasks; the limit is {_MAX_UNKNOWN}")
-
     def unsubscribe(self, task_id: str, client: Client) -> None:
         """End a client's subscription to an id, if it has one."""
         assert_held(self.lock)
@@ -328,10 +318,11 @@ class TaskTable:
                 task.stream.unsubscribe_locked(client)
 
     def wait(self, task_id: str, subscription: Subscription) -> bool:
-        """Keep a subscription until the id has a task; False if its client has too many of these."""
+        """Keep a subscription until the id has a task that its client may see; False if the client has too
+        many of these."""
         assert_held(self.lock)
         client = subscription.client
-        if task_id not in client.waiting and len(client.waiting) >= _MAX_UNKNOWN:
+        if task_id not in client.waiting and len(client.waiting) >= MAX_UNKNOWN:
             client.task_ids.discard(task_id)
             return False
         client.task_ids.add(task_id)

@@ -144,7 +144,7 @@ class Task:
     run_id: str = ""  # of the latest run, or of a start since that failed; hub's lock
     restart_count: int = 0
     retry_state: RetryState = field(default_factory=RetryState)
-    restart: Timer | None = None  # the one awaited
+    restart: Timer | None = None  # the one awaited, while it is WAITING
     timeout: Timer | None = None  # for the current run
     last_started_at: datetime | None = None
     last_exited_at: datetime | None = None
@@ -219,6 +219,9 @@ class Task:
         if Phase.QUEUED in (self.phase, phase):
             size = sum(len(name) + len(value) for name, value in self.params.items())
             self.memory.params_changed(size if phase is Phase.QUEUED else -size)
+        if self.restart is not None:
+            self.restart.cancel()
+            self.restart = None
         self.phase = phase
 
     def enter_queue_locked(self, at: datetime) -> None:

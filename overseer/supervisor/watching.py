@@ -133,6 +133,7 @@ class Watchers:
         self.renewed = 0  # snapshots sent again, since start-up
         self._journal.news = self._news
         table.on_new = self._added_locked
+        usage.of_all = lambda: [client for client, each in self._watchers.items() if each.usage]
 
     def __len__(self) -> int:
         return len(self._watchers)
@@ -187,7 +188,7 @@ class Watchers:
             for task in self._table:
                 self._subscribe_locked(watcher, task)
         if watcher.usage:
-            self._usage.watch_all_locked(client)
+            self._usage.watched_locked()
 
     def unwatch(self, requester: Requester) -> None:
         """End a watch; nothing meant only for watchers follows ``unwatched``."""
@@ -205,7 +206,6 @@ class Watchers:
         client.watch = 0
         self._watchers = {other: each for other, each in self._watchers.items() if other is not client}
         self._left_at = time.monotonic()
-        self._usage.unwatch_all_locked(client)
         if output and watcher.output is not None:
             for task in self._table:
                 with task.lock:

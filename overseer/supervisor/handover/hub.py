@@ -174,7 +174,7 @@ def _restore_watchers(hub: Hub, data: Mapping[str, Any], clients: Mapping[int, C
         watcher = Watcher(said["number"], client, said["tag"], output, said["usage"], said["next"])
         watchers._watchers = {**watchers._watchers, client: watcher}
         if watcher.usage:
-            hub.usage.watch_all_locked(client)
+            hub.usage.watched_locked()
 
 
 def export_metrics(metrics: Metrics) -> dict[str, Any]:
