@@ -49,7 +49,7 @@ from overseer.supervisor.starts import Starts
 from overseer.supervisor.stops import Stops
 from overseer.supervisor.subscriptions import Subscriptions
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import NOBODY, Requester, Task, Terms
+from overseer.supervisor.task import NOBODY, Requester, Task
 from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.usage import UsageWatch
 from overseer.supervisor.watching import Watchers
@@ -198,13 +198,12 @@ class Hub:
         while True:
             definitions = self.definitions
             named, given, standing = definitions.resolve(task_id, action, params or {}, requester.principal)
-            definition, dedupe, hidden, warnings = definitions.check(named, given, requester.principal)
+            terms, warnings = definitions.terms(named, given, requester.principal, retry_policy, standing)
             requester = replace(requester, warnings=warnings)
-            policy = definitions.policy(retry_policy, named, standing)
             task = Task(
                 task_id or new_uuid(),
                 named,
-                Terms(definition, dedupe, policy, hidden, standing, given),
+                terms,
                 self._metrics,
                 self._log,
                 self._table.lock,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from overseer.errors import RequestError, TakenError
-from overseer.supervisor.definitions import Current, Definitions
+from overseer.supervisor.definitions import Current, Definitions, Terms
 from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.exits import Exits
 from overseer.supervisor.intents import Intents
@@ -14,7 +14,7 @@ from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.retry import RetryState
 from overseer.supervisor.table import TAKEN, TaskTable
-from overseer.supervisor.task import Requester, Task, Terms
+from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import assert_held
 from overseer.util.timestamps import now
@@ -154,7 +154,5 @@ def _terms(task: Task, definitions: Definitions, requester: Requester) -> Terms:
     ):
         return task.terms
     params = task.params if standing is None else standing.params
-    definition, dedupe, hidden, _warnings = definitions.check(task.action, params, requester.principal)
-    policy = definitions.policy(task.asked_policy, task.action, standing)
-    hidden |= task.terms.hidden & params.keys()
-    return Terms(definition, dedupe, policy, hidden, standing, params)
+    terms, _ = definitions.terms(task.action, params, requester.principal, task.asked_policy, standing)
+    return replace(terms, hidden=terms.hidden | (task.terms.hidden & params.keys()))

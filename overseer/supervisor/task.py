@@ -16,12 +16,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from overseer.auth.rights import ANYONE, Principal
-from overseer.config import StandingTask
 from overseer.config.parameters import without_hidden
 from overseer.history.records import Run, Trigger
 from overseer.protocol import Error, Event, RetryPolicy, RunTrigger, TaskInfo, TaskMetrics, failed
 from overseer.supervisor.clients import Client, DeferredFlush
-from overseer.supervisor.definitions import Definition
+from overseer.supervisor.definitions import Terms
 from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.encode import TaskRow, task_row
@@ -77,26 +76,6 @@ class Requester:
 
 NOBODY = Requester()
 """Gets no reply."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """The terms a task runs by; replaced only by a reset or restart.
-
-    Attributes:
-        dedupe: tasks with equal ones are duplicates; None: never a duplicate.
-        policy: the retry policy; None: it is never restarted.
-        hidden: the parameters whose values are shown to nobody.
-        standing: what the configuration says of it by name; None: nothing.
-        params: its parameters.
-    """
-
-    definition: Definition
-    dedupe: tuple[str, ...] | None
-    policy: RetryPolicy | None
-    hidden: frozenset[str] = frozenset()
-    standing: StandingTask | None = None
-    params: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(eq=False, slots=True)

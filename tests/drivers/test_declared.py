@@ -53,10 +53,10 @@ def test_what_a_driver_declares_is_held_to(
     path.write_text("actions: {a: {type: declaring}}")
     definitions = Definitions(overseer.load_config(path), {"a": Declaring()})
     with pytest.raises(RequestError) as refused:
-        definitions.check("a", params, ANYONE)
+        definitions.terms("a", params, ANYONE)
     assert refused.value.message.startswith(said)
     assert refused.value.param == param
-    definitions.check("a", {"n": "1", "c": "a", "other": "x"}, ANYONE)
+    definitions.terms("a", {"n": "1", "c": "a", "other": "x"}, ANYONE)
 
 
 def test_choices_that_are_no_choices_are_the_driver_s_mistake(

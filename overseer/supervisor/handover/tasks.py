@@ -12,7 +12,7 @@ from overseer.config import Config
 from overseer.history.records import Run, trigger_of
 from overseer.protocol import RetryPolicy
 from overseer.supervisor.clients import Client
-from overseer.supervisor.definitions import Definition
+from overseer.supervisor.definitions import Definition, Terms
 from overseer.supervisor.handover.clients import Numbers, export_requester, restore_requester
 from overseer.supervisor.handover.streams import export_stream, restore_stream
 from overseer.supervisor.launching import Launching
@@ -20,7 +20,7 @@ from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.probing import Earlier
 from overseer.supervisor.retry import RetryState
 from overseer.supervisor.start_gate import StartGate
-from overseer.supervisor.task import Task, Terms
+from overseer.supervisor.task import Task
 from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.transaction import Launch
 from overseer.util.dataclass_json import from_plain, to_plain
