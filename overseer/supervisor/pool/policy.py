@@ -82,7 +82,7 @@ class Trim:
 
 
 @dataclass(frozen=True, slots=True)
-class Resize:
+class ResizeResult:
     """The consequences of new settings: ids admitted, and running ones to trim."""
 
     admitted: tuple[str, ...] = ()
@@ -129,7 +129,7 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class MoveResult:
     """The place of a task that was moved, from 1.
 
     Attributes:

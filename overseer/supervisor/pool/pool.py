@@ -22,11 +22,11 @@ from overseer.supervisor.pool.policy import (
     Admission,
     Admit,
     Displace,
-    Moved,
+    MoveResult,
     Reconfigured,
     Refuse,
     Requeued,
-    Resize,
+    ResizeResult,
     Trim,
     Where,
     admit,
@@ -172,7 +172,7 @@ class PoolManager:
 
     def move(
         self, task_id: str, where: Where, action: str = "", sees: Callable[[str], bool] | None = None
-    ) -> Moved:
+    ) -> MoveResult:
         """Move a queued task within the queue of its ``action``, whose turns stay as they are; or, with
         ``""``, within all queues together; with ``sees``, within those of actions that it admits, whose
         turns they exchange, so that no other task comes sooner or later for it.
@@ -213,7 +213,7 @@ class PoolManager:
         limit: int | None = None,
         queue_size: int | None = None,
         excess: Mapping[str, Any] | None = None,
-    ) -> Resize:
+    ) -> ResizeResult:
         """Change the settings of ``action``, or the global ones; None keeps a setting.
 
         ``limit`` 0 is unlimited, and so is ``queue_size`` 0; a positive ``queue_size`` also turns queueing
@@ -237,7 +237,7 @@ class PoolManager:
             if limit is not None:
                 old_limit, scope.limit = scope.limit, limit
                 trimmed = self._trim_locked(action, scope, old_limit)
-            return Resize(self._admit_waiting_locked(), trimmed)
+            return ResizeResult(self._admit_waiting_locked(), trimmed)
 
     def reconfigure(
         self, global_pool: PoolConfig, action_pools: Mapping[str, PoolConfig | None]

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from overseer.protocol import ExcessConfig, PoolConfig, QueueConfig, QueueItem
-from overseer.supervisor.pool.policy import Admission, Requeued, Resize, Trim
+from overseer.supervisor.pool.policy import Admission, Requeued, ResizeResult, Trim
 from overseer.supervisor.pool.pool import PoolManager
 from tests.harness import allowed
 from tests.supervisor.pool.pools import MOMENT, QUEUED, REFUSED, RUNNING, Pool, ids, own, queue
@@ -341,8 +341,8 @@ class TestRaisedLimits:
     def test_absent_fields_keep_what_is(self) -> None:
         pool = Pool(2, queue(2))
         pool.fill("a1", "a2", "a3", "a4")
-        assert pool.resize() == Resize()
-        assert pool.resize(excess={"grace": 1.0}) == Resize()
+        assert pool.resize() == ResizeResult()
+        assert pool.resize(excess={"grace": 1.0}) == ResizeResult()
         assert (pool.info().limit, pool.outcome("a5")) == (2, REFUSED)
 
     @pytest.mark.parametrize("field", ["limit", "queue_size"])
@@ -424,7 +424,7 @@ class TestLoweredLimits:
         pool = Pool(everyone=PoolConfig(4, excess=excess), a=own(4, excess=excess))
         pool.fill("a1", "a2", "a3", "a4")
         requeue = how == "requeue"
-        assert pool.resize(action, limit=limit) == Resize(
+        assert pool.resize(action, limit=limit) == ResizeResult(
             trimmed=tuple(Trim(task_id, requeue, 1.5) for task_id in trimmed)
         )
         assert pool.running() == 4  # until they are gone
@@ -463,16 +463,16 @@ class TestLoweredLimits:
         pool.fill("a1", "a2", "a3", "a4")
         for task_id in ("a3", "a3", "a4", "nobody"):  # twice, one that waits, one that is not there
             pool.mark_leaving(task_id)
-        assert pool.resize(limit=2) == Resize()
+        assert pool.resize(limit=2) == ResizeResult()
         assert ids(pool.resize(limit=1).trimmed) == ["a1"]
         assert [pool.release(task_id) for task_id in ("a3", "a1", "a2")] == [(), (), ("a4",)]
-        assert pool.resize(limit=2) == pool.resize(limit=1) == Resize()  # a4 starts afresh
+        assert pool.resize(limit=2) == pool.resize(limit=1) == ResizeResult()  # a4 starts afresh
 
     def test_a_raised_limit_calls_none_of_them_back_and_they_hold_their_slots_until_released(self) -> None:
         pool = Pool(3, queue())
         pool.fill("a1", "a2", "a3", "a4", "a5")
         assert ids(pool.resize(limit=1).trimmed) == ["a1", "a2"]
-        assert pool.resize(limit=3) == Resize()
+        assert pool.resize(limit=3) == ResizeResult()
         assert pool.running() == 3
         assert [pool.release(task_id) for task_id in ("a2", "a1")] == [("a4",), ("a5",)]
         # A later cut picks among those that are to stay.
@@ -488,7 +488,7 @@ class TestLoweredLimits:
         pool = Pool(2)
         pool.fill("a1", "a2")
         pool.admit_over("a3", "a")
-        assert pool.resize(limit=2) == Resize()
+        assert pool.resize(limit=2) == ResizeResult()
         assert ids(pool.resize(limit=1).trimmed) == ["a1", "a2"]
 
 
@@ -550,7 +550,7 @@ class TestDrain:
         assert pool.drain() == ()
         admission = pool.start("a4")
         assert admission == Admission(refusal="the server is shutting down")
-        assert pool.resize(limit=9) == Resize()
+        assert pool.resize(limit=9) == ResizeResult()
         assert pool.requeue("a1", MOMENT) == Requeued(0)
         assert (pool.running(), pool.waiting()) == (0, [])
 
