@@ -20,13 +20,12 @@ from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.exits import Exits
 from overseer.supervisor.intents import Intents
 from overseer.supervisor.launcher import Launcher
-from overseer.supervisor.launching import Launching
+from overseer.supervisor.launching import Launching, run_of
 from overseer.supervisor.orphaned_workers import OrphanedWorkers
 from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.phases import StopRequest
 from overseer.supervisor.probing import Probing
 from overseer.supervisor.queueing import Queueing
-from overseer.supervisor.recording import run_of
 from overseer.supervisor.start_gate import StartGate
 from overseer.supervisor.start_outcomes import StartOutcomes
 from overseer.supervisor.table import CLOSING, TaskTable

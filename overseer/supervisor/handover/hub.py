@@ -14,10 +14,9 @@ from typing import Any
 from overseer.history.records import Intent
 from overseer.supervisor.clients import Client
 from overseer.supervisor.dependencies import _Held
-from overseer.supervisor.handover.clients import Numbers, export_subscription, restore_subscription
 from overseer.supervisor.handover.journal import export_journal, restore_journal
 from overseer.supervisor.handover.pools import export_pools, restore_pools
-from overseer.supervisor.handover.streams import export_events, restore_behind
+from overseer.supervisor.handover.streams import Numbers, export_subscription, restore_subscription
 from overseer.supervisor.handover.tasks import DefinitionOf, Origins, TaskRestorer, export_task
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.metrics import Metrics
@@ -61,12 +60,7 @@ def export_hub(hub: Hub, numbers: Numbers, origins: Origins, out: Outgoing) -> d
         "tasks": [export_task(task, numbers, origins, out) for task in table],
         "finished": list(table.finished_at().items()),
         "waiting": [
-            [
-                task_id,
-                numbers[subscription.client],
-                export_subscription(subscription),
-                export_events(subscription.behind, out),
-            ]
+            [task_id, *export_subscription(subscription, numbers, out)]
             for task_id, subscription in table.waiting()
             if subscription.client in numbers
         ],
@@ -123,10 +117,7 @@ def restore_hub(
                 client.task_ids.add(task.id)
         for task_id, number, said, events in data["waiting"]:
             if (client := clients.get(number)) is not None:
-                subscription = restore_subscription(client, said)
-                if said["behind"] is not None:
-                    subscription.behind = restore_behind(said["behind"], events, given)
-                table.wait(task_id, subscription)
+                table.wait(task_id, restore_subscription(client, said, events, given))
         hub.standing._intents.stopped = set(data["stopped"])
         # An earlier program had no places: a word alone.
         kept = {

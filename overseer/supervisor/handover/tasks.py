@@ -13,14 +13,13 @@ from overseer.history.records import Run, trigger_of
 from overseer.protocol import RetryPolicy
 from overseer.supervisor.clients import Client
 from overseer.supervisor.definitions import Definition, Terms
-from overseer.supervisor.handover.clients import Numbers, export_requester, restore_requester
-from overseer.supervisor.handover.streams import export_stream, restore_stream
+from overseer.supervisor.handover.streams import Numbers, export_stream, restore_stream
 from overseer.supervisor.launching import Launching
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.probing import Earlier
 from overseer.supervisor.retry import RetryState
 from overseer.supervisor.start_gate import StartGate
-from overseer.supervisor.task import Task
+from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.transaction import Launch
 from overseer.util.dataclass_json import from_plain, to_plain
@@ -97,7 +96,7 @@ def export_task(task: Task, numbers: Numbers, origins: Origins, out: Outgoing) -
         "phase": task.phase.name,
         "stop_request": task.stop_request.name,
         "terms": _export_terms(task.terms, origins),
-        "requester": export_requester(task.requester, numbers),
+        "requester": _export_requester(task.requester, numbers),
         "asked_policy": to_plain(task.asked_policy),
         "trigger": to_plain(task.trigger),
         "record": to_plain(task.record),
@@ -135,6 +134,23 @@ def _export_run(worker: Worker, out: Outgoing) -> dict[str, Any]:
     watch = gate.watch
     said["reads"], said["watch"] = gate._read_by_watch, None if watch is None else watch.export(out)
     return said
+
+
+def _export_requester(requester: Requester, numbers: Numbers) -> dict[str, Any]:
+    client = requester.client
+    return {
+        # Nobody is told whose connection is gone; its runs stay a client's.
+        "client": None if client is None else numbers.get(client),
+        "request_id": requester.request_id,
+        "newly_subscribed": requester.newly_subscribed,
+        "cause": to_plain(requester.cause if client is None else requester.trigger),
+    }
+
+
+def _restore_requester(data: Mapping[str, Any], clients: Mapping[int, Client]) -> Requester:
+    client = clients.get(data["client"])
+    cause = trigger_of(data["cause"]) if client is None and data["cause"] is not None else None
+    return Requester(client, data["request_id"], data["newly_subscribed"], cause)
 
 
 def _export_terms(terms: Terms, origins: Origins) -> dict[str, Any]:
@@ -192,7 +208,7 @@ class TaskRestorer:
             hub._metrics,
             hub._log,
             hub._table.lock,
-            restore_requester(data["requester"], self._clients),
+            _restore_requester(data["requester"], self._clients),
             data["asked_policy"] and from_plain(RetryPolicy, data["asked_policy"]),
             hub._memory_use,
             hub._logs,
