@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from overseer.auth.rights import Principal
 from overseer.config.standing import in_order
 from overseer.errors import RequestError, TakenError
 from overseer.history.records import BOOT, Intent, Trigger
@@ -98,20 +97,16 @@ class Standing:
     def tell(self, requester: Requester) -> None:
         """Send the requester the standing tasks that it may see, and what they wait for."""
         with self._table.begin(requester) as tx:
-            requester.tell(tx, self._graph_locked(requester.request_id, requester.principal))
-
-    def _graph_locked(self, request_id: str, principal: Principal) -> Graph:
-        assert_held(self._table.lock)
-        tasks = self._current.value.config.tasks
-        shown = {name: task for name, task in tasks.items() if principal.sees(task.action)}
-        nodes, edges = [], []
-        for name, standing in shown.items():
-            task = self._table.get(name)
-            status = "" if task is None else task.status
-            nodes.append(GraphNode(name, standing.action, status, standing.autostart))
-            edges += [
-                GraphEdge(name, other, condition, is_met(condition, self._table.get(other)))
-                for other, condition in standing.depends_on.items()
-                if other in shown
-            ]
-        return Graph(request_id, tuple(nodes), tuple(edges))
+            tasks = self._current.value.config.tasks
+            shown = {name: task for name, task in tasks.items() if requester.principal.sees(task.action)}
+            nodes, edges = [], []
+            for name, standing in shown.items():
+                task = self._table.get(name)
+                status = "" if task is None else task.status
+                nodes.append(GraphNode(name, standing.action, status, standing.autostart))
+                edges += [
+                    GraphEdge(name, other, condition, is_met(condition, self._table.get(other)))
+                    for other, condition in standing.depends_on.items()
+                    if other in shown
+                ]
+            requester.tell(tx, Graph(requester.request_id, tuple(nodes), tuple(edges)))
