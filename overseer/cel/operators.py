@@ -277,27 +277,22 @@ def compile_pattern(pattern: str, memory: int = 8 << 20) -> Callable[[str], bool
     return found
 
 
-def contains(text: Any, part: Any) -> bool:
-    if text.__class__ is str and part.__class__ is str:
-        return part in text
-    raise no_overload("contains", text, part)
+def _matches(text: str, pattern: str) -> bool:
+    if len(pattern) > _MAX_PATTERN:
+        raise EvaluationError(f"a regular expression of more than {_MAX_PATTERN} characters")
+    return compile_pattern(pattern, _MEMORY)(text)
 
 
-def starts_with(text: Any, part: Any) -> bool:
-    if text.__class__ is str and part.__class__ is str:
-        return text.startswith(part)
-    raise no_overload("startsWith", text, part)
+def _text_test(name: str, test: Callable[[str, str], bool]) -> Callable[[object, object], bool]:
+    def run(text: Any, part: Any) -> bool:
+        if text.__class__ is str and part.__class__ is str:
+            return test(text, part)
+        raise no_overload(name, text, part)
+
+    return run
 
 
-def ends_with(text: Any, part: Any) -> bool:
-    if text.__class__ is str and part.__class__ is str:
-        return text.endswith(part)
-    raise no_overload("endsWith", text, part)
-
-
-def matches(text: Any, pattern: Any) -> bool:
-    if text.__class__ is str and pattern.__class__ is str:
-        if len(pattern) > _MAX_PATTERN:
-            raise EvaluationError(f"a regular expression of more than {_MAX_PATTERN} characters")
-        return compile_pattern(pattern, _MEMORY)(text)
-    raise no_overload("matches", text, pattern)
+contains = _text_test("contains", lambda text, part: part in text)
+starts_with = _text_test("startsWith", str.startswith)
+ends_with = _text_test("endsWith", str.endswith)
+matches = _text_test("matches", _matches)
