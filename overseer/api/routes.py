@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from overseer import protocol
 from overseer.api import outcome, output
-from overseer.api.call import Call, Operation, json_answer, simply
+from overseer.api.call import Call, Operation, first, json_answer, simply
 from overseer.api.media import EVENTS, JSON, LINES, TEXT
-from overseer.api.problems import refused
 from overseer.net.http import Response
 
 
@@ -21,17 +20,11 @@ def _start(call: Call) -> Response:
 
 
 def _task(call: Call) -> Response:
-    rows = call.ask()["tasks"]
-    if not rows:
-        raise refused(404, "task not found", code="not_found")
-    return json_answer(rows[0])
+    return json_answer(first(call.ask()["tasks"], "task not found"))
 
 
 def _run(call: Call) -> Response:
-    rows = call.ask()["runs"]
-    if not rows:
-        raise refused(404, "no such run", code="not_found")
-    return json_answer(rows[0])
+    return json_answer(first(call.ask()["runs"], "no such run"))
 
 
 def _pool(call: Call) -> Response:

@@ -9,8 +9,6 @@ from typing import Any
 
 from overseer.net.http import Request, Response
 
-__all__ = ["accepts_gzip", "gzipped", "json_response", "listed"]
-
 
 def listed(request: Request, header: str) -> list[str]:
     """The items of a header that is a list; none where it is absent."""
@@ -28,8 +26,12 @@ def gzipped(response: Response) -> Response:
     return replace(response, body=body, headers=(*response.headers, ("Content-Encoding", "gzip")))
 
 
-def json_response(request: Request, document: Any) -> Response:
+def json_body(document: Any) -> bytes:
     """A document as indented JSON."""
-    body = json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
-    response = Response(200, body, "application/json", (("Vary", "Accept-Encoding"),))
+    return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def json_response(request: Request, document: Any) -> Response:
+    """The same, for a request."""
+    response = Response(200, json_body(document), "application/json", (("Vary", "Accept-Encoding"),))
     return gzipped(response) if accepts_gzip(request) else response
