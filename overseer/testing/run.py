@@ -35,23 +35,30 @@ def called(what: Callable[[], Any], clause: Clause, seen: str, seconds: float = 
         Broken: it has not returned; ``seen`` says what was called, and when.
         BaseException: what it raises.
     """
-    result: list[Any] = []
-    errors: list[BaseException] = []
-
-    def call() -> None:
-        try:
-            result.append(what())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=call, name="kit-call", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not result:
+    call = _Call(what)
+    call.start()
+    call.join(seconds)
+    if call.error is not None:
+        raise call.error
+    if call.is_alive():
         raise Broken(clause, f"{seen} had not returned after {seconds:g} s")
-    return result[0]
+    return call.result
+
+
+class _Call(threading.Thread):
+    """A call on a thread of its own; what it returns or raises is kept."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        super().__init__(name="kit-call", daemon=True)
+        self._call = call
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.result = self._call()
+        except BaseException as error:
+            self.error = error
 
 
 class _Lines:
@@ -355,21 +362,6 @@ class Run:
     def _fault(self, clause: Clause, seen: str) -> None:
         self._faults.append(Broken(clause, seen))
         self._changed.notify_all()
-
-
-class _Call(threading.Thread):
-    """A call whose exception is kept."""
-
-    def __init__(self, call: Callable[[], object]) -> None:
-        super().__init__(name="kit-stop", daemon=True)
-        self._call = call
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            self._call()
-        except BaseException as error:
-            self.error = error
 
 
 def _no_secret(name: str) -> str:

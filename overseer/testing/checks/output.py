@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -194,17 +193,16 @@ class OutputChecks(Checks):
             self._counted(run, numbers, last)
 
     def _counted(self, run: Run, numbers: _Numbers, last: int) -> None:
-        self._progress(run, lambda: run.count)
+        self._wait_while_lines_come(run)
         run.finish()
         expect(not numbers.wrong, contract.ORDER, numbers.wrong)
         expect(numbers.last == last, contract.ORDER, f"{numbers.last} lines came, not {last}")
 
-    def _progress(self, run: Run, count: Callable[[], int]) -> None:
-        """Wait for the end for as long as lines come."""
+    def _wait_while_lines_come(self, run: Run) -> None:
         seen, since = -1, time.monotonic()
         while not run.exits and time.monotonic() - since < self.patience:
-            if count() != seen:
-                seen, since = count(), time.monotonic()
+            if run.count != seen:
+                seen, since = run.count, time.monotonic()
             time.sleep(0.02)
 
 
