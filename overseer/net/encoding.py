@@ -10,13 +10,8 @@ from typing import Any
 from overseer.net.http import Request, Response
 
 
-def listed(request: Request, header: str) -> list[str]:
-    """The items of a header that is a list; none where it is absent."""
-    return [item.strip() for item in request.headers.get(header, "").split(",") if item]
-
-
 def accepts_gzip(request: Request) -> bool:
-    return "gzip" in listed(request, "accept-encoding")
+    return "gzip" in request.listed("accept-encoding")
 
 
 def gzipped(response: Response) -> Response:

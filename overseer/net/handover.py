@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Any
 
 from overseer.auth.peer import Peer
-from overseer.auth.rights import Principal
 from overseer.auth.sign_ins import SignIn
 from overseer.net.chunks import Chunk
 from overseer.net.connection import Connection
@@ -146,13 +145,4 @@ def _export_peer(peer: Peer, key_of: Callable[[SignIn], str]) -> dict[str, Any]:
 
 
 def _restore_peer(data: Mapping[str, Any], sign_in_of: Callable[[str], SignIn | None]) -> Peer:
-    principal = from_plain(Principal, data["principal"])
-    return Peer(
-        data["kind"],
-        data["address"],
-        data["uid"],
-        tuple(data["certificate"]),
-        principal,
-        data["sign_in"] and sign_in_of(data["sign_in"]),
-        data["transport"],
-    )
+    return from_plain(Peer, {**data, "sign_in": data["sign_in"] and sign_in_of(data["sign_in"])})
