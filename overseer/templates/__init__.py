@@ -1,7 +1,7 @@
 """``[[ ]]`` in a text, over one set of params: Go's text/template, or Jinja's syntax. A param is a string, a
 bool, or values by name.
 
-Go's dialect is read by ``lexer``, ``parser`` and ``pipeline``, and calls ``functions`` and
+Go's dialect is read by ``go_lexer``, ``go_parser`` and ``pipeline``, and calls ``functions`` and
 ``formatting``; Jinja's is read by ``jinja``. Both become Jinja templates that run in ``sandbox``, within
 the bounds of ``runtime``. All this is loaded with the first text that has something to look up; in an
 upgrade, with the first that is rendered (``deferred``).
