@@ -154,7 +154,6 @@ def read_request(stream: ByteStream, peer: Peer, deadline: float, begun: bytes =
         OSError: the connection broke.
     """
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
-    received = bool(begun)
     if begun:
         parser.receive_data(begun)
     while True:
@@ -165,15 +164,12 @@ def read_request(stream: ByteStream, peer: Peer, deadline: float, begun: bytes =
             raise BadRequest(error_response(status, f"bad request: {_said(error)}")) from None
         if isinstance(event, h11.Request):
             return _request(event, peer, parser.trailing_data[0], Body(parser, stream))
-        if isinstance(event, h11.ConnectionClosed):
-            if received:
-                raise BadRequest(error_response(400, "bad request: it is not complete"))
+        if isinstance(event, h11.ConnectionClosed):  # of part of a request h11 has complained above
             return None
         try:
             data = stream.receive(_RECEIVE, deadline)
         except TimeoutError:
             raise BadRequest(error_response(408, "the request took too long")) from None
-        received = received or bool(data)
         try:
             parser.receive_data(data)
         except h11.RemoteProtocolError as error:
