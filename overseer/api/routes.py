@@ -31,10 +31,6 @@ def _pool(call: Call) -> Response:
     return json_answer(call.ask(action=call.path.get("name", ""))["pool"])
 
 
-def _check_upgrade(call: Call) -> Response:
-    return json_answer(call.ask(check=True))
-
-
 _LIMITS = ("limit", "queue_size", "excess")
 _STREAMS = (TEXT, LINES, EVENTS)
 
@@ -122,8 +118,8 @@ OPERATIONS = (
     Operation("reload_config", "POST", "/reload", protocol.Reload, "Reload the configuration", simply,
               shows=(protocol.Reloaded,)),
     Operation("check_upgrade", "GET", "/upgrade", protocol.Upgrade,
-              "Whether the server can be upgraded, and what came of the last upgrade", _check_upgrade,
-              shows=(protocol.Upgraded,), only=()),
+              "Whether the server can be upgraded, and what came of the last upgrade",
+              lambda call: json_answer(call.ask(check=True)), shows=(protocol.Upgraded,), only=()),
     Operation("upgrade_server", "POST", "/upgrade", protocol.Upgrade, "Upgrade the server", outcome.upgrade,
               202, shows=(protocol.Upgraded,)),
 )  # fmt: skip
