@@ -93,17 +93,8 @@ def bool_run(code: Code) -> Run:
     return checked
 
 
-def any_of(args: Sequence[Code]) -> Code:
-    """``a || b || ...``: true if one is, even if others fail."""
-    return _logic(args, decisive=True)
-
-
-def all_of(args: Sequence[Code]) -> Code:
-    """``a && b && ...``: false if one is, even if others fail."""
-    return _logic(args, decisive=False)
-
-
-def _logic(args: Sequence[Code], *, decisive: bool) -> Code:
+def logic(args: Sequence[Code], *, decisive: bool) -> Code:
+    """``a || b || ...``, which a true decides even if others fail; or ``a && b && ...``, a false."""
     if any(arg.is_constant and arg.value is decisive for arg in args):
         return constant(decisive, BOOL)
     left = [bool_run(arg) for arg in args if not (arg.is_constant and arg.value is (not decisive))]

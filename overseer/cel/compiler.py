@@ -106,9 +106,9 @@ class _Compiler:
         args = [self.compile(operand) for operand in node.operands]
         match node.function:
             case "_&&_":
-                return closures.all_of(args)
+                return closures.logic(args, decisive=False)
             case "_||_":
-                return closures.any_of(args)
+                return closures.logic(args, decisive=True)
             case "_?_:_":
                 return closures.choice(*args)
         known = self._known_by_type(node, args)

@@ -103,7 +103,7 @@ class Run:
         taker: Callable[[OutputBatch], None] | None = None,
         ending: Callable[[], None] | None = None,
         keep: bool = True,
-        begun: Callable[[Worker], None] | None = None,
+        begun: Callable[[Worker], None] = lambda worker: None,
         within: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self.task_id = task_id
@@ -111,7 +111,7 @@ class Run:
         self._params = dict(script.params)
         self._patience = patience
         self._taker, self._ending, self._keep = taker, ending, keep
-        self._begun, self._within = begun, within
+        self._within = within
         self._changed = threading.Condition()  # guards the rest; notified whenever something happens
         self.lines: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self.batches: list[OutputBatch] = []
@@ -133,7 +133,7 @@ class Run:
             stop=StopPolicy(grace=grace),
             max_line=max_line,
             exited=self._exited_by_run,
-            begun=self._has_begun,
+            begun=begun,
             secrets=Secrets(secrets),
             read_secret=_no_secret,
         )
@@ -272,10 +272,6 @@ class Run:
                 "the worker's callbacks belong to another run than those that start() got, or to none",
             )
         return given
-
-    def _has_begun(self, worker: Worker) -> None:
-        if self._begun is not None:
-            self._begun(worker)
 
     def _gate(self, say: Callable[[], None]) -> bool:
         """Whether to go on: what comes before ``start`` has returned waits, or is kept if it cannot wait."""
