@@ -127,18 +127,10 @@ class ChunkQueue:
     def make_all(self) -> None:
         """Have every source make its pieces now."""
         made: deque[Chunk] = deque()
-        for chunk in self.chunks:
-            source = chunk.data
-            if not isinstance(source, Source):
-                made.append(chunk)
-                continue
-            while len(source):
-                piece = source.next()
-                source.took(len(piece.data))
-                made.append(Chunk(piece.data, chunk.output, piece.more))
-                if source.ending and not piece.more:
-                    self.size -= len(source)
-                    break
+        while self.chunks:
+            if isinstance(source := self.chunks[0].data, Source):
+                self.put_piece(source.next())
+            made.append(self.chunks.popleft())
         self.chunks = made
 
     def export(self) -> tuple[list[Chunk], int, bool]:
