@@ -35,7 +35,7 @@ def called(what: Callable[[], Any], clause: Clause, seen: str, seconds: float = 
         Broken: it has not returned; ``seen`` says what was called, and when.
         BaseException: what it raises.
     """
-    call = _Call(what)
+    call = Call(what)
     call.start()
     call.join(seconds)
     if call.error is not None:
@@ -45,7 +45,7 @@ def called(what: Callable[[], Any], clause: Clause, seen: str, seconds: float = 
     return call.result
 
 
-class _Call(threading.Thread):
+class Call(threading.Thread):
     """A call on a thread of its own; what it returns or raises is kept."""
 
     def __init__(self, call: Callable[[], Any]) -> None:
@@ -173,7 +173,7 @@ class Run:
     def stop(self, grace: float | None = None) -> None:
         """Stop it from a thread of its own; the call must return at once, and raise nothing."""
         self.asked_to_stop = True
-        stopper = _Call(lambda: self.worker.stop(grace))
+        stopper = Call(lambda: self.worker.stop(grace))
         self._stoppers.append(stopper)
         stopper.start()
         within = min(AT_ONCE_S, self._patience)
