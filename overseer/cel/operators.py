@@ -13,6 +13,7 @@ from typing import Any
 from overseer.cel.values import (
     INT_MAX,
     INT_MIN,
+    NUMBERS,
     UINT_MAX,
     Duration,
     EvaluationError,
@@ -26,7 +27,6 @@ from overseer.cel.values import (
 
 _TIMESTAMP_MIN = -62_135_596_800 * 10**9  # 0001-01-01T00:00:00Z
 _TIMESTAMP_END = 253_402_300_800 * 10**9  # 10000-01-01T00:00:00Z, exclusive
-_NUMBERS = frozenset({int, UInt, float})
 _ORDERED = frozenset({bool, int, UInt, float, str, bytes, Timestamp, Duration})
 _MAX_SIZE = 1 << 24  # of a concatenated string or list; the longest line has 10 MiB
 
@@ -178,7 +178,7 @@ def _comparison(name: str, compare: Callable[[Any, Any], bool]) -> Callable[[obj
         if kind is other:
             if kind not in _ORDERED:
                 raise no_overload(name, a, b)
-        elif kind not in _NUMBERS or other not in _NUMBERS:
+        elif kind not in NUMBERS or other not in NUMBERS:
             raise no_overload(name, a, b)
         if (kind is float and a != a) or (other is float and b != b):
             raise EvaluationError("NaN values cannot be ordered")
