@@ -22,7 +22,7 @@ from overseer.logs.standalone.segments import Text, run_at
 from overseer.net.outbox import Outbox
 from overseer.protocol import Gap
 from overseer.supervisor.clients import Client, DeferredFlush
-from overseer.supervisor.output.encode import EncodedOutput, StreamedOutput
+from overseer.supervisor.output.encode import StreamedOutput, encoded_output
 from overseer.supervisor.output.replay import SMALL, Messages, prepare, send
 from overseer.supervisor.output.ring import StoredOutput
 from overseer.supervisor.output.subscription import Behind, Subscription
@@ -317,8 +317,11 @@ def _send_events(out: DeferredFlush, subscription: Subscription, behind: Behind,
 
 def _encoded(task_id: str, output: StoredOutput, outbox: Outbox | None = None) -> Messages:
     """The batch's messages; prepared, if an outbox is given."""
-    long_line = len(output.lines) == 1 and _length(output) > SMALL
-    messages = (StreamedOutput if long_line else EncodedOutput)(task_id, output, format_timestamp(output.ts))
+    messages: Messages
+    if len(output.lines) == 1 and len(output.lines[0]) > SMALL:
+        messages = StreamedOutput(task_id, output, format_timestamp(output.ts))
+    else:
+        messages = encoded_output(task_id, output)
     if outbox is not None:
         prepare(outbox, messages)
     return messages

@@ -19,7 +19,13 @@ from typing import TypeAlias
 from overseer.net.outbox import Outbox
 from overseer.protocol import Exited
 from overseer.supervisor.clients import Client, DeferredFlush
-from overseer.supervisor.output.encode import EncodedOutput, StreamedOutput, output_size
+from overseer.supervisor.output.encode import (
+    EncodedLine,
+    EncodedOutput,
+    StreamedOutput,
+    encoded_output,
+    output_size,
+)
 from overseer.supervisor.output.ring import Ring, StoredOutput
 from overseer.util.locks import assert_held, assert_none_held
 from overseer.util.timestamps import format_timestamp
@@ -31,7 +37,7 @@ _LITTLE = 64 * 1024
 # A task might write faster than its output is encoded; then the rest is encoded with the locks held.
 _ROUNDS = 8
 
-Messages: TypeAlias = EncodedOutput | StreamedOutput
+Messages: TypeAlias = EncodedLine | EncodedOutput | StreamedOutput
 """Those of a batch."""
 
 
@@ -102,9 +108,9 @@ class RingReplay:
         ]
 
     def _encode(self, output: StoredOutput) -> Messages:
-        small = sum(map(len, output.lines)) <= SMALL
-        kind = EncodedOutput if small else StreamedOutput
-        return kind(self._task_id, output, format_timestamp(output.ts))
+        if sum(map(len, output.lines)) <= SMALL:
+            return encoded_output(self._task_id, output)
+        return StreamedOutput(self._task_id, output, format_timestamp(output.ts))
 
 
 def prepare(outbox: Outbox, messages: Messages) -> None:
