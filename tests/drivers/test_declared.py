@@ -70,6 +70,6 @@ def test_choices_that_are_no_choices_are_the_driver_s_mistake(
             spec = overseer.ParamSpec(choices=("a", "b"))  # type: ignore[arg-type]
             return overseer.ActionInfo("declaring", "declaring", params={"c": spec})
 
-    info = Definitions(overseer.load_config(path), {"a": Wrong()}).check("a", {}, ANYONE)[0]
-    assert info.config.description == "from the file"
+    terms, _ = Definitions(overseer.load_config(path), {"a": Wrong()}).terms("a", {}, ANYONE)
+    assert terms.definition.config.description == "from the file"
     assert "which are not all ParamChoice" in caplog.text
