@@ -20,6 +20,7 @@ from overseer.schema.objects import ListOf, MapOf, Object
 from overseer.schema.quantities import SIDE
 from overseer.schema.types import BOOLEAN, Choice, FieldType, Text, TextList
 from overseer.templates import Template, compile_template
+from overseer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from overseer.cel.program import Condition  # not loaded until an expression is compiled
@@ -41,6 +42,13 @@ class TemplateText(FieldType):
             return compile_template(text, location.report.templates, location.report.booleans)
         except TemplateError as error:
             raise ValueError(f"template: {error}") from None
+
+
+def check_names(template: Template, known: tuple[str, ...], location: Location) -> None:
+    """Report what a template looks up and there is not."""
+    for name in sorted(template.names.difference(known)):
+        hint = did_you_mean(name, known, prefix=".")
+        location.error(f"there is no .{name} here{hint}; known: {', '.join(f'.{each}' for each in known)}")
 
 
 @dataclass(frozen=True)
@@ -305,32 +313,22 @@ def checked_exec(read: ExecConfig, location: Location) -> ExecConfig:
     for key, names in (("env", read.env), ("secret_files", read.secret_files)):
         for name in names:
             if not name or "=" in name or "\0" in name or (key == "secret_files" and "/" in name):
-                here = location.child(key, location.line)
-                here.error(f"{quoted(name)} is not a valid name for a variable")
+                location.at(key).error(f"{quoted(name)} is not a valid name for a variable")
     for name in read.env.keys() & read.secret_files.keys():
-        location.child("secret_files", location.line).child(name, location.line).error(
-            f"{name} is in env as well: a variable has one value"
-        )
+        location.at("secret_files", name).error(f"{name} is in env as well: a variable has one value")
     if read.output.merge and "stderr" in read.conditions:
-        location.child("output", location.line).child("merge", location.line).error(
-            "has no effect with merge: stderr's lines are stdout's"
-        )
+        location.at("output", "merge").error("has no effect with merge: stderr's lines are stdout's")
     if read.stdin == "pty" and "stderr" in read.conditions:
-        location.child("stdin", location.line).error(
-            "has no effect on a terminal: stderr's lines are stdout's"
-        )
+        location.at("stdin").error("has no effect on a terminal: stderr's lines are stdout's")
     if read.pty is not None and read.stdin != "pty":
-        location.child("pty", location.line).error("only stdin: pty has a terminal")
+        location.at("pty").error("only stdin: pty has a terminal")
     private = {name for name, (spec, _) in read.parameters.items() if is_private(spec)}
     words: list[tuple[Path, Template]] = [(("entrypoint",), read.entrypoint)] if read.entrypoint else []
     words += [(("command", number), argument) for number, argument in enumerate(read.command)]
     words += [(("cwd",), read.cwd)] if read.cwd is not None else []
     for path, template in words:
         for name in sorted(template.names & private):
-            here = location
-            for step in path:
-                here = here.child(step, location.line)
-            here.error(
+            location.at(*path).error(
                 f"{name} is a secret, and everybody on the machine can read "
                 f"{'where a process runs' if path == ('cwd',) else 'a command line'}; to allow that, say "
                 f"allow_in_argv: true in parameters.{name}"

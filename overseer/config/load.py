@@ -7,16 +7,17 @@ import errno
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from overseer.config.chains import chain_problems
+from overseer.config.chains import check_chains
 from overseer.config.listen import parse_listen
 from overseer.config.model import ROOT, Config
-from overseer.config.notices import notice_problems
+from overseer.config.notices import check_notices
 from overseer.config.retry_lint import retry_problems
-from overseer.config.standing import standing_problems
-from overseer.config.webhooks import webhook_problems
+from overseer.config.standing import check_standing
+from overseer.config.webhooks import check_webhooks
 from overseer.config.yaml_tree import parse_yaml
 from overseer.errors import ConfigError
 from overseer.protocol import RetryPolicy
@@ -95,25 +96,21 @@ def parse_config(path: str | Path, data: bytes | None, env: Mapping[str, str] = 
             file=report.file, line=tree.line,
         )  # fmt: skip
     report.templates = _dialect(tree)
-    config: Config = ROOT.from_yaml(tree, Location(report, (), 1))
+    report.line_of = partial(line_of, tree)
+    top = Location(report, (), 1)
+    config: Config = ROOT.from_yaml(tree, top)
     config = replace(config, **_overrides(env, report))
-    chains = ((("actions", *below), problem) for below, problem in chain_problems(config.actions))
-    standing = (
-        (("tasks", *below), problem) for below, problem in standing_problems(config.tasks, config.actions)
+    check_chains({name: action.then for name, action in config.actions.items()}, top.at("actions"))
+    check_standing(config.tasks, config.actions, top.at("tasks"))
+    check_notices(config.channels, config.notify, config.secrets, top)
+    check_webhooks(
+        config.webhooks,
+        config.actions,
+        config.secrets,
+        parse_listen(config.listen),
+        top.at("webhooks"),
+        encrypted=bool(config.tls.cert),
     )
-    notices = notice_problems(config.channels, config.notify, config.secrets)
-    webhooks = (
-        (("webhooks", *below), problem)
-        for below, problem in webhook_problems(
-            config.webhooks,
-            config.actions,
-            config.secrets,
-            parse_listen(config.listen),
-            encrypted=bool(config.tls.cert),
-        )
-    )
-    for place, problem in (*chains, *standing, *notices, *webhooks):
-        Location(report, place, line_of(tree, place)).error(problem)
     report.raise_errors()
     config = replace(
         config,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -64,10 +64,11 @@ class Report:
     """The errors and warnings found so far in ``file``; the one mutable thing while a config is read.
 
     ``templates`` is the dialect of the file's ``[[ ]]``, for the types that compile them, and ``booleans``
-    the parameters that are bools there.
+    the parameters that are bools there. ``line_of`` finds the line of a path, 0 without a file.
     """
 
     file: str = ""
+    line_of: Callable[[Path], int] = lambda path: 0
     templates: Literal["go", "jinja"] = "go"
     booleans: frozenset[str] = frozenset()
     errors: list[ConfigError] = field(default_factory=list)
@@ -100,8 +101,13 @@ class Location:
     line: int = 0
 
     def child(self, step: str | int, line: int) -> Location:
-        """The location of a key (or item number) inside this one."""
+        """The location of a key (or item number) inside this one, whose line is known."""
         return Location(self.report, (*self.path, step), line)
+
+    def at(self, *steps: str | int) -> Location:
+        """The same by its path; the line of a key that is missing is that of what it is missing from."""
+        path = (*self.path, *steps)
+        return Location(self.report, path, self.report.line_of(path))
 
     def error(self, message: str) -> None:
         """Note an error here."""

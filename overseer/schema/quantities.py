@@ -76,25 +76,6 @@ class Integer(FieldType):
         return {"type": "integer", "minimum": self.minimum, "maximum": self.file_maximum}
 
 
-class PageSize(Integer):
-    """The most rows that an answer may have."""
-
-    _MOST = 1000
-
-    def __init__(self) -> None:
-        super().__init__(1)
-        self.expected = f"a whole number from 1 to {self._MOST}"
-
-    def from_json(self, value: Any, where: str, limits: MessageLimits) -> int:
-        number = super().from_json(value, where, limits)
-        if number > self._MOST:
-            raise Unreadable(f"{where} must be {self.expected}, not {number}")
-        return number
-
-    def json_schema(self) -> Json:
-        return super().json_schema() | {"maximum": self._MOST}
-
-
 class Number(FieldType):
     """Any number; whole ones are ints. The documents say integer, as for seconds."""
 
@@ -396,7 +377,7 @@ class ExitCodes(FieldType):
 
 COUNT = Integer()
 SIDE = Integer(1, maximum=65535)  # of a terminal, in characters
-PAGE_SIZE = PageSize()
+PAGE_SIZE = Integer(1, maximum=1000)  # the most rows that an answer may have
 NUMBER = Number()
 SECONDS = Seconds()
 TIMESTAMP = Timestamp()
