@@ -15,9 +15,9 @@ from overseer.process import STDIN, Cgroup, EnvFile
 from overseer.protocol import ParamSpec
 from overseer.schema.fields import declared, field
 from overseer.schema.location import Location, Path, quoted
-from overseer.schema.nodes import ListNode, MapNode, Node, Scalar, describe_node
+from overseer.schema.nodes import ListNode, MapNode, Node
 from overseer.schema.objects import ListOf, MapOf, Object
-from overseer.schema.quantities import SIDE
+from overseer.schema.quantities import SIDE, Mode
 from overseer.schema.types import BOOLEAN, Choice, FieldType, Text, TextList
 from overseer.templates import Template, compile_template
 from overseer.util.suggest import did_you_mean
@@ -110,22 +110,6 @@ class EnvFileSection:
     required: bool = field(BOOLEAN, "Whether a start fails when it does not exist.", default=True)
 
 
-class EnvFiles(FieldType):
-    """One file of variables or a list of such; the value is a tuple of EnvFile."""
-
-    label = "path, mapping, or a list of such"
-
-    def from_yaml(self, node: Node, location: Location) -> tuple[EnvFile, ...]:
-        if isinstance(node, ListNode):
-            found: tuple[EnvFile, ...] = ListOf(_ENV_FILE).from_yaml(node, location)
-            return found
-        return (_ENV_FILE.from_yaml(node, location),)
-
-    def yaml_schema(self) -> dict[str, Any]:
-        one = _ENV_FILE.yaml_schema()
-        return {"anyOf": [one, {"type": "array", "items": one}]}
-
-
 _ENV_FILE = Object(EnvFileSection, lambda read, _: EnvFile(read.path, read.required), short="path")
 
 
@@ -143,18 +127,6 @@ class Inheritance(FieldType):
 
     def yaml_schema(self) -> dict[str, Any]:
         return {"anyOf": [self._words.yaml_schema(), {"type": "array", "items": {"type": "string"}}]}
-
-
-class Umask(FieldType):
-    """Permissions that new files do not get, in octal; the value is an int."""
-
-    label = "mode"
-
-    def from_yaml(self, node: Node, location: Location) -> int:
-        text = node.text.removeprefix("0o") if isinstance(node, Scalar) else ""
-        if not (2 <= len(text) <= 4 and set(text) <= set("01234567") and int(text, 8) <= 0o777):
-            raise ValueError(f"expected a mask such as 022, found {describe_node(node)}")
-        return int(text, 8)
 
 
 _CONDITION = OutputExpression(compile_condition)
@@ -225,7 +197,7 @@ class ExecConfig:
         default=dict,
     )
     env_file: tuple[EnvFile, ...] = field(
-        EnvFiles(),
+        ListOf(_ENV_FILE, single=True, label="path, mapping, or a list of such"),
         "Files of variables, read at each start; `env` wins over them, and a later file over an earlier one. "
         "`{path: FILE, required: false}` may be missing.",
         default=(),
@@ -241,7 +213,10 @@ class ExecConfig:
         TemplateText(), "The directory to run in.", default=None, default_text="the server's"
     )
     umask: int | None = field(
-        Umask(), "Permissions withheld from files that it creates.", default=None, default_text="the server's"
+        Mode(2, "a mask such as 022"),
+        "Permissions withheld from files that it creates.",
+        default=None,
+        default_text="the server's",
     )
     nice: int | None = field(
         Niceness(),

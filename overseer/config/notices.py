@@ -6,7 +6,7 @@ import binascii
 import re
 from base64 import b64decode
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as plain_field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -15,7 +15,7 @@ from overseer.config.exec import SecretName, TemplateText, check_names
 from overseer.config.references import check_reference, check_secret
 from overseer.schema.fields import field
 from overseer.schema.location import Location, quoted
-from overseer.schema.nodes import ListNode, MapNode, Node
+from overseer.schema.nodes import MapNode, Node
 from overseer.schema.objects import ListOf, MapOf, Object
 from overseer.schema.quantities import Age
 from overseer.schema.types import Choice, FieldType, Json, Text, TextList
@@ -70,21 +70,7 @@ class ConfidentialText(FieldType):
         return {"anyOf": [super().yaml_schema(), self._name.yaml_schema()]}
 
 
-class _Words(FieldType):
-    """One of some words, or a list of such; the value is a tuple."""
-
-    def __init__(self, *words: str) -> None:
-        self._word = Choice(*words)
-        self.label = f"list of {self._word.label}"
-
-    def from_yaml(self, node: Node, location: Location) -> tuple[str, ...]:
-        if isinstance(node, ListNode):
-            return tuple(dict.fromkeys(self._word.items_from_yaml(node, location)))
-        return (self._word.from_yaml(node, location),)
-
-    def yaml_schema(self) -> Json:
-        one = self._word.yaml_schema()
-        return {"anyOf": [one, {"type": "array", "items": one}]}
+_EVENT = Choice(*EVENTS)
 
 
 def split_url(text: str) -> SplitResult:
@@ -195,7 +181,7 @@ class NotifyConfig:
     """One of ``notify``: a rule."""
 
     on: tuple[str, ...] = field(
-        _Words(*EVENTS),
+        ListOf(_EVENT, single=True, label=f"list of {_EVENT.label}"),
         "What it notifies of; see [NOTICES.md](NOTICES.md).",
         missing="say what it notifies of: failure",
     )
@@ -230,7 +216,7 @@ def _rule(read: NotifyConfig, location: Location) -> NotifyConfig:
         )
     if read.repeat and not told and read.on:
         location.at("repeat").warn("nothing here is ever repeated")
-    return read
+    return replace(read, on=tuple(dict.fromkeys(read.on)))
 
 
 NOTIFY = Object(NotifyConfig, _rule, strict=True)

@@ -241,6 +241,22 @@ class Timestamp(Coded):
         return {"type": "string", "format": "date-time"}
 
 
+class Mode(FieldType):
+    """Permissions in octal, of ``digits`` digits at least; the value is an int."""
+
+    label = "mode"
+
+    def __init__(self, digits: int, expected: str) -> None:
+        self._form = re.compile(f"(?:0o)?([0-7]{{{digits},4}})")
+        self.expected = expected
+
+    def from_yaml(self, node: Node, location: Location) -> int:
+        match = self._form.fullmatch(node.text) if isinstance(node, Scalar) else None
+        if match is None or int(match[1], 8) > 0o777:
+            raise ValueError(f"expected {self.expected}, found {describe_node(node)}")
+        return int(match[1], 8)
+
+
 _UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
