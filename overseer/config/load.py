@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from overseer.config.yaml_tree import parse_yaml
 from overseer.errors import ConfigError
 from overseer.protocol import RetryPolicy
 from overseer.schema.fields import fields_of
-from overseer.schema.location import Location, Report
+from overseer.schema.location import ErrorCollector, Location, Report
 from overseer.schema.nodes import MapNode, Scalar, describe_node, line_of, without_texts
 from overseer.util.files import read_once, read_small
 
@@ -74,8 +74,18 @@ def read_config(path: str | Path, *, again: bool = False) -> bytes | None:
     return data
 
 
-def parse_config(path: str | Path, data: bytes | None, env: Mapping[str, str] = os.environ) -> Config:
+def parse_config(
+    path: str | Path,
+    data: bytes | None,
+    env: Mapping[str, str] = os.environ,
+    *,
+    further: Callable[[Config], object] = lambda config: None,
+) -> Config:
     """The configuration in these bytes of the file at ``path``; None: the defaults, with a warning.
+
+    Args:
+        further: a check that follows. It is made here, of what is usable, where something is wrong with the
+            file, so that what it finds (ConfigError) is reported with that.
 
     Raises:
         ConfigError: the file cannot be read or used; a ConfigErrors when more than one thing is wrong.
@@ -111,13 +121,18 @@ def parse_config(path: str | Path, data: bytes | None, env: Mapping[str, str] = 
         top.at("webhooks"),
         encrypted=bool(config.tls.cert),
     )
-    report.raise_errors()
     config = replace(
         config,
         file="" if data is None else report.file,
         source=data,
         tree=None if data is None else without_texts(tree),
     )
+    if report.errors:
+        collector = ErrorCollector()
+        with collector.step():
+            further(_usable(config, top))
+        report.errors += collector.errors
+    report.raise_errors()
     _check_restarts(config, report)
     return replace(config, warnings=report.warning_texts(), unknown=tuple(report.unknown))
 
@@ -127,6 +142,17 @@ def _dialect(tree: MapNode) -> Literal["go", "jinja"]:
     entry = tree.entries.get("templates")
     jinja = entry is not None and isinstance(entry.node, Scalar) and entry.node.text == "jinja"
     return "jinja" if jinja else "go"
+
+
+def _usable(config: Config, top: Location) -> Config:
+    """A configuration with errors, without the actions that could seem wrong because of these."""
+    known = not any(error.path[:1] in (("templates",), ("secrets",)) for error in top.report.errors)
+    actions = {
+        name: action
+        for name, action in config.actions.items()
+        if known and action.type and not any(map(top.at("actions", name).has_error, ("type", "config")))
+    }
+    return replace(config, actions=actions)
 
 
 def _check_restarts(config: Config, report: Report) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from overseer.config import Config, ErrorCollector, parse_config, read_config
+from overseer.daemon.preflight import check_actions
 from overseer.drivers.api import ActionHandler, build_action_handlers
 from overseer.errors import ConfigError, OverseerError, RequestError
 from overseer.protocol import Reloaded
@@ -243,7 +244,7 @@ class Reloader:
         return loaded[0]
 
     def _load(self) -> _Loaded:
-        new = parse_config(self._path, read_config(self._path, again=True))
+        new = parse_config(self._path, read_config(self._path, again=True), further=check_actions)
         if not new.file:
             raise RequestError(f"{self._path}: no such file")
         if isinstance(new.tree, MapNode) and not new.tree.entries:

@@ -41,7 +41,7 @@ class ErrorCollector:
     """
 
     def __init__(self) -> None:
-        self._errors: list[ConfigError] = []
+        self.errors: list[ConfigError] = []
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -49,14 +49,14 @@ class ErrorCollector:
         try:
             yield
         except ConfigErrors as error:
-            self._errors.extend(error.errors)
+            self.errors.extend(error.errors)
         except ConfigError as error:
-            self._errors.append(error)
+            self.errors.append(error)
 
     def raise_errors(self) -> None:
         """Raises ConfigErrors with everything collected, if anything was."""
-        if self._errors:
-            raise ConfigErrors(self._errors)
+        if self.errors:
+            raise ConfigErrors(self.errors)
 
 
 @dataclass
