@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from overseer.config import ConfigErrors, parse_config
+from overseer.config import parse_config
 from overseer.daemon.preflight import check_actions
+from overseer.errors import ConfigError
 from tests.harness import run_program
 
 
 def wrong(text: str) -> list[str]:
-    with pytest.raises(ConfigErrors) as caught:
+    with pytest.raises(ConfigError) as caught:
         parse_config("c", text.encode(), {}, further=check_actions)
-    return [f"{error.line}: {'.'.join(map(str, error.path))}" for error in caught.value.errors]
+    errors = getattr(caught.value, "errors", (caught.value,))
+    return [f"{error.line}: {'.'.join(map(str, error.path))}" for error in errors]
 
 
 def test_errors_of_the_file_and_of_its_drivers_come_together(tmp_path: Path) -> None:
