@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from overseer.drivers.dask.frames import WINDOW
+from overseer.drivers.dask.frames import WINDOW, Numbered
 from overseer.drivers.dask.lease import GrantedLease
 from overseer.drivers.dask.remote_worker import RemoteWorker
 from overseer.process import Usage
@@ -48,7 +48,7 @@ class Link:
         # Notified when there is something to say, and at the end.
         self._wake = threading.Condition(self._lock)
         self._runs: dict[str, RemoteWorker] = {}
-        self._words: deque[tuple[int, bytes, bytes]] = deque()
+        self._words: deque[Numbered] = deque()
         self._taken: dict[str, int] = {}  # bytes handed on, by run, that its runner has not been told of
         self._begun = False  # there is a way to ask
         self._measuring = False  # it is to be asked what its runs use
@@ -275,5 +275,5 @@ class Link:
             self.say({"op": "stop", "run": head["run"], "grace": 0.0})
 
 
-def _run_of(word: tuple[int, bytes, bytes]) -> str:
+def _run_of(word: Numbered) -> str:
     return str(json.loads(word[1]).get("run", ""))
