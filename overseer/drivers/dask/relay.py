@@ -184,10 +184,9 @@ class Relay:
             await asyncio.wait_for(self._come.wait(), wait)
         except TimeoutError:
             return {"frames": []}
-        if self.closed:
-            return await self._end(wait)
         with self._lock:
-            return {"frames": self._some_locked()}
+            some = self._some_locked()
+        return await self._end(wait) if self.closed else {"frames": some}
 
     async def _end(self, wait: float) -> dict[str, Any]:
         """The answer of a closed relay: that there is none, once nothing runs any more."""
