@@ -47,11 +47,10 @@ def export_worker(worker: OSWorker, out: Outgoing) -> dict[str, Any]:
             "max_rss": worker.max_rss,
             "shown": worker._shown,
         }
-    streams = {pipe.fd: pipe.stream for pipe in reader._open.values()}
     return {
         **said,
         "pidfd": out.fd(worker._pidfd),
-        "streams": list(streams.values()),
+        "streams": [pipe.stream for pipe in reader._open.values()],
         "entry": export_entry(worker._entry),
         "reader": export_reader(reader, out),
         "processes": worker._processes.export(),
