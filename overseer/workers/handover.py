@@ -8,7 +8,6 @@ from typing import Any
 
 from overseer.process import Child, StopPolicy, registry
 from overseer.process.handover import (
-    enter,
     export_entry,
     export_files,
     export_reader,
@@ -110,5 +109,6 @@ def restore_worker(
     worker.surroundings = data["surroundings"] and surroundings_from(data["surroundings"])
     restore_reader(worker._reader, data["reader"], given)
     worker._processes.restore(data["processes"])
-    enter(registry, entry)
+    registry.enter(entry)
+    registry.spawned(entry, entry.pid, entry.pipes)
     return worker

@@ -42,6 +42,8 @@ _log = logging.getLogger(__name__)
 
 _LOOK_S = 0.25  # between looks at the connection and at runs without a place
 _PAUSE_S = 1.0  # between attempts to connect
+_SILENCE_S = 4.0  # after which a scheduler counts as away
+_GIVE_UP_S = 15.0  # after which another connection is better
 _MATCH_S = 2.0  # between looks for workers that match a pattern
 _BUSY = ("executing", "long-running")
 _NOT_YET = "not connected yet"
@@ -280,10 +282,10 @@ class Cluster:
                     self._give_up("the connection is lost")
                     break
                 heartbeat.look()
-                if heartbeat.is_hopeless:
+                if heartbeat.silence > _GIVE_UP_S:
                     self._give_up(_SILENT)
                     break
-                if heartbeat.is_silent:
+                if heartbeat.silence > _SILENCE_S:
                     self._set_away(_SILENT)
                 elif self._away:
                     with self._lock:
