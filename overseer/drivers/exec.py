@@ -108,12 +108,10 @@ class ExecHandler(ActionHandler):
 
     def _process(self, task_id: str, params: Mapping[str, str]) -> WorkerConfig:
         """The process of a run."""
-        mine, given = self._config, self._resolve(params)
+        mine = self._config
+        variables = template_values(self._info.params, self._resolve(params))
         # Without secrets: no word of the command line may name one, but [[.]] would print them all.
-        resolved = template_values(
-            self._parameters, {name: value for name, value in given.items() if name not in self._private}
-        )
-        variables = template_values(self._parameters, given)
+        resolved = {name: value for name, value in variables.items() if name not in self._private}
         return WorkerConfig(
             task_id,
             _rendered("entrypoint", mine.entrypoint, resolved),

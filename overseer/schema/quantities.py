@@ -76,25 +76,6 @@ class Integer(FieldType):
         return {"type": "integer", "minimum": self.minimum, "maximum": self.file_maximum}
 
 
-class PageSize(Integer):
-    """The most rows that an answer may have."""
-
-    _MOST = 1000
-
-    def __init__(self) -> None:
-        super().__init__(1)
-        self.expected = f"a whole number from 1 to {self._MOST}"
-
-    def from_json(self, value: Any, where: str, limits: MessageLimits) -> int:
-        number = super().from_json(value, where, limits)
-        if number > self._MOST:
-            raise Unreadable(f"{where} must be {self.expected}, not {number}")
-        return number
-
-    def json_schema(self) -> Json:
-        return super().json_schema() | {"maximum": self._MOST}
-
-
 class Number(FieldType):
     """Any number; whole ones are ints. The documents say integer, as for seconds."""
 
@@ -260,6 +241,22 @@ class Timestamp(Coded):
         return {"type": "string", "format": "date-time"}
 
 
+class Mode(FieldType):
+    """Permissions in octal, of ``digits`` digits at least; the value is an int."""
+
+    label = "mode"
+
+    def __init__(self, digits: int, expected: str) -> None:
+        self._form = re.compile(f"(?:0o)?([0-7]{{{digits},4}})")
+        self.expected = expected
+
+    def from_yaml(self, node: Node, location: Location) -> int:
+        match = self._form.fullmatch(node.text) if isinstance(node, Scalar) else None
+        if match is None or int(match[1], 8) > 0o777:
+            raise ValueError(f"expected {self.expected}, found {describe_node(node)}")
+        return int(match[1], 8)
+
+
 _UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
@@ -396,7 +393,7 @@ class ExitCodes(FieldType):
 
 COUNT = Integer()
 SIDE = Integer(1, maximum=65535)  # of a terminal, in characters
-PAGE_SIZE = PageSize()
+PAGE_SIZE = Integer(1, maximum=1000)  # the most rows that an answer may have
 NUMBER = Number()
 SECONDS = Seconds()
 TIMESTAMP = Timestamp()
