@@ -68,12 +68,12 @@ class WatchConnection:
         """Connect, and wait for the first picture. Raises ClientError."""
         with self.core.lock:
             self.core.check_locked()
-            self._shared.watches |= {self}
+            self._shared.watches |= {self.connection}
         try:
             self.connection.start()
         except RuntimeError as error:
             with self.core.lock:
-                self._shared.watches -= {self}
+                self._shared.watches -= {self.connection}
             raise ClientError(f"cannot start a thread for the watch: {error}") from None
         with self.core.lock:
             self.changed.wait_for(lambda: self._cursor or self.failure, seconds)
@@ -125,7 +125,7 @@ class WatchConnection:
 
     def ended_locked(self, failure: ConnectionLostError) -> None:
         assert_held(self.core.lock)
-        self._shared.watches -= {self}
+        self._shared.watches -= {self.connection}
         self.failure = self.failure or failure
         self._settle_locked()
 
