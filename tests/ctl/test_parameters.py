@@ -195,6 +195,7 @@ def test_ctrl_z_gives_the_terminal_back_and_later_hides_what_is_typed_again(
         shown.wait_for(b"password: ")
         assert termios.tcgetattr(shown.fd)[3] == before & ~termios.ECHO
         shown.type(b"hunter2\n")
+        shown.wait_for(b"\r\n")  # what is typed before that is thrown away
         shown.type(b"echo it gave $?; exit\n")
         assert b"hunter2" not in shown.wait_for(b"it gave 0\r\n")
         shown.wait()
