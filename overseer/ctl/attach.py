@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 
 from overseer.client import Client, ClientError, RefusedError, Task
 from overseer.ctl.exit_status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, words_of
-from overseer.ctl.feeding import Feeder
+from overseer.ctl.feeding import feed
 from overseer.ctl.interrupts import signals_to
 from overseer.ctl.tail import Printer, show_last
 from overseer.ctl.terminal import OutputError, Style, plain, say, style_of, write_out
@@ -78,7 +78,7 @@ def attach(client: Client, options: Namespace) -> int:
 
 
 def _attach_lines(client: Client, task: Task, style: Style) -> int:
-    Feeder(client, task.id).start()
+    feed(client, task.id)
     printer = Printer([task.id], style, as_json=False, timestamps=False)
     status = show_last(client, [task.id], printer, lines=_LINES, follow=True)
     return status or of_exit(task.wait())

@@ -20,7 +20,7 @@ from overseer.client import (
     TaskGoneError,
 )
 from overseer.ctl.exit_status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, words_of
-from overseer.ctl.feeding import Feeder
+from overseer.ctl.feeding import feed
 from overseer.ctl.finding import refusal
 from overseer.ctl.interrupts import Interrupts
 from overseer.ctl.live import LiveLine
@@ -174,7 +174,7 @@ class _Runner:
     def _handle(self, event: Event) -> None:
         if self._interactive and isinstance(event, Started):
             self._interactive = False
-            Feeder(self._client, self._task_id).start()
+            feed(self._client, self._task_id)
         if self._as_json:
             self._write("stdout", json_line(event))
             return
