@@ -47,6 +47,9 @@ def main() -> int:
             print(table([result]), f"\n{time.monotonic() - begun:.0f} s so far\n", flush=True)
     print(table(results))
     print(f"\n{summary(results)} Medians of {runs} at most, {time.monotonic() - begun:.0f} s in all.")
+    if failed := [f"{result.case.name} ({result.error})" for result in results if result.error]:
+        print(f"Failed, so nothing is written: {'; '.join(failed)}", file=sys.stderr)
+        return 1
     if options.write is not None:
         write_documents(options.write, results, runs)
     return 0

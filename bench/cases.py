@@ -61,10 +61,11 @@ class Case:
 
 @dataclass
 class Result:
-    """The samples of one case, by the server's name."""
+    """The samples of one case, by the server's name, and what ended it early, if anything did."""
 
     case: Case
     samples: dict[str, list[Sample]] = field(default_factory=dict)
+    error: str = ""
 
     def values(self, server: str, metric: Metric) -> list[float]:
         """Sorted; empty when it was not measured there."""
@@ -101,7 +102,8 @@ def measure(cases: Iterable[Case], kinds: Sequence[Kind], runs: int) -> Iterator
     """Every case on every kind of server, in turn, so that all of them get the same of the machine's moods;
     ``runs`` times, or less often if the figures lie close together.
 
-    A case that fails on another's server is left out there; here it is an error.
+    A case that fails on another's server is left out there; one that fails here or on the baseline ends with
+    the error in its result, and the next one follows.
     """
     for case in cases:
         result = Result(case)
@@ -117,11 +119,12 @@ def measure(cases: Iterable[Case], kinds: Sequence[Kind], runs: int) -> Iterator
                     with Server(kind, case.top_level) as server:
                         result.samples[kind.name].append(case.measure(server))
                 except (OSError, RuntimeError, AssertionError) as error:
+                    print(f"\r\033[K{kind.name}: {case.title}: {error!r}", file=sys.stderr)
                     if not kind.foreign:
-                        raise
-                    print(f"\r\033[K{kind.name}: {case.title}: {error}", file=sys.stderr)
+                        result.error = f"{kind.name}: {error!r}"
+                        break
                     del result.samples[kind.name]
-            if result.settled:
+            if result.error or result.settled:
                 break
         print("\r\033[K", end="", file=sys.stderr, flush=True)
         yield result

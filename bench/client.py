@@ -16,6 +16,7 @@ from typing import Any
 TIMEOUT_S = 60.0  # for anything to happen at all
 _TAIL = 1024  # the end of a stream: the last output and the exit are in it
 _SEQ = re.compile(rb'"seq":(\d+)')
+_LINE = re.compile(rb'{"type":"output"[^{}]*"seq":(\d+)}')
 _EXITED = b'{"type":"exited"'
 _TEXT, _PING = 1, 9  # opcodes
 
@@ -74,6 +75,23 @@ class Connection:
     def show_life(self) -> None:
         """Send a pong, without which a client that waits for long is closed."""
         self.sock.sendall(b"\x8a\x80" + bytes(4))
+
+    def expect_lines(self, size: int) -> None:
+        """Read at least so many bytes, all of them lines without braces in which no seq is left out.
+
+        The last one may be read in part: what follows its seq stays in the buffer.
+        """
+        while len(self._buffer) < size:
+            self._fill()
+        end, last = 0, None
+        for line in _LINE.finditer(self._buffer):
+            end, seq = line.end(), int(line[1])
+            if last is not None and seq != last + 1:
+                raise AssertionError(f"{seq} came after {last}")
+            last = seq
+        if last is None:
+            raise AssertionError("no line came")
+        del self._buffer[:end]
 
     def wait_for(self, type: str) -> dict[str, Any]:
         """The next message of this type; what comes before it is dropped, but an error is raised."""

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 
 from bench.cases import Case, Metric, Sample
-from bench.client import Connection
 from bench.lone import delays_of, start_silent, writing
 from bench.servers import Server
 from bench.stored import SEGMENT, TASK, make_log, make_runs
@@ -84,8 +83,8 @@ def _lag(count: int, size: int, server: Server) -> Sample:
         resident = []
         for _ in range(1 + _ROUNDS):
             for client in clients:
-                _read(client)
-                for each in clients:
+                client.expect_lines(_READ)
+                for each in (boss, *clients):
                     each.show_life()
             time.sleep(_SETTLE_S)
             resident.append(server.resident())
@@ -94,19 +93,6 @@ def _lag(count: int, size: int, server: Server) -> Sample:
     first, *_, last = resident
     values = {"each": (first - before) / 1024 / count, "growth": (last - first) / 1024 / count}
     return Sample(values, last)
-
-
-def _read(client: Connection) -> None:
-    """Take a part of what waits, which must be lines without a hole."""
-    size, last = 0, None
-    while size < _READ:
-        message = client.receive()
-        size += len(message)
-        if message.startswith(b'{"type":"output"'):
-            seq = json.loads(message)["seq"]
-            if last is not None and seq != last + 1:
-                raise AssertionError(f"{seq} came after {last}")
-            last = seq
 
 
 def _remove(size: int, server: Server) -> Sample:

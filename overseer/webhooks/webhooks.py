@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NoReturn
 
-from overseer.api.media import JSON, json_body
+from overseer.api.media import JSON
 from overseer.api.problems import RefusedError, of_error, of_response, refused
 from overseer.auth.peer import Peer
 from overseer.auth.throttle import Failures
@@ -19,6 +19,7 @@ from overseer.config.notices import key_of
 from overseer.config.webhooks import WebhookConfig, compile_when
 from overseer.errors import CelError, SpawnError, SubmitError, TemplateError
 from overseer.history.records import Trigger
+from overseer.net.encoding import json_body
 from overseer.net.http import BadRequest, Request, Response
 from overseer.supervisor.hub import Hub
 from overseer.util.awake_clock import awake

@@ -22,7 +22,7 @@ from overseer.logs.standalone.segments import Text, run_at
 from overseer.net.outbox import Outbox
 from overseer.protocol import Gap
 from overseer.supervisor.clients import Client, DeferredFlush
-from overseer.supervisor.output.encode import EncodedOutput, StreamedOutput
+from overseer.supervisor.output.encode import EncodedLine, EncodedOutput, StreamedOutput, encoded_output
 from overseer.supervisor.output.ring import Ring, StoredOutput
 from overseer.supervisor.output.subscription import Behind, Subscription
 from overseer.util.locks import assert_held
@@ -340,7 +340,9 @@ def _send_events(out: DeferredFlush, subscription: Subscription, behind: Behind,
         out.send_encoded(subscription.client, behind.events.popleft()[1])
 
 
-def _send(out: DeferredFlush, client: Client, message: EncodedOutput | StreamedOutput) -> None:
+def _send(
+    out: DeferredFlush, client: Client, message: EncodedLine | EncodedOutput | StreamedOutput
+) -> None:
     if isinstance(message, StreamedOutput):
         out.send_streamed(client, message)
     else:
@@ -349,15 +351,14 @@ def _send(out: DeferredFlush, client: Client, message: EncodedOutput | StreamedO
 
 def _encoded(
     task_id: str, output: StoredOutput, outbox: Outbox | None = None
-) -> EncodedOutput | StreamedOutput:
+) -> EncodedLine | EncodedOutput | StreamedOutput:
     """The batch's messages; with an outbox they are encoded, or measured, at once."""
-    ts = format_timestamp(output.ts)
-    if _length(output) > _SMALL and len(output.lines) == 1:
-        streamed = StreamedOutput(task_id, output, ts)
+    if len(output.lines) == 1 and len(output.lines[0]) > _SMALL:
+        streamed = StreamedOutput(task_id, output, format_timestamp(output.ts))
         if outbox is not None:
             outbox.measure(streamed)
         return streamed
-    encoded = EncodedOutput(task_id, output, ts)
+    encoded = encoded_output(task_id, output)
     if outbox is not None:
         outbox.framed(encoded)
     return encoded

@@ -15,6 +15,7 @@ from json.encoder import encode_basestring
 from overseer.net.frames import TEXT_HEADERS, Piece, text_header
 from overseer.protocol import TaskInfo, Tasks, Watching, encode, encode_rows, utf8
 from overseer.supervisor.output.ring import StoredOutput
+from overseer.util.timestamps import format_timestamp
 
 _PIECE = 64 * 1024  # characters, or bytes, of a streamed message encoded at a time
 _KEPT = 4 * 1024  # bytes up to which a task's encoded row is kept; a longer one is encoded each time
@@ -115,6 +116,15 @@ class EncodedOutput:
             lines = [encode_basestring(line) for line in self._lines]
             return self._head, lines, self._middle, text.isascii()
         return f'{self._head}"', self._lines, f'"{self._middle}', text.isascii()
+
+
+def encoded_output(task_id: str, output: StoredOutput) -> EncodedLine | EncodedOutput:
+    """The messages of a batch that was stored, in the form that is cheaper for it."""
+    ts = format_timestamp(output.ts)
+    if len(output.lines) == 1 and not (output.truncated or output.overwritten):
+        head = output_head(task_id, output.pid, output.stream)
+        return EncodedLine(head, output.lines[0], ts, output.first_seq)
+    return EncodedOutput(task_id, output, ts)
 
 
 def _numbered(lines: list[str], seq: int) -> Iterator[tuple[list[str], str, list[str]]]:

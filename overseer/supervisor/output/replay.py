@@ -17,7 +17,13 @@ from datetime import datetime
 
 from overseer.protocol import Exited
 from overseer.supervisor.clients import Client, DeferredFlush
-from overseer.supervisor.output.encode import EncodedOutput, StreamedOutput, output_size
+from overseer.supervisor.output.encode import (
+    EncodedLine,
+    EncodedOutput,
+    StreamedOutput,
+    encoded_output,
+    output_size,
+)
 from overseer.supervisor.output.ring import Ring, StoredOutput
 from overseer.util.locks import assert_held, assert_none_held
 from overseer.util.timestamps import format_timestamp
@@ -55,7 +61,7 @@ class RingReplay:
         self._rounds = 0
         self._events: list[StoredOutput | Exited] = []  # what to send, as of the last look
         # By first seq, which changes when the ring drops lines from the front of an entry.
-        self._encoded: dict[int, EncodedOutput | StreamedOutput] = {}
+        self._encoded: dict[int, EncodedLine | EncodedOutput | StreamedOutput] = {}
 
     def ready_locked(self) -> bool:
         """Look at the ring; returns whether :meth:`send_locked` may follow at once, else :meth:`encode`
@@ -104,7 +110,7 @@ class RingReplay:
             if isinstance(event, StoredOutput) and event.first_seq not in self._encoded
         ]
 
-    def _encode(self, output: StoredOutput) -> EncodedOutput | StreamedOutput:
-        small = sum(map(len, output.lines)) <= _SMALL
-        kind = EncodedOutput if small else StreamedOutput
-        return kind(self._task_id, output, format_timestamp(output.ts))
+    def _encode(self, output: StoredOutput) -> EncodedLine | EncodedOutput | StreamedOutput:
+        if sum(map(len, output.lines)) <= _SMALL:
+            return encoded_output(self._task_id, output)
+        return StreamedOutput(self._task_id, output, format_timestamp(output.ts))

@@ -10,7 +10,7 @@ import pytest
 
 import overseer
 from overseer.supervisor.clients import Client
-from overseer.supervisor.output.encode import EncodedOutput
+from overseer.supervisor.output.encode import EncodedLine, EncodedOutput
 from overseer.supervisor.output.replay import RingReplay
 from overseer.supervisor.output.subscription import Wishes
 from overseer.util.locks import assert_none_held
@@ -97,14 +97,20 @@ def _seqs(messages: list[dict[str, Any]]) -> list[int]:
 def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many lines were encoded at a time; nothing is while a lock is held."""
     sizes = []
-    escaped = EncodedOutput._escaped
+    escaped, alone = EncodedOutput._escaped, EncodedLine.__init__
 
     def checked(output: EncodedOutput) -> Any:
         assert_none_held("encoding")
         sizes.append(len(output._lines))
         return escaped(output)
 
+    def checked_alone(encoded: EncodedLine, *args: Any) -> None:
+        assert_none_held("encoding")
+        sizes.append(1)
+        alone(encoded, *args)
+
     monkeypatch.setattr(EncodedOutput, "_escaped", checked)
+    monkeypatch.setattr(EncodedLine, "__init__", checked_alone)
     return sizes
 
 
