@@ -33,7 +33,6 @@ _log = logging.getLogger(__name__)
 
 PREFIX = "/hooks/"
 _AT_ONCE = 32  # bodies in memory, whose senders may be anybody
-_SHARE = 24  # of these, from one address; more than strangers, who may share a proxy's, have connections
 _PATIENCE_S = 5.0  # for which a delivery waits for one of these places
 _SECRET_S = 10.0  # for which a secret is kept: a stranger's request must not run the program that prints it
 # Proofs and other secrets, which conditions and templates do not see.
@@ -87,7 +86,7 @@ class Webhooks:
         self._secret = secret
         self._refused = refused
         self._record = record
-        self._bodies = Places(_AT_ONCE, _SHARE, _PATIENCE_S)
+        self._bodies = Places(_AT_ONCE, _PATIENCE_S)
         self._failures = Failures()
         self._deliveries = Deliveries()
         self._lock = lock(Rank.LEAF, "webhooks")  # guards the rest

@@ -159,10 +159,8 @@ def refuses(address: str) -> bool:
     host, port = parse_host_port(address.partition("://")[2])
     try:
         socket.create_connection((host, port), 1.0).close()
-    except ConnectionRefusedError:
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, ConnectionRefusedError)
     return False
 
 
