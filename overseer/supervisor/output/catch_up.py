@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -24,14 +24,13 @@ from overseer.protocol import Gap
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.output.encode import StreamedOutput, encoded_output
 from overseer.supervisor.output.replay import SMALL, Messages, prepare, send
-from overseer.supervisor.output.ring import StoredOutput
+from overseer.supervisor.output.ring import Ring, StoredOutput
 from overseer.supervisor.output.subscription import Behind, Subscription
 from overseer.util.locks import assert_held
 from overseer.util.timestamps import format_timestamp, now
 
 if TYPE_CHECKING:
     from overseer.logs.store import Logs
-    from overseer.supervisor.output.publisher import Stream
 
 _log = logging.getLogger(__name__)
 
@@ -45,14 +44,29 @@ _AGAIN_S = 0.5
 
 
 class Laggards:
-    """The lagging clients of one stream. Methods that end in ``_locked`` need ``lock``, the task's."""
+    """The lagging clients of one stream. Methods that end in ``_locked`` need the task's lock.
 
-    def __init__(self, task_id: str, lock: threading.Lock, stream: Stream, logs: Logs) -> None:
+    Args:
+        lock: the task's.
+        last_seq: of the stream.
+        caught_up: called under the lock with a subscription that is live again.
+    """
+
+    def __init__(
+        self,
+        task_id: str,
+        lock: threading.Lock,
+        ring: Ring,
+        logs: Logs,
+        last_seq: Callable[[], int],
+        caught_up: Callable[[DeferredFlush, Subscription], None],
+    ) -> None:
         self._task_id = task_id
         self._lock = lock
-        self._stream = stream
-        self._ring = stream.ring
+        self._ring = ring
         self._logs = logs
+        self._last_seq = last_seq
+        self._caught_up = caught_up
         self._count = 0
         # The last batches, while any client is behind: the ring keeps only the end of a long one.
         self._recent: deque[StoredOutput] = deque()
@@ -93,7 +107,7 @@ class Laggards:
             if not outbox.is_drained():  # another stream was quicker
                 outbox.when_drained(lambda: self._later(subscription, behind))
                 return
-            last_seq = self._stream.last_seq
+            last_seq = self._last_seq()
             cuts = [last_seq, *(seq for seq, _ in behind.events)]
             outputs: Iterable[StoredOutput] = self._kept_locked(behind.next_seq)
         gone = ""
@@ -165,7 +179,7 @@ class Laggards:
     def _meet_locked(self, out: DeferredFlush, subscription: Subscription, behind: Behind) -> bool:
         """Send the rest if it is in memory and small, which makes the client live again."""
         assert_held(self._lock)
-        rest = self._in_memory(behind.next_seq) if behind.next_seq <= self._stream.last_seq else []
+        rest = self._in_memory(behind.next_seq) if behind.next_seq <= self._last_seq() else []
         if rest is None or sum(map(_weight, rest)) > max(subscription.client.outbox.place, _AROUND):
             return False
         cuts = [seq for seq, _ in behind.events]
@@ -173,16 +187,16 @@ class Laggards:
             for part in _parted(output, cuts):
                 _send_events(out, subscription, behind, part.first_seq)
                 send(out, subscription.client, _encoded(self._task_id, part))
-        _send_events(out, subscription, behind, self._stream.last_seq + 1)
+        _send_events(out, subscription, behind, self._last_seq() + 1)
         subscription.behind = None
-        self._stream.show_unfinished_locked(out, subscription.client)
+        self._caught_up(out, subscription)
         return True
 
     def _in_memory(self, next_seq: int) -> list[StoredOutput] | None:
         """What has been published from there on; None if it is not all in memory, or is too much."""
         kept = [each for each in self._ring.since(None, next_seq - 1) if isinstance(each, StoredOutput)]
         recent = [part for each in self._recent if (part := each.after(next_seq - 1)) is not None]
-        lines = self._stream.last_seq + 1 - next_seq
+        lines = self._last_seq() + 1 - next_seq
         for outputs in (recent, kept):  # the former lack what came while nobody was subscribed
             whole = sum(len(each.lines) for each in outputs) == lines
             if whole and sum(map(_length, outputs)) <= _STEP:

@@ -83,7 +83,14 @@ class Stream:
         if logs is not None:
             from overseer.supervisor.output.catch_up import Laggards  # only where there are logs
 
-            self._laggards = Laggards(task_id, lock, self, logs)
+            self._laggards = Laggards(
+                task_id,
+                lock,
+                self.ring,
+                logs,
+                last_seq=lambda: self.last_seq,
+                caught_up=lambda out, subscription: self.show_unfinished_locked(out, subscription.client),
+            )
         self._logging = False  # a batch that is already numbered is being written
         self._turn = Waiters(lock)  # threads with the next batches
 
