@@ -149,7 +149,10 @@ class Transport:
         return answer
 
     async def _ask_directly(self, address: str, words: dict[str, Any]) -> Any:
-        answer = await getattr(self._pool(address), relay.OPERATION)(**words)
+        try:
+            answer = await getattr(self._pool(address), relay.OPERATION)(**words)
+        except ValueError as error:  # tornado's, of a connection that breaks before its TLS begins
+            raise OSError(said_of(error)) from error
         self._reached.add(address)
         return answer
 
