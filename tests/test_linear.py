@@ -27,7 +27,10 @@ from overseer.ctl.terminal import plain
 from overseer.daemon.gate import _cookies, _presented
 from overseer.net.bytestream import ByteStream
 from overseer.net.frame_limit import FrameScanner
+from overseer.net.frames import Encoded
 from overseer.net.http import check_upgrade, read_request
+from overseer.net.limits import ConnectionLimits
+from overseer.net.readable_outbox import ReadableOutbox
 from overseer.net.stdio import _LineBuffer
 from overseer.process.lines import LineSplitter, decode
 from overseer.process.terminal_lines import drawn
@@ -37,6 +40,7 @@ from overseer.supervisor.output.ring import StoredOutput
 from overseer.templates import compile_template
 from overseer.templates.sandbox import ENVIRONMENT, GO
 from overseer.util import durations, timestamps
+from overseer.util.timers import Timers
 
 _LENGTH = 4096
 _TS = timestamps.now()
@@ -393,6 +397,19 @@ def test_drawing_a_line_has_a_bound(piece: str) -> None:
     line = ("x" * 30_000 + piece * 30_000)[:65_536]
     assert min(_seconds(lambda text: drawn([text]), line) for _ in range(3)) < _BOUND
     assert "\x1b" not in drawn([line])[0]
+
+
+def test_a_reply_of_one_long_line_is_gathered_in_proportion_to_its_length() -> None:
+    def gathered(mebibytes: int) -> float:
+        outbox = ReadableOutbox(ConnectionLimits(), Timers(), lambda: None)
+        outbox.append(Encoded([bytes(mebibytes << 20)]))
+        started = time.thread_time()
+        while not outbox.take():
+            pass
+        return time.thread_time() - started
+
+    short = min(gathered(2) for _ in range(3))
+    assert min(gathered(32) for _ in range(3)) < 4 * 16 * short
 
 
 def test_the_test_finds_what_is_quadratic() -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
 from overseer import protocol
 from overseer.api.exchange import Exchange
-from overseer.api.media import JSON, json_body
+from overseer.api.media import JSON
 from overseer.api.problems import refused
 from overseer.config import LimitsConfig
+from overseer.net.encoding import json_body
 from overseer.net.http import Reply, Request, Response
 from overseer.schema.fields import Declared, Field, fields_of
 from overseer.util.awake_clock import awake
@@ -167,18 +168,24 @@ class Call:
 
     def ask(self, **more: object) -> dict[str, Any]:
         """Send the operation's message; the answer, without what tells it from others."""
-        answer = self.exchange.ask(self.operation.request.type, **{**self.given, **more})
-        return {name: value for name, value in answer.items() if name not in ("type", "id")}
-
-    def task(self, task_id: str) -> dict[str, Any] | None:
-        """What there is to say of a task, if there is one."""
-        rows: list[dict[str, Any]] = self.exchange.ask("list", task_id=task_id)["tasks"]
-        return rows[0] if rows else None
+        return bare(self.exchange.ask(self.operation.request.type, **{**self.given, **more}))
 
 
 def simply(call: Call) -> Response:
     """Answer with what the server answers."""
     return json_answer(call.ask(), call.operation.status)
+
+
+def bare(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer, without what tells it from other messages."""
+    return {name: value for name, value in answer.items() if name not in ("type", "id")}
+
+
+def first(rows: Sequence[dict[str, Any]], missing: str) -> dict[str, Any]:
+    """The first of the rows; ``missing`` is what to say when there is none. Raises RefusedError."""
+    if not rows:
+        raise refused(404, missing, code="not_found")
+    return rows[0]
 
 
 def json_answer(document: Any, status: int = 200, *headers: tuple[str, str]) -> Response:

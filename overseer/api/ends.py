@@ -30,8 +30,8 @@ def has_ended(exchange: Exchange, task_id: str, created_at: Any) -> bool:
     Args:
         created_at: of the task, as listed; another may have its name by now.
     """
-    rows = exchange.ask("list", task_id=task_id)["tasks"]
-    if rows and rows[0]["created_at"] == created_at and not is_over(rows[0]):
+    row = exchange.task(task_id)
+    if row and row["created_at"] == created_at and not is_over(row):
         return False
     lines = (line for line in exchange.passed if line and not line.startswith(OUTPUT))
     return not any(may_end(json.loads(line), task_id) for line in lines)

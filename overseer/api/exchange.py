@@ -74,6 +74,12 @@ class Exchange:
                 return message
         raise refused(504, "the server has not answered in time")
 
+    def task(self, task_id: str, after: str = "") -> Message:
+        """What ``list`` says of a task; empty: there is none. Raises as :meth:`answer`, whose ``earlier``
+        request is ``after``."""
+        rows = self.answer(self.send("list", task_id=task_id), after)["tasks"]
+        return rows[0] if rows else {}
+
     def answer_unless_hastened(self, request_id: str) -> Message | None:
         """The answer, however long that takes; None: the server is being upgraded. Raises as :meth:`ask`."""
         for message in self._answers(request_id, "", math.inf):

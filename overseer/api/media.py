@@ -72,7 +72,3 @@ def as_text(lines: bytes) -> bytes:
 def text_line(message: dict[str, Any]) -> bytes:
     """A line of output as text."""
     return str(message["data"]).encode("utf-8", "replace") + b"\n"
-
-
-def json_body(document: Any) -> bytes:
-    return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
-from overseer.api.call import Call, json_answer
+from overseer.api.call import Call, bare, json_answer
 from overseer.api.ends import has_ended, is_over, may_end
 from overseer.api.exchange import Message
 from overseer.api.media import JSON, OUTPUT, TEXT, accepted, text_line
@@ -74,7 +74,7 @@ class Keys:
         answer: Message | None = None
         refusal = False
         try:
-            if again and (row := call.task(mine.task_id)) is not None:
+            if again and (row := call.exchange.task(mine.task_id)):
                 # A task of that name may have been there before.
                 asked_at = now() - timedelta(seconds=time.monotonic() - mine.at)
                 answer = row if parse_timestamp(row["created_at"]) >= asked_at else None
@@ -144,12 +144,12 @@ def start(call: Call) -> Response:
     task_id = answer["task_id"]
     if until and repeated:
         call.exchange.ask("subscribe", task_id=task_id, since_seq=0)
-        row = _info(call, task_id)
+        row = call.exchange.task(task_id)
         if not row or is_over(row):
             return _ended(call, task_id, call.exchange.send("unsubscribe", task_id=task_id), warnings)
     if until and (end := _wait(call, task_id, until, warnings)) is not None:
         return end
-    row = _info(call, task_id)
+    row = call.exchange.task(task_id)
     started = "pid" in answer and not (until and call.exchange.hastened)  # what was waited for is to come
     body = {**(row or {"task_id": task_id}), **({"warnings": warnings} if warnings else {})}
     return json_answer(body, 201 if started else 202, _location(task_id))
@@ -164,23 +164,16 @@ def wait_for_end(call: Call) -> Response:
         call.exchange.ask("subscribe", task_id=task_id, since_seq=since)
     sent = call.exchange.send(call.operation.request.type, **call.given)
     # A stop is not answered; a refusal of it comes before the answer to what is asked next.
-    row = _info(call, task_id, sent)
+    row = call.exchange.task(task_id, sent)
     if until:
         if (end := _wait(call, task_id, until)) is not None:
             return end
-        row = _info(call, task_id)
+        row = call.exchange.task(task_id)
     return json_answer(row, 202, _location(task_id))
 
 
 def _location(task_id: str) -> tuple[str, str]:
     return "Location", f"/api/v1/tasks/{quote(task_id, safe='')}"
-
-
-def _info(call: Call, task_id: str, refused_id: str = "") -> dict[str, Any]:
-    """What ``list`` says of a task; raises the refusal of the request of that id, if it was refused."""
-    asked = call.exchange.send("list", task_id=task_id)
-    tasks = call.exchange.answer(asked, refused_id)["tasks"]
-    return tasks[0] if tasks else {}
 
 
 class _Tail:
@@ -200,7 +193,7 @@ class _Tail:
 
 def _wait(call: Call, task_id: str, until: float, warnings: Sequence[str] = ()) -> Response | None:
     tail = _Tail(call.count("lines", _LINES))
-    created_at = _info(call, task_id).get("created_at")
+    created_at = call.exchange.task(task_id).get("created_at")
     for line in call.exchange.messages(until):
         if line.startswith(OUTPUT):
             tail.add(line)
@@ -223,7 +216,7 @@ def _ended(call: Call, task_id: str, mark: str, warnings: Sequence[str]) -> Resp
 
 
 def _answer(call: Call, task_id: str, tail: _Tail, warnings: Sequence[str]) -> Response:
-    info = _info(call, task_id)
+    info = call.exchange.task(task_id)
     output = [json.loads(line) for line in tail.lines]
     end = {
         "task_id": task_id,
@@ -253,4 +246,4 @@ def upgrade(call: Call) -> Response:
     answer = call.exchange.answer_unless_hastened(sent)
     if answer is None:
         return json_answer({"detail": "it has begun"}, 202, ("Location", "/api/v1/upgrade"))
-    return json_answer({name: value for name, value in answer.items() if name not in ("type", "id")})
+    return json_answer(bare(answer))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from overseer.api.call import Call
+from overseer.api.call import Call, first
 from overseer.api.ends import has_ended, is_over, may_end
-from overseer.api.exchange import Exchange, Message
+from overseer.api.exchange import Message
 from overseer.api.media import (
     EVENTS,
     LINES,
@@ -36,31 +36,26 @@ def of_task(call: Call) -> None:
     task_id = call.given["task_id"]
     writer = _Writer(call)
     since = _since(call)
-    rows = call.exchange.ask("list", task_id=task_id)["tasks"]
-    if not rows:
-        raise refused(404, "task not found", code="not_found")
+    row = first(call.exchange.ask("list", task_id=task_id)["tasks"], "task not found")
     last_seq = call.exchange.last_seq(task_id)
     resumed = call.request.headers.get("last-event-id", "")
-    if resumed == f"{last_seq}{_END}" and is_over(rows[0]):
+    if resumed == f"{last_seq}{_END}" and is_over(row):
         call.reply.send(Response(204))
         return
     if "tail" in call.own:
         since = max(0, last_seq - call.count("tail", 0))
     call.exchange.ask("subscribe", task_id=task_id, since_seq=since)
     if call.flag("follow"):
-        over_at = last_seq if is_over(rows[0]) else None
-        writer.pass_on(call.exchange, rows[0], since if over_at is None else min(since, over_at), over_at)
+        over_at = last_seq if is_over(row) else None
+        writer.pass_on(row, since if over_at is None else min(since, over_at), over_at)
     else:
-        writer.until(call.exchange, task_id, since, last_seq)
+        writer.until(task_id, since, last_seq)
 
 
 def of_run(call: Call) -> None:
     """The output of one run, also of one that is over, from the log."""
     run_id = call.path["run_id"]
-    runs = call.exchange.ask("runs", run_id=run_id)["runs"]
-    if not runs:
-        raise refused(404, "no such run", code="not_found")
-    task_id = runs[0]["task_id"]
+    task_id = first(call.exchange.ask("runs", run_id=run_id)["runs"], "no such run")["task_id"]
     writer = _Writer(call)
     place: dict[str, object] = {"from_seq": _since(call) + 1}
     if "tail" in call.own:
@@ -89,13 +84,20 @@ def events(call: Call) -> None:
         call.reply.end()
         return
     call.reply.write(event(json.dumps(state).encode(), id=state["cursor"], name="watching"))
+    for _ in _follow(call, _as_events, events=True):
+        pass
+
+
+def _follow(call: Call, form: Callable[[bytes], bytes], *, events: bool) -> Iterator[bool]:
+    """Pass on what comes, as :meth:`Exchange.pass_on`, with a comment now and then in a stream of events."""
     said = time.monotonic()
-    for came in call.exchange.pass_on(time.monotonic() + _FOREVER, _as_events, call.reply.offer):
+    for came in call.exchange.pass_on(time.monotonic() + _FOREVER, form, call.reply.offer):
         if came:
             said = time.monotonic()
-        elif time.monotonic() - said > _COMMENT_S:
+        elif events and time.monotonic() - said > _COMMENT_S:
             call.reply.write(b": still here\n\n")
             said = time.monotonic()
+        yield came
 
 
 def _as_events(lines: bytes) -> bytes:
@@ -123,6 +125,7 @@ class _Writer:
     """Writes lines in the form that the client accepts."""
 
     def __init__(self, call: Call) -> None:
+        self._call = call
         self._reply = call.reply
         self._type = accepted(call.request.headers.get("accept", ""), (TEXT, LINES, EVENTS))
         self._stream = call.own.get("stream")
@@ -145,7 +148,7 @@ class _Writer:
         if not self._reply.begun:
             self._reply.begin(Response(200, content_type=self._type))
 
-    def until(self, exchange: Exchange, task_id: str, since: int, last_seq: int) -> None:
+    def until(self, task_id: str, since: int, last_seq: int) -> None:
         """The lines after ``since`` up to ``last_seq``."""
 
         def made(lines: bytes) -> bytes:
@@ -153,12 +156,12 @@ class _Writer:
 
         self._begin()
         if since < last_seq:
-            for _ in exchange.pass_on(time.monotonic() + _LONGEST_S, made, self._reply.offer):
+            for _ in self._call.exchange.pass_on(time.monotonic() + _LONGEST_S, made, self._reply.offer):
                 if self._over:
                     break
         self.end()
 
-    def pass_on(self, exchange: Exchange, row: Message, since: int, over_at: int | None) -> None:
+    def pass_on(self, row: Message, since: int, over_at: int | None) -> None:
         """Everything that happens to the task of this row after the line ``since``, until it is over.
         ``over_at``: it is, and this is the seq of its last line."""
         task_id = row["task_id"]
@@ -171,16 +174,10 @@ class _Writer:
 
         self._begin()
         self._last_seq = since
-        said = time.monotonic()
-        for came in exchange.pass_on(time.monotonic() + _FOREVER, made, self._reply.offer):
-            if came:
-                said = time.monotonic()
-            elif self._type == EVENTS and time.monotonic() - said > _COMMENT_S:
-                self.write(b": still here\n\n")
-                said = time.monotonic()
+        for came in _follow(self._call, made, events=self._type == EVENTS):
             if self._over:
-                exchange.read_again(self._after)
-                self._over = has_ended(exchange, task_id, row["created_at"])
+                self._call.exchange.read_again(self._after)
+                self._over = has_ended(self._call.exchange, task_id, row["created_at"])
             # Once nothing more comes of what is over, its end is not stored any more.
             if self._over or (not came and over_at is not None and all_read()):
                 break

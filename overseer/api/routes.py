@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from overseer import protocol
 from overseer.api import outcome, output
-from overseer.api.call import Call, Operation, json_answer, simply
+from overseer.api.call import Call, Operation, first, json_answer, simply
 from overseer.api.media import EVENTS, JSON, LINES, TEXT
-from overseer.api.problems import refused
 from overseer.net.http import Response
 
 
@@ -21,25 +20,15 @@ def _start(call: Call) -> Response:
 
 
 def _task(call: Call) -> Response:
-    rows = call.ask()["tasks"]
-    if not rows:
-        raise refused(404, "task not found", code="not_found")
-    return json_answer(rows[0])
+    return json_answer(first(call.ask()["tasks"], "task not found"))
 
 
 def _run(call: Call) -> Response:
-    rows = call.ask()["runs"]
-    if not rows:
-        raise refused(404, "no such run", code="not_found")
-    return json_answer(rows[0])
+    return json_answer(first(call.ask()["runs"], "no such run"))
 
 
 def _pool(call: Call) -> Response:
     return json_answer(call.ask(action=call.path.get("name", ""))["pool"])
-
-
-def _check_upgrade(call: Call) -> Response:
-    return json_answer(call.ask(check=True))
 
 
 _LIMITS = ("limit", "queue_size", "excess")
@@ -129,8 +118,8 @@ OPERATIONS = (
     Operation("reload_config", "POST", "/reload", protocol.Reload, "Reload the configuration", simply,
               shows=(protocol.Reloaded,)),
     Operation("check_upgrade", "GET", "/upgrade", protocol.Upgrade,
-              "Whether the server can be upgraded, and what came of the last upgrade", _check_upgrade,
-              shows=(protocol.Upgraded,), only=()),
+              "Whether the server can be upgraded, and what came of the last upgrade",
+              lambda call: json_answer(call.ask(check=True)), shows=(protocol.Upgraded,), only=()),
     Operation("upgrade_server", "POST", "/upgrade", protocol.Upgrade, "Upgrade the server", outcome.upgrade,
               202, shows=(protocol.Upgraded,)),
 )  # fmt: skip

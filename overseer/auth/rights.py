@@ -9,42 +9,18 @@ from fnmatch import fnmatchcase
 ROLES = ("viewer", "operator", "admin")
 """From least to most; each includes those before it."""
 
-NEEDS: Mapping[str, str] = {
-    "list": "viewer",
-    "subscribe": "viewer",
-    "unsubscribe": "viewer",
-    "watch": "viewer",
-    "unwatch": "viewer",
-    "graph": "viewer",
-    "cluster": "viewer",
-    "runs": "viewer",
-    "run_stats": "viewer",
-    "logs": "viewer",
-    "search": "viewer",
-    "replay": "viewer",
-    "describe": "viewer",
-    "pool_info": "viewer",
-    "metrics": "viewer",
-    "usage": "viewer",
-    "schedules": "viewer",
-    "manifest": "viewer",
-    "start": "operator",
-    "stop": "operator",
-    "reset": "operator",
-    "signal": "operator",
-    "input": "operator",
-    "resize": "operator",
-    "restart": "operator",
-    "forget": "operator",
-    "move": "operator",
-    "pause": "operator",
-    "resume": "operator",
-    "set_pool": "admin",
-    "purge": "admin",
-    "reload": "admin",
-    "notify_test": "admin",
-    "upgrade": "admin",
-}
+_REQUESTS = {
+    "viewer": (
+        "list", "subscribe", "unsubscribe", "watch", "unwatch", "graph", "cluster", "runs", "run_stats",
+        "logs", "search", "replay", "describe", "pool_info", "metrics", "usage", "schedules", "manifest",
+    ),
+    "operator": (
+        "start", "stop", "reset", "signal", "input", "resize", "restart", "forget", "move",
+        "pause", "resume",
+    ),
+    "admin": ("set_pool", "purge", "reload", "notify_test", "upgrade"),
+}  # fmt: skip
+NEEDS: Mapping[str, str] = {request: role for role, requests in _REQUESTS.items() for request in requests}
 """The role that each request needs; any other request needs ``admin``."""
 
 _ABOUT_POOLS = ("set_pool", "purge")

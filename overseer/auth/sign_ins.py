@@ -82,11 +82,9 @@ class SignIns:
     def begin(self, principal: Principal) -> str:
         """Sign a principal in; returns the cookie's value."""
         value = base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode()
-        sign_in = SignIn(principal, self._clock() + self.age)
-        sign_in.timer = self._timers.schedule_at(sign_in.ends, lambda: self.end(value))
+        self._add(_key(value), principal, self._clock() + self.age)
         crowded_out: list[SignIn] = []
         with self._lock:
-            self._sign_ins[_key(value)] = sign_in
             own = [key for key, each in self._sign_ins.items() if each.principal == principal]
             for key in own[: max(0, len(own) - _MOST_EACH)]:
                 crowded_out.append(self._sign_ins.pop(key))
@@ -114,10 +112,13 @@ class SignIns:
 
     def restore(self, key: str, principal: Principal, ends: float) -> SignIn:
         """Go on with a sign-in of the program before this one."""
-        sign_in, name = SignIn(principal, ends), bytes.fromhex(key)
-        sign_in.timer = self._timers.schedule_at(ends, lambda: self._end(name))
+        return self._add(bytes.fromhex(key), principal, ends)
+
+    def _add(self, key: bytes, principal: Principal, ends: float) -> SignIn:
+        sign_in = SignIn(principal, ends)
+        sign_in.timer = self._timers.schedule_at(ends, self._end, key)
         with self._lock:
-            self._sign_ins[name] = sign_in
+            self._sign_ins[key] = sign_in
         return sign_in
 
     def end_those(self, gone: Callable[[Principal], bool]) -> None:

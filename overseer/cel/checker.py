@@ -27,18 +27,9 @@ from overseer.cel.statictypes import (
     map_of,
     type_of,
 )
-from overseer.cel.values import INT_MAX, INT_MIN, TypeValue, UInt
+from overseer.cel.values import INT_MAX, INT_MIN, TypeValue, UInt, type_name
 from overseer.errors import CelError
 
-_LITERAL_TYPES: dict[type, CelType] = {
-    bool: BOOL,
-    int: INT,
-    UInt: UINT,
-    float: DOUBLE,
-    str: STRING,
-    bytes: BYTES,
-    type(None): NULL,
-}
 _SCALARS = BOOL, INT, UINT, DOUBLE, STRING, BYTES, NULL, TIMESTAMP, DURATION, TYPE
 _TYPE_NAMES = {each.name: each for each in (*_SCALARS, list_of(DYN), map_of(DYN, DYN))}
 _KEY_TYPES = frozenset({"bool", "int", "uint", "string", "dyn"})
@@ -105,7 +96,7 @@ class _Checker:
         value = node.value
         if isinstance(value, int) and not isinstance(value, UInt) and not INT_MIN <= value <= INT_MAX:
             raise _error(node, "the number does not fit into 64 bits")
-        return _LITERAL_TYPES[value.__class__]
+        return CelType(type_name(value))
 
     def _lookup(self, name: str) -> CelType | None:
         if name[0] != ".":

@@ -93,17 +93,8 @@ def bool_run(code: Code) -> Run:
     return checked
 
 
-def any_of(args: Sequence[Code]) -> Code:
-    """``a || b || ...``: true if one is, even if others fail."""
-    return _logic(args, decisive=True)
-
-
-def all_of(args: Sequence[Code]) -> Code:
-    """``a && b && ...``: false if one is, even if others fail."""
-    return _logic(args, decisive=False)
-
-
-def _logic(args: Sequence[Code], *, decisive: bool) -> Code:
+def logic(args: Sequence[Code], *, decisive: bool) -> Code:
+    """``a || b || ...``, which a true decides even if others fail; or ``a && b && ...``, a false."""
     if any(arg.is_constant and arg.value is decisive for arg in args):
         return constant(decisive, BOOL)
     left = [bool_run(arg) for arg in args if not (arg.is_constant and arg.value is (not decisive))]
@@ -112,32 +103,20 @@ def _logic(args: Sequence[Code], *, decisive: bool) -> Code:
     if len(left) == 1:
         return Code(left[0], BOOL)
     if len(left) == 2:
-        return Code((_either if decisive else _both)(*left), BOOL)
+        return Code(_of_two(left[0], left[1], decisive), BOOL)
     return Code(partial(decided, left, decisive), BOOL)
 
 
-def _either(left: Run, right: Run) -> Run:
+def _of_two(left: Run, right: Run, decisive: bool) -> Run:
+    """As :func:`decided`, without a loop."""
+
     def run(frame: list[Any]) -> Any:
         try:
-            if left(frame):
-                return True
+            if left(frame) is decisive:
+                return decisive
         except EvaluationError:
-            if right(frame):
-                return True
-            raise
-        return right(frame)
-
-    return run
-
-
-def _both(left: Run, right: Run) -> Run:
-    def run(frame: list[Any]) -> Any:
-        try:
-            if not left(frame):
-                return False
-        except EvaluationError:
-            if not right(frame):
-                return False
+            if right(frame) is decisive:
+                return decisive
             raise
         return right(frame)
 

@@ -106,9 +106,9 @@ class _Compiler:
         args = [self.compile(operand) for operand in node.operands]
         match node.function:
             case "_&&_":
-                return closures.all_of(args)
+                return closures.logic(args, decisive=False)
             case "_||_":
-                return closures.any_of(args)
+                return closures.logic(args, decisive=True)
             case "_?_:_":
                 return closures.choice(*args)
         known = self._known_by_type(node, args)
@@ -177,7 +177,12 @@ class _Compiler:
         predicate = closures.bool_run(self.compile(node.predicate)) if node.predicate is not None else None
         transform = self.compile(node.transform).run if node.transform is not None else None
         self._scopes.pop()
-        return Code(_loop(node.kind, within.run, slot, predicate, transform), self._checked.types[node])
+        if node.kind in _QUANTIFIERS:
+            assert predicate is not None
+            run = _QUANTIFIERS[node.kind](within.run, slot, predicate)
+        else:
+            run = _collection(within.run, slot, predicate, transform or itemgetter(slot))
+        return Code(run, self._checked.types[node])
 
 
 # Functions that take linear time, which is counted where macros repeat them.
@@ -210,13 +215,6 @@ def _make_map(*flat: Any) -> dict[object, object]:
 
 
 _KEYS = frozenset({bool, int, UInt, str})
-
-
-def _loop(kind: str, within: Run, slot: int, predicate: Run | None, transform: Run | None) -> Run:
-    if transform is not None:
-        return _map_loop(within, slot, predicate, transform)
-    assert predicate is not None
-    return _LOOPS[kind](within, slot, predicate)
 
 
 def _items(within: Run, frame: list[Any]) -> Iterable[object]:
@@ -252,19 +250,9 @@ def _exists_one(within: Run, slot: int, predicate: Run) -> Run:
     return run
 
 
-def _filter(within: Run, slot: int, predicate: Run) -> Run:
-    def run(frame: list[Any]) -> list[object]:
-        kept = []
-        for item in _items(within, frame):
-            frame[slot] = item
-            if predicate(frame):
-                kept.append(item)
-        return kept
+def _collection(within: Run, slot: int, predicate: Run | None, transform: Run) -> Run:
+    """map(), and filter(), which takes the elements as they are."""
 
-    return run
-
-
-def _map_loop(within: Run, slot: int, predicate: Run | None, transform: Run) -> Run:
     def run(frame: list[Any]) -> list[object]:
         made = []
         for item in _items(within, frame):
@@ -276,9 +264,8 @@ def _map_loop(within: Run, slot: int, predicate: Run | None, transform: Run) -> 
     return run
 
 
-_LOOPS: dict[str, Callable[[Run, int, Run], Run]] = {
+_QUANTIFIERS: dict[str, Callable[[Run, int, Run], Run]] = {
     "all": _quantifier(False),
     "exists": _quantifier(True),
     "exists_one": _exists_one,
-    "filter": _filter,
 }

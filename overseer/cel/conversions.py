@@ -234,8 +234,8 @@ def _accessor(name: str) -> Callable[..., int]:
 ACCESSORS: Mapping[str, Callable[..., int]] = {name: _accessor(name) for name in _OF_TIMESTAMP}
 
 
-#: What each conversion takes, and how; its own type is kept as it is.
-_CONVERSIONS: dict[str, tuple[type, dict[type, Callable[[Any], object]]]] = {
+#: The conversions by name: the type that each gives, which is kept as it is, and what else it takes, and how.
+CONVERSIONS: Mapping[str, tuple[type, Mapping[type, Callable[[Any], object]]]] = {
     "bool": (bool, {str: _bool_of}),
     "bytes": (bytes, {str: utf8}),
     "double": (float, {int: float, UInt: float, str: _double_of}),
@@ -270,8 +270,9 @@ _CONVERSIONS: dict[str, tuple[type, dict[type, Callable[[Any], object]]]] = {
 }
 
 
-def _conversion(name: str) -> Callable[[Any], object]:
-    kept, ways = _CONVERSIONS[name]
+def conversion(name: str) -> Callable[[Any], object]:
+    """The conversion of that name as a function."""
+    kept, ways = CONVERSIONS[name]
 
     def convert(value: Any) -> object:
         kind = value.__class__
@@ -283,7 +284,3 @@ def _conversion(name: str) -> Callable[[Any], object]:
         return way(value)
 
     return convert
-
-
-#: The conversions by name.
-CONVERSIONS: Mapping[str, Callable[[Any], object]] = {name: _conversion(name) for name in _CONVERSIONS}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from overseer.cel import operators
-from overseer.cel.conversions import ACCESSORS, CONVERSIONS, OF_DURATION, type_of_value
+from overseer.cel.conversions import ACCESSORS, CONVERSIONS, OF_DURATION, conversion, type_of_value
 from overseer.cel.statictypes import (
     BOOL,
     BYTES,
@@ -23,7 +23,7 @@ from overseer.cel.statictypes import (
     parameter,
     type_of,
 )
-from overseer.cel.values import equal
+from overseer.cel.values import NAMES, equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,12 @@ def _same(result: CelType | None, *types: CelType) -> tuple[Overload, ...]:
 def _from(result: CelType, *types: CelType) -> tuple[Overload, ...]:
     """A unary overload for each of ``types``."""
     return tuple(Overload((each,), result) for each in types)
+
+
+def _conversion(name: str) -> Function:
+    result, others = CONVERSIONS[name]
+    types = [CelType(NAMES[each]) for each in (result, *others)]
+    return Function(conversion(name), _from(types[0], *types))
 
 
 def _accessor(name: str) -> Function:
@@ -110,15 +116,6 @@ FUNCTIONS: Mapping[str, Function] = {
     "matches": Function(operators.matches, _TEXT_TEST, _TEXT_TEST),
     "type": Function(type_of_value, (Overload((_A,), type_of(_A)),)),
     "dyn": Function(lambda value: value, (Overload((_A,), DYN),)),
-    "bool": Function(CONVERSIONS["bool"], _from(BOOL, BOOL, STRING)),
-    "bytes": Function(CONVERSIONS["bytes"], _from(BYTES, BYTES, STRING)),
-    "double": Function(CONVERSIONS["double"], _from(DOUBLE, DOUBLE, INT, UINT, STRING)),
-    "int": Function(CONVERSIONS["int"], _from(INT, INT, UINT, DOUBLE, STRING, TIMESTAMP, DURATION)),
-    "uint": Function(CONVERSIONS["uint"], _from(UINT, UINT, INT, DOUBLE, STRING)),
-    "string": Function(
-        CONVERSIONS["string"], _from(STRING, STRING, BOOL, INT, UINT, DOUBLE, BYTES, TIMESTAMP, DURATION)
-    ),
-    "duration": Function(CONVERSIONS["duration"], _from(DURATION, DURATION, STRING, INT)),
-    "timestamp": Function(CONVERSIONS["timestamp"], _from(TIMESTAMP, TIMESTAMP, STRING, INT)),
+    **{name: _conversion(name) for name in CONVERSIONS},
     **{name: _accessor(name) for name in ACCESSORS},
 }

@@ -13,6 +13,7 @@ from typing import Any
 from overseer.cel.values import (
     INT_MAX,
     INT_MIN,
+    NUMBERS,
     UINT_MAX,
     Duration,
     EvaluationError,
@@ -26,7 +27,6 @@ from overseer.cel.values import (
 
 _TIMESTAMP_MIN = -62_135_596_800 * 10**9  # 0001-01-01T00:00:00Z
 _TIMESTAMP_END = 253_402_300_800 * 10**9  # 10000-01-01T00:00:00Z, exclusive
-_NUMBERS = frozenset({int, UInt, float})
 _ORDERED = frozenset({bool, int, UInt, float, str, bytes, Timestamp, Duration})
 _MAX_SIZE = 1 << 24  # of a concatenated string or list; the longest line has 10 MiB
 
@@ -178,7 +178,7 @@ def _comparison(name: str, compare: Callable[[Any, Any], bool]) -> Callable[[obj
         if kind is other:
             if kind not in _ORDERED:
                 raise no_overload(name, a, b)
-        elif kind not in _NUMBERS or other not in _NUMBERS:
+        elif kind not in NUMBERS or other not in NUMBERS:
             raise no_overload(name, a, b)
         if (kind is float and a != a) or (other is float and b != b):
             raise EvaluationError("NaN values cannot be ordered")
@@ -277,27 +277,22 @@ def compile_pattern(pattern: str, memory: int = 8 << 20) -> Callable[[str], bool
     return found
 
 
-def contains(text: Any, part: Any) -> bool:
-    if text.__class__ is str and part.__class__ is str:
-        return part in text
-    raise no_overload("contains", text, part)
+def _matches(text: str, pattern: str) -> bool:
+    if len(pattern) > _MAX_PATTERN:
+        raise EvaluationError(f"a regular expression of more than {_MAX_PATTERN} characters")
+    return compile_pattern(pattern, _MEMORY)(text)
 
 
-def starts_with(text: Any, part: Any) -> bool:
-    if text.__class__ is str and part.__class__ is str:
-        return text.startswith(part)
-    raise no_overload("startsWith", text, part)
+def _text_test(name: str, test: Callable[[str, str], bool]) -> Callable[[object, object], bool]:
+    def run(text: Any, part: Any) -> bool:
+        if text.__class__ is str and part.__class__ is str:
+            return test(text, part)
+        raise no_overload(name, text, part)
+
+    return run
 
 
-def ends_with(text: Any, part: Any) -> bool:
-    if text.__class__ is str and part.__class__ is str:
-        return text.endswith(part)
-    raise no_overload("endsWith", text, part)
-
-
-def matches(text: Any, pattern: Any) -> bool:
-    if text.__class__ is str and pattern.__class__ is str:
-        if len(pattern) > _MAX_PATTERN:
-            raise EvaluationError(f"a regular expression of more than {_MAX_PATTERN} characters")
-        return compile_pattern(pattern, _MEMORY)(text)
-    raise no_overload("matches", text, pattern)
+contains = _text_test("contains", lambda text, part: part in text)
+starts_with = _text_test("startsWith", str.startswith)
+ends_with = _text_test("endsWith", str.endswith)
+matches = _text_test("matches", _matches)

@@ -65,11 +65,7 @@ _OPERATORS = {
     "multiplication_mul": "_*_", "multiplication_div": "_/_", "multiplication_mod": "_%_",
 }  # fmt: skip
 _MACRO_ARGUMENTS = {
-    "all": (2,),
-    "exists": (2,),
-    "exists_one": (2,),
-    "existsOne": (2,),
-    "filter": (2,),
+    **dict.fromkeys(("all", "exists", "exists_one", "existsOne", "filter"), (2,)),
     "map": (2, 3),
 }
 _SPELLINGS = {"existsOne": "exists_one"}

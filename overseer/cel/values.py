@@ -76,7 +76,8 @@ class TypeValue:
     name: str
 
 
-_NAMES: dict[type, str] = {
+#: The language's names for types.
+NAMES: Final[Mapping[type, str]] = {
     bool: "bool",
     int: "int",
     UInt: "uint",
@@ -90,12 +91,12 @@ _NAMES: dict[type, str] = {
     Duration: "google.protobuf.Duration",
     TypeValue: "type",
 }
-_NUMBERS = frozenset({int, UInt, float})
+NUMBERS: Final = frozenset({int, UInt, float})
 
 
 def type_name(value: object) -> str:
     """The language's name for the type of ``value``."""
-    return _NAMES[value.__class__]
+    return NAMES[value.__class__]
 
 
 def no_overload(function: str, *args: object) -> EvaluationError:
@@ -112,7 +113,7 @@ def equal(a: object, b: object) -> bool:
         if kind is dict:
             return _equal_maps(a, b)  # type: ignore[arg-type]
         return a == b
-    return kind in _NUMBERS and b.__class__ in _NUMBERS and a == b
+    return kind in NUMBERS and b.__class__ in NUMBERS and a == b
 
 
 def _equal_maps(a: dict[object, object], b: dict[object, object]) -> bool:
@@ -122,7 +123,7 @@ def _equal_maps(a: dict[object, object], b: dict[object, object]) -> bool:
 def map_key(value: object) -> object:
     """``value`` as a dict's key; what cannot be one becomes a key that no dict has."""
     kind = value.__class__
-    if kind is str or kind in _NUMBERS:
+    if kind is str or kind in NUMBERS:
         return value  # 1, 1u and 1.0 find each other: Python hashes equal numbers alike
     if kind is bool:
         return TRUE_KEY if value else FALSE_KEY

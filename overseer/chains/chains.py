@@ -37,11 +37,7 @@ class Chains:
     """
 
     def __init__(
-        self,
-        hub: Hub,
-        record: Recorded,
-        started: Callable[[str], bool] = lambda task_id: False,
-        paid: Callable[[str], None] = lambda run_id: None,
+        self, hub: Hub, record: Recorded, started: Callable[[str], bool], paid: Callable[[str], None]
     ) -> None:
         self._hub = hub
         self._record = record

@@ -16,7 +16,6 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from overseer.client.buffer import Item
 from overseer.client.connection import Connection
@@ -31,12 +30,6 @@ from overseer.util.locks import assert_held
 ALIVE_S = 5.0
 
 
-class Watching(Protocol):
-    """A watch, which has a connection of its own."""
-
-    connection: Connection
-
-
 class SharedConnection:
     """The client's first connection, always read: for all requests and most tasks."""
 
@@ -45,11 +38,11 @@ class SharedConnection:
         self.connection = Connection(core, self, transport)
         self.router = self.connection.router
         self.dedicated: frozenset[DedicatedConnection] = frozenset()  # replaced, under the lock
-        self.watches: frozenset[Watching] = frozenset()  # replaced, under the lock
+        self.watches: frozenset[Connection] = frozenset()  # each watch has its own; replaced, under the lock
 
     def connections_locked(self) -> list[Connection]:
         assert_held(self._core.lock)
-        return [self.connection, *(each.connection for each in (*self.dedicated, *self.watches))]
+        return [self.connection, *(each.connection for each in self.dedicated), *self.watches]
 
     def hand_over_locked(self, follower: Follower, then: Callable[[], None]) -> None:
         """Stop following, and call ``then`` once everything sent before now has been routed."""
@@ -80,7 +73,7 @@ class SharedConnection:
         for each in self.dedicated:
             each.end_locked()
         for watch in self.watches:
-            watch.connection.end_locked()
+            watch.end_locked()
 
     # -- for the connection
 
@@ -99,12 +92,8 @@ class SharedConnection:
         assert_held(self._core.lock)
         self._core.failure = self._core.failure or failure
         self.router.fail_locked(failure)
-        for each in self.dedicated:
-            each.end_locked()
-        for watch in self.watches:
-            watch.connection.end_locked()
+        self.end_locked()
         self._core.settle_listeners_locked()
-        self._core.ending.notify_all()
 
     def _dedicate_locked(self, follower: Follower) -> None:
         assert_held(self._core.lock)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, cast
 
 from overseer.client.arguments import (
@@ -102,20 +103,21 @@ class TaskRequests(Requests):
             TypeError: a parameter is something else, such as a list or bytes.
         """
         until = time.monotonic() + (seconds_of(wait_for_room, "wait_for_room") or 0.0)
+        generated = task_id is None or task_id == ""
+        request = Start(
+            id="",
+            action=action_name(action) if action else "",
+            task_id=task_id_of(uuid.uuid4() if task_id is None or task_id == "" else task_id),
+            params=params_of(params, more),
+            retry_policy=policy_of(retry_policy),
+            force=force,
+            partial=partial or None,
+            raw=raw or None,
+        )
         delay = _FIRST_S
         while True:
             try:
-                return self._start(
-                    action_name(action) if action else "",
-                    params_of(params, more),
-                    task_id,
-                    policy_of(retry_policy),
-                    force,
-                    text_of(on_lag, "on_lag"),
-                    partial,
-                    raw,
-                    timeout,
-                )
+                return self._start(request, on_lag, generated, timeout)
             except RefusedError as error:
                 left = until - time.monotonic()
                 if error.code != "full" or left <= 0:
@@ -130,20 +132,8 @@ class TaskRequests(Requests):
             core.ending.wait_for(lambda: core.failure is not None, seconds)
             core.check_locked()
 
-    def _start(
-        self,
-        action: str,
-        params: Mapping[str, str],
-        task_id: TaskId | None,
-        retry_policy: RetryPolicy | None,
-        force: bool,
-        on_lag: str,
-        partial: bool,
-        raw: bool,
-        timeout: Seconds | None,
-    ) -> Task:
-        generated = task_id is None or task_id == ""
-        task_id = task_id_of(uuid.uuid4() if task_id is None or task_id == "" else task_id)
+    def _start(self, request: Start, on_lag: OnLag, generated: bool, timeout: Seconds | None) -> Task:
+        task_id, partial, raw = request.task_id, bool(request.partial), bool(request.raw)
         follower = self._follower(task_id, on_lag, partial=partial, raw=raw)
 
         def answered(event: Event | None) -> None:
@@ -155,31 +145,20 @@ class TaskRequests(Requests):
             else:
                 self._router.unfollow_locked(follower)
 
-        request = Start(
-            id="",
-            action=action,
-            task_id=task_id,
-            params=params,
-            retry_policy=retry_policy,
-            force=force,
-            on_lag="block" if follower.lossless else "drop",
-            catch_up=follower.catch_up,
-            partial=partial or None,
-            raw=raw or None,
-        )
+        lag = "block" if follower.lossless else "drop"
+        request = replace(request, on_lag=lag, catch_up=follower.catch_up)
         # A start subscribes its sender; this gets created_at, which tells a task that takes over the id
         # during a lost connection from this one.
         look = Subscribe(id="", task_id=task_id, since_seq=_NOTHING_STORED)
         try:
-            self._ask([request, look], timeout, answered=answered, followers=[follower], every=True)
+            self._ask([request, look], timeout, answered=answered, follower=follower, every=True)
         except ReplyTimeoutError as error:
             raise ReplyTimeoutError(f"{error}; if it starts all the same, it is task {task_id}") from None
         except ConnectionLostError as error:
             if not generated:
                 raise
             with suppress(RefusedError):  # the id is ours alone: it was carried out, or not
-                lag = cast(OnLag, on_lag)
-                return self.subscribe(task_id, 0, on_lag=lag, partial=partial, raw=raw, timeout=timeout)
+                return self.subscribe(task_id, 0, on_lag=on_lag, partial=partial, raw=raw, timeout=timeout)
             raise error from None
         return Task(self, follower)
 
@@ -281,15 +260,13 @@ class TaskRequests(Requests):
             TaskGoneError: it has no line with that seq, which belonged to another task with this id.
         """
         task_id = task_id_of(task_id)
-        follower = self._follower(
-            task_id, text_of(on_lag, "on_lag"), partial=partial, raw=raw, from_now=since_seq is None
-        )
+        follower = self._follower(task_id, on_lag, partial=partial, raw=raw, from_now=since_seq is None)
         follower.last_seq = seq_of(since_seq) or 0
-        router, answered = self._router, self._joined([follower])
+        answered = self._joined(follower)
         # What is stored comes before the answer to the second, and narrows the list asked for below.
         after = MetricsRequest(id="", task_id=task_id)
-        messages: list[Request] = [router.subscription(follower), after]
-        self._ask(messages, timeout, repeat=True, answered=answered, followers=[follower])
+        messages: list[Request] = [self._router.subscription(follower), after]
+        self._ask(messages, timeout, repeat=True, answered=answered, follower=follower)
         if isinstance(follower.failure, TaskGoneError):
             raise follower.failure
         if follower.created_at is None:
@@ -304,36 +281,35 @@ class TaskRequests(Requests):
     def _follower(
         self,
         task_id: str,
-        on_lag: str,
+        on_lag: OnLag,
         *,
         partial: bool = False,
         raw: bool = False,
         from_now: bool = False,
     ) -> Follower:
-        if on_lag not in ("catch_up", "block", "drop"):
+        lag = text_of(on_lag, "on_lag")
+        if lag not in ("catch_up", "block", "drop"):
             raise ValueError(f"on_lag must be catch_up, block or drop, not {on_lag!r}")
         core = self._core
         return Follower(
             task_id,
             core.lock,
             core.settings.buffer,
-            lossless=on_lag != "drop",
-            catch_up=on_lag == "catch_up" and not raw,  # a log has no raw output
+            lossless=lag != "drop",
+            catch_up=lag == "catch_up" and not raw,  # a log has no raw output
             partial=partial,
             raw=raw,
             from_now=from_now,
             tell=core.tell_listeners_locked,
         )
 
-    def _joined(self, followers: Sequence[Follower]) -> Callable[[Event | None], None]:
-        """Handles the answers to subscriptions and to the list, which alone tells an errored task from one
-        that ended. Followers whose id no task has are left without a created_at."""
+    def _joined(self, follower: Follower) -> Callable[[Event | None], None]:
+        """Handles the answers to a subscription and to the list, which alone tells an errored task from one
+        that ended. A follower whose id no task has is left without a created_at."""
         router = self._router
-        wanted = {follower.task_id: follower for follower in followers}
 
         def answered(event: Event | None) -> None:
             if isinstance(event, Subscribed):
-                follower = wanted[event.task_id]
                 if event.created_at is None:
                     router.unfollow_locked(follower)
                     return
@@ -341,14 +317,11 @@ class TaskRequests(Requests):
                     follower.revive_locked()
                 follower.subscribed_locked(event)
             elif isinstance(event, MetricsReply):
-                for follower in followers:
-                    follower.caught_up_locked()
+                follower.caught_up_locked()
             elif isinstance(event, Tasks):
-                for follower in followers:
-                    if follower.created_at is not None:
-                        router.listed_locked(follower, event)
+                if follower.created_at is not None:
+                    router.listed_locked(follower, event)
             elif isinstance(event, Error):
-                for follower in followers:
-                    router.unfollow_locked(follower)
+                router.unfollow_locked(follower)
 
         return answered

@@ -22,8 +22,6 @@ from overseer.protocol import (
 
 
 class PoolRequests(Requests):
-    """See the module."""
-
     def pool(self, action: ActionInfo | str | None = None, *, timeout: Seconds | None = None) -> PoolInfo:
         """The state of an action's pool, or of the whole server's, with its queue."""
         request = PoolInfoRequest("", name_of(action))

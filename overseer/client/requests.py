@@ -264,7 +264,7 @@ class Requests:
         asked = False
         try:
             if joins:
-                self._ask([router.subscription(follower)], timeout, answered=joined, followers=[follower])
+                self._ask([router.subscription(follower)], timeout, answered=joined, follower=follower)
             asked = True
             self._ask([request], timeout, answered=answered, late=True)
         except ClientError as error:
@@ -323,19 +323,21 @@ class Requests:
         *,
         repeat: bool = False,
         answered: Callable[[protocol.Event | None], None] | None = None,
-        followers: Sequence[Follower] = (),
+        follower: Follower | None = None,
         late: bool = False,
         every: bool = False,
     ) -> protocol.Event:
-        """Send messages, each with an id of its own, and return the answer. ``late``: ``answered`` is called
-        even after the timeout. ``every``: the answers to all messages are waited for, in whatever order they
-        come."""
+        """Send messages, each with an id of its own, and return the answer.
+
+        ``follower``: whom it opens. ``late``: ``answered`` is called even after the timeout. ``every``: the
+        answers to all messages are waited for, in whatever order they come.
+        """
         core, router = self._core, self._router
         seconds = self._seconds(timeout)
         messages = [replace(message, id=router.new_id()) for message in messages]
         pending = PendingRequest(messages, core.lock, repeat=repeat, answered=answered, every=every)
         with core.lock:
-            for follower in followers:
+            if follower is not None:
                 router.follow_locked(follower)
             router.ask_locked(pending)
             try:

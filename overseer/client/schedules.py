@@ -8,8 +8,6 @@ from overseer.protocol import Pause, Paused, Resume, Resumed, ScheduleInfo, Sche
 
 
 class ScheduleRequests(Requests):
-    """See the module."""
-
     def schedules(
         self, task_id: TaskId | None = None, *, upcoming: int = 0, timeout: Seconds | None = None
     ) -> tuple[ScheduleInfo, ...]:

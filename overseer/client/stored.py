@@ -33,8 +33,6 @@ from overseer.protocol import (
 
 
 class StoredRequests(Requests):
-    """See the module."""
-
     def run_stats(
         self,
         task_id: TaskId | None = None,

@@ -10,8 +10,6 @@ from overseer.protocol import Upgrade, Upgraded
 
 
 class UpgradeRequests(Requests):
-    """See the module."""
-
     def upgrade(
         self,
         *,

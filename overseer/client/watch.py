@@ -16,7 +16,7 @@ from typing import Self
 from overseer.client import frames
 from overseer.client.arguments import Seconds, seconds_of
 from overseer.client.backpressure import ALIVE_S, SharedConnection
-from overseer.client.buffer import EventBuffer, Item, to_output
+from overseer.client.buffer import EventBuffer, Item, Line, to_output
 from overseer.client.connection import Connection
 from overseer.client.core import Core
 from overseer.client.errors import ClientError, ConnectionLostError, RefusedError, ReplyTimeoutError
@@ -68,12 +68,12 @@ class WatchConnection:
         """Connect, and wait for the first picture. Raises ClientError."""
         with self.core.lock:
             self.core.check_locked()
-            self._shared.watches |= {self}
+            self._shared.watches |= {self.connection}
         try:
             self.connection.start()
         except RuntimeError as error:
             with self.core.lock:
-                self._shared.watches -= {self}
+                self._shared.watches -= {self.connection}
             raise ClientError(f"cannot start a thread for the watch: {error}") from None
         with self.core.lock:
             self.changed.wait_for(lambda: self._cursor or self.failure, seconds)
@@ -125,7 +125,7 @@ class WatchConnection:
 
     def ended_locked(self, failure: ConnectionLostError) -> None:
         assert_held(self.core.lock)
-        self._shared.watches -= {self}
+        self._shared.watches -= {self.connection}
         self.failure = self.failure or failure
         self._settle_locked()
 
@@ -174,10 +174,9 @@ class WatchConnection:
             return Changed(task=event.task, cursor=event.cursor)
         return event
 
-    def _line_locked(self, line: Item) -> None:
+    def _line_locked(self, line: Line) -> None:
         if CHECKED:
             assert_held(self.core.lock)
-        assert isinstance(line, tuple)
         task_id, seq = line[0], line[5]
         last = self._seqs.get(task_id, seq - 1)
         if seq > last + 1:  # the connection was lost meanwhile

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
-from overseer.config.exec import TemplateText
+from overseer.config.exec import TemplateText, check_names
+from overseer.config.references import check_reference
 from overseer.protocol import FollowUp, Then
 from overseer.schema.fields import field
 from overseer.schema.location import Location, Path
 from overseer.schema.objects import ListOf, MapOf, Object
 from overseer.schema.types import TEXT
 from overseer.templates import Template
-from overseer.util.suggest import did_you_mean
 
 DEEPEST = 16
 """How many starts may follow from each other."""
@@ -37,10 +36,7 @@ class FollowUpConfig:
 
 def _follow_up(read: FollowUpConfig, location: Location) -> FollowUpConfig:
     for param, template in read.params.items():
-        for name in sorted(template.names.difference(NAMES)):
-            known = ", ".join(f".{each}" for each in NAMES)
-            here = location.child("params", location.line).child(param, location.line)
-            here.error(f"there is no .{name} here{did_you_mean(name, NAMES, prefix='.')}; known: {known}")
+        check_names(template, NAMES, location.at("params", param))
     return read
 
 
@@ -82,49 +78,44 @@ def _described(follow_up: FollowUpConfig) -> FollowUp:
     return FollowUp(follow_up.action, {name: each.text for name, each in follow_up.params.items()})
 
 
-class _Action(Protocol):
-    @property
-    def then(self) -> ThenConfig | None: ...
+def check_chains(chains: Mapping[str, ThenConfig | None], location: Location) -> None:
+    """Report each invalid follow-up: its action does not exist, it would lead back to where it came from, or
+    it is the end of too long a chain.
 
-
-def chain_problems(actions: Mapping[str, _Action]) -> Iterator[tuple[Path, str]]:
-    """Each invalid follow-up: path below ``actions`` and sentence. Its action does not exist, it would
-    lead back to where it came from, or it is the end of too long a chain."""
+    Args:
+        chains: what follows the tasks of each action.
+        location: of the actions.
+    """
     ahead: dict[str, int] = {}  # how many starts may follow from an action's end
-    for name in actions:
-        yield from _visit(actions, name, (), ahead)
+
+    def visit(way: tuple[str, ...]) -> None:
+        name = way[-1]
+        if name in ahead:
+            return
+        most = 0
+        for path, follow_up in follow_ups(chains[name]):
+            here = location.at(name, "then", *path)
+            following = follow_up.action
+            if following not in chains:
+                check_reference(following, "action", chains, here.at("action"))
+            elif following in way:
+                circle = " > ".join([*way[way.index(following) :], following])
+                here.error(f"these start each other endlessly: {circle}")
+            elif len(way) > DEEPEST:
+                here.error(_TOO_LONG)
+            else:
+                visit((*way, following))
+                most = max(most, ahead[following] + 1)
+                if ahead[following] == DEEPEST:
+                    here.error(_TOO_LONG)
+        ahead[name] = most
+
+    for name in chains:
+        visit((name,))
 
 
-def _visit(
-    actions: Mapping[str, _Action], name: str, way: tuple[str, ...], ahead: dict[str, int]
-) -> Iterator[tuple[Path, str]]:
-    if name in ahead:
-        return
-    way = (*way, name)
-    most = 0
-    for path, follow_up in follow_ups(actions[name]):
-        place = (name, "then", *path)
-        following = follow_up.action
-        if following not in actions:
-            if following:
-                hint = did_you_mean(following, actions)
-                yield (*place, "action"), f"no such action: {following}{hint}"
-        elif following in way:
-            circle = " > ".join([*way[way.index(following) :], following])
-            yield place, f"these start each other endlessly: {circle}"
-        elif len(way) > DEEPEST:
-            yield place, _TOO_LONG
-        else:
-            yield from _visit(actions, following, way, ahead)
-            most = max(most, ahead[following] + 1)
-            if ahead[following] == DEEPEST:
-                yield place, _TOO_LONG
-    ahead[name] = most
-
-
-def follow_ups(action: _Action) -> Iterator[tuple[Path, FollowUpConfig]]:
-    """All that may follow a task of an action: path below its ``then``, and entry."""
-    if action.then is not None:
-        for when in ("success", "failure", "any"):
-            for number, follow_up in enumerate(getattr(action.then, when)):
-                yield (when, number), follow_up
+def follow_ups(then: ThenConfig | None) -> Iterator[tuple[Path, FollowUpConfig]]:
+    """All that may follow a task: path below its action's ``then``, and entry."""
+    for when in ("success", "failure", "any") if then is not None else ():
+        for number, follow_up in enumerate(getattr(then, when)):
+            yield (when, number), follow_up

@@ -105,7 +105,7 @@ class ClusterSection:
 
 def _cluster(read: ClusterSection, location: Location) -> ClusterSection:
     if read.address and (read.tls is not None) != read.address.startswith("tls://"):
-        location.child("address", location.line).error(
+        location.at("address").error(
             "a cluster with tls is at tls://HOST:PORT" if read.tls else "tls:// needs the key tls"
         )
     return read

@@ -15,11 +15,12 @@ from overseer.process import STDIN, Cgroup, EnvFile
 from overseer.protocol import ParamSpec
 from overseer.schema.fields import declared, field
 from overseer.schema.location import Location, Path, quoted
-from overseer.schema.nodes import ListNode, MapNode, Node, Scalar, describe_node
+from overseer.schema.nodes import ListNode, MapNode, Node
 from overseer.schema.objects import ListOf, MapOf, Object
-from overseer.schema.quantities import SIDE
+from overseer.schema.quantities import SIDE, Mode
 from overseer.schema.types import BOOLEAN, Choice, FieldType, Text, TextList
 from overseer.templates import Template, compile_template
+from overseer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from overseer.cel.program import Condition  # not loaded until an expression is compiled
@@ -41,6 +42,13 @@ class TemplateText(FieldType):
             return compile_template(text, location.report.templates, location.report.booleans)
         except TemplateError as error:
             raise ValueError(f"template: {error}") from None
+
+
+def check_names(template: Template, known: tuple[str, ...], location: Location) -> None:
+    """Report what a template looks up and there is not."""
+    for name in sorted(template.names.difference(known)):
+        hint = did_you_mean(name, known, prefix=".")
+        location.error(f"there is no .{name} here{hint}; known: {', '.join(f'.{each}' for each in known)}")
 
 
 @dataclass(frozen=True)
@@ -102,22 +110,6 @@ class EnvFileSection:
     required: bool = field(BOOLEAN, "Whether a start fails when it does not exist.", default=True)
 
 
-class EnvFiles(FieldType):
-    """One file of variables or a list of such; the value is a tuple of EnvFile."""
-
-    label = "path, mapping, or a list of such"
-
-    def from_yaml(self, node: Node, location: Location) -> tuple[EnvFile, ...]:
-        if isinstance(node, ListNode):
-            found: tuple[EnvFile, ...] = ListOf(_ENV_FILE).from_yaml(node, location)
-            return found
-        return (_ENV_FILE.from_yaml(node, location),)
-
-    def yaml_schema(self) -> dict[str, Any]:
-        one = _ENV_FILE.yaml_schema()
-        return {"anyOf": [one, {"type": "array", "items": one}]}
-
-
 _ENV_FILE = Object(EnvFileSection, lambda read, _: EnvFile(read.path, read.required), short="path")
 
 
@@ -135,18 +127,6 @@ class Inheritance(FieldType):
 
     def yaml_schema(self) -> dict[str, Any]:
         return {"anyOf": [self._words.yaml_schema(), {"type": "array", "items": {"type": "string"}}]}
-
-
-class Umask(FieldType):
-    """Permissions that new files do not get, in octal; the value is an int."""
-
-    label = "mode"
-
-    def from_yaml(self, node: Node, location: Location) -> int:
-        text = node.text.removeprefix("0o") if isinstance(node, Scalar) else ""
-        if not (2 <= len(text) <= 4 and set(text) <= set("01234567") and int(text, 8) <= 0o777):
-            raise ValueError(f"expected a mask such as 022, found {describe_node(node)}")
-        return int(text, 8)
 
 
 _CONDITION = OutputExpression(compile_condition)
@@ -217,7 +197,7 @@ class ExecConfig:
         default=dict,
     )
     env_file: tuple[EnvFile, ...] = field(
-        EnvFiles(),
+        ListOf(_ENV_FILE, single=True, label="path, mapping, or a list of such"),
         "Files of variables, read at each start; `env` wins over them, and a later file over an earlier one. "
         "`{path: FILE, required: false}` may be missing.",
         default=(),
@@ -233,7 +213,10 @@ class ExecConfig:
         TemplateText(), "The directory to run in.", default=None, default_text="the server's"
     )
     umask: int | None = field(
-        Umask(), "Permissions withheld from files that it creates.", default=None, default_text="the server's"
+        Mode(2, "a mask such as 022"),
+        "Permissions withheld from files that it creates.",
+        default=None,
+        default_text="the server's",
     )
     nice: int | None = field(
         Niceness(),
@@ -305,32 +288,22 @@ def checked_exec(read: ExecConfig, location: Location) -> ExecConfig:
     for key, names in (("env", read.env), ("secret_files", read.secret_files)):
         for name in names:
             if not name or "=" in name or "\0" in name or (key == "secret_files" and "/" in name):
-                here = location.child(key, location.line)
-                here.error(f"{quoted(name)} is not a valid name for a variable")
+                location.at(key).error(f"{quoted(name)} is not a valid name for a variable")
     for name in read.env.keys() & read.secret_files.keys():
-        location.child("secret_files", location.line).child(name, location.line).error(
-            f"{name} is in env as well: a variable has one value"
-        )
+        location.at("secret_files", name).error(f"{name} is in env as well: a variable has one value")
     if read.output.merge and "stderr" in read.conditions:
-        location.child("output", location.line).child("merge", location.line).error(
-            "has no effect with merge: stderr's lines are stdout's"
-        )
+        location.at("output", "merge").error("has no effect with merge: stderr's lines are stdout's")
     if read.stdin == "pty" and "stderr" in read.conditions:
-        location.child("stdin", location.line).error(
-            "has no effect on a terminal: stderr's lines are stdout's"
-        )
+        location.at("stdin").error("has no effect on a terminal: stderr's lines are stdout's")
     if read.pty is not None and read.stdin != "pty":
-        location.child("pty", location.line).error("only stdin: pty has a terminal")
+        location.at("pty").error("only stdin: pty has a terminal")
     private = {name for name, (spec, _) in read.parameters.items() if is_private(spec)}
     words: list[tuple[Path, Template]] = [(("entrypoint",), read.entrypoint)] if read.entrypoint else []
     words += [(("command", number), argument) for number, argument in enumerate(read.command)]
     words += [(("cwd",), read.cwd)] if read.cwd is not None else []
     for path, template in words:
         for name in sorted(template.names & private):
-            here = location
-            for step in path:
-                here = here.child(step, location.line)
-            here.error(
+            location.at(*path).error(
                 f"{name} is a secret, and everybody on the machine can read "
                 f"{'where a process runs' if path == ('cwd',) else 'a command line'}; to allow that, say "
                 f"allow_in_argv: true in parameters.{name}"

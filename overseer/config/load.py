@@ -5,23 +5,24 @@ from __future__ import annotations
 import codecs
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from overseer.config.chains import chain_problems
+from overseer.config.chains import check_chains
 from overseer.config.listen import parse_listen
 from overseer.config.model import ROOT, Config
-from overseer.config.notices import notice_problems
+from overseer.config.notices import check_notices
 from overseer.config.retry_lint import retry_problems
-from overseer.config.standing import standing_problems
-from overseer.config.webhooks import webhook_problems
+from overseer.config.standing import check_standing
+from overseer.config.webhooks import check_webhooks
 from overseer.config.yaml_tree import parse_yaml
 from overseer.errors import ConfigError
 from overseer.protocol import RetryPolicy
 from overseer.schema.fields import fields_of
-from overseer.schema.location import Location, Report
+from overseer.schema.location import ErrorCollector, Location, Report
 from overseer.schema.nodes import MapNode, Scalar, describe_node, line_of, without_texts
 from overseer.util.files import read_once, read_small
 
@@ -73,8 +74,18 @@ def read_config(path: str | Path, *, again: bool = False) -> bytes | None:
     return data
 
 
-def parse_config(path: str | Path, data: bytes | None, env: Mapping[str, str] = os.environ) -> Config:
+def parse_config(
+    path: str | Path,
+    data: bytes | None,
+    env: Mapping[str, str] = os.environ,
+    *,
+    further: Callable[[Config], object] = lambda config: None,
+) -> Config:
     """The configuration in these bytes of the file at ``path``; None: the defaults, with a warning.
+
+    Args:
+        further: a check that follows. It is made here, of what is usable, where something is wrong with the
+            file, so that what it finds (ConfigError) is reported with that.
 
     Raises:
         ConfigError: the file cannot be read or used; a ConfigErrors when more than one thing is wrong.
@@ -95,32 +106,33 @@ def parse_config(path: str | Path, data: bytes | None, env: Mapping[str, str] = 
             file=report.file, line=tree.line,
         )  # fmt: skip
     report.templates = _dialect(tree)
-    config: Config = ROOT.from_yaml(tree, Location(report, (), 1))
+    report.line_of = partial(line_of, tree)
+    top = Location(report, (), 1)
+    config: Config = ROOT.from_yaml(tree, top)
     config = replace(config, **_overrides(env, report))
-    chains = ((("actions", *below), problem) for below, problem in chain_problems(config.actions))
-    standing = (
-        (("tasks", *below), problem) for below, problem in standing_problems(config.tasks, config.actions)
+    check_chains({name: action.then for name, action in config.actions.items()}, top.at("actions"))
+    check_standing(config.tasks, config.actions, top.at("tasks"))
+    check_notices(config.channels, config.notify, config.secrets, top)
+    check_webhooks(
+        config.webhooks,
+        config.actions,
+        config.secrets,
+        parse_listen(config.listen),
+        top.at("webhooks"),
+        encrypted=bool(config.tls.cert),
     )
-    notices = notice_problems(config.channels, config.notify, config.secrets)
-    webhooks = (
-        (("webhooks", *below), problem)
-        for below, problem in webhook_problems(
-            config.webhooks,
-            config.actions,
-            config.secrets,
-            parse_listen(config.listen),
-            encrypted=bool(config.tls.cert),
-        )
-    )
-    for place, problem in (*chains, *standing, *notices, *webhooks):
-        Location(report, place, line_of(tree, place)).error(problem)
-    report.raise_errors()
     config = replace(
         config,
         file="" if data is None else report.file,
         source=data,
         tree=None if data is None else without_texts(tree),
     )
+    if report.errors:
+        collector = ErrorCollector()
+        with collector.step():
+            further(_usable(config, top))
+        report.errors += collector.errors
+    report.raise_errors()
     _check_restarts(config, report)
     return replace(config, warnings=report.warning_texts(), unknown=tuple(report.unknown))
 
@@ -130,6 +142,17 @@ def _dialect(tree: MapNode) -> Literal["go", "jinja"]:
     entry = tree.entries.get("templates")
     jinja = entry is not None and isinstance(entry.node, Scalar) and entry.node.text == "jinja"
     return "jinja" if jinja else "go"
+
+
+def _usable(config: Config, top: Location) -> Config:
+    """A configuration with errors, without the actions that could seem wrong because of these."""
+    known = not any(error.path[:1] in (("templates",), ("secrets",)) for error in top.report.errors)
+    actions = {
+        name: action
+        for name, action in config.actions.items()
+        if known and action.type and not any(map(top.at("actions", name).has_error, ("type", "config")))
+    }
+    return replace(config, actions=actions)
 
 
 def _check_restarts(config: Config, report: Report) -> None:

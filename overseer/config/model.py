@@ -155,7 +155,8 @@ class _Action(Object):
     def from_yaml(self, node: Node, location: Location, **given: Any) -> Any:
         with booleans_of_action(node, location.report):
             action: ActionConfig = super().from_yaml(node, location, **given)
-        check_probes(action, node, location)
+        if action.type == "exec":  # of which the file tells what parameters there are
+            check_probes(action.config.get("parameters"), action.ready, action.health, location)
         return action
 
     def yaml_schema(self) -> Json:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import b64decode
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from dataclasses import field as plain_field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from overseer.config.exec import TemplateText
+from overseer.config.exec import SecretName, TemplateText, check_names
+from overseer.config.references import check_reference, check_secret
 from overseer.schema.fields import field
-from overseer.schema.location import Location, Path, quoted
-from overseer.schema.nodes import ListNode, MapNode, Node
+from overseer.schema.location import Location, quoted
+from overseer.schema.nodes import MapNode, Node
 from overseer.schema.objects import ListOf, MapOf, Object
 from overseer.schema.quantities import Age
 from overseer.schema.types import Choice, FieldType, Json, Text, TextList
 from overseer.templates import Template
-from overseer.util.suggest import did_you_mean
 
 EVENTS = ("failure", "recovery", "errored", "unhealthy", "missed", "success")
 """What a rule can be about."""
@@ -46,16 +46,11 @@ class Confidential:
     secret: str = ""
 
 
-@dataclass(frozen=True)
-class _SecretName:
-    secret: str = field(Text(), "The name of one of the top-level `secrets`.", missing="say which secret")
-
-
 class ConfidentialText(FieldType):
     """A text, or ``{secret: NAME}``; the value is a :class:`Confidential`."""
 
     label = "text, or `{secret: NAME}`"
-    _name = Object(_SecretName, lambda read, _: Confidential(secret=read.secret), strict=True)
+    _name = Object(SecretName, lambda read, _: Confidential(secret=read.secret), strict=True)
 
     def from_yaml(self, node: Node, location: Location) -> Confidential:
         if isinstance(node, MapNode):
@@ -75,21 +70,7 @@ class ConfidentialText(FieldType):
         return {"anyOf": [super().yaml_schema(), self._name.yaml_schema()]}
 
 
-class _Words(FieldType):
-    """One of some words, or a list of such; the value is a tuple."""
-
-    def __init__(self, *words: str) -> None:
-        self._word = Choice(*words)
-        self.label = f"list of {self._word.label}"
-
-    def from_yaml(self, node: Node, location: Location) -> tuple[str, ...]:
-        if isinstance(node, ListNode):
-            return tuple(dict.fromkeys(self._word.items_from_yaml(node, location)))
-        return (self._word.from_yaml(node, location),)
-
-    def yaml_schema(self) -> Json:
-        one = self._word.yaml_schema()
-        return {"anyOf": [one, {"type": "array", "items": one}]}
+_EVENT = Choice(*EVENTS)
 
 
 def split_url(text: str) -> SplitResult:
@@ -150,26 +131,19 @@ def _channel(read: ChannelConfig, location: Location) -> ChannelConfig:
     elif not read.webhook and not read.exec and not any(map(location.has_error, ("webhook", "exec"))):
         location.error("webhook or exec is missing: say how notices are delivered")
     if read.exec and not read.exec[0]:
-        location.child("exec", location.line).error("needs the program to run")
+        location.at("exec").error("needs the program to run")
     for key in ("secret", "headers", "body"):
         if read.exec and getattr(read, key):
-            location.child(key, location.line).error("needs a webhook")
+            location.at(key).error("needs a webhook")
     for name in read.headers:
-        here = location.child("headers", location.line).child(name, location.line)
+        here = location.at("headers", name)
         if not _TOKEN.fullmatch(name):
             here.error(f"{quoted(name)} is not a valid name for a header")
         elif name.lower() in _OWN:
             here.error("the server sets this header itself")
-    if read.secret is not None and read.secret.text:
-        try:
-            key_of(read.secret.text)
-        except ValueError as error:
-            location.child("secret", location.line).error(str(error))
+    check_key(read.secret, location)
     if read.body is not None:
-        for name in sorted(read.body.names.difference(NAMES)):
-            known = ", ".join(f".{each}" for each in NAMES)
-            here = location.child("body", location.line)
-            here.error(f"there is no .{name} here{did_you_mean(name, NAMES, prefix='.')}; known: {known}")
+        check_names(read.body, NAMES, location.at("body"))
     return read
 
 
@@ -194,12 +168,20 @@ def key_of(secret: str) -> bytes:
     return key
 
 
+def check_key(secret: Confidential | None, location: Location) -> None:
+    """Report a key that claims to be in base64 and is not."""
+    try:
+        key_of(secret.text if secret is not None else "")
+    except ValueError as error:
+        location.at("secret").error(str(error))
+
+
 @dataclass(frozen=True)
 class NotifyConfig:
     """One of ``notify``: a rule."""
 
     on: tuple[str, ...] = field(
-        _Words(*EVENTS),
+        ListOf(_EVENT, single=True, label=f"list of {_EVENT.label}"),
         "What it notifies of; see [NOTICES.md](NOTICES.md).",
         missing="say what it notifies of: failure",
     )
@@ -229,30 +211,30 @@ class NotifyConfig:
 def _rule(read: NotifyConfig, location: Location) -> NotifyConfig:
     told = [each for each in read.on if each not in ("recovery", "success")]
     if "recovery" in read.on and not told:
-        location.child("on", location.line).warn(
+        location.at("on").warn(
             "a recovery is reported only by a rule that has reported what came before: add failure"
         )
     if read.repeat and not told and read.on:
-        location.child("repeat", location.line).warn("nothing here is ever repeated")
-    return read
+        location.at("repeat").warn("nothing here is ever repeated")
+    return replace(read, on=tuple(dict.fromkeys(read.on)))
 
 
 NOTIFY = Object(NotifyConfig, _rule, strict=True)
 
 
-def notice_problems(
-    channels: Mapping[str, ChannelConfig], rules: Collection[NotifyConfig], secrets: Collection[str]
-) -> Iterator[tuple[Path, str]]:
-    """Each undefined name: path and sentence."""
+def check_notices(
+    channels: Mapping[str, ChannelConfig],
+    rules: Collection[NotifyConfig],
+    secrets: Collection[str],
+    location: Location,
+) -> None:
+    """Report each undefined name; ``location`` is the file's."""
     for name, channel in channels.items():
-        used = [(("secret",), channel.secret), *((("headers", k), v) for k, v in channel.headers.items())]
-        for path, given in used:
-            if given is not None and given.secret and given.secret not in secrets:
-                hint = did_you_mean(given.secret, secrets)
-                place = ("channels", name, *path, "secret")
-                yield place, f"there is no {quoted(given.secret)} among the top-level secrets{hint}"
+        here = location.at("channels", name)
+        if channel.secret is not None:
+            check_secret(channel.secret.secret, secrets, here.at("secret"))
+        for header, value in channel.headers.items():
+            check_secret(value.secret, secrets, here.at("headers", header))
     for number, rule in enumerate(rules):
         for channel_name in rule.to:
-            if channel_name not in channels:
-                hint = did_you_mean(channel_name, channels)
-                yield ("notify", number, "to"), f"no such channel: {channel_name}{hint}"
+            check_reference(channel_name, "channel", channels, location.at("notify", number, "to"))

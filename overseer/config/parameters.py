@@ -121,9 +121,11 @@ def is_private(spec: ParamSpec) -> bool:
     return spec.type == "secret" and not spec.allow_in_argv
 
 
-def template_values(parameters: Mapping[str, Parameter], params: Mapping[str, str]) -> dict[str, str | bool]:
+def template_values(
+    declared: Mapping[str, ParamSpec | None], params: Mapping[str, str]
+) -> dict[str, str | bool]:
     """The values as templates see them: a boolean as such, all else as strings."""
-    booleans = {name for name, each in parameters.items() if each.spec.type == "boolean"}
+    booleans = {name for name, spec in declared.items() if spec is not None and spec.type == "boolean"}
     return {name: value == "true" if name in booleans else value for name, value in params.items()}
 
 
@@ -141,49 +143,49 @@ def read_parameter(read: ParamSpec, location: Location) -> Parameter:
             word = BOOLEANS.get(read.default.lower())
             read = read if word is None else replace(read, default="true" if word else "false")
         if read.default is not None and (fault := fault_of(replace(read, message=""), read.default)):
-            _at(location, "default").error(fault.strip())
+            location.at("default").error(fault.strip())
     try:
         return Parameter(read, compile_cel(read.validate) if read.validate else None)
     except CelError as error:
-        _at(location, "validate").error(f"CEL: {error}")
+        location.at("validate").error(f"CEL: {error}")
         return Parameter(read, None)
 
 
 def _check_keys(read: ParamSpec, location: Location) -> None:
     """Report keys that do not go together, and an invalid pattern."""
     if read.type == "choice" and not read.choices:
-        _at(location, "type").error("a choice needs choices: the values that it may have")
+        location.at("type").error("a choice needs choices: the values that it may have")
     if read.type == "boolean" and read.choices:
-        _at(location, "choices").error("a boolean is true or false, and has no other choices")
+        location.at("choices").error("a boolean is true or false, and has no other choices")
     if read.type not in ("integer", "number"):
         for key in ("min", "max"):
             if getattr(read, key) is not None:
                 what = f"only an integer or a number has a {key}; the type here is {read.type}"
-                _at(location, key).error(what)
+                location.at(key).error(what)
     elif read.min is not None and read.max is not None:
         if read.min > read.max:
-            _at(location, "max").error(f"{read.max} is less than min, {read.min}: no value is allowed")
+            location.at("max").error(f"{read.max} is less than min, {read.min}: no value is allowed")
         elif read.type == "integer" and math.ceil(read.min) > math.floor(read.max):
-            _at(location, "max").error(f"no whole number lies between {read.min} and {read.max}")
+            location.at("max").error(f"no whole number lies between {read.min} and {read.max}")
     if read.type == "secret":
         _check_secret(read, location)
     elif read.allow_in_argv:
-        _at(location, "allow_in_argv").error(f"only a secret needs it; the type here is {read.type}")
+        location.at("allow_in_argv").error(f"only a secret needs it; the type here is {read.type}")
     if read.multiline and read.type not in ("text", "secret"):
-        _at(location, "multiline").error(f"only text has several lines; the type here is {read.type}")
+        location.at("multiline").error(f"only text has several lines; the type here is {read.type}")
     if read.message and not read.pattern and not read.validate:
-        _at(location, "message").warn("is never used without a pattern or validate")
+        location.at("message").warn("is never used without a pattern or validate")
     if read.pattern:
-        _check_pattern(read.pattern, _at(location, "pattern"))
+        _check_pattern(read.pattern, location.at("pattern"))
 
 
 def _check_secret(read: ParamSpec, location: Location) -> None:
     """Report what would reveal a secret to anyone who reads the file or describes the action."""
     if read.default:
         said = "a secret cannot have a default: everybody would see it; an empty one makes it optional"
-        _at(location, "default").error(said)
+        location.at("default").error(said)
     if read.choices:
-        _at(location, "choices").error("a secret cannot have choices: everybody would see them")
+        location.at("choices").error("a secret cannot have choices: everybody would see them")
 
 
 def _check_pattern(pattern: str, location: Location) -> None:
@@ -200,18 +202,13 @@ def _check_values(read: ParamSpec, location: Location) -> None:
     """Report useless choices."""
     alone = replace(read, choices=(), message="", type="text" if read.type == "choice" else read.type)
     seen: set[str] = set()
-    choices = _at(location, "choices")
     for number, choice in enumerate(read.choices):
-        here = choices.child(number, choices.line)
+        here = location.at("choices", number)
         if choice.value in seen:
             here.error(f"duplicate choice {quoted(choice.value)}")
         elif fault := fault_of(alone, choice.value):
             here.error(fault.strip())
         seen.add(choice.value)
-
-
-def _at(location: Location, key: str) -> Location:
-    return location.child(key, location.line)  # the line is found by the path
 
 
 def values_of(spec: ParamSpec) -> list[str] | None:

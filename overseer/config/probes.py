@@ -11,15 +11,16 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from overseer.config.exec import TemplateText
+from overseer.config.parameters import template_values
 from overseer.config.targets import Program, Target, parse_http, parse_tcp
 from overseer.errors import TemplateError, ValidationError
 from overseer.protocol import ParamSpec
 from overseer.schema.fields import field
 from overseer.schema.location import Location, Report
-from overseer.schema.nodes import MapNode, Node, line_of, to_value
+from overseer.schema.nodes import MapNode, Node, to_value
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import Integer, Seconds
 from overseer.schema.types import BOOLEAN, Choice
@@ -266,9 +267,9 @@ def _ready(read: ReadyConfig, location: Location) -> ReadyConfig:
     if not (probed or read.awaited or _failed(location)):
         location.error("no condition is given: log, http, tcp, exec, notify or after")
     if read.after and read.after >= read.timeout:
-        _at(location, "after").warn("the run times out before it can be ready")
+        location.at("after").warn("the run times out before it can be ready")
     if probed and read.interval > read.timeout:
-        _at(location, "interval").warn("only one probe fits into its timeout")
+        location.at("interval").warn("only one probe fits into its timeout")
     return _in_dialect(read, location)
 
 
@@ -277,9 +278,9 @@ def _health(read: HealthConfig, location: Location) -> HealthConfig:
     if not kinds and not _failed(location):
         location.error("no probe is given: http, tcp or exec")
     for key in kinds[1:]:
-        _at(location, key).error(f"there is {kinds[0]} already, and health takes one probe")
+        location.at(key).error(f"there is {kinds[0]} already, and health takes one probe")
     if read.timeout > read.interval:
-        _at(location, "timeout").warn("longer than interval: a probe that hangs delays the next one")
+        location.at("timeout").warn("longer than interval: a probe that hangs delays the next one")
     return _in_dialect(read, location)
 
 
@@ -293,42 +294,19 @@ def _failed(location: Location) -> bool:
     return any(error.path[:size] == location.path for error in location.report.errors)
 
 
-def _at(location: Location, key: str) -> Location:
-    return location.child(key, location.line)  # the line is found by the path
-
-
 READY = Object(ReadyConfig, _ready)
 HEALTH = Object(HealthConfig, _health)
 
 
-class _Probed(Protocol):
-    """What the check needs of an action."""
-
-    @property
-    def type(self) -> str: ...
-    @property
-    def config(self) -> Mapping[str, Any]: ...
-    @property
-    def ready(self) -> ReadyConfig | None: ...
-    @property
-    def health(self) -> HealthConfig | None: ...
-
-
-def check_probes(action: _Probed, node: Node, location: Location) -> None:
-    """Report names that are not among the parameters of an action, and those of secrets.
-
-    Only for ``exec`` does the file tell which parameters there are.
-    """
-    declared = action.config.get("parameters")
+def check_probes(
+    declared: object, ready: ReadyConfig | None, health: HealthConfig | None, location: Location
+) -> None:
+    """Report names that are not among the declared parameters of an action, and those of secrets."""
     specs = declared if isinstance(declared, Mapping) else {}
-    for key, probes in (("ready", action.ready), ("health", action.health)):
-        if probes is None or action.type != "exec":
-            continue
-        for within, names in probes.names().items():
-            path = (key, *(int(step) if step.isdecimal() else step for step in within.split(".")))
-            here = location
-            for number, step in enumerate(path):
-                here = here.child(step, line_of(node, path[: number + 1]))
+    for key, probes in (("ready", ready), ("health", health)):
+        for within, names in probes.names().items() if probes is not None else ():
+            steps = (int(step) if step.isdecimal() else step for step in within.split("."))
+            here = location.at(key, *steps)
             for name in sorted(names):
                 spec = specs.get(name)
                 if name not in specs:
@@ -362,9 +340,8 @@ def booleans_of(declared: object) -> frozenset[str]:
 def values_of_start(declared: Mapping[str, ParamSpec | None], params: Mapping[str, str]) -> Values:
     """A start's parameters, with defaults, as templates see them."""
     specs = {name: spec for name, spec in declared.items() if spec is not None}
-    values = {name: spec.default for name, spec in specs.items() if spec.default is not None} | {**params}
-    booleans = {name for name, spec in specs.items() if spec.type == "boolean"}
-    return {name: value == "true" if name in booleans else value for name, value in values.items()}
+    defaults = {name: spec.default for name, spec in specs.items() if spec.default is not None}
+    return template_values(specs, {**defaults, **params})
 
 
 def check_start(ready: ReadyConfig | None, health: HealthConfig | None, values: Values) -> None:

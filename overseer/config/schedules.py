@@ -8,10 +8,10 @@ from datetime import datetime
 
 from overseer.schema.fields import field
 from overseer.schema.location import Location
-from overseer.schema.nodes import ListNode, Node, describe_node
+from overseer.schema.nodes import Node, describe_node
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import SECONDS, Seconds
-from overseer.schema.types import BOOLEAN, Choice, FieldType, Json, Text
+from overseer.schema.types import BOOLEAN, Choice, FieldType, Text
 from overseer.util.cron import local_moment, normalized_cron, time_zone
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)?\Z", re.ASCII)
@@ -125,23 +125,4 @@ def _schedule(read: Schedule, location: Location) -> Schedule:
     return replace(read, cron=cron, at=at)
 
 
-_SCHEDULE = Object(Schedule, _schedule)
-
-
-class _Schedules(ListOf):
-    """A schedule, or a list of schedules."""
-
-    def __init__(self) -> None:
-        super().__init__(_SCHEDULE)
-        self.label = "mapping or list of mappings"
-
-    def from_yaml(self, node: Node, location: Location) -> tuple[Schedule, ...]:
-        if isinstance(node, ListNode):
-            return super().from_yaml(node, location)
-        return (_SCHEDULE.from_yaml(node, location),)
-
-    def yaml_schema(self) -> Json:
-        return {"anyOf": [_SCHEDULE.yaml_schema(), super().yaml_schema()]}
-
-
-SCHEDULES = _Schedules()
+SCHEDULES = ListOf(Object(Schedule, _schedule), single=True, label="mapping or list of mappings")

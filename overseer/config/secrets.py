@@ -39,9 +39,9 @@ def _source(read: SecretSource, location: Location) -> SecretSource:
     elif not given and not any(map(location.has_error, ("file", "env", "command"))):
         location.error("say where it is: file, env or command")
     if "=" in read.env:
-        location.child("env", location.line).error("is not a valid name for a variable: it contains a =")
+        location.at("env").error("is not a valid name for a variable: it contains a =")
     if read.command and not read.command[0]:
-        location.child("command", location.line).error("needs the program to run")
+        location.at("command").error("needs the program to run")
     return read
 
 

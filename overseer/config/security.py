@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from overseer.auth.digest import Digest
+from overseer.auth.digest import Digest, digest_of, doubtful
 from overseer.auth.rights import ROLES
-from overseer.config.digests import Secret, Sha256
 from overseer.schema.fields import field
 from overseer.schema.location import Location
-from overseer.schema.nodes import Node, Scalar, describe_node
+from overseer.schema.nodes import Node, Scalar
 from overseer.schema.objects import ListOf, MapOf, Object
-from overseer.schema.quantities import Seconds
+from overseer.schema.quantities import Mode, Seconds
 from overseer.schema.types import Choice, FieldType, Text, TextList
 
 _SOURCES = ("token", "token_file", "token_env", "token_sha256")
+
+
+class Secret(FieldType):
+    """A secret text. The value is its :class:`Digest`: neither memory nor a log holds the text afterwards."""
+
+    def from_yaml(self, node: Node, location: Location) -> Digest:
+        if not isinstance(node, Scalar):
+            raise ValueError("expected text")
+        if not node.text:
+            raise ValueError("an empty text is not a secret")
+        if warning := doubtful(node.text):
+            location.warn(warning)
+        return digest_of(node.text)
+
+
+class Sha256(FieldType):
+    """The SHA-256 of a secret, in hexadecimal; the value is a :class:`Digest`."""
+
+    def from_yaml(self, node: Node, location: Location) -> Digest:
+        if not isinstance(node, Scalar) or not re.fullmatch("[0-9a-fA-F]{64}", node.text):
+            raise ValueError(
+                "expected the SHA-256 of the token, 64 hexadecimal digits: printf %s TOKEN | sha256sum"
+            )
+        return Digest(bytes.fromhex(node.text))
 
 
 @dataclass(frozen=True)
@@ -122,16 +146,14 @@ def _tls(read: TlsConfig, location: Location) -> TlsConfig:
 TLS = Object(TlsConfig, _tls, strict=True)
 
 
-class FileMode(FieldType):
-    """Permissions of a file, in octal as chmod takes them; the value is an int."""
+class FileMode(Mode):
+    """Permissions of a file, as chmod takes them."""
 
-    label = "mode"
+    def __init__(self) -> None:
+        super().__init__(3, "permissions such as 0660")
 
     def from_yaml(self, node: Node, location: Location) -> int:
-        text = node.text.removeprefix("0o") if isinstance(node, Scalar) else ""
-        if not (3 <= len(text) <= 4 and set(text) <= set("01234567") and int(text, 8) <= 0o777):
-            raise ValueError(f"expected permissions such as 0660, found {describe_node(node)}")
-        mode = int(text, 8)
+        mode = super().from_yaml(node, location)
         if mode & 0o002:
             location.warn("every user of this machine may connect")
         return mode

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from overseer.config.key_hints import hints_at
+from overseer.config.references import check_reference
 from overseer.config.schedules import SCHEDULES, Schedule
 from overseer.protocol import RetryPolicy
 from overseer.protocol.words import CONDITION, CONDITIONS
 from overseer.schema.fields import field
-from overseer.schema.location import Location, Path
+from overseer.schema.location import Location
 from overseer.schema.nodes import ListNode, MapNode, Node, describe_node
 from overseer.schema.objects import MapOf, Object
 from overseer.schema.types import TEXT, Choice, FieldType, Json
-from overseer.util.suggest import did_you_mean
 
 _READY = "ready"
 
@@ -80,22 +80,20 @@ class StandingTask:
 STANDING = Object(StandingTask, hint=hints_at("task", StandingTask))
 
 
-def standing_problems(
-    tasks: Mapping[str, StandingTask], actions: Collection[str]
-) -> Iterator[tuple[Path, str]]:
-    """Each undefined name, and a circle of dependencies if there is one: path below ``tasks`` and
-    sentence."""
+def check_standing(
+    tasks: Mapping[str, StandingTask], actions: Collection[str], location: Location
+) -> None:
+    """Report each undefined name, and a circle of dependencies; ``location`` is that of the tasks."""
     for name, task in tasks.items():
-        if task.action and task.action not in actions:
-            yield (name, "action"), f"no such action: {task.action}{did_you_mean(task.action, actions)}"
+        check_reference(task.action, "action", actions, location.at(name, "action"))
         for other in task.depends_on:
-            if other not in tasks:
-                yield (name, "depends_on"), f"no such task: {other}{did_you_mean(other, tasks)}"
+            check_reference(other, "task", tasks, location.at(name, "depends_on"))
     try:
         in_order(tasks)
     except CycleError as error:
         circle = list(reversed(error.args[1]))
-        yield (circle[0], "depends_on"), f"tasks wait for each other: {' > '.join(circle)}"
+        here = location.at(circle[0], "depends_on")
+        here.error(f"tasks wait for each other: {' > '.join(circle)}")
 
 
 def in_order(tasks: Mapping[str, StandingTask]) -> list[str]:

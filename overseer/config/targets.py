@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from overseer.schema.location import quoted
+
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?|[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?")
 _LONGEST = 4096  # characters of an address
 
@@ -63,9 +65,9 @@ def parse_tcp(text: str) -> Tcp:
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise ValueError(f'expected HOST:PORT, found "{_short(text)}"; an IPv6 address goes in brackets')
+        raise ValueError(f"expected HOST:PORT, found {quoted(text)}; an IPv6 address goes in brackets")
     if not colon or (host and not _HOST.fullmatch(host)):
-        raise ValueError(f'expected HOST:PORT, found "{_short(text)}"')
+        raise ValueError(f"expected HOST:PORT, found {quoted(text)}")
     return Tcp(host or "localhost", _port(port))
 
 
@@ -78,18 +80,18 @@ def parse_http(text: str) -> Http:
     if len(text) > _LONGEST:
         raise ValueError(f"the URL is longer than {_LONGEST} characters")
     if not all("!" <= each <= "~" for each in text):
-        raise ValueError(f'a URL has no spaces, and nothing but ASCII: "{_short(text)}"; write others as %20')
+        raise ValueError(f"a URL has no spaces, and nothing but ASCII: {quoted(text)}; write others as %20")
     try:
         url = urlsplit(text)
         port = url.port
     except ValueError:
-        raise ValueError(f'not a URL: "{_short(text)}"') from None
+        raise ValueError(f"not a URL: {quoted(text)}") from None
     if url.scheme not in ("http", "https") or not url.hostname:
-        raise ValueError(f'expected a URL such as http://127.0.0.1:8000/health, found "{_short(text)}"')
+        raise ValueError(f"expected a URL such as http://127.0.0.1:8000/health, found {quoted(text)}")
     if url.username is not None or url.password is not None:
         raise ValueError("a probe does not sign in: the URL cannot have a user or password")
     if not _HOST.fullmatch(url.hostname):
-        raise ValueError(f'not the name of a host: "{_short(url.hostname)}"')
+        raise ValueError(f"not the name of a host: {quoted(url.hostname)}")
     if port == 0:
         raise ValueError('expected a port from 1 to 65535, found "0"')
     encrypted = url.scheme == "https"
@@ -99,10 +101,5 @@ def parse_http(text: str) -> Http:
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) < 65536):
-        raise ValueError(f'expected a port from 1 to 65535, found "{_short(text)}"')
+        raise ValueError(f"expected a port from 1 to 65535, found {quoted(text)}")
     return int(text)
-
-
-def _short(text: str) -> str:
-    shown = text if len(text) <= 60 else text[:57] + "..."
-    return shown if shown.isprintable() else ascii(shown)[1:-1]

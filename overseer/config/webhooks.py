@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from overseer.cel import compile_cel
 from overseer.cel.statictypes import DYN, STRING, map_of
-from overseer.config.exec import Expression, TemplateText
+from overseer.config.exec import Expression, TemplateText, check_names
 from overseer.config.listen import Listen
-from overseer.config.notices import Confidential, ConfidentialText, key_of
+from overseer.config.notices import Confidential, ConfidentialText, check_key
+from overseer.config.references import check_reference, check_secret
 from overseer.schema.fields import field
-from overseer.schema.location import Location, Path, quoted
+from overseer.schema.location import Location
 from overseer.schema.nodes import Node
 from overseer.schema.objects import MapOf, Object
 from overseer.schema.types import BOOLEAN, TEXT, Choice
 from overseer.templates import Template
-from overseer.util.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from overseer.cel.program import Program  # not loaded until an expression is compiled
@@ -86,49 +86,39 @@ def _webhook(read: WebhookConfig, location: Location) -> WebhookConfig:
         location.error("say how the secret is used: scheme github, gitlab, standard or token")
     if read.scheme and read.secret is None and not location.has_error("secret"):
         location.error(f"scheme {read.scheme} needs a secret")
-    if read.scheme == "standard" and read.secret is not None and read.secret.text:
-        try:
-            key_of(read.secret.text)
-        except ValueError as error:
-            location.child("secret", location.line).error(str(error))
+    if read.scheme == "standard":
+        check_key(read.secret, location)
     for param, template in read.params.items():
-        for name in sorted(template.names.difference(NAMES)):
-            here = location.child("params", location.line).child(param, location.line)
-            here.error(
-                f"there is no .{name} here{did_you_mean(name, NAMES, prefix='.')}; known: .body, .headers"
-            )
+        check_names(template, NAMES, location.at("params", param))
     return read
 
 
 WEBHOOK = Object(WebhookConfig, _webhook, strict=True)
 
 
-def webhook_problems(
+def check_webhooks(
     webhooks: Mapping[str, WebhookConfig],
     actions: Collection[str],
     secrets: Collection[str],
     listen: Listen,
+    location: Location,
     *,
     encrypted: bool,
-) -> Iterator[tuple[Path, str]]:
-    """What cannot be: path below ``webhooks`` and sentence. An action or a secret does not exist, or a secret
-    would be there for others to read.
+) -> None:
+    """Report an action or a secret that does not exist, and a secret that would be there for others to read.
 
     Args:
+        location: of the webhooks.
         encrypted: whether the server speaks TLS.
     """
     for name, hook in webhooks.items():
-        if hook.action and hook.action not in actions:
-            hint = did_you_mean(hook.action, actions)
-            yield (name, "action"), f"no such action: {hook.action}{hint}"
-        if hook.secret is not None and hook.secret.secret and hook.secret.secret not in secrets:
-            hint = did_you_mean(hook.secret.secret, secrets)
-            said = f"there is no {quoted(hook.secret.secret)} among the top-level secrets{hint}"
-            yield (name, "secret", "secret"), said
+        here = location.at(name)
+        check_reference(hook.action, "action", actions, here.at("action"))
+        if hook.secret is not None:
+            check_secret(hook.secret.secret, secrets, here.at("secret"))
         if hook.scheme in _IN_CLEAR and not (hook.insecure or encrypted or listen.is_local):
             what = "scheme token shows its secret" if hook.scheme else "without a secret anybody can use it"
-            yield (
-                (name,),
+            here.error(
                 f"{what}, and {listen} is reached by others without TLS: use a scheme that signs, tls, or "
-                "insecure: true",
+                "insecure: true"
             )

@@ -9,6 +9,7 @@ from argparse import Namespace
 from getpass import getpass
 
 from overseer.ctl.exit_status import EXIT_REFUSED, EXIT_USAGE
+from overseer.ctl.interrupts import suspend
 from overseer.ctl.terminal import leaving, plain, put_back, say
 from overseer.protocol import ActionInfo
 
@@ -50,10 +51,21 @@ def ask_secret(prompt: str) -> str:
     """
     modes = termios.tcgetattr(0)
     leaving.append(lambda: termios.tcsetattr(0, termios.TCSANOW, modes))
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    ours = [number for number, handler in before.items() if handler == signal.SIG_DFL]  # respects nohup
+
+    def pause(number: int, frame: object) -> None:
+        """Ctrl-Z: the shell gets the terminal as it was; once we go on, nothing is shown again."""
+        hidden = termios.tcgetattr(0)
+        put_back()
+        suspend()
+        termios.tcsetattr(0, termios.TCSANOW, hidden)
+        sys.stderr.write(f"\n{prompt}")
+        sys.stderr.flush()
+
+    handlers = {signal.SIGTSTP: pause, **dict.fromkeys((signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT), _end)}
+    # Those that are ignored, as by nohup, stay so.
+    ours = [number for number in handlers if signal.getsignal(number) == signal.SIG_DFL]
     for number in ours:
-        signal.signal(number, _end)
+        signal.signal(number, handlers[number])
     try:
         return getpass(prompt)
     except EOFError:
@@ -75,10 +87,15 @@ def _end(number: int, _: object) -> None:
     signal.raise_signal(number)
 
 
+def can_ask() -> bool:
+    """Whether there is a terminal to ask on."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
 def _ask(options: Namespace, question: str, refusal: str) -> None:
     if options.yes:
         return
-    if sys.stdin is None or sys.stderr is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not can_ask():
         say(refusal)
         raise EarlyExit(EXIT_USAGE)
     sys.stderr.write(f"{plain(question)} [y/N] ")

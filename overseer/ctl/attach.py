@@ -15,15 +15,16 @@ import sys
 import termios
 import threading
 import tty
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from overseer.client import Client, ClientError, RefusedError, Task
 from overseer.ctl.exit_status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, words_of
-from overseer.ctl.feeding import Feeder
+from overseer.ctl.feeding import feed
 from overseer.ctl.interrupts import signals_to
-from overseer.ctl.tail import Printer, tail
-from overseer.ctl.terminal import OutputError, Style, plain, say, write_out
+from overseer.ctl.tail import Printer, show_last
+from overseer.ctl.terminal import OutputError, Style, plain, say, style_of, write_out
 from overseer.protocol import Data, Dequeued, Errored, Event, Exited, Queued, Restarting, Started
 
 _LINES = 10  # of earlier output, without a terminal
@@ -63,23 +64,23 @@ class Keys:
         return held
 
 
-def attach(client: Client, task_id: str, style: Style) -> int:
+def attach(client: Client, options: Namespace) -> int:
     """Show a running task's terminal and type into it or, where it reads a pipe, give it lines; returns the
     status for the shell."""
-    task = client.subscribe(task_id, on_lag="drop", raw=True)
+    task = client.subscribe(options.task, on_lag="drop", raw=True)
     if task.over or task.state != "running":
         raise RefusedError("task is not running", code="not_running")
     if task.stdin == "pty":
         return Session(client, task, stops=False).run()
     if task.stdin == "pipe":
-        return _attach_lines(client, task, style)
+        return _attach_lines(client, task, style_of(options))
     raise RefusedError("the task takes no input (stdin: none); overseerctl tail -f shows its output")
 
 
 def _attach_lines(client: Client, task: Task, style: Style) -> int:
-    Feeder(client, task.id).start()
+    feed(client, task.id)
     printer = Printer([task.id], style, as_json=False, timestamps=False)
-    status = tail(client, [task.id], printer, lines=_LINES, follow=True)
+    status = show_last(client, [task.id], printer, lines=_LINES, follow=True)
     return status or of_exit(task.wait())
 
 

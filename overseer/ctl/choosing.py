@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import TypeVar
 
-from overseer.client import Client
+from overseer.client import Client, RefusedError
 from overseer.ctl.asking import EarlyExit, confirm
-from overseer.ctl.exit_status import EXIT_USAGE
+from overseer.ctl.exit_status import EXIT_REFUSED, EXIT_USAGE
+from overseer.ctl.finding import find_task
 from overseer.ctl.naming import shortened
 from overseer.ctl.terminal import counted, plain, say
 from overseer.protocol import TaskInfo
 
+_T = TypeVar("_T")
 _NAMED = 5  # in a question
 
 
@@ -49,6 +52,29 @@ def chosen(client: Client, options: Namespace, verb: str, default: Collection[st
         raise EarlyExit(0)
     confirm(options, f"{verb} {_counted([task.task_id for task in found])}")
     return [task.task_id for task in found]
+
+
+def each(
+    client: Client,
+    texts: Iterable[str],
+    ask: Callable[[str], _T],
+    command: str = "list",
+    find: Callable[[Client, str, str], str] = find_task,
+) -> tuple[dict[str, _T], int]:
+    """Ask once for each task that is meant, reporting refusals; the other tasks' answers, and the exit
+    status. ``command`` is as for ``find``."""
+    answers: dict[str, _T] = {}
+    status = 0
+    for text in dict.fromkeys(texts):
+        try:
+            task_id = find(client, text, command)
+            if task_id not in answers:
+                answers[task_id] = ask(task_id)
+        except RefusedError as error:
+            said = str(error).removesuffix(f": {text}").removeprefix(f"{text} ")
+            say(f"{plain(text)}: {said}")
+            status = EXIT_REFUSED
+    return answers, status
 
 
 def _counted(ids: Sequence[str]) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from itertools import chain
 
 from overseer.client import Client
 from overseer.ctl.columns import cut_middle, fit, table
 from overseer.ctl.listing import name_of
-from overseer.ctl.terminal import Style, counted, plain, room, say, show, style_of
+from overseer.ctl.terminal import Style, counted, plain, room, show, style_of
 from overseer.protocol import ClusterInfo
 
 _HEADING = ("WORKER", "ADDRESS", "STATE", "BUSY", "THREADS", "TASKS")
@@ -15,10 +16,9 @@ _HEADING = ("WORKER", "ADDRESS", "STATE", "BUSY", "THREADS", "TASKS")
 
 def cluster(client: Client, options: Namespace) -> int:
     found = client.cluster()
-    style = style_of(options)
-    show(options, found, lambda: [line for each in found for line in cluster_lines(each, style, room())])
-    if not found and not options.json:
-        say("no action runs on a cluster")
+    style, columns = style_of(options), room()
+    lines = chain.from_iterable(cluster_lines(each, style, columns) for each in found)
+    show(options, found, lambda: lines, "no action runs on a cluster")
     return 0
 
 
@@ -44,5 +44,5 @@ def cluster_lines(info: ClusterInfo, style: Style, columns: int | None = None) -
                 ", ".join(map(name_of, worker.tasks)) or "-",
             )
         )
-    cuts = {0: cut_middle, 1: cut_middle, len(_HEADING) - 1: fit}
-    return lines + table(rows, columns, cuts=cuts, spare=(3, 2), heading=style.heading)
+    cuts = {"WORKER": cut_middle, "ADDRESS": cut_middle, "TASKS": fit}
+    return lines + table(rows, columns, cuts=cuts, spare=("BUSY", "STATE"), heading=style.heading)

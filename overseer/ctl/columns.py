@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 Cut = Callable[[str, int], str]
@@ -55,31 +55,31 @@ def pad(text: str, columns: int) -> str:
 
 
 def table(
-    rows: Iterable[tuple[str, ...]],
+    rows: Sequence[Sequence[str]],
     columns: int | None = None,
     *,
-    cuts: Mapping[int, Cut] | None = None,
-    spare: Iterable[int] = (),
+    cuts: Mapping[str, Cut] | None = None,
+    spare: Iterable[str] = (),
     heading: Callable[[str], str] | None = None,
-    paint: Callable[[int, int, str], str] = lambda row, cell, text: text,
+    paint: Callable[[int, str, str], str] = lambda row, name, text: text,
 ) -> list[str]:
-    """Rows as aligned lines, in at most ``columns`` if given.
+    """Rows as aligned lines, in at most ``columns`` if given; the first one names the columns.
 
-    To fit, cells of ``spare`` are left out, in this order, and those of ``cuts`` are cut by its functions,
-    the widest first. With ``heading``, which colours its cells, the first row is one; ``paint(row, cell,
-    text)`` colours a cell of the others, counted without it.
+    To fit, the columns in ``spare`` are left out, in this order, and cells of those in ``cuts`` are cut by
+    its functions, the widest first. ``heading`` colours a name, and ``paint(row, name, text)`` a cell of the
+    other rows, counted without the first.
     """
-    rows, cuts = list(rows), cuts or {}
-    first = 0 if heading is None else 1
+    names = rows[0] if rows else ()
+    cut = {names.index(name): each for name, each in (cuts or {}).items() if name in names}
     sizes = [max(map(columns_of, cells)) for cells in zip(*rows, strict=True)]
     shown = list(range(len(sizes)))
     if columns is not None:
-        for index in spare:
-            least = [min(sizes[cell], _ENOUGH) if cell in cuts else sizes[cell] for cell in shown]
+        for index in [names.index(name) for name in spare if name in names]:
+            least = [min(sizes[cell], _ENOUGH) if cell in cut else sizes[cell] for cell in shown]
             if _wide(least) > columns:
                 shown.remove(index)
         while _wide([sizes[cell] for cell in shown]) > columns:
-            widest = max(cuts, key=lambda cell: sizes[cell], default=None)
+            widest = max(cut.keys() & shown, key=lambda cell: (sizes[cell], -cell), default=None)
             if widest is None or sizes[widest] <= _LEAST:
                 break
             sizes[widest] -= 1
@@ -90,13 +90,17 @@ def table(
         for cell in shown:
             text = row[cell]
             if columns_of(text) > sizes[cell]:
-                text = cuts[cell](text, sizes[cell])
+                text = cut[cell](text, sizes[cell])
             if cell != shown[-1]:
                 text = pad(text, sizes[cell])
             if left is not None:
                 text = fit(text, left)
                 left -= columns_of(text) + 2
-            parts.append(heading(text) if heading and not number else paint(number - first, cell, text))
+            if number:
+                text = paint(number - 1, names[cell], text)
+            elif heading is not None:
+                text = heading(text)
+            parts.append(text)
             if left is not None and left <= 0:
                 break
         lines.append("  ".join(parts).rstrip())

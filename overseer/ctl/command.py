@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from overseer.client import Client, RefusedError
-from overseer.ctl import cluster, graph, logs, moving, schedules, search, server, tasks
 from overseer.ctl.asking import EarlyExit
 from overseer.ctl.exit_status import EXIT_LOST, EXIT_REFUSED, EXIT_USAGE
-from overseer.ctl.finding import find_task
-from overseer.ctl.hints import how_to_write
-from overseer.ctl.history import history
+from overseer.ctl.finding import find_task, refusal
 from overseer.ctl.pager import paged
 from overseer.ctl.parser import Parser, make_parser
-from overseer.ctl.run import refusal, run, run_interactive
 from overseer.ctl.settings import Settings
+from overseer.ctl.starting import how_to_write
 from overseer.ctl.terminal import OutputError, print_lines, print_text, say
 from overseer.ctl.times import moment_of
 from overseer.ctl.usage.commands import Commands
@@ -81,13 +79,15 @@ def _main(argv: Sequence[str] | None) -> int:
         if options.command == "__complete":
             return _complete(settings, options.words, known, commands, parser)
         if options.command == "run":
+            from overseer.ctl.run import run, run_interactive
+
             if options.interactive or options.tty:
                 return run_interactive(settings, options)
             return run(settings, options)
         with paged(options), settings.connect() as client:
             if options.command in _ABOUT_ONE:
                 options.task = find_task(client, options.task)
-            return _COMMANDS[options.command](client, options)
+            return _function(options.command)(client, options)
     except OutputError:
         raise
     except EarlyExit as error:
@@ -136,38 +136,48 @@ def _complete(
 
 
 _ABOUT_ONE = ("input", "attach", "replay")  # task of the server
-_COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
-    "start": tasks.start,
-    "stop": tasks.stop,
-    "restart": tasks.restart,
-    "signal": tasks.signal,
-    "input": tasks.give_input,
-    "attach": tasks.attach,
-    "reset": tasks.reset,
-    "rm": tasks.forget,
-    "list": tasks.list_tasks,
-    "history": history,
-    "wait": tasks.wait,
-    "tail": tasks.tail,
-    "logs": logs.logs,
-    "search": search.search,
-    "replay": tasks.replay,
-    "events": tasks.events,
-    "top": tasks.top,
-    "actions": server.actions,
-    "describe": server.actions,
-    "graph": graph.graph,
-    "cluster": cluster.cluster,
-    "schedules": schedules.schedules,
-    "pause": schedules.pause,
-    "resume": schedules.resume,
-    "pool": server.pool,
-    "move": moving.move,
-    "set-pool": server.set_pool,
-    "purge": server.purge,
-    "metrics": server.metrics,
-    "reload": server.reload,
-    "upgrade": server.upgrade,
-    "notify": server.notify,
-    "check": server.check,
+# Each command's module and function. Only those of the one that is asked for are loaded: this is a program
+# that starts anew for each command.
+_COMMANDS = {
+    "start": "tasks.start",
+    "stop": "tasks.stop",
+    "restart": "tasks.restart",
+    "signal": "tasks.signal",
+    "input": "feeding.give_input",
+    "attach": "attach.attach",
+    "reset": "tasks.reset",
+    "rm": "tasks.forget",
+    "list": "tasks.list_tasks",
+    "history": "history.history",
+    "wait": "tasks.wait",
+    "tail": "tail.tail",
+    "logs": "logs.logs",
+    "search": "search.search",
+    "replay": "tail.replay",
+    "events": "events.events",
+    "top": "top.top",
+    "actions": "server.actions",
+    "describe": "server.actions",
+    "graph": "graph.graph",
+    "cluster": "cluster.cluster",
+    "schedules": "schedules.schedules",
+    "pause": "schedules.pause",
+    "resume": "schedules.resume",
+    "pool": "server.pool",
+    "move": "moving.move",
+    "set-pool": "server.set_pool",
+    "purge": "server.purge",
+    "metrics": "server.metrics",
+    "reload": "server.reload",
+    "upgrade": "server.upgrade",
+    "notify": "server.notify",
+    "check": "server.check",
 }
+
+
+def _function(command: str) -> Callable[[Client, argparse.Namespace], int]:
+    module, _, name = _COMMANDS[command].partition(".")
+    found: Callable[[Client, argparse.Namespace], int] = getattr(
+        import_module(f"overseer.ctl.{module}"), name
+    )
+    return found

@@ -5,21 +5,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from glob import escape
+from glob import escape, glob
 from itertools import pairwise
 from pathlib import Path
 from signal import Signals
 
 from overseer.client import Client
 from overseer.ctl.finding import known_tasks
-from overseer.ctl.graph import standing_tasks
 from overseer.ctl.schedules import scheduled_tasks
 from overseer.ctl.settings import NAMES
 from overseer.ctl.statuses import GOING_ON, OVER, WORDS
 from overseer.ctl.usage.commands import Commands
-from overseer.ctl.values import run_statuses, statuses
+from overseer.ctl.values import RUN_STATUSES, run_statuses, statuses
 from overseer.errors import OverseerError
-from overseer.protocol import RUN_STATUS, TaskInfo
+from overseer.protocol import TaskInfo
 
 # Candidates are names that other people chose, so each must be quoted: bash inserts them verbatim, so its
 # script quotes them; zsh's compadd (without -Q) and fish do that by themselves.
@@ -130,7 +129,7 @@ def _values(
     if option.choices:
         return [str(choice) for choice in option.choices]
     if option.type in (statuses, run_statuses):
-        words = WORDS if option.type is statuses else RUN_STATUS.words
+        words = WORDS if option.type is statuses else RUN_STATUSES
         before, comma, _ = current.rpartition(",")
         return [f"{before}{comma}{word}" for word in words if word not in before.split(",")]
     if option.dest in _FILES:
@@ -149,18 +148,14 @@ def _values(
 
 
 def _files(current: str) -> list[str]:
-    found = sorted(Path().glob(f"{escape(current)}*") if not current.startswith("/") else _absolute(current))
-    return [f"{each}/" if each.is_dir() else str(each) for each in found]
-
-
-def _absolute(current: str) -> Iterable[Path]:
-    return Path("/").glob(f"{escape(current[1:])}*") if current != "/" else Path("/").iterdir()
+    found = sorted(glob(f"{escape(current)}*", include_hidden=True))  # noqa: PTH207 (which drops ./)
+    return [f"{each}/" if Path(each).is_dir() else each for each in found]
 
 
 def server_of(words: Sequence[str]) -> dict[str, str]:
-    """The values of --url, --token and the like in the words before the last."""
+    """The values of --url, --token and the like in the words before the last, which is still being typed."""
     found = {}
-    for word, following in pairwise(words):
+    for word, following in pairwise([*words[:-1], ""]):
         option, equals, value = word.partition("=")
         if option.startswith("--") and option[2:] in NAMES:
             text = (value if equals else following).strip("'\"")
@@ -194,7 +189,7 @@ def _named(command: str, given: Sequence[str], current: str, connect: Callable[[
             return [task.task_id for task in tasks if wanted(task) and task.task_id not in given]
         if not given:
             names = [action.name for action in client.actions()]
-            return names if command != "start" else [*names, *standing_tasks(client)]
+            return names + [node.task_id for node in client.graph().nodes if command == "start"]
         if command in _ACTIONS:
             (action,) = client.actions(given[0])
             name, equals, _ = current.partition("=")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple, TypeVar
 
 from overseer.client import Client
 from overseer.ctl.terminal import Style
 from overseer.protocol import LogLine, LogMatch
 
+_T = TypeVar("_T")
 _MARK = "1;31"
 
 
@@ -46,31 +48,35 @@ def around(options: Namespace) -> tuple[int, int]:
 
 def with_context(
     client: Client, matches: Sequence[LogMatch], before: int, after: int
-) -> Iterator[tuple[LogMatch, bool]]:
+) -> Iterator[list[tuple[LogMatch, bool]]]:
     """The lines of one task's log from ``before`` before to ``after`` after each match, in order, each once,
-    with whether it is a match itself."""
+    with whether it is a match itself; in blocks without a gap."""
     found = {match.seq: match for match in matches}
-    end = 0  # just past the lines given so far
     for first, last in _ranges(sorted(found), before, after):
         task_id = matches[0].task_id
-        for line in client.logs(task_id, from_seq=max(first, end, 1), limit=last - max(first, end, 1) + 1):
-            if line.seq <= last:
-                yield found.get(line.seq) or _as_match(task_id, line), line.seq in found
-        end = last + 1
+        lines = [
+            (found.get(line.seq) or _as_match(task_id, line), line.seq in found)
+            for line in client.logs(task_id, from_seq=first, limit=last - first + 1)
+            if line.seq <= last
+        ]
+        yield from blocks(lines, lambda each: each[0].seq)
 
 
-def _ranges(seqs: Sequence[int], before: int, after: int) -> Iterator[tuple[int, int]]:
+def blocks(lines: Iterable[_T], seq: Callable[[_T], int]) -> Iterator[list[_T]]:
+    """The stretches of lines whose numbers follow one another."""
+    for _, block in groupby(enumerate(lines), lambda each: seq(each[1]) - each[0]):
+        yield [line for _, line in block]
+
+
+def _ranges(seqs: Sequence[int], before: int, after: int) -> list[tuple[int, int]]:
     """First and last lines of the blocks around these; blocks that touch are one."""
-    begin = end = 0
+    ranges: list[tuple[int, int]] = []
     for seq in seqs:
-        if begin and seq - before <= end + 1:
-            end = seq + after
-            continue
-        if begin:
-            yield begin, end
-        begin, end = max(1, seq - before), seq + after
-    if begin:
-        yield begin, end
+        begin = max(1, seq - before)
+        if ranges and begin <= ranges[-1][1] + 1:
+            begin, _ = ranges.pop()
+        ranges.append((begin, seq + after))
+    return ranges
 
 
 def _as_match(task_id: str, line: LogLine) -> LogMatch:

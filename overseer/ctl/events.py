@@ -5,18 +5,23 @@ No task ever waits for it: lines that come faster than they can be printed are l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from argparse import Namespace
+from collections.abc import Iterable
 
 from overseer.client import Client, RefusedError, Task
+from overseer.ctl.choosing import each
 from overseer.ctl.terminal import json_line, write_out
 from overseer.protocol import Changed, Event, Watching
 
 
-def events(client: Client, task_ids: Sequence[str]) -> int:
+def events(client: Client, options: Namespace) -> int:
     """Print what happens to some tasks or, when none is named, to all, including future ones."""
+    task_ids, refused = each(client, options.tasks, lambda task_id: None)
+    if refused:
+        return refused
     if task_ids:
         heard = client.batches()
-        handles = [_follow(client, task_id) for task_id in dict.fromkeys(task_ids)]
+        handles = [_follow(client, task_id) for task_id in task_ids]
         _print(heard)
         del handles  # a task is followed for as long as its handle is held
         return 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 
+from overseer.ctl.times import rounded
 from overseer.protocol import Exited
-from overseer.util.durations import format_duration
 
 EXIT_REFUSED = 1  # the server refused, or removed the task from its queue; or stdout cannot be written
 EXIT_USAGE = 2
@@ -51,9 +51,3 @@ def words_of(event: Exited | None) -> str:
     how = f"ended by {event.signal}" if event.signal else f"exited with {event.exit_code}"
     told = event.reason in ("exited", "signal")
     return f"{how} after {rounded(event.duration_ms * 1_000_000)}{'' if told else f' ({event.reason})'}"
-
-
-def rounded(nanos: int) -> str:
-    """A duration for people, without needless precision."""
-    unit = 100_000_000 if nanos >= 1_000_000_000 else 1_000_000
-    return format_duration(round(nanos / unit) * unit or nanos)

@@ -37,29 +37,26 @@ def pieces(fd: int) -> Iterator[bytes]:
         yield data
 
 
-class Feeder:
-    """Passes on stdin and its end, on a thread of its own."""
+def feed(client: Client, task_id: str) -> threading.Thread:
+    """Pass on stdin and its end, on a thread of its own."""
+    thread = threading.Thread(target=_feed, args=(client, task_id), name="feeder", daemon=True)
+    thread.start()
+    return thread
 
-    def __init__(self, client: Client, task_id: str) -> None:
-        self._client = client
-        self._task_id = task_id
 
-    def start(self) -> None:
-        threading.Thread(target=self._run, name="feeder", daemon=True).start()
-
-    def _run(self) -> None:
-        try:
-            for data in pieces(0):
-                give(self._client, self._task_id, data)
-            give(self._client, self._task_id, b"", eof=True)
-        except RefusedError as error:
-            # How it ended says more. (Older servers call that a conflict.)
-            if error.code != "not_running" and str(error) != "task is not running":
-                say(str(error))
-        except ClientError:
-            pass  # the main thread reports it
-        except OSError as error:
-            say(f"cannot read stdin: {error.strerror}")
+def _feed(client: Client, task_id: str) -> None:
+    try:
+        for data in pieces(0):
+            give(client, task_id, data)
+        give(client, task_id, b"", eof=True)
+    except RefusedError as error:
+        # How it ended says more. (Older servers call that a conflict.)
+        if error.code != "not_running" and str(error) != "task is not running":
+            say(str(error))
+    except ClientError:
+        pass  # the main thread reports it
+    except OSError as error:
+        say(f"cannot read stdin: {error.strerror}")
 
 
 def give_input(client: Client, options: Namespace) -> int:

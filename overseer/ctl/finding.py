@@ -15,7 +15,7 @@ from overseer.util.suggest import did_you_mean
 _RUNS = 1000  # latest ones of the history, whose tasks are known
 _NAMED = 5  # ids listed in a message
 _LATE = "\U000e01ef"  # the last character that can be printed, and is in use
-AMBIGUOUS = "ambiguous"  # the code of what is refused here, since several tasks are meant
+_AMBIGUOUS = "ambiguous"  # the code of what is refused here, since several tasks are meant
 _PREFIX = 4  # characters of a run's id
 
 
@@ -37,11 +37,8 @@ def find_task(client: Client, text: str, command: str = "list") -> str:
     """
     # Of the ids that begin so, the text itself is the first in order.
     page = client.tasks(limit=_NAMED + 1, after=_just_before(text))
-    found = [task.task_id for task in page if task.task_id.startswith(text)]
-    if found[:1] == [text] or len(found) == 1:
-        return found[0]
-    if found:
-        raise _ambiguous(f"several tasks start with that: {_listed(found)}")
+    if found := pick(text, [task.task_id for task in page]):
+        return found
     tasks = client.tasks()
     if named := _called(text, tasks, _actions(client), command):
         return named
@@ -132,7 +129,7 @@ def _listed(found: Sequence[str]) -> str:
 
 
 def _ambiguous(text: str) -> RefusedError:
-    return RefusedError(text, code=AMBIGUOUS)
+    return RefusedError(text, code=_AMBIGUOUS)
 
 
 def others_called(client: Client, text: str, run: RunInfo) -> bool:
@@ -182,3 +179,17 @@ def run_of(client: Client, task_id: str, text: str) -> RunInfo:
     least, most = (runs[-1].number, runs[0].number) if runs else (0, 0)
     which = f"the history has {least} to {most}" if runs else "the history has none of it"
     raise RefusedError(f"{plain(task_id)} has no run {plain(text)}: {which}")
+
+
+def refusal(error: RefusedError, task_id: str = "", action: str = "") -> str:
+    """What the server said, with what to do about it; ``task_id`` and ``action`` are what was asked about."""
+    text, existing = str(error), error.existing_task_id
+    if error.code == "full" and text.startswith("pool is full and so is"):
+        return f"{text}; --force displaces a queued task, --wait-for-room TIME keeps trying"
+    if task_id and (error.code == _AMBIGUOUS or text.startswith("task not found")):
+        return f"{plain(task_id)}: {text.removesuffix(f': {task_id}')}"
+    if text.startswith("unknown action: "):
+        return f"{text} (overseerctl actions lists them)"
+    if error.param and action:
+        return f"{text} (overseerctl describe {plain(action)} explains it)"
+    return text if existing in text else f"{text} (task {existing})"

@@ -13,22 +13,6 @@ from overseer.ctl.terminal import Style, plain, room, say, show, style_of
 from overseer.protocol import Graph, GraphEdge
 
 _HEADING = ("TASK", "ACTION", "STATUS", "AUTOSTART", "DEPENDS ON")
-_STATUS, _DEPENDS_ON = _HEADING.index("STATUS"), _HEADING.index("DEPENDS ON")
-
-
-def is_standing(client: Client, options: Namespace) -> bool:
-    """Whether a start names a standing task, rather than an action."""
-    return not options.id and not options.params and options.action in standing_tasks(client)
-
-
-def action_of(client: Client, name: str) -> str:
-    """The action of a standing task."""
-    return next(node.action for node in client.graph().nodes if node.task_id == name)
-
-
-def standing_tasks(client: Client) -> list[str]:
-    """Their names."""
-    return [node.task_id for node in client.graph().nodes]
 
 
 def missing_of(client: Client, task_id: str) -> str:
@@ -39,18 +23,18 @@ def missing_of(client: Client, task_id: str) -> str:
 
 def graph(client: Client, options: Namespace) -> int:
     found = client.graph()
-    style = style_of(options)
-    show(options, found, lambda: graph_table(found, style, room()) if found.nodes else [])
     if not found.nodes and not options.json:
         say("no standing tasks; the server's config names them under tasks")
+        return 0
+    show(options, found, lambda: graph_table(found, style_of(options), room()))
     return 0
 
 
 def graph_table(graph: Graph, style: Style, columns: int | None = None) -> list[str]:
     """A heading and a line for each task; a dependency that is not met is marked."""
 
-    def paint(row: int, cell: int, text: str) -> str:
-        return coloured(text, graph.nodes[row].status, style) if cell == _STATUS else text
+    def paint(row: int, name: str, text: str) -> str:
+        return coloured(text, graph.nodes[row].status, style) if name == "STATUS" else text
 
     rows = [_HEADING]
     for node in graph.nodes:
@@ -64,8 +48,9 @@ def graph_table(graph: Graph, style: Style, columns: int | None = None) -> list[
                 _dependencies(graph, edges),
             )
         )
-    cuts = {0: cut_middle, 1: fit, _DEPENDS_ON: fit}
-    return table(rows, columns, cuts=cuts, spare=(3, 1), heading=style.heading, paint=paint)
+    cuts = {"TASK": cut_middle, "ACTION": fit, "DEPENDS ON": fit}
+    spare = ("AUTOSTART", "ACTION")
+    return table(rows, columns, cuts=cuts, spare=spare, heading=style.heading, paint=paint)
 
 
 def _dependencies(graph: Graph, edges: Sequence[GraphEdge]) -> str:

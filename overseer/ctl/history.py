@@ -10,19 +10,20 @@ from typing import Any
 
 from overseer.client import Client
 from overseer.ctl.columns import cut_middle, fit, table
-from overseer.ctl.exit_status import EXIT_USAGE, rounded
+from overseer.ctl.exit_status import EXIT_USAGE
 from overseer.ctl.finding import check_action, never_ran, others_called, task_like
-from overseer.ctl.listing import ago, name_of, params_of
+from overseer.ctl.listing import name_of, params_of
 from overseer.ctl.naming import shortened
 from overseer.ctl.stats import sums
-from overseer.ctl.statuses import coloured, signed
+from overseer.ctl.statuses import coloured, exit_of, signed
 from overseer.ctl.terminal import Style, counted, plain, room, say, show, style_of
+from overseer.ctl.times import ago, so_far, took
 from overseer.protocol import RunInfo
 from overseer.util.timestamps import now
 
-_RUNS = ("ID", "RUN", "ACTION", "STATUS", "EXIT", "RAN", "STARTED", "BY", "PARAMETERS")
-_STATUS, _BY, _MORE = map(_RUNS.index, ("STATUS", "BY", "PARAMETERS"))
-_SPARE = tuple(map(_RUNS.index, ("PARAMETERS", "BY", "RAN", "RUN", "EXIT", "STARTED")))
+_RUNS = ("ID", "RUN", "ACTION", "STATUS", "EXIT", "RAN", "STARTED", "BY", "PARAMETERS", "HOST")
+_CUTS = {"ID": cut_middle, "ACTION": fit, "BY": fit, "PARAMETERS": fit, "HOST": fit}
+_SPARE = ("BY", "HOST", "RAN", "RUN", "PARAMETERS", "EXIT", "STARTED")  # least needed first
 
 
 def history(client: Client, options: Namespace) -> int:
@@ -32,21 +33,24 @@ def history(client: Client, options: Namespace) -> int:
     if options.by_action or options.every:
         return sums(client, options)
 
-    statuses: Sequence[Any] = options.state or ("",)
+    def of(task_id: str | None, status: Any) -> Sequence[RunInfo]:
+        given_up = status == "errored"  # a server knows these as failed
+        runs = client.runs(
+            task_id,
+            action=options.action,
+            state="failed" if given_up else status,
+            reason=options.reason or "",
+            since=options.since,
+            until=options.until,
+            limit=0 if given_up else options.limit,
+        )
+        return [run for run in runs if run.gave_up] if given_up else runs
 
     def ask(task_id: str | None) -> Sequence[RunInfo]:
-        found = [
-            client.runs(
-                task_id,
-                action=options.action,
-                state=status,
-                reason=options.reason or "",
-                since=options.since,
-                until=options.until,
-                limit=options.limit,
-            )
-            for status in statuses
-        ]
+        statuses = set(options.state or ("",))
+        if "failed" in statuses:
+            statuses.discard("errored")
+        found = [of(task_id, status) for status in statuses]
         runs = list(heapq.merge(*found, key=lambda run: run.started, reverse=True))
         return runs[: options.limit or None]
 
@@ -60,13 +64,7 @@ def history(client: Client, options: Namespace) -> int:
         say(f"more tasks are called {plain(options.task)}; for all of them: {how}")
     if options.reverse:
         runs = runs[::-1]
-    show(
-        options,
-        runs,
-        lambda: runs_table(runs, now(), style_of(options), room()) if runs else [],
-    )
-    if not runs and not options.json:
-        say("no runs")
+    show(options, runs, lambda: runs_table(runs, now(), style_of(options), room()), "no runs")
     return 0
 
 
@@ -84,19 +82,14 @@ def runs_table(
 ) -> list[str]:
     """A heading and a line for each run; ``moment`` is now."""
 
-    def paint(row: int, cell: int, text: str) -> str:
-        return coloured(text, runs[row].status, style) if cell == _STATUS else text
+    def paint(row: int, name: str, text: str) -> str:
+        return coloured(text, runs[row].status, style) if name == "STATUS" else text
 
     shown = shortened(run.task_id for run in runs)
     rows = [_RUNS, *(_row(run, moment, style, shown) for run in runs)]
-    cuts = {0: cut_middle, 2: fit, _BY: fit, _MORE: fit}
-    spare = _SPARE
-    if any(run.host for run in runs):  # at the end, where it moves no other
-        hosts = ["HOST", *(plain(run.host) or "-" for run in runs)]
-        rows = [(*row, host) for row, host in zip(rows, hosts, strict=True)]
-        cuts[len(_RUNS)] = fit
-        spare = (_SPARE[0], len(_RUNS), *_SPARE[1:])
-    return table(rows, columns, cuts=cuts, spare=spare, heading=style.heading, paint=paint)
+    if not any(run.host for run in runs):
+        rows = [row[:-1] for row in rows]
+    return table(rows, columns, cuts=_CUTS, spare=_SPARE, heading=style.heading, paint=paint)
 
 
 def _row(run: RunInfo, moment: datetime, style: Style, shown: Callable[[str], str]) -> tuple[str, ...]:
@@ -106,11 +99,12 @@ def _row(run: RunInfo, moment: datetime, style: Style, shown: Callable[[str], st
         str(run.number),
         name_of(run.action),
         signed(run.status, style),
-        _exit(run),
+        exit_of(run.reason, None if never_ran(run) else run.exit_code, run.signal),
         _ran(run, moment),
         ago(run.started, moment),
         name_of(by),
         _more(run),
+        plain(run.host) or "-",
     )
 
 
@@ -124,14 +118,4 @@ def _ran(run: RunInfo, moment: datetime) -> str:
     """How long it ran, or has run so far; unknown for a lost one."""
     if run.status == "lost" or never_ran(run):
         return "-"
-    if run.duration_ms is None:
-        return rounded(max(0, round((moment - run.started).total_seconds())) * 1_000_000_000)
-    return rounded(run.duration_ms * 1_000_000)
-
-
-def _exit(run: RunInfo) -> str:
-    if run.reason not in ("", "exited", "signal", "stopped"):
-        return plain(run.reason)
-    if run.exit_code is None or never_ran(run):
-        return "-"
-    return plain(run.signal) or "signal" if run.exit_code == -1 else str(run.exit_code)
+    return so_far(run.started, moment) if run.duration_ms is None else took(run.duration_ms)

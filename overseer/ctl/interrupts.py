@@ -31,6 +31,14 @@ def signals_to(tell: socket.socket, numbers: Iterable[int]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def suspend() -> None:
+    """Stop as Ctrl-Z does other programs; returns when continued. (The system does not stop a process that no
+    shell could continue.)"""
+    ours = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTSTP)
+    signal.signal(signal.SIGTSTP, ours)
+
+
 class Interrupts:
     """While entered, SIGINT, SIGTERM and SIGHUP call ``first()``, then ``again()``, on a thread.
 

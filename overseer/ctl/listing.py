@@ -6,15 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from overseer.ctl.columns import cut_middle, fit, table
-from overseer.ctl.exit_status import rounded
 from overseer.ctl.naming import shortened
-from overseer.ctl.statuses import coloured, signed
+from overseer.ctl.statuses import coloured, exit_of, signed
 from overseer.ctl.terminal import Style, plain
+from overseer.ctl.times import ago, so_far, took
 from overseer.protocol import ActionInfo, ParamSpec, PoolConfig, PoolInfo, TaskInfo, TaskUsage, Then
 from overseer.util.durations import format_duration
 
-_TASKS = ("ID", "ACTION", "STATUS", "EXIT", "RAN", "SINCE", "PID", "RESTARTS", "PARAMETERS")
-_USED = ("CPU", "MEMORY")
+_TASKS = (
+    "ID", "ACTION", "STATUS", "EXIT", "RAN", "SINCE",
+    "CPU", "MEMORY", "PID", "RESTARTS", "HOST", "PARAMETERS",
+)  # fmt: skip
+_CUTS = {"ID": cut_middle, "ACTION": fit, "PARAMETERS": fit}
 # Least needed first.
 _SPARE = ("RESTARTS", "PID", "PARAMETERS", "HOST", "RAN", "EXIT", "SINCE", "MEMORY", "CPU")
 _VALUE, _VALUES = 30, 80  # columns for one value, and for all of a task's
@@ -33,31 +36,24 @@ def tasks_table(
 
     With ``usage``, what each uses is shown too. ``whole``: ids and parameters are not shortened.
     """
-    at = _TASKS.index("PID")
-    heading = _TASKS if usage is None else (*_TASKS[:at], *_USED, *_TASKS[at:])
-    somewhere = any(task.host for task in tasks)
-    if somewhere:
-        heading = (*heading[:-1], "HOST", heading[-1])
-    status, exit_code = heading.index("STATUS"), heading.index("EXIT")
 
-    def paint(row: int, cell: int, text: str) -> str:
+    def paint(row: int, name: str, text: str) -> str:
         task = tasks[row]
-        if cell == status:
+        if name == "STATUS":
             if task.health == "unhealthy":
                 return style.failure(text)
             return coloured(text, task.status, style)
-        return style.failure(text) if cell == exit_code and _failed(task) else text
+        return style.failure(text) if name == "EXIT" and _failed(task) else text
 
-    rows = [heading]
+    hidden = {"CPU", "MEMORY"} if usage is None else set()
+    if not any(task.host for task in tasks):
+        hidden.add("HOST")
+    at = [index for index, name in enumerate(_TASKS) if name not in hidden]
     shown = str if whole else shortened(task.task_id for task in tasks)
-    for task in tasks:
-        row = _row(task, moment, style, shown, whole)
-        if somewhere:
-            row = (*row[:-1], plain(task.host) or "-", row[-1])
-        rows.append(row if usage is None else (*row[:at], *_used(usage.get(task.task_id)), *row[at:]))
-    cuts = {0: cut_middle, 1: fit, heading.index("PARAMETERS"): fit}
-    spare = [heading.index(name) for name in _SPARE if name in heading]
-    return table(rows, columns, cuts=cuts, spare=spare, heading=style.heading, paint=paint)
+    used = usage or {}
+    rows = [_TASKS, *(_row(task, moment, style, shown, whole, used.get(task.task_id)) for task in tasks)]
+    rows = [tuple(row[index] for index in at) for row in rows]
+    return table(rows, columns, cuts=_CUTS, spare=_SPARE, heading=style.heading, paint=paint)
 
 
 def _used(usage: TaskUsage | None) -> tuple[str, str]:
@@ -76,7 +72,12 @@ def memory(size: float) -> str:
 
 
 def _row(
-    task: TaskInfo, moment: datetime, style: Style, shown: Callable[[str], str], whole: bool
+    task: TaskInfo,
+    moment: datetime,
+    style: Style,
+    shown: Callable[[str], str],
+    whole: bool,
+    usage: TaskUsage | None,
 ) -> tuple[str, ...]:
     running = task.worker_state == "running"
     status = signed(task.status, style)
@@ -85,11 +86,13 @@ def _row(
         name_of(shown(task.task_id)),
         name_of(task.action),
         f"{status}, unhealthy" if task.health == "unhealthy" else status,
-        _exit(task),
+        "-" if running else exit_of(task.reason, task.last_exit_code, task.last_signal),
         _ran(task, moment),
         ago(since or task.queued_at or task.created_at, moment),
+        *_used(usage),
         str(task.current_pid) if running and task.current_pid else "-",
         str(task.restart_count),
+        plain(task.host) or "-",
         params_of(task.params, whole=whole),
     )
 
@@ -97,20 +100,8 @@ def _row(
 def _ran(task: TaskInfo, moment: datetime) -> str:
     """How long its run goes on, or how long the latest one took."""
     if task.worker_state == "running" and task.last_started_at is not None:
-        return rounded(max(0, int((moment - task.last_started_at).total_seconds())) * 1_000_000_000)
-    return "-" if task.duration_ms is None else rounded(task.duration_ms * 1_000_000)
-
-
-def _exit(task: TaskInfo) -> str:
-    """How its latest run exited, once it has. (Older servers list neither the signal nor the reason.)"""
-    if task.worker_state == "running":
-        return "-"
-    code = task.last_exit_code
-    if task.reason not in ("", "exited", "signal", "stopped"):
-        return plain(task.reason)
-    if code == -1:
-        return plain(task.last_signal) or "signal"
-    return "-" if code is None else str(code)
+        return so_far(task.last_started_at, moment)
+    return took(task.duration_ms)
 
 
 def _failed(task: TaskInfo) -> bool:
@@ -135,14 +126,6 @@ def name_of(text: str) -> str:
     return plain(text) if text.isprintable() and text.split() == [text] else f'"{plain(text)}"'
 
 
-def ago(then: datetime, moment: datetime) -> str:
-    seconds = max(0, int((moment - then).total_seconds()))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= 2 * size:
-            return f"{seconds // size}{unit} ago"
-    return f"{seconds}s ago"
-
-
 def actions_table(actions: Sequence[ActionInfo], columns: int | None = None) -> list[str]:
     rows = [("ACTION", "PARAMETERS", "DESCRIPTION")]
     for action in actions:
@@ -151,7 +134,7 @@ def actions_table(actions: Sequence[ActionInfo], columns: int | None = None) -> 
             default = None if spec is None else spec.default
             params.append(name_of(name) if default is None else f"[{name_of(name)}={plain(default)}]")
         rows.append((name_of(action.name), " ".join(params) or "-", plain(action.description)))
-    return table(rows, columns, cuts={0: cut_middle, 1: fit, 2: fit})
+    return table(rows, columns, cuts={"ACTION": cut_middle, "PARAMETERS": fit, "DESCRIPTION": fit})
 
 
 def _then_lines(then: Then) -> list[str]:
@@ -233,9 +216,9 @@ def _param_lines(name: str, spec: ParamSpec) -> list[str]:
 def pool_lines(name: str, pool: PoolInfo, moment: datetime, columns: int | None = None) -> list[str]:
     limit = f" of {pool.limit}" if pool.limit else ""
     ends = "" if pool.limit else " (no limit)"
-    lines = [f"{plain(name) or 'server'}: {pool.running} running{limit}, {pool.queue_depth} waiting{ends}"]
+    lines = [f"{plain(name) or 'server'}: {pool.running} running{limit}, {pool.queue_depth} queued{ends}"]
     if pool.queue_items:
-        rows = [("", "ID", "ACTION", "WAITS SINCE")]
+        rows = [("", "ID", "ACTION", "QUEUED")]
         shown = shortened(item.task_id for item in pool.queue_items)
         rows += [
             (
@@ -246,5 +229,5 @@ def pool_lines(name: str, pool: PoolInfo, moment: datetime, columns: int | None 
             )
             for item in pool.queue_items
         ]
-        lines += table(rows, columns, cuts={1: cut_middle, 2: fit}, spare=(3,))
+        lines += table(rows, columns, cuts={"ID": cut_middle, "ACTION": fit}, spare=("QUEUED",))
     return lines

@@ -7,6 +7,7 @@ import re
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 
@@ -14,8 +15,8 @@ from overseer.client import Client, RefusedError
 from overseer.ctl.context import around, looked_for
 from overseer.ctl.exit_status import EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.finding import check_action, find_task, never_ran, run_of, task_like
-from overseer.ctl.tail import Printer, follow_all
-from overseer.ctl.tasklog import Lines, TaskLog, with_marks
+from overseer.ctl.tail import follow_all, printer_of
+from overseer.ctl.tasklog import Lines, TaskLog
 from overseer.ctl.terminal import Style, json_line, on_terminal, plain, print_text, say, style_of
 from overseer.protocol import Event, LogLine, LogMatch, Output, to_plain
 
@@ -31,10 +32,9 @@ def logs(client: Client, options: Namespace) -> int:
         return EXIT_USAGE
     if options.pager_end and options.tail is None:
         options.tail = _AT_END
-    pattern = None
     if options.grep:
         try:
-            pattern = re.compile(looked_for(options.grep, options, regex=True).query)
+            re.compile(looked_for(options.grep, options, regex=True).query)
         except re.error as error:
             say(f"{options.grep} is not a valid regular expression: {error}")
             return EXIT_USAGE
@@ -58,7 +58,7 @@ def logs(client: Client, options: Namespace) -> int:
         return EXIT_USAGE
     runs = [None if options.run is None else run_of(client, task_id, options.run) for task_id in found]
     sources = [
-        TaskLog(client, task_id, options, run, pattern, stored=stored)
+        TaskLog(client, task_id, options, run, stored=stored)
         for (task_id, stored), run in zip(found.items(), runs, strict=True)
     ]
     shown = _Shown(sources, options).show(client)
@@ -128,12 +128,7 @@ class _Shown:
         self._sources = sources
         self._options = options
         self._style: Style = style_of(options)
-        self._printer = Printer(
-            [source.task_id for source in sources],
-            self._style,
-            as_json=options.json,
-            timestamps=options.timestamps,
-        )
+        self._printer = printer_of([source.task_id for source in sources], options)
 
     def show(self, client: Client) -> int:
         options = self._options
@@ -189,11 +184,16 @@ class _Shown:
         return {"task_id": source.task_id, **to_plain(line)}
 
     def _follow(self, source: TaskLog) -> None:
+        def marked(event: Event) -> Event:
+            if not isinstance(event, Output):
+                return event
+            return replace(event, data=source.marked(event.data, self._style))
+
         def show(events: Sequence[Event]) -> None:
             if self._options.json:
                 self._print((source, _line(event)) for event in events if isinstance(event, Output))
             else:
-                self._printer.write([with_marks(event, source, self._style) for event in events])
+                self._printer.write([marked(event) for event in events])
 
         source.follow(show, partial=self._printer.live.on)
 

@@ -1,4 +1,4 @@
-"""``overseerctl move``: other places in the queue for tasks that wait."""
+"""``overseerctl move``: other places in the queue for tasks."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def move(client: Client, options: Namespace) -> int:
     for text in options.tasks:
         try:
             task_id = find_task(client, text)
-            waiting = client.pool().queue_items
-            action = next((item.action for item in waiting if item.task_id == task_id), "")
+            queued = client.pool().queue_items
+            action = next((item.action for item in queued if item.task_id == task_id), "")
             if not action:
-                raise RefusedError("it is not waiting in a queue", code="conflict")
+                raise RefusedError("it is not queued", code="conflict")
             within = action if options.within_action else None
             if moved and not options.last and not before:  # behind the one before it
                 done = client.move(task_id, after=moved[-1].task_id, action=within)
             elif steps:
-                line = [item.task_id for item in waiting if within in (None, item.action)]
+                line = [item.task_id for item in queued if within in (None, item.action)]
                 done = client.move(task_id, max(1, line.index(task_id) + 1 + steps), action=within)
             else:
                 done = client.move(task_id, place, before=before, after=after, action=within)
@@ -53,6 +53,6 @@ def move(client: Client, options: Namespace) -> int:
 
 
 def _where(moved: Moved) -> str:
-    own = f"number {moved.position} of the waiting {plain(moved.action)} tasks"
+    own = f"number {moved.position} of the queued {plain(moved.action)} tasks"
     overall = f"number {moved.overall} in the queue, " if moved.overall else ""
     return f"{plain(moved.task_id)}: now {overall}{own}"

@@ -19,14 +19,15 @@ from overseer.client import (
     Task,
     TaskGoneError,
 )
-from overseer.ctl.exit_status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, rounded, words_of
-from overseer.ctl.feeding import Feeder
-from overseer.ctl.finding import AMBIGUOUS
-from overseer.ctl.hints import look_at_action
+from overseer.ctl.exit_status import EXIT_INTERRUPTED, EXIT_LOST, EXIT_REFUSED, of_exit, words_of
+from overseer.ctl.feeding import feed
+from overseer.ctl.finding import refusal
 from overseer.ctl.interrupts import Interrupts
 from overseer.ctl.live import LiveLine
 from overseer.ctl.settings import Settings
-from overseer.ctl.terminal import OutputError, Progress, json_line, plain, say, silence
+from overseer.ctl.starting import look_at_action, start
+from overseer.ctl.terminal import OutputError, Progress, json_line, say, silence
+from overseer.ctl.times import rounded
 from overseer.protocol import (
     Dequeued,
     Errored,
@@ -75,34 +76,12 @@ def run_interactive(settings: Settings, options: Namespace) -> int:
             from overseer.ctl.attach import Session
 
             params = look_at_action(client, options)
-            task = client.start(
-                action,
-                params,
-                task_id=options.id,
-                force=options.force,
-                wait_for_room=options.wait_for_room or 0,
-                on_lag="drop",
-                raw=True,
-            )
+            task = start(client, options, action, params, task_id=options.id, on_lag="drop", raw=True)
             return Session(client, task, stops=True).run()
     if stdin == "none" or (tty and stdin != "pty"):
         what = "have no terminal" if tty else "take no input"
         raise RefusedError(f"tasks of {action} {what} (stdin: {stdin})")
     return run(settings, options, interactive=True)
-
-
-def refusal(error: RefusedError, task_id: str = "", action: str = "") -> str:
-    """What the server said, with what to do about it; ``task_id`` and ``action`` are what was asked about."""
-    text, existing = str(error), error.existing_task_id
-    if error.code == "full" and text.startswith("pool is full and so is"):
-        return f"{text}; --force displaces a waiting task, --wait-for-room TIME keeps trying"
-    if task_id and (error.code == AMBIGUOUS or text.startswith("task not found")):
-        return f"{plain(task_id)}: {text.removesuffix(f': {task_id}')}"
-    if text.startswith("unknown action: "):
-        return f"{text} (overseerctl actions lists them)"
-    if error.param and action:
-        return f"{text} (overseerctl describe {plain(action)} explains it)"
-    return text if existing in text else f"{text} (task {existing})"
 
 
 class _Runner:
@@ -128,28 +107,18 @@ class _Runner:
         self._interrupts = interrupts
         interrupts.first, interrupts.again = self._stop, self._leave
         try:
-            task = self._client.start(
-                options.action,
-                params,
-                task_id=self._task_id,
-                force=options.force,
-                wait_for_room=options.wait_for_room or 0,
-                partial=self._live.on,
-            )
+            given = {"task_id": self._task_id, "partial": self._live.on}
+            task = start(self._client, options, options.action, params, **given)
             if self._stopping:  # the stop came before the start
                 task.stop()
             self._follow(task)
             status = self._status(task)
-            end = task.exit
-            silent = end is None or self._stopping or task.state == "errored"
-            if (
-                end is not None
-                and not silent
-                and (end.signal or end.reason in ("timeout", "oom", "unhealthy"))
-            ):
-                self._say(words_of(end))  # the status alone could be the task's own
-            elif end is not None and self._stopping and interrupts.heard is not None:
-                self._say(words_of(end))
+            if (end := task.exit) is not None:
+                odd = end.signal or end.reason in ("timeout", "oom", "unhealthy")
+                # The status alone could be the task's own.
+                told = interrupts.heard is not None if self._stopping else odd and task.state != "errored"
+                if told:
+                    self._say(words_of(end))
             return EXIT_REFUSED if self._failed and not status else status
         except RefusedError as error:
             self._say(refusal(error, action=options.action))
@@ -193,8 +162,8 @@ class _Runner:
             return of_exit(task.exit) or 1
         if task.dequeued and not self._stopping:
             return EXIT_REFUSED
-        if task.exit is None:
-            return EXIT_INTERRUPTED if self._stopping else EXIT_REFUSED
+        if task.exit is None and self._stopping:
+            return EXIT_INTERRUPTED
         return of_exit(task.exit)
 
     def _say(self, text: str) -> None:
@@ -205,7 +174,7 @@ class _Runner:
     def _handle(self, event: Event) -> None:
         if self._interactive and isinstance(event, Started):
             self._interactive = False
-            Feeder(self._client, self._task_id).start()
+            feed(self._client, self._task_id)
         if self._as_json:
             self._write("stdout", json_line(event))
             return

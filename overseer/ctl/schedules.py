@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from overseer.client import Client
+from overseer.ctl.choosing import each
 from overseer.ctl.columns import cut_middle, fit, table
 from overseer.ctl.finding import pick
-from overseer.ctl.listing import ago, name_of
-from overseer.ctl.tasks import each
-from overseer.ctl.terminal import Style, plain, room, say, show, style_of
+from overseer.ctl.listing import name_of
+from overseer.ctl.terminal import Style, plain, room, show, style_of
+from overseer.ctl.times import ago, clock, until
 from overseer.protocol import ScheduleInfo, SkippedSlot
 from overseer.util.timestamps import now
 
 _HEADING = ("TASK", "SCHEDULE", "NEXT", "IN", "LAST", "SKIPPED")
-_SKIPPED = _HEADING.index("SKIPPED")
 _WHY = {
     "overlap": "the task was still in use",
     "queue_full": "the task was in use, and another start was waiting already",
@@ -39,11 +39,9 @@ def schedules(client: Client, options: Namespace) -> int:
             return [line for info in found for line in schedule_lines(info, moment, style)]
         if options.next:
             return calendar(found, options.next, moment)
-        return schedules_table(found, moment, style, room()) if found else []
+        return schedules_table(found, moment, style, room())
 
-    show(options, found, lines)
-    if not found and not options.json:
-        say("no schedules; the server's config gives them to its standing tasks")
+    show(options, found, lines, "no schedules; the server's config gives them to its standing tasks")
     return 0
 
 
@@ -78,8 +76,8 @@ def schedules_table(
 ) -> list[str]:
     """A heading and a line for each task; ``moment`` is now."""
 
-    def paint(row: int, cell: int, text: str) -> str:
-        return style.paint(text, "33") if cell == _SKIPPED and text.strip("- ") else text
+    def paint(row: int, name: str, text: str) -> str:
+        return style.paint(text, "33") if name == "SKIPPED" and text.strip("- ") else text
 
     rows = [_HEADING]
     exact = _exact(info.next for info in infos if not info.paused)
@@ -95,8 +93,9 @@ def schedules_table(
                 "-" if skipped is None else f"{plain(skipped.reason)} {ago(skipped.slot, moment)}",
             )
         )
-    cuts = {0: cut_middle, 1: fit}
-    return table(rows, columns, cuts=cuts, spare=(1, 4, 5, 3), heading=style.heading, paint=paint)
+    cuts = {"TASK": cut_middle, "SCHEDULE": fit}
+    spare = ("SCHEDULE", "LAST", "SKIPPED", "IN")
+    return table(rows, columns, cuts=cuts, spare=spare, heading=style.heading, paint=paint)
 
 
 def calendar(infos: Sequence[ScheduleInfo], most: int, moment: datetime) -> list[str]:
@@ -140,18 +139,3 @@ def _number(skip: SkippedSlot) -> str:
 def _exact(moments: Iterable[datetime | None]) -> bool:
     """Whether times that are shown together need their seconds."""
     return any(moment is not None and moment.second for moment in moments)
-
-
-def clock(moment: datetime, exact: bool = False) -> str:
-    """A time for people, in this machine's time zone."""
-    here = moment.astimezone()
-    return f"{here:%a %Y-%m-%d %H:%M}{f':{here:%S}' if exact or here.second else ''}"
-
-
-def until(then: datetime, moment: datetime) -> str:
-    """How long it is until then."""
-    seconds = max(0, round((then - moment).total_seconds()))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import signal
 import sys
 import termios
 import tty
@@ -48,14 +47,6 @@ def height() -> int:
         return os.get_terminal_size(sys.stdout.fileno()).lines or 24  # a terminal may not know its size
     except OSError:
         return 24
-
-
-def suspend() -> None:
-    """Stop as Ctrl-Z does other programs; returns when continued. (The system does not stop a process that no
-    shell could continue.)"""
-    ours = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-    os.kill(os.getpid(), signal.SIGTSTP)
-    signal.signal(signal.SIGTSTP, ours)
 
 
 class Screen:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
-from itertools import groupby
+from itertools import chain, groupby
 
 from overseer.client import Client
 from overseer.ctl.context import around, looked_for, marked, with_context
@@ -56,7 +55,10 @@ def search(client: Client, options: Namespace) -> int:
     before, after = around(options)
     if before or after:
         separator = ""
-        for block in _blocks(client, matches, before, after):
+        of_tasks = groupby(matches, lambda match: match.task_id)
+        for block in chain.from_iterable(
+            with_context(client, list(some), before, after) for _, some in of_tasks
+        ):
             print_text(separator + "".join(line(match, hit) for match, hit in block))
             separator = "--\n"
     else:
@@ -66,18 +68,3 @@ def search(client: Client, options: Namespace) -> int:
     if not matches:
         say("no matches")
     return 0 if matches else 1
-
-
-def _blocks(
-    client: Client, matches: list[LogMatch], before: int, after: int
-) -> Iterator[list[tuple[LogMatch, bool]]]:
-    """The runs of consecutive lines in one task's log."""
-    for _, some in groupby(matches, lambda match: match.task_id):
-        block: list[tuple[LogMatch, bool]] = []
-        for match, hit in with_context(client, list(some), before, after):
-            if block and block[-1][0].seq + 1 != match.seq:
-                yield block
-                block = []
-            block.append((match, hit))
-        if block:
-            yield block

@@ -21,13 +21,11 @@ _TEST_S = 45.0  # for a channel to accept a test: a program has 30
 
 def actions(client: Client, options: Namespace) -> int:
     found = client.actions(options.action)
-    show(
-        options,
-        found,
-        lambda: action_lines(found[0]) if options.action else actions_table(found, room()) if found else [],
-    )
-    if not found and not options.json:
-        say("no actions; the server's config names them")
+
+    def lines() -> list[str]:
+        return action_lines(found[0]) if options.action else actions_table(found, room())
+
+    show(options, found, lines, "no actions; the server's config names them")
     return 0
 
 
@@ -68,8 +66,8 @@ def _show_pool(options: Namespace, info: PoolInfo) -> int:
 
 def purge(client: Client, options: Namespace) -> int:
     queues = "all queues" if options.action is None else f"the queue of {options.action}"
-    waiting = 0 if options.yes else client.pool(options.action).queue_depth
-    confirm(options, f"empty {queues} ({counted(waiting, 'waiting task')})")
+    queued = 0 if options.yes else client.pool(options.action).queue_depth
+    confirm(options, f"empty {queues} ({counted(queued, 'queued task')})")
     count = client.purge(options.action)
     show(options, {"count": count}, lambda: [f"removed {counted(count, 'task')} from the queue"])
     return 0
@@ -155,6 +153,6 @@ def check(client: Client, options: Namespace) -> int:
         "waiting": pool.queue_depth,
         "seconds": seconds,
     }
-    counts = f"{counted(len(actions), 'action')}, {pool.running} running, {pool.queue_depth} waiting"
+    counts = f"{counted(len(actions), 'action')}, {pool.running} running, {pool.queue_depth} queued"
     show(options, answer, lambda: [f"ok: {counts}, answered in {seconds * 1000:.1f} ms"])
     return 0

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 from overseer.client import Client
 from overseer.ctl.columns import fit, table
-from overseer.ctl.exit_status import rounded
 from overseer.ctl.finding import check_action, task_like
 from overseer.ctl.listing import name_of
-from overseer.ctl.terminal import Style, room, say, show, style_of
-from overseer.ctl.times import local
+from overseer.ctl.terminal import Style, room, show, style_of
+from overseer.ctl.times import clock, took
 from overseer.protocol import RunStats
 
 _FIGURES = ("RUNS", "RUNNING", "SUCCEEDED", "FAILED", "STOPPED", "LOST", "MEDIAN", "P95", "TOTAL")
@@ -28,9 +27,7 @@ def sums(client: Client, options: Namespace) -> int:
     )
     if not stats and options.action:
         check_action(client, options.action)
-    show(options, stats, lambda: _table(stats, style_of(options), room()) if stats else [])
-    if not stats and not options.json:
-        say("no runs")
+    show(options, stats, lambda: _table(stats, style_of(options), room()), "no runs")
     return 0
 
 
@@ -39,14 +36,10 @@ def _table(stats: Sequence[RunStats], style: Style, columns: int | None) -> list
 
     def row(each: RunStats) -> tuple[str, ...]:
         named = [name_of(each.action)] if each.action else []
-        named += [] if each.start is None else [local(each.start)]
+        named += [] if each.start is None else [clock(each.start)]
         counts = (each.runs, each.running, each.succeeded, each.failed, each.stopped, each.lost)
-        return (*named, *map(str, counts), *map(_took, (each.median_ms, each.p95_ms, each.duration_ms)))
+        return (*named, *map(str, counts), *map(took, (each.median_ms, each.p95_ms, each.duration_ms)))
 
-    head = (*heads, *_FIGURES)
-    spare = [head.index(each) for each in ("RUNNING", "LOST", "STOPPED", "P95", "MEDIAN")]
-    return table([head, *map(row, stats)], columns, cuts={0: fit}, spare=spare, heading=style.heading)
-
-
-def _took(ms: int | None) -> str:
-    return "-" if ms is None else rounded(ms * 1_000_000)
+    rows = [(*heads, *_FIGURES), *map(row, stats)]
+    spare = ("RUNNING", "LOST", "STOPPED", "P95", "MEDIAN")
+    return table(rows, columns, cuts={heads[0]: fit}, spare=spare, heading=style.heading)

@@ -1,4 +1,5 @@
-"""The status of a task or run: its word, which the server chooses, with a sign and a colour on a terminal."""
+"""The status of a task or run: its word, which the server chooses, with a sign and a colour on a terminal;
+and how it exited."""
 
 from __future__ import annotations
 
@@ -38,3 +39,13 @@ def signed(status: str, style: Style) -> str:
 def coloured(text: str, status: str, style: Style) -> str:
     """A text in the colour of a status."""
     return style.paint(text, _COLOURS.get(status, ""))
+
+
+def exit_of(reason: str, code: int | None, signal: str) -> str:
+    """How a run exited, for a column: with which code, by which signal or, where that says more, why; "-":
+    not yet. (Older servers list neither the signal nor the reason.)"""
+    if reason not in ("", "exited", "signal", "stopped"):
+        return plain(reason)
+    if code == -1:
+        return plain(signal) or "signal"
+    return "-" if code is None else str(code)

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import threading
+from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
 from overseer.client import Client, ClientError, ConnectionLostError, RefusedError
+from overseer.ctl.choosing import each
 from overseer.ctl.columns import columns_of, pad
 from overseer.ctl.exit_status import EXIT_LOST, EXIT_REFUSED, words_of
 from overseer.ctl.live import LiveLine
 from overseer.ctl.naming import shortened
-from overseer.ctl.terminal import PALETTE, OutputError, Style, json_line, on_terminal, plain, say, write_out
+from overseer.ctl.terminal import (
+    PALETTE,
+    OutputError,
+    Style,
+    json_line,
+    on_terminal,
+    plain,
+    say,
+    style_of,
+    write_out,
+)
 from overseer.ctl.times import local
 from overseer.protocol import Dequeued, Event, Exited, Gap, Output, Partial, utf8
 from overseer.util.timestamps import format_timestamp
@@ -94,31 +105,55 @@ class Printer:
         return "", utf8(f"{plain(event.task_id)}: {text}")
 
 
-def tail(client: Client, task_ids: Sequence[str], printer: Printer, *, lines: int, follow: bool) -> int:
-    """Show the last lines of tasks, then what follows."""
-    if not follow:
+def printer_of(task_ids: Sequence[str], options: Namespace) -> Printer:
+    return Printer(task_ids, style_of(options), as_json=options.json, timestamps=options.timestamps)
+
+
+def tail(client: Client, options: Namespace) -> int:
+    """``overseerctl tail``."""
+    if options.tasks:
+        found, status = each(client, options.tasks, lambda task_id: None)
+        task_ids = list(found)
+    else:
+        task_ids = [task.task_id for task in client.tasks() if task.worker_state == "running"]
         status = 0
-        for task_id in task_ids:
-            try:
-                events = client.replay(task_id)
-                _say_what_is_gone(task_id, events, lines)
-                printer.write(_last(events, lines))
-            except RefusedError as error:
-                say(f"{plain(task_id)}: {error}")
-                status = EXIT_REFUSED
+        if not task_ids:
+            say("no task is running; overseerctl list shows those that were")
+    if not task_ids:
         return status
+    printer = printer_of(task_ids, options)
+    return status or show_last(client, task_ids, printer, lines=options.lines, follow=options.follow)
+
+
+def show_last(
+    client: Client, task_ids: Sequence[str], printer: Printer, *, lines: int, follow: bool
+) -> int:
+    """Show the last lines of tasks, and with ``follow`` what follows; returns the exit status."""
 
     def one(task_id: str) -> None:
         events = client.replay(task_id)
-        _say_what_is_gone(task_id, events, lines)
-        stored = [event.seq for event in events if isinstance(event, Output)]
-        shown = stored[-lines:] if lines else []
-        since = shown[0] - 1 if shown else stored[-1] if stored else 0
+        seqs = [event.seq for event in events if isinstance(event, Output)]
+        if seqs and len(seqs) < min(lines, seqs[-1]):
+            say(f"{plain(task_id)}: only its last {len(seqs)} lines are still stored")
+        shown = seqs[-lines:] if lines else []
+        since = shown[0] - 1 if shown else seqs[-1] if seqs else 0
+        if not follow:
+            printer.write([event for event in events if isinstance(event, Exited) or event.seq > since])
+            return
         for batch in client.subscribe(task_id, since, partial=printer.live.on).batches():
             printer.write(batch)
 
-    with printer.live:
-        return follow_all(client, {task_id: partial(one, task_id) for task_id in task_ids}, printer)
+    if follow:
+        with printer.live:
+            return follow_all(client, {task_id: partial(one, task_id) for task_id in task_ids}, printer)
+    status = 0
+    for task_id in task_ids:
+        try:
+            one(task_id)
+        except RefusedError as error:
+            say(f"{plain(task_id)}: {error}")
+            status = EXIT_REFUSED
+    return status
 
 
 def follow_all(client: Client, calls: Mapping[str, Callable[[], None]], printer: Printer) -> int:
@@ -158,28 +193,12 @@ def follow_all(client: Client, calls: Mapping[str, Callable[[], None]], printer:
     return max(statuses.values(), default=0)
 
 
-def _say_what_is_gone(task_id: str, events: Sequence[Output | Exited], wanted: int) -> None:
-    """Report that fewer of a task's lines are stored than were asked for."""
-    seqs = [event.seq for event in events if isinstance(event, Output)]
-    if seqs and len(seqs) < min(wanted, seqs[-1]):
-        say(f"{plain(task_id)}: only its last {len(seqs)} lines are still stored")
-
-
-def _last(events: Sequence[Output | Exited], lines: int) -> list[Output | Exited]:
-    """The events, with only the last ``lines`` lines of output."""
-    seqs = [event.seq for event in events if isinstance(event, Output)]
-    if len(seqs) <= lines:
-        return list(events)
-    first = seqs[-lines] if lines else float("inf")
-    return [event for event in events if isinstance(event, Exited) or event.seq >= first]
-
-
-def replay(
-    client: Client, task_id: str, printer: Printer, since_seq: int | None, since: datetime | None
-) -> None:
-    """Show what is stored of a task."""
-    events = client.replay(task_id, since_seq, since=since)
+def replay(client: Client, options: Namespace) -> int:
+    """``overseerctl replay``: what is stored of a task."""
+    events = client.replay(options.task, options.since_seq, since=options.since)
     first = next((event.seq for event in events if isinstance(event, Output)), 0)
-    if since_seq is not None and since is None and first > since_seq + 1:
-        say(f"{plain(task_id)}: lines {since_seq + 1} to {first - 1} are no longer stored")
-    printer.write(events)
+    known = options.since_seq
+    if known is not None and options.since is None and first > known + 1:
+        say(f"{plain(options.task)}: lines {known + 1} to {first - 1} are no longer stored")
+    printer_of([options.task], options).write(events)
+    return 0

@@ -6,13 +6,12 @@ import re
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import chain
 
 from overseer.client import Client, RefusedError
-from overseer.ctl.context import around, looked_for, marked, with_context
+from overseer.ctl.context import around, blocks, looked_for, marked, with_context
 from overseer.ctl.terminal import Style, plain, say
 from overseer.protocol import Event, Exited, LogLine, LogMatch, Output, Partial, RunInfo
 
@@ -27,7 +26,6 @@ class TaskLog:
 
     Args:
         run: only its lines.
-        pattern: only lines in which it is found.
         stored: the server has no log: only what it stores of the task.
     """
 
@@ -37,7 +35,6 @@ class TaskLog:
         task_id: str,
         options: Namespace,
         run: RunInfo | None,
-        pattern: re.Pattern[str] | None,
         *,
         stored: bool,
     ) -> None:
@@ -46,7 +43,6 @@ class TaskLog:
         self._run = run
         self._all = partial(client.logs, task_id, run_id="" if run is None else run.run_id)
         self._some = partial(self._all, stream=options.stream or "")
-        self._pattern = pattern
         self._looked = looked_for(options.grep, options, regex=True) if options.grep else None
         self._stored = stored
         self.task_id = task_id
@@ -102,7 +98,7 @@ class TaskLog:
         return self._options.stream in (None, event.stream) and self._matches(event.data)
 
     def _matches(self, text: str) -> bool:
-        return self._pattern is None or self._pattern.search(text) is not None
+        return self._looked is None or re.search(self._looked.query, text) is not None
 
     # -- from the log
 
@@ -170,7 +166,8 @@ class TaskLog:
         if not before and not after:
             yield mine
             return
-        yield from _blocks([match for match, _ in with_context(self._client, mine, before, after)])
+        for block in with_context(self._client, mine, before, after):
+            yield [match for match, _ in block]
 
     # -- from what is stored
 
@@ -203,20 +200,6 @@ class TaskLog:
         )
         found = [lines[number] for number in shown]
         if before or after:
-            yield from _blocks(found)
+            yield from blocks(found, lambda line: line.seq)
         else:
             yield found
-
-
-def _blocks(lines: Sequence[LogMatch] | Sequence[LogLine]) -> Iterator[Lines]:
-    """The stretches without a gap."""
-    begin = 0
-    for number in range(1, len(lines) + 1):
-        if number == len(lines) or lines[number].seq != lines[number - 1].seq + 1:
-            yield lines[begin:number]
-            begin = number
-
-
-def with_marks(event: Event, log: TaskLog, style: Style) -> Event:
-    """An event with the matches in its line in colour."""
-    return replace(event, data=log.marked(event.data, style)) if isinstance(event, Output) else event

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from overseer.client import Client, RefusedError, ReplyTimeoutError, Task, TaskNotRunError
+from overseer.ctl import starting
 from overseer.ctl.asking import confirm_start
-from overseer.ctl.choosing import chosen, matching
-from overseer.ctl.exit_status import EXIT_REFUSED, EXIT_TIMEOUT, of_exit, words_of
-from overseer.ctl.finding import find_task
-from overseer.ctl.graph import action_of, is_standing, missing_of
-from overseer.ctl.hints import look_at_action
+from overseer.ctl.choosing import chosen, each, matching
+from overseer.ctl.exit_status import EXIT_TIMEOUT, of_exit, words_of
+from overseer.ctl.graph import missing_of
 from overseer.ctl.listing import tasks_table
-from overseer.ctl.naming import short_id
 from overseer.ctl.statuses import GOING_ON, OVER
 from overseer.ctl.terminal import (
     OutputError,
@@ -31,28 +27,22 @@ from overseer.ctl.terminal import (
     show,
     style_of,
 )
-from overseer.protocol import Dequeued, Event, Queued, Started
+from overseer.protocol import Queued, Started
 from overseer.util.timestamps import now
 
-if TYPE_CHECKING:
-    from overseer.ctl.tail import Printer
-
-_T = TypeVar("_T")
-_HEARD_S = 0.5  # for what happened before an answer that is there
 _RESTART_S = 86400.0  # for a restart, whose stop takes what the server's config allows
 
 
 def start(client: Client, options: Namespace) -> int:
-    more: dict[str, Any] = {"force": options.force, "wait_for_room": options.wait_for_room or 0}
-    if standing := is_standing(client, options):
-        confirm_start(options, client.actions(action_of(client, options.action))[0])
-        task = client.start(task_id=options.action, **more)
+    alone = not options.id and not options.params  # as a standing task is named
+    nodes = client.graph().nodes if alone else ()
+    standing = next((node for node in nodes if node.task_id == options.action), None)
+    if standing is not None:
+        confirm_start(options, client.actions(standing.action)[0])
+        task = starting.start(client, options, "", {}, task_id=options.action)
     else:
-        params = look_at_action(client, options)
-        heard = client.batches(_HEARD_S)
-        task = client.start(options.action, params, task_id=options.id, **more)
-        if options.force and task.state == "queued" and (displaced := _displaced(heard, task.id)):
-            say(f"displaced {plain(short_id(displaced))}")
+        params = starting.look_at_action(client, options)
+        task = starting.start(client, options, options.action, params, task_id=options.id)
     answer = {"task_id": task.id, "state": task.state, "status": task.status}
     try:
         show(options, answer, lambda: [plain(task.id)])
@@ -66,20 +56,6 @@ def start(client: Client, options: Namespace) -> int:
         else:
             say("queued; overseerctl pool shows the queue, and overseerctl wait waits for the end")
     return 0
-
-
-def _displaced(heard: Iterable[list[Event]], task_id: str) -> str:
-    """The task that had to make room for this one, which is told right before; or ""."""
-    displaced = ""
-    with suppress(ReplyTimeoutError):
-        for event in chain.from_iterable(heard):
-            if isinstance(event, Dequeued) and event.reason == "displaced":
-                displaced = event.task_id
-            elif isinstance(event, Queued) and event.task_id == task_id:
-                break
-            elif isinstance(event, Queued):
-                displaced = ""  # it made room for that one
-    return displaced
 
 
 def stop(client: Client, options: Namespace) -> int:
@@ -157,18 +133,6 @@ def signal(client: Client, options: Namespace) -> int:
     return status
 
 
-def give_input(client: Client, options: Namespace) -> int:
-    from overseer.ctl.feeding import give_input
-
-    return give_input(client, options)
-
-
-def attach(client: Client, options: Namespace) -> int:
-    from overseer.ctl.attach import attach
-
-    return attach(client, options.task, style_of(options))
-
-
 def reset(client: Client, options: Namespace) -> int:
     started, status = each(client, options.tasks, client.reset)
     if options.json:
@@ -182,29 +146,6 @@ def _confirm(options: Namespace, task_id: str, words: str) -> None:
     """A word for people, where nothing else is said."""
     if on_terminal() and not options.json:
         say(f"{plain(task_id)}: {words}")
-
-
-def each(
-    client: Client,
-    texts: Iterable[str],
-    ask: Callable[[str], _T],
-    command: str = "list",
-    find: Callable[[Client, str, str], str] = find_task,
-) -> tuple[dict[str, _T], int]:
-    """Ask once for each task that is meant, reporting refusals; the other tasks' answers, and the exit
-    status. ``command`` is as for ``find``."""
-    answers: dict[str, _T] = {}
-    status = 0
-    for text in dict.fromkeys(texts):
-        try:
-            task_id = find(client, text, command)
-            if task_id not in answers:
-                answers[task_id] = ask(task_id)
-        except RefusedError as error:
-            said = str(error).removesuffix(f": {text}").removeprefix(f"{text} ")
-            say(f"{plain(text)}: {said}")
-            status = EXIT_REFUSED
-    return answers, status
 
 
 def list_tasks(client: Client, options: Namespace) -> int:
@@ -224,10 +165,19 @@ def list_tasks(client: Client, options: Namespace) -> int:
         return tasks_table(tasks, now(), style_of(options), columns, whole=options.no_trunc)
 
     value = [task.task_id for task in tasks] if options.quiet else tasks
-    show(options, value, lambda: lines() if tasks else [])
-    if not tasks and not options.json:
-        say("no matching tasks" if filtered or options.since else "no tasks")
+    none = "no matching tasks" if filtered or options.since else "no tasks"
+    if not tasks and none == "no tasks" and not options.json:
+        none += _earlier(client)
+    show(options, value, lines, none)
     return 0
+
+
+def _earlier(client: Client) -> str:
+    """Where to find those of before the server was started, if there were any."""
+    with suppress(RefusedError):  # it keeps no history
+        if client.runs(limit=1):
+            return "; overseerctl history shows earlier runs"
+    return ""
 
 
 def wait(client: Client, options: Namespace) -> int:
@@ -256,50 +206,3 @@ def _await(task: Task, deadline: float | None) -> None:
     shown = Progress(lambda: f"waiting for task {plain(task.id)}, which is {task.status}")
     with shown, suppress(TaskNotRunError):
         task.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
-
-
-def tail(client: Client, options: Namespace) -> int:
-    from overseer.ctl.tail import tail
-
-    if options.tasks:
-        found, status = each(client, options.tasks, lambda task_id: None)
-        task_ids = list(found)
-    else:
-        task_ids = [task.task_id for task in client.tasks() if task.worker_state == "running"]
-        status = 0
-        if not task_ids:
-            say("no task is running; overseerctl list shows those that were")
-    if not task_ids:
-        return status
-    shown = tail(client, task_ids, _printer(task_ids, options), lines=options.lines, follow=options.follow)
-    return status or shown
-
-
-def replay(client: Client, options: Namespace) -> int:
-    from overseer.ctl.tail import replay
-
-    replay(client, options.task, _printer([options.task], options), options.since_seq, options.since)
-    return 0
-
-
-def _printer(task_ids: Sequence[str], options: Namespace) -> Printer:
-    from overseer.ctl.tail import Printer
-
-    return Printer(task_ids, style_of(options), as_json=options.json, timestamps=options.timestamps)
-
-
-def events(client: Client, options: Namespace) -> int:
-    from overseer.ctl.events import events
-
-    found, status = each(client, options.tasks, lambda task_id: None)
-    return status or events(client, list(found))
-
-
-def top(client: Client, options: Namespace) -> int:
-    from overseer.ctl.top import top
-
-    if options.json:
-        figures = {"pool": client.pool(), "metrics": client.metrics(), "usage": client.usage()}
-        print_json({"tasks": [*matching(client.tasks(), options)], **figures})
-        return 0
-    return top(client, options, style_of(options))

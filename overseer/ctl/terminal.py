@@ -106,12 +106,15 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def show(options: Namespace, value: Any, lines: Callable[[], Iterable[str]]) -> None:
-    """A command's answer on stdout: with ``--json`` the value, else the lines. Raises OutputError."""
+def show(options: Namespace, value: Any, lines: Callable[[], Iterable[str]], none: str = "") -> None:
+    """A command's answer on stdout: with ``--json`` the value, else the lines; or, where the value is empty,
+    the remark ``none``. Raises OutputError."""
     if options.json:
         print_json(value)
-    else:
+    elif value or not none:
         print_lines(lines())
+    else:
+        say(none)
 
 
 def print_json(value: Any) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from overseer.errors import OverseerError
-from overseer.util.durations import parse_duration
+from overseer.util.durations import format_duration, parse_duration
 from overseer.util.timestamps import parse_timestamp
 
 _DAYS = {"today": 0, "yesterday": -1}
@@ -69,3 +69,42 @@ def local(moment: datetime) -> str:
     """A time for people, to the millisecond."""
     here = moment.astimezone()
     return f"{here:%Y-%m-%d %H:%M:%S}.{here.microsecond // 1000:03}"
+
+
+def clock(moment: datetime, exact: bool = False) -> str:
+    """A time for people with its weekday, to the minute or, where it matters or with ``exact``, second."""
+    here = moment.astimezone()
+    return f"{here:%a %Y-%m-%d %H:%M}{f':{here:%S}' if exact or here.second else ''}"
+
+
+def ago(then: datetime, moment: datetime) -> str:
+    """How long it has been since then."""
+    return f"{_roughly(int((moment - then).total_seconds()))} ago"
+
+
+def until(then: datetime, moment: datetime) -> str:
+    """How long it is until then."""
+    return _roughly(round((then - moment).total_seconds()))
+
+
+def _roughly(seconds: int) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= 2 * size:
+            return f"{seconds // size}{unit}"
+    return f"{max(0, seconds)}s"
+
+
+def rounded(nanos: int) -> str:
+    """A duration for people, without needless precision."""
+    unit = 100_000_000 if nanos >= 1_000_000_000 else 1_000_000
+    return format_duration(round(nanos / unit) * unit or nanos)
+
+
+def took(ms: int | None) -> str:
+    """The same, of milliseconds; "-": unknown."""
+    return "-" if ms is None else rounded(ms * 1_000_000)
+
+
+def so_far(started: datetime, moment: datetime) -> str:
+    """How long what goes on has taken, to the second."""
+    return rounded(max(0, int((moment - started).total_seconds())) * 1_000_000_000)

@@ -15,24 +15,29 @@ from contextlib import suppress
 from overseer.client import Client, ClientError, ReplyTimeoutError, Watch
 from overseer.ctl.choosing import matching
 from overseer.ctl.columns import fit
-from overseer.ctl.interrupts import signals_to
-from overseer.ctl.screen import Screen, height, keys_of, read_key, suspend
-from overseer.ctl.terminal import Style, on_terminal, plain, print_text, room, width
+from overseer.ctl.interrupts import signals_to, suspend
+from overseer.ctl.screen import Screen, height, keys_of, read_key
+from overseer.ctl.terminal import Style, on_terminal, plain, print_json, print_text, room, style_of, width
 from overseer.ctl.toptable import Answer, in_order, screen_lines
 from overseer.protocol import GlobalMetrics, TaskInfo, TaskUsage
 
 _LATE_S = 1.0  # after which a late answer is reported
 _SAID_S = 5.0  # how long a remark stays
 _LOOK_S = 0.2  # between looks at another program that has the terminal
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ENDING = (signal.SIGQUIT, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ANSWERED = b"\0"  # sent to the loop that also hears signals; not a signal's number
 _KEYS = "↑↓ choose  s stop  l logs  a attach  c/m/t by CPU/memory/time  / filter  q quit"
 _SORTS = {"c": "cpu", "m": "memory", "t": "time"}
 _STEPS = {"up": -1, "k": -1, "down": 1, "j": 1, "page up": -10, "page down": 10}
 
 
-def top(client: Client, options: Namespace, style: Style) -> int:
-    """Show until q or a signal; with ``--once``, and into a pipe, once."""
+def top(client: Client, options: Namespace) -> int:
+    """Show until q or a signal; with ``--once``, ``--json``, and into a pipe, once."""
+    if options.json:
+        figures = {"pool": client.pool(), "metrics": client.metrics(), "usage": client.usage()}
+        print_json({"tasks": [*matching(client.tasks(), options)], **figures})
+        return 0
+    style = style_of(options)
     if options.once or not on_terminal():
         usage = {each.task_id: each for each in client.usage()}
         answer = _ask(client, tuple(matching(client.tasks(), options)), usage)

@@ -66,7 +66,7 @@ def screen_lines(
     moment = now()
     limit = f" of {pool.limit}" if pool.limit else ""
     head = [
-        f"{moment.astimezone():%H:%M:%S}  {pool.running} running{limit}, {pool.queue_depth} waiting, "
+        f"{moment.astimezone():%H:%M:%S}  {pool.running} running{limit}, {pool.queue_depth} queued, "
         f"{len(answer.tasks)} known"
     ]
     if counted is not None:

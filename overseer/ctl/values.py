@@ -96,9 +96,12 @@ def statuses(text: str) -> tuple[str, ...]:
     return _words(text, STATUS.words)
 
 
+RUN_STATUSES = (*RUN_STATUS.words, "errored")  # failed, and its task was given up
+
+
 def run_statuses(text: str) -> tuple[str, ...]:
     """The same for runs."""
-    return _words(text, RUN_STATUS.words)
+    return _words(text, RUN_STATUSES)
 
 
 def _words(text: str, known: Sequence[str]) -> tuple[str, ...]:

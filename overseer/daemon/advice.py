@@ -130,7 +130,7 @@ def _standing(config: Config, handlers: _Handlers) -> _Found:
 def _chains(config: Config, handlers: _Handlers) -> _Found:
     """Starts in chains that would be refused."""
     for name, action in config.actions.items():
-        for path, follow_up in follow_ups(action):
+        for path, follow_up in follow_ups(action.then):
             if problem := _params_problem(config, handlers, follow_up.action, follow_up.params):
                 yield problem, ("actions", name, "then", *path)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from overseer import protocol
 from overseer.auth.peer import Peer
-from overseer.auth.rights import Principal
+from overseer.auth.rights import NEEDS, Principal
 from overseer.config.parameters import without_hidden
 from overseer.net.frames import Encoded
 from overseer.util.jsonlog import EventLog
@@ -17,24 +17,6 @@ from overseer.util.timestamps import format_timestamp, now
 _SHOWN = 256  # characters of a parameter
 # Characters that terminals and line readers may act on, escaped like those below U+0020.
 _ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
-_RECORDED = (
-    protocol.Start,
-    protocol.Stop,
-    protocol.Reset,
-    protocol.Restart,
-    protocol.Forget,
-    protocol.Signal,
-    protocol.Input,
-    protocol.Resize,
-    protocol.Pause,
-    protocol.Resume,
-    protocol.Move,
-    protocol.SetPool,
-    protocol.Purge,
-    protocol.Reload,
-    protocol.NotifyTest,
-    protocol.Upgrade,
-)
 
 
 class Audit(EventLog):
@@ -66,8 +48,8 @@ class Audit(EventLog):
     def record(
         self, peer: Peer, request: protocol.Request, *, allowed: bool, error: str = "", task_id: str = ""
     ) -> None:
-        """Record a request that has been handled, if it is of a recorded type."""
-        if not self.enabled or not isinstance(request, _RECORDED):
+        """Record a request that has been handled, if it is one that a viewer may not make."""
+        if not self.enabled or NEEDS.get(request.type) == "viewer":
             return
         if isinstance(request, protocol.Start):
             hidden = self._hidden(request.action, request.params)

@@ -15,7 +15,7 @@ from overseer.daemon.advice import advice, system_advice
 from overseer.daemon.credentials import variables_of
 from overseer.daemon.daemon import Daemon
 from overseer.daemon.environment import handed_on, withdraw_secrets
-from overseer.daemon.preflight import check_files
+from overseer.daemon.preflight import check_actions, check_files
 from overseer.drivers.api import build_action_handlers, list_handlers
 from overseer.errors import OverseerError
 from overseer.secrets.vault import Vault
@@ -101,7 +101,7 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
     data = before.config if before else read_config(path)
     if options.check and named and data is None:
         raise OverseerError(f"{path}: no such file")
-    config = parse_config(path, data)
+    config = parse_config(path, data, further=check_actions)
     # Before any output, since it may re-execute the program.
     secrets = withdraw_secrets(config.variables, start_over=not options.check, before=before, config=data)
     stderr.start()

@@ -27,7 +27,7 @@ from overseer.daemon.logs import TaskLogs
 from overseer.daemon.notices import TaskNotices
 from overseer.daemon.probing import make_probes
 from overseer.daemon.prometheus import Exposition
-from overseer.daemon.reload import Changes, Reloader
+from overseer.daemon.reload import Reloader, summary
 from overseer.daemon.runs import RunHistory
 from overseer.daemon.schedules import TaskSchedules
 from overseer.daemon.settings import Settings
@@ -48,6 +48,7 @@ from overseer.net.server import Server
 from overseer.net.static import static_routes
 from overseer.net.stdio import StdioServer, take_over_stdio
 from overseer.process import cgroup
+from overseer.protocol import Reloaded
 from overseer.secrets.vault import Vault
 from overseer.supervisor.hub import Hub
 from overseer.util.jsonlog import EventLog
@@ -300,8 +301,8 @@ class Daemon:
             _log.error("the configuration was not reloaded: %s", error)
 
     def _reload(self) -> None:
-        def tell(changes: Changes) -> None:
-            self._manager.ready(f"configuration reloaded: {changes}")
+        def tell(changes: Reloaded) -> None:
+            self._manager.ready(f"configuration reloaded: {summary(changes)}")
 
         self._manager.reloading()
         try:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from overseer import protocol
 from overseer.auth.peer import Peer
@@ -33,16 +33,6 @@ from overseer.util.threads import run_on_thread
 _log = logging.getLogger(__name__)
 
 _SEARCHES = 2  # of one client at a time
-
-_OfTask: TypeAlias = (
-    protocol.Stop | protocol.Reset | protocol.Restart | protocol.Forget | protocol.Signal | protocol.Input
-    | protocol.Resize | protocol.Pause | protocol.Resume
-)  # fmt: skip
-_OfSubscription: TypeAlias = (
-    protocol.Replay | protocol.Subscribe | protocol.Unsubscribe | protocol.Watch | protocol.Unwatch
-)
-_OfPool: TypeAlias = protocol.PoolInfoRequest | protocol.SetPool | protocol.Move | protocol.Purge
-_OfServer: TypeAlias = protocol.NotifyTest | protocol.Upgrade | protocol.Reload
 
 
 class Dispatcher:
@@ -204,51 +194,39 @@ class Dispatcher:
     ) -> None:
         self._audit.record(self._peer, request, allowed=allowed, error=error, task_id=task_id)
 
-    def _on_lag(self, request: protocol.Start | protocol.Subscribe) -> str:
-        """The ``on_lag`` of the subscription that is requested; "": the client's default.
+    def _wishes(self, request: protocol.Start | protocol.Subscribe) -> Wishes:
+        """What the subscription that is requested is to be like; ``on_lag`` ``""``: the client's default.
 
         Raises:
             RequestError: there are no logs to catch up from.
         """
-        asked = request.on_lag
-        if asked == "block" and request.catch_up and self._catches_up:
-            return "catch_up"
-        if asked == "catch_up" and not self._catches_up:
+        on_lag = request.on_lag
+        if on_lag == "catch_up" and not self._catches_up:
             raise RequestError(
                 "on_lag catch_up needs logs, and this server's configuration has no data_dir",
                 code="not_configured",
             )
-        return "" if self._viewer and asked == "block" else asked
+        if on_lag == "block" and request.catch_up and self._catches_up:
+            on_lag = "catch_up"
+        elif on_lag == "block" and self._viewer:
+            on_lag = ""
+        return Wishes(on_lag, request.partial, request.raw, request.usage)
 
     def _handle(self, request: protocol.Request) -> str:
         """Carry out a request; returns the id of the task it started, if any."""
-        requester = Requester(self.client, request.id)
-        if isinstance(request, protocol.Start):
-            return self._hub.start(
-                request.action,
-                request.task_id,
-                request.params,
-                retry_policy=request.retry_policy,
-                force=request.force,
-                wishes=Wishes(self._on_lag(request), request.partial, request.raw, request.usage),
-                requester=requester,
-            )
-        if isinstance(request, _OfTask):
-            self._act(request, requester)
-        elif isinstance(request, _OfSubscription):
-            self._follow(request, requester)
-        elif isinstance(request, _OfPool):
-            self._queue(request, requester)
-        elif isinstance(request, _OfServer):
-            self._administer(request)
-        else:
-            self._show(request, requester)
-        return ""
-
-    def _act(self, request: _OfTask, requester: Requester) -> None:
-        """Do something to a task."""
-        hub = self._hub
+        hub, client, principal = self._hub, self.client, self._principal
+        requester = Requester(client, request.id)
         match request:
+            case protocol.Start():
+                return hub.start(
+                    request.action,
+                    request.task_id,
+                    request.params,
+                    retry_policy=request.retry_policy,
+                    force=request.force,
+                    wishes=self._wishes(request),
+                    requester=requester,
+                )
             case protocol.Stop():
                 hub.stop(request.task_id, requester)
             case protocol.Reset():
@@ -264,18 +242,14 @@ class Dispatcher:
             case protocol.Resize():
                 hub.interaction.resize(request.task_id, request.rows, request.cols, requester)
             case protocol.Pause() | protocol.Resume():
-                self._reply(self._schedules.pause(request, self._principal))
+                self._reply(self._schedules.pause(request, principal))
 
-    def _follow(self, request: _OfSubscription, requester: Requester) -> None:
-        """Begin or end sending what happens, or send what has."""
-        hub, client = self._hub, self.client
-        match request:
             case protocol.Replay():
                 hub.subscriptions.replay(
                     client, request.id, request.task_id, request.since, request.since_seq
                 )
             case protocol.Subscribe():
-                wishes = Wishes(self._on_lag(request), request.partial, request.raw, request.usage)
+                wishes = self._wishes(request)
                 hub.subscriptions.subscribe(client, request.id, request.task_id, request.since_seq, wishes)
             case protocol.Unsubscribe():
                 hub.subscriptions.unsubscribe(client, request.id, request.task_id)
@@ -284,39 +258,27 @@ class Dispatcher:
             case protocol.Unwatch():
                 hub.watchers.unwatch(requester)
 
-    def _queue(self, request: _OfPool, requester: Requester) -> None:
-        """Show or change a pool, or its queue."""
-        pools = self._hub.pools
-        match request:
             case protocol.PoolInfoRequest():
-                pools.info(request.action, requester)
+                hub.pools.info(request.action, requester)
             case protocol.SetPool():
-                pools.change(request.action, request.limit, request.queue_size, request.excess, requester)
+                hub.pools.change(
+                    request.action, request.limit, request.queue_size, request.excess, requester
+                )
             case protocol.Move():
-                pools.move(request, requester)
+                hub.pools.move(request, requester)
             case protocol.Purge():
-                pools.purge(request.action, requester)
+                hub.pools.purge(request.action, requester)
 
-    def _administer(self, request: _OfServer) -> None:
-        """Do something to the server as a whole; it is answered once that is done."""
-        match request:
             case protocol.NotifyTest():
                 self._notices.test(request.channel, partial(self._tested, request))
             case protocol.Upgrade():
                 asked = Asked(request.check, request.force, request.wait_ms)
-                self._upgrades.request(self.client, request.id, partial(self._upgraded, request), asked)
+                self._upgrades.request(client, request.id, partial(self._upgraded, request), asked)
             case protocol.Reload():
                 self._reloader.reload(
-                    lambda changes: self._reply(
-                        protocol.Reloaded(id=request.id, dry_run=request.dry_run, **changes.as_fields())
-                    ),
-                    dry_run=request.dry_run,
+                    lambda changes: self._reply(replace(changes, id=request.id)), dry_run=request.dry_run
                 )
 
-    def _show(self, request: protocol.Request, requester: Requester) -> None:
-        """Send what is asked for, and change nothing."""
-        hub, client, principal = self._hub, self.client, self._principal
-        match request:
             case protocol.List():
                 hub.listing.tell(client, request)
             case protocol.GraphRequest():
@@ -348,3 +310,4 @@ class Dispatcher:
                 hub.tell_of_definitions(
                     requester, lambda: protocol.ManifestReply(request.id, self._manifest(principal))
                 )
+        return ""

@@ -37,11 +37,9 @@ class TaskNotices:
             self._notices.apply(config)
         elif config.channels:
             from overseer.notices.notices import Notices
-            from overseer.notices.storage import States, StoredStates
+            from overseer.notices.storage import States
 
-            history = self._history.history
-            states = States() if history is None else StoredStates(history, NOTICES)
-            notices = Notices(config, states, self._secret)
+            notices = Notices(config, States(self._history.history, NOTICES), self._secret)
             notices.start(given)
             for change in self._history.owed(NOTICES) if given is None else ():
                 notices.heard(change)

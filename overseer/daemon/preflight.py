@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from overseer.config import Config, ConfigErrors, parse_listen
+from overseer.config import Config, ConfigErrors, ErrorCollector, parse_listen
+from overseer.drivers.api import build_action_handlers
 from overseer.errors import ConfigError, OverseerError
 from overseer.net.listeners import check_socket_path, group_id
 from overseer.util.files import open_to_append
@@ -43,6 +44,18 @@ def check_files(config: Config, *, listens: bool) -> None:
     found += _impossible(config)
     if found:
         raise ConfigErrors(found)
+
+
+def check_actions(config: Config) -> None:
+    """Check what drivers read themselves; nothing is warned of.
+
+    Raises:
+        ConfigErrors: what is wrong with it, keys that they do not know included: these may be why.
+    """
+    collector = ErrorCollector()
+    with collector.step():
+        build_action_handlers(config, unknown=collector.errors.append, warned=lambda warning: None)
+    collector.raise_errors()
 
 
 def check_settings(config: Config) -> None:

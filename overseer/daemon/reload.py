@@ -15,12 +15,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from overseer.config import Config, ErrorCollector, parse_config, read_config
+from overseer.daemon.preflight import check_actions
 from overseer.drivers.api import ActionHandler, build_action_handlers
 from overseer.errors import ConfigError, OverseerError, RequestError
+from overseer.protocol import Reloaded
 from overseer.schema.fields import fields_of
 from overseer.schema.nodes import MapNode
 from overseer.supervisor.definitions import Definitions
@@ -38,51 +40,18 @@ _STUCK = 8  # threads that may hang on unresponsive disks
 _RESTART = frozenset(("listen", "socket_mode", "socket_group", "db", "data_dir", "log_file", "audit_file"))
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """How one configuration differs from another; all in the order of the file.
-
-    ``added``, ``changed`` and ``removed`` are actions, ``settings`` top-level keys that take effect at once.
-    ``restart_needed`` take effect only after a restart; a reload compares them with the configuration the
-    server was started with. ``warnings`` are those of the new file.
-    """
-
-    added: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    settings: tuple[str, ...] = ()
-    restart_needed: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-    def as_fields(self) -> dict[str, tuple[str, ...]]:
-        return {each.name: getattr(self, each.name) for each in fields(self)}
-
-    def __str__(self) -> str:
-        parts = [
-            f"{what} {', '.join(names)}"
-            for what, names in (
-                ("added", self.added),
-                ("changed", self.changed),
-                ("removed", self.removed),
-                ("settings", self.settings),
-                ("only after a restart:", self.restart_needed),
-            )
-            if names
-        ]
-        return "; ".join(parts) or "no changes"
+_Loaded = tuple[Definitions, "Prepared", Reloaded]
 
 
-_Loaded = tuple[Definitions, "Prepared", Changes]
-
-
-def compare(old: Config, new: Config) -> Changes:
+def compare(old: Config, new: Config) -> Reloaded:
     """What a reload from ``old`` to ``new`` changes, in actions including what they inherit."""
     differing = [
         key.name
         for key in fields_of(Config)
         if key.name != "actions" and not _same(getattr(old, key.name), getattr(new, key.name))
     ]
-    return Changes(
+    return Reloaded(
+        id="",
         added=tuple(name for name in new.actions if name not in old.actions),
         changed=tuple(
             name
@@ -94,6 +63,22 @@ def compare(old: Config, new: Config) -> Changes:
         restart_needed=tuple(name for name in differing if name in _RESTART),
         warnings=new.warnings,
     )
+
+
+def summary(changes: Reloaded) -> str:
+    """The changes in one line, for the log."""
+    parts = [
+        f"{what} {', '.join(names)}"
+        for what, names in (
+            ("added", changes.added),
+            ("changed", changes.changed),
+            ("removed", changes.removed),
+            ("settings", changes.settings),
+            ("only after a restart:", changes.restart_needed),
+        )
+        if names
+    ]
+    return "; ".join(parts) or "no changes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,21 +105,16 @@ class Reloader:
 
     Args:
         prepare: called with a new configuration before anything has changed; raises ConfigError.
-        started: the configuration in which the settings that need a restart are in effect; None: the
-            present one.
+        started: the configuration in which the settings that need a restart are in effect.
     """
 
     def __init__(
-        self,
-        path: str,
-        hub: Hub,
-        prepare: Callable[[Config], Prepared],
-        started: Config | None = None,
+        self, path: str, hub: Hub, prepare: Callable[[Config], Prepared], started: Config
     ) -> None:
         self._path = path
         self._hub = hub
         self._prepare = prepare
-        self._started = started or hub.definitions.config
+        self._started = started
         # One reload at a time; notified when one is over.
         self._turn = threading.Condition(lock(Rank.LEAF, "reload"))
         self._busy = False
@@ -160,11 +140,11 @@ class Reloader:
         except OverseerError:
             return False
 
-    def reload(self, tell: Callable[[Changes], None], *, dry_run: bool = False) -> None:
+    def reload(self, tell: Callable[[Reloaded], None], *, dry_run: bool = False) -> None:
         """Read the file and, unless ``dry_run``, put it into effect and log the result.
 
-        ``tell`` gets the changes once they are in effect, but before clients that are no longer admitted are
-        closed: the requester may be one of them.
+        ``tell`` gets the answer once the changes are in effect, but before clients that are no longer
+        admitted are closed: the requester may be one of them.
 
         Raises:
             RequestError: the file cannot be used; nothing has changed.
@@ -179,13 +159,13 @@ class Reloader:
             with self._refusing(dry_run):
                 definitions, prepared, changes = self._load_in_time()
                 if dry_run:
-                    tell(changes)
+                    tell(replace(changes, dry_run=True))
                     return
                 with standstill:
                     left = self._apply(definitions, prepared)
             try:
                 self._succeeded, self._success_at = not left, time.time()
-                _log.info("configuration reloaded: %s", changes)
+                _log.info("configuration reloaded: %s", summary(changes))
                 for warning in changes.warnings:
                     _log.warning("%s", warning)
                 tell(replace(changes, warnings=(*changes.warnings, *left)))
@@ -264,7 +244,7 @@ class Reloader:
         return loaded[0]
 
     def _load(self) -> _Loaded:
-        new = parse_config(self._path, read_config(self._path, again=True))
+        new = parse_config(self._path, read_config(self._path, again=True), further=check_actions)
         if not new.file:
             raise RequestError(f"{self._path}: no such file")
         if isinstance(new.tree, MapNode) and not new.tree.entries:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,10 @@ class TaskSchedules:
         self._history = history
         self._audit = audit
         self._scheduler: Scheduler | None = None
+        # A client may have the configuration reloaded before the server has come to :meth:`start`. Unranked:
+        # nobody takes it with another lock held.
+        self._starting = threading.Lock()
+        self._started = False  # the server has
 
     def load(self, config: Config, given: Mapping[str, Any] | None = None) -> None:
         """Go on where an earlier server has come to, or this one's earlier program (``given``), if the
@@ -46,6 +51,11 @@ class TaskSchedules:
         Raises:
             RuntimeError: the system allows no more threads.
         """
+        with self._starting:
+            self._started = True
+            self._begin()
+
+    def _begin(self) -> None:
         if self._scheduler is not None:
             self._scheduler.start(self._history.returning)
 
@@ -55,15 +65,18 @@ class TaskSchedules:
         Raises:
             RuntimeError: the system allows no more threads.
         """
-        if self._scheduler is not None:
-            self._scheduler.apply(config.tasks)
-            return
-        self.load(config)
-        try:
-            self.start()
-        except RuntimeError:
-            self._scheduler = None  # the next reload tries again
-            raise
+        with self._starting:
+            if self._scheduler is not None:
+                self._scheduler.apply(config.tasks)
+                return
+            self.load(config)
+            if not self._started:
+                return
+            try:
+                self._begin()
+            except RuntimeError:
+                self._scheduler = None  # the next reload tries again
+                raise
 
     def export(self) -> dict[str, Any] | None:
         """What another program has to know to go on; at a standstill."""

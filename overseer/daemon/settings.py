@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from overseer.config import Config, Digest
+from overseer.config import Config, Digest, ErrorCollector
 from overseer.daemon.access_rules import load_access
 from overseer.daemon.advice import advice
 from overseer.daemon.credentials import variables_of
@@ -50,11 +50,15 @@ class Settings:
 
     def prepare(self, config: Config) -> Prepared:
         """Read and check everything that the hub does not; changes nothing. Raises ConfigError."""
-        check_settings(replace(config, data_dir=self.started.data_dir))
+        collector = ErrorCollector()
+        with collector.step():
+            check_settings(replace(config, data_dir=self.started.data_dir))
         fresh = {name: os.environ[name] for name in config.variables if name in os.environ}
         tokens, secrets = variables_of(config, fresh)
         variables, secrets = {**self.variables, **tokens}, {**self._vault.variables, **secrets}
-        access = load_access(config, variables)
+        with collector.step():
+            access = load_access(config, variables)
+        collector.raise_errors()
 
         def provide() -> None:
             # Variables named since the start: too late to remove them from /proc/PID/environ, so this warns.

@@ -276,7 +276,7 @@ class Upgrades:
         except BaseException:
             parts.server.accept_again()
             self._manager.ready("the server was not upgraded")
-            obstacles.resume_services(hub)
+            hub.services.update()
             raise
 
     def _replace(self, parts: Parts, asked: Asked, new: Rehearsed) -> NoReturn:
@@ -296,7 +296,7 @@ class Upgrades:
                     new = again
                 if asked.force:
                     ended += obstacles.end(hub)
-                obstacles.interrupt_services(hub)
+                hub.services.interrupt()
                 self._manager.reloading()
                 parts.server.drain(is_portable, _DRAINED_S)
                 try:
@@ -305,7 +305,7 @@ class Upgrades:
                     if not asked.force and time.monotonic() >= asked.wait_until:
                         raise
                 parts.server.accept_again()
-                obstacles.resume_services(hub)
+                hub.services.update()
         finally:
             os.close(new.compiled)
 

@@ -260,6 +260,8 @@ def build_action_handlers(
             if isinstance(warning.message, ConfigWarning):
                 about = ConfigError(warning.message.message, path=warning.message.path)
                 placed = config.placed(about, "actions", name, "config")
+                if str(placed) in map(str, errors):
+                    continue  # an unknown key, of which its errors speak as well
                 if unknown is not None and isinstance(warning.message, UnknownKeyWarning):
                     unknown(placed)
                 elif warned is not None:

@@ -63,11 +63,7 @@ if TYPE_CHECKING:
 class ExecHandler(ActionHandler):
     """Runs one action's command line, with each argument rendered from the task's parameters."""
 
-    def __init__(
-        self,
-        info: ActionInfo,
-        config: ExecConfig,
-    ) -> None:
+    def __init__(self, info: ActionInfo, config: ExecConfig) -> None:
         self._info = info
         self._config = config
         self._parameters = config.parameters
@@ -112,12 +108,10 @@ class ExecHandler(ActionHandler):
 
     def _process(self, task_id: str, params: Mapping[str, str]) -> WorkerConfig:
         """The process of a run."""
-        mine, given = self._config, self._resolve(params)
+        mine = self._config
+        variables = template_values(self._info.params, self._resolve(params))
         # Without secrets: no word of the command line may name one, but [[.]] would print them all.
-        resolved = template_values(
-            self._parameters, {name: value for name, value in given.items() if name not in self._private}
-        )
-        variables = template_values(self._parameters, given)
+        resolved = {name: value for name, value in variables.items() if name not in self._private}
         return WorkerConfig(
             task_id,
             _rendered("entrypoint", mine.entrypoint, resolved),
@@ -211,7 +205,17 @@ class ExecFactory:
             findings.add(lambda: said, *about)
         for message, path in said:
             warnings.warn(ConfigWarning(message, path=tuple(path)), stacklevel=2)
-        return self._handler(_described(action_name, self.type, read, retry, pool, dedupe_key), read)
+        declared = read.parameters.items()
+        info = ActionInfo(
+            action_name,
+            self.type,
+            params={name: None if spec == ParamSpec() else spec for name, (spec, _) in declared},
+            task_pool=pool,
+            retry=None if retry.empty else retry,
+            dedupe_key=dedupe_key,
+            settings=_settings(read),
+        )
+        return self._handler(info, read)
 
     def _handler(self, info: ActionInfo, read: Any) -> ExecHandler:
         """Check what depends on this machine, and make the handler."""
@@ -264,27 +268,6 @@ def _check(read: ExecConfig, dedupe_key: tuple[str, ...], secrets: Collection[st
         _warn_undeclared(value, parameters, ("env", name))
     if read.cwd is not None:
         _warn_undeclared(read.cwd, parameters, ("cwd",))
-
-
-def _described(
-    name: str,
-    type: str,
-    read: ExecConfig,
-    retry: RetryPolicy,
-    pool: PoolConfig,
-    dedupe_key: tuple[str, ...],
-) -> ActionInfo:
-    """The action as clients see it."""
-    declared = read.parameters.items()
-    return ActionInfo(
-        name,
-        type,
-        params={name: None if spec == ParamSpec() else spec for name, (spec, _) in declared},
-        task_pool=pool,
-        retry=None if retry.empty else retry,
-        dedupe_key=dedupe_key,
-        settings=_settings(read),
-    )
 
 
 def _check_secrets(read: ExecConfig, known: Collection[str]) -> None:

@@ -186,9 +186,10 @@ def warn_of_failing_templates(
 ) -> None:
     """Warn of each text that cannot be rendered with any of the values tried."""
     samples = {name: _accepted(each) for name, each in rules.items()}
+    declared = {name: each.spec for name, each in rules.items()}
     tried = [
         template_values(
-            rules, {name: values[number % len(values)] for name, values in samples.items() if values}
+            declared, {name: values[number % len(values)] for name, values in samples.items() if values}
         )
         for number in range(len(_SAMPLES) + 1)
     ]

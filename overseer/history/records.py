@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from overseer.protocol import RetryPolicy
+from overseer.util.dataclass_json import from_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,11 @@ class ChainTrigger(Trigger):
     @property
     def listed(self) -> str:
         return "" if self.discreet else self.by
+
+
+def trigger_of(data: Mapping[str, Any]) -> Trigger:
+    """A trigger from its fields; those of a later version are ignored."""
+    return from_plain(ChainTrigger if "depth" in data else Trigger, data)
 
 
 RESTART = Trigger("restart")

@@ -1,9 +1,9 @@
 """Who touches the disk for all logs, so that nothing ever hangs there.
 
-A call to a disk that does not respond cannot be cancelled. A thread that can be replaced (``util.standin``)
-reads and writes itself, since handing work over and back costs more than a write; if it hangs, another goes
-on in its place. For all others one thread writes, and its callers go on without it when it hangs. A hanging
-thread ends when its call returns.
+A call to a disk that does not respond cannot be cancelled. A thread that can be replaced
+(``util.hung_threads``) reads and writes itself, since handing work over and back costs more than a write; if
+it hangs, another goes on in its place. For all others one thread writes, and its callers go on without it
+when it hangs. A hanging thread ends when its call returns.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 from overseer.logs.lines import decode, from_the_end, lines_from
@@ -88,22 +89,24 @@ def _read_on(reader: LogReader, query: LogQuery, page: Page, begin: int, end: in
 
 
 def _read_back(reader: LogReader, query: LogQuery, page: Page, begin: int, end: int) -> None:
-    size = looked = 0
-    most = min(query.tail, query.limit)
-    found: list[Line] = []
+    size = 0
+    for line in islice(_lines_back(reader, query, begin, end), min(query.tail, query.limit)):
+        size += len(line.data)
+        if size > _PAGE_BYTES and page.lines:
+            break
+        page.lines.append(line)
+    page.lines.reverse()
+
+
+def _lines_back(reader: LogReader, query: LogQuery, begin: int, end: int) -> Iterator[Line]:
+    """The lines wanted, the last ones first."""
+    looked = 0
     for text in reader.backward(None if end == sys.maxsize else end + 1):
         for piece in from_the_end(text):
-            for line in reversed(list(_lines(piece, query, begin, end))):
-                size += len(line.data)
-                if len(found) == most or (size > _PAGE_BYTES and found):
-                    break
-                found.append(line)
-            if len(found) == most or size > _PAGE_BYTES:
-                break
+            yield from reversed(list(_lines(piece, query, begin, end)))
         looked += len(text.data)
-        if len(found) == most or size > _PAGE_BYTES or looked > _LOOKED_THROUGH or text.first <= begin:
-            break
-    page.lines = found[::-1]
+        if looked > _LOOKED_THROUGH or text.first <= begin:
+            return
 
 
 def _lines(text: Text, query: LogQuery, begin: int, end: int) -> Iterator[Line]:

@@ -69,10 +69,13 @@ class ChunkQueue:
                 self.replies += len(data)
                 return
         if data:
-            self.chunks.append(Chunk(data, output))
-            self.size += len(data)
-            if not output:
-                self.replies += len(data)
+            self._add(Chunk(data, output))
+
+    def _add(self, chunk: Chunk) -> None:
+        self.chunks.append(chunk)
+        self.size += len(chunk.data)
+        if not chunk.output:
+            self.replies += len(chunk.data)
 
     def clear(self) -> None:
         self.chunks.clear()
@@ -83,9 +86,7 @@ class ChunkQueue:
         rest = self._rest_of_begun()
         self.clear()
         for chunk in rest:
-            self.chunks.append(chunk)
-            self.size += len(chunk.data)
-            self.replies += 0 if chunk.output else len(chunk.data)
+            self._add(chunk)
         self.push(last, output=False)
 
     def put_piece(self, piece: Piece) -> None:
@@ -126,18 +127,10 @@ class ChunkQueue:
     def make_all(self) -> None:
         """Have every source make its pieces now."""
         made: deque[Chunk] = deque()
-        for chunk in self.chunks:
-            source = chunk.data
-            if not isinstance(source, Source):
-                made.append(chunk)
-                continue
-            while len(source):
-                piece = source.next()
-                source.took(len(piece.data))
-                made.append(Chunk(piece.data, chunk.output, piece.more))
-                if source.ending and not piece.more:
-                    self.size -= len(source)
-                    break
+        while self.chunks:
+            if isinstance(source := self.chunks[0].data, Source):
+                self.put_piece(source.next())
+            made.append(self.chunks.popleft())
         self.chunks = made
 
     def export(self) -> tuple[list[Chunk], int, bool]:
@@ -148,9 +141,7 @@ class ChunkQueue:
     def restore(self, chunks: list[Chunk], offset: int, within: bool) -> None:
         """Be as another program's was."""
         for chunk in chunks:
-            self.chunks.append(chunk)
-            self.size += len(chunk.data)
-            self.replies += 0 if chunk.output else len(chunk.data)
+            self._add(chunk)
         self.size -= offset
         self._offset, self._within = offset, within
 

@@ -9,16 +9,9 @@ from typing import Any
 
 from overseer.net.http import Request, Response
 
-__all__ = ["accepts_gzip", "gzipped", "json_response", "listed"]
-
-
-def listed(request: Request, header: str) -> list[str]:
-    """The items of a header that is a list; none where it is absent."""
-    return [item.strip() for item in request.headers.get(header, "").split(",") if item]
-
 
 def accepts_gzip(request: Request) -> bool:
-    return "gzip" in listed(request, "accept-encoding")
+    return "gzip" in request.listed("accept-encoding")
 
 
 def gzipped(response: Response) -> Response:
@@ -28,8 +21,12 @@ def gzipped(response: Response) -> Response:
     return replace(response, body=body, headers=(*response.headers, ("Content-Encoding", "gzip")))
 
 
-def json_response(request: Request, document: Any) -> Response:
+def json_body(document: Any) -> bytes:
     """A document as indented JSON."""
-    body = json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
-    response = Response(200, body, "application/json", (("Vary", "Accept-Encoding"),))
+    return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def json_response(request: Request, document: Any) -> Response:
+    """The same, for a request."""
+    response = Response(200, json_body(document), "application/json", (("Vary", "Accept-Encoding"),))
     return gzipped(response) if accepts_gzip(request) else response

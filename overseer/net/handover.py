@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Any
 
 from overseer.auth.peer import Peer
-from overseer.auth.rights import Principal
 from overseer.auth.sign_ins import SignIn
 from overseer.net.chunks import Chunk
 from overseer.net.connection import Connection
@@ -94,10 +93,10 @@ def export_connection(
     assert isinstance(outbox, SocketOutbox)
     assert connection.received is not None
     chunks, offset, within = outbox._queue.export()
-    since = outbox._over_since
+    since, peer = outbox._over_since, connection.peer
     return {
         "fd": out.fd(connection.stream.fileno()),
-        "peer": _export_peer(connection.peer, key_of),
+        "peer": to_plain(replace(peer, sign_in=None)) | {"sign_in": peer.sign_in and key_of(peer.sign_in)},
         "received": out.blob(connection.received.unhandled()),
         "unanswered": [] if connection.handler is None else connection.handler.unanswered(),
         "closing": [outbox.close_code, outbox.close_reason] if outbox._closing else None,
@@ -114,7 +113,8 @@ def restore_connection(
     server: Server, data: Mapping[str, Any], sign_in_of: Callable[[str], SignIn | None], given: Incoming
 ) -> tuple[Connection, Handler | None]:
     """The WebSocket again, and what handles its messages; it goes on with :func:`resume`."""
-    peer = _restore_peer(data["peer"], sign_in_of)
+    said = data["peer"]
+    peer = from_plain(Peer, {**said, "sign_in": said["sign_in"] and sign_in_of(said["sign_in"])})
     connection, writer = server.take_over(given.socket(data["fd"]), peer)
     outbox = SocketOutbox(connection.stream, writer, server.endpoint.limits, server.endpoint.timers)
     chunks = [Chunk(given.blob(number), output, more) for number, output, more in data["chunks"]]
@@ -138,21 +138,3 @@ def resume(connection: Connection) -> None:
         outbox._start_closing()
     else:
         outbox.flush()
-
-
-def _export_peer(peer: Peer, key_of: Callable[[SignIn], str]) -> dict[str, Any]:
-    said: dict[str, Any] = to_plain(replace(peer, sign_in=None))
-    return {**said, "sign_in": peer.sign_in and key_of(peer.sign_in)}
-
-
-def _restore_peer(data: Mapping[str, Any], sign_in_of: Callable[[str], SignIn | None]) -> Peer:
-    principal = from_plain(Principal, data["principal"])
-    return Peer(
-        data["kind"],
-        data["address"],
-        data["uid"],
-        tuple(data["certificate"]),
-        principal,
-        data["sign_in"] and sign_in_of(data["sign_in"]),
-        data["transport"],
-    )

@@ -93,7 +93,11 @@ class Request:
     @property
     def is_upgrade(self) -> bool:
         """Whether it asks for a WebSocket, correctly or not."""
-        return self.method == "GET" and "websocket" in _tokens(self.headers.get("upgrade", ""))
+        return self.method == "GET" and "websocket" in map(str.lower, self.listed("upgrade"))
+
+    def listed(self, header: str) -> list[str]:
+        """The items of a header that is a list; none where it is absent."""
+        return [item.strip() for item in self.headers.get(header, "").split(",") if item]
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,6 @@ def read_request(stream: ByteStream, peer: Peer, deadline: float, begun: bytes =
         OSError: the connection broke.
     """
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
-    received = bool(begun)
     if begun:
         parser.receive_data(begun)
     while True:
@@ -161,15 +164,12 @@ def read_request(stream: ByteStream, peer: Peer, deadline: float, begun: bytes =
             raise BadRequest(error_response(status, f"bad request: {_said(error)}")) from None
         if isinstance(event, h11.Request):
             return _request(event, peer, parser.trailing_data[0], Body(parser, stream))
-        if isinstance(event, h11.ConnectionClosed):
-            if received:
-                raise BadRequest(error_response(400, "bad request: it is not complete"))
+        if isinstance(event, h11.ConnectionClosed):  # of part of a request h11 has complained above
             return None
         try:
             data = stream.receive(_RECEIVE, deadline)
         except TimeoutError:
             raise BadRequest(error_response(408, "the request took too long")) from None
-        received = received or bool(data)
         try:
             parser.receive_data(data)
         except h11.RemoteProtocolError as error:
@@ -209,7 +209,7 @@ def _allowed(path: str, routes: Mapping[str, Route]) -> str:
 
 def check_upgrade(request: Request) -> Response | None:
     """The response to a malformed WebSocket upgrade; None when it is well-formed."""
-    if "upgrade" not in _tokens(request.headers.get("connection", "")):
+    if "upgrade" not in map(str.lower, request.listed("connection")):
         return error_response(400, "bad WebSocket handshake: Connection: Upgrade is missing")
     version = request.headers.get("sec-websocket-version", "").strip()
     if version != "13":
@@ -219,9 +219,9 @@ def check_upgrade(request: Request) -> Response | None:
         valid = len(base64.b64decode(key, validate=True)) == 16
     except (binascii.Error, ValueError):
         valid = False
-    return (
-        None if valid else error_response(400, "bad WebSocket handshake: Sec-WebSocket-Key is not 16 bytes")
-    )
+    if not valid:
+        return error_response(400, "bad WebSocket handshake: Sec-WebSocket-Key is not 16 bytes")
+    return None
 
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -367,7 +367,3 @@ def _below(path: str, headers: Mapping[str, str]) -> str:
 def _said(error: h11.RemoteProtocolError) -> str:
     """What is wrong, without the header concerned, which might be a secret."""
     return str(error).partition(":")[0]
-
-
-def _tokens(value: str) -> list[str]:
-    return [token.strip().lower() for token in value.split(",")]

@@ -78,7 +78,14 @@ def open_listener(listen: Listen) -> Listener:
     """
     if listen.kind == "unix":
         return _open_unix(listen.path, listen.mode, listen.group)
-    return _open_tcp(listen.host, listen.port, str(listen))
+    try:
+        if listen.host in ("", "::"):
+            return _open_everywhere(listen.port)
+        return _open_tcp(listen.host, listen.port)
+    except (socket.gaierror, UnicodeError):
+        raise OverseerError(f"cannot listen on {listen}: {listen.host} is not a known host") from None
+    except OSError as error:
+        raise OverseerError(f"cannot listen on {listen}: {_reason(error, listen.port)}") from None
 
 
 def adopt_listener(sockets: Sequence[socket.socket]) -> Listener:
@@ -104,15 +111,10 @@ def adopt_listener(sockets: Sequence[socket.socket]) -> Listener:
 # -- TCP -------------------------------------------------------------------------------------------------
 
 
-def _open_tcp(host: str, port: int, text: str) -> Listener:
-    if host in ("", "::"):
-        return _open_everywhere(port, text)
-    try:
-        # As bytes, an ordinary name is looked up without the codec for others, which takes half a megabyte.
-        name = host.encode() if host.isascii() else host
-        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (socket.gaierror, UnicodeError):
-        raise OverseerError(f"cannot listen on {text}: {host} is not a known host") from None
+def _open_tcp(host: str, port: int) -> Listener:
+    # As bytes, an ordinary name is looked up without the codec for others, which takes half a megabyte.
+    name = host.encode() if host.isascii() else host
+    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
     failure: OSError | None = None
     try:
@@ -125,27 +127,23 @@ def _open_tcp(host: str, port: int, text: str) -> Listener:
                 if error.errno not in _NO_IPV6:
                     raise
                 failure = error  # a name may have addresses of a family that this machine lacks
-    except OSError as error:
+    except OSError:
         _close_all(sockets)
-        raise OverseerError(f"cannot listen on {text}: {_reason(error, port)}") from None
-    if not sockets:
-        assert failure is not None
-        raise OverseerError(f"cannot listen on {text}: {_reason(failure, port)}")
-    name = sockets[0].getsockname()
-    return Listener(sockets, (name[0], name[1]))
+        raise
+    if failure is not None and not sockets:
+        raise failure
+    own = sockets[0].getsockname()
+    return Listener(sockets, (own[0], own[1]))
 
 
-def _open_everywhere(port: int, text: str) -> Listener:
+def _open_everywhere(port: int) -> Listener:
     """Listen on every interface, with one socket for IPv6 and IPv4, or for IPv4 where there is no IPv6."""
     try:
-        try:
-            sock = _bind(socket.AF_INET6, ("::", port), dual=True)
-        except OSError as error:
-            if error.errno not in _NO_IPV6:
-                raise
-            sock = _bind(socket.AF_INET, ("", port), dual=False)
+        sock = _bind(socket.AF_INET6, ("::", port), dual=True)
     except OSError as error:
-        raise OverseerError(f"cannot listen on {text}: {_reason(error, port)}") from None
+        if error.errno not in _NO_IPV6:
+            raise
+        sock = _bind(socket.AF_INET, ("", port), dual=False)
     return Listener([sock], ("127.0.0.1", sock.getsockname()[1]))
 
 

@@ -25,7 +25,7 @@ class ReadableOutbox(Outbox):
         super().__init__("lines", limits, timers)
         self._for_work = Waiters(self._lock)  # the reader
         self._cut_connection = cut
-        self._rest = b""  # of the last take: the beginning of a line
+        self._rest = bytearray()  # of a line, what take has had of it; it may come in thousands of pieces
         self.hastened = False  # its reader should come to an end
         self._woken = False  # it has been told so
         self._turn: Turn | None = None  # the reader's, if it takes turns with others
@@ -65,17 +65,26 @@ class ReadableOutbox(Outbox):
         finally:
             self._turn.end()
 
-    def wait(self, deadline: float) -> bool:
+    def wait(self, deadline: float | None = None) -> bool:
         """Wait for something to take until ``deadline`` (monotonic); False: time is up, or it is closed and
         was read to its end."""
         with self._lock:
-            left = max(0.0, deadline - time.monotonic())
+            left = None if deadline is None else deadline - time.monotonic()
             self._for_work.wait_for(lambda: bool(self._queue.chunks) or self._closing or self._woken, left)
             self._woken = False
             return bool(self._queue.chunks) and not self._dead
 
     def take(self) -> bytes:
         """The first messages that have come, whole lines; nothing, if there is only part of a long one."""
+        lines, end, rest = self.take_piece().rpartition(b"\n")
+        if not end:
+            self._rest += rest
+            return b""
+        whole, self._rest = bytes(self._rest) + lines + end, bytearray(rest)
+        return whole
+
+    def take_piece(self) -> bytes:
+        """The first bytes that have come, wherever that ends."""
         with self._lock:
             if not self._queue.chunks or self._dead:
                 return b""
@@ -86,12 +95,7 @@ class ReadableOutbox(Outbox):
             self._sending = False
             callbacks = self._sent_locked(len(taken))
         self._call(callbacks)
-        lines, end, rest = taken.rpartition(b"\n")
-        if not end:
-            self._rest += rest
-            return b""
-        whole, self._rest = self._rest + lines + end, rest
-        return whole
+        return taken
 
     def _first_locked(self) -> bytes:
         assert_held(self._lock)

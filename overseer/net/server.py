@@ -99,9 +99,7 @@ class Server:
 
     def close_revoked(self) -> int:
         """Close the WebSockets whose peers are no longer admitted; returns how many there were."""
-        with self._changed:
-            connections = list(self._connections)
-        return sum(connection.close_if_revoked() for connection in connections)
+        return sum(connection.close_if_revoked() for connection in self.connections())
 
     def start(self) -> None:
         """Begin to accept; the address is bound since construction.
@@ -183,8 +181,7 @@ class Server:
         """
         self._stop_accepting()
         deadline = time.monotonic() + self.endpoint.limits.close_timeout + 0.5
-        with self._changed:
-            connections = list(self._connections)
+        connections = self.connections()
         for connection in connections:
             connection.stop(*GOING_AWAY)
         for connection in connections:

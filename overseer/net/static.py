@@ -15,7 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from overseer.net.bundle import bundle
-from overseer.net.encoding import accepts_gzip, gzipped, listed
+from overseer.net.encoding import accepts_gzip, gzipped
 from overseer.net.http import Request, Response, Route
 from overseer.util.hashes import sha256
 
@@ -116,7 +116,7 @@ def _serve(name: str, content: Callable[[], bytes], *headers: tuple[str, str]) -
 
     def answer(request: Request) -> Response:
         tag, unchanged, whole, zipped = responses()
-        known = {each.removeprefix("W/") for each in listed(request, "if-none-match")}
+        known = {each.removeprefix("W/") for each in request.listed("if-none-match")}
         if known & {tag, "*"}:
             return unchanged
         return zipped if accepts_gzip(request) else whole

@@ -8,25 +8,22 @@ import select
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from overseer.auth.peer import Peer
-from overseer.net.chunks import Buffer
 from overseer.net.frames import GOING_AWAY
 from overseer.net.handler import Handler, OpenHandler
 from overseer.net.limits import ConnectionLimits
-from overseer.net.outbox import Outbox
+from overseer.net.readable_outbox import ReadableOutbox
 from overseer.util.awake_clock import Ticker
-from overseer.util.locks import assert_none_held
 from overseer.util.logs import Stderr
 from overseer.util.timers import Timers
-from overseer.util.waiters import Waiters
 from overseer.util.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
 
 _RECEIVE = 64 * 1024
-_BUFFERS = 64  # handed to the kernel in one call
 
 
 def take_over_stdio() -> tuple[int, int]:
@@ -70,11 +67,13 @@ class StdioServer:
         self._timers = timers
         self._ticker: Ticker | None = None
         self._ended = ended
-        self._wake = Wakeup()
-        self._outbox = _PipeOutbox(replies, limits, timers, self._wake.set)
+        self._replies = replies
+        self._wake = Wakeup()  # of the reader
+        self._cut = Wakeup()  # set when the writer is to leave what is unsent
+        self._outbox = ReadableOutbox(limits, timers, self._cut.set)
         # Daemons, but joined by shutdown.
         self._reader = threading.Thread(target=self._read, name="stdio-reader", daemon=True)
-        self._writer = threading.Thread(target=self._outbox.run, name="stdio-writer", daemon=True)
+        self._writer = threading.Thread(target=self._write, name="stdio-writer", daemon=True)
 
     def start(self) -> None:
         """Open the handler and begin to read; also starts the timers, while there are threads to be had."""
@@ -107,7 +106,7 @@ class StdioServer:
                     self._receive_all(handler)
                 finally:
                     self._ended()
-                self._outbox.wait_until_closed()
+                self._writer.join()
             finally:
                 self._outbox.close(1011, "internal error")  # closed already, unless something failed
                 handler.closed()
@@ -115,6 +114,37 @@ class StdioServer:
             _log.exception("serving stdio failed")
         finally:
             os.close(self._requests)
+
+    def _write(self) -> None:
+        """Pass on replies until the outbox is closed and empty, or nobody reads them."""
+        try:
+            while self._outbox.wait():
+                self._write_all(self._outbox.take_piece())
+        except OSError as error:
+            _log.warning("cannot write replies: %s", error.strerror)
+        except BaseException:
+            _log.exception("writing replies failed")
+        finally:
+            self._outbox.fail()
+            self._wake.set()
+            os.close(self._replies)
+            self._cut.close()
+
+    def _write_all(self, data: bytes) -> None:
+        """Write all of it, unless it is cut.
+
+        Non-blocking mode would be shared with every other user of the terminal or pipe; so this waits until a
+        page can be written and writes no more than that.
+        """
+        poll = select.poll()
+        poll.register(self._replies, select.POLLOUT)
+        poll.register(self._cut, select.POLLIN)
+        rest = memoryview(data)
+        while rest:
+            if any(fd == self._cut.fileno() for fd, _ in poll.poll()):
+                return
+            with suppress(BlockingIOError):  # the descriptor came in non-blocking mode
+                rest = rest[os.write(self._replies, rest[: select.PIPE_BUF]) :]
 
     def _receive_all(self, handler: Handler) -> None:
         """Pass on lines until the requests end or the outbox is closed."""
@@ -164,90 +194,3 @@ class _LineBuffer:
 
     def _hold(self, part: bytes) -> None:
         self._rest += part[: self._max_line + 1 - len(self._rest)]
-
-
-class _PipeOutbox(Outbox):
-    """An outbox over a descriptor of any kind, with its own thread.
-
-    Non-blocking mode would be shared with every other user of the terminal or pipe; so the thread waits until
-    a page can be written and writes no more than that.
-    """
-
-    def __init__(self, fd: int, limits: ConnectionLimits, timers: Timers, broken: Callable[[], None]) -> None:
-        super().__init__("lines", limits, timers)
-        self._fd = fd
-        self._broken = broken
-        self._wake = Wakeup()
-        self._for_work = Waiters(self._lock)  # the writer
-        self._until_closed = Waiters(self._lock)
-
-    def flush(self) -> None:
-        assert_none_held("sending to a client")
-        with self._lock:
-            self._for_work.wake()
-            if self._closing:
-                self._until_closed.wake()
-        self._watch_stall()
-
-    def fail(self) -> None:
-        super().fail()
-        with self._lock:
-            self._for_work.wake()
-            self._until_closed.wake()
-
-    def wait_until_closed(self) -> None:
-        with self._lock:
-            self._until_closed.wait_for(lambda: self._closing)
-
-    def run(self) -> None:
-        """The writing thread: write until it is closed and empty, or broken."""
-        poll = select.poll()
-        poll.register(self._fd, select.POLLOUT)
-        poll.register(self._wake, select.POLLIN)
-        try:
-            while buffers := self._next():
-                poll.poll()
-                self._write(buffers)
-        except OSError as error:
-            _log.warning("cannot write replies: %s", error.strerror)
-        except BaseException:
-            _log.exception("writing replies failed")
-        finally:
-            self._abort()
-            os.close(self._fd)
-            self._wake.close()
-
-    def _abort(self) -> None:
-        self.fail()
-        self._wake.set()
-        self._broken()
-
-    def _next(self) -> list[Buffer]:
-        """Wait for something to write; empty when there will be nothing more."""
-        with self._lock:
-            self._for_work.wait_for(lambda: bool(self._queue.chunks) or self._closing)
-            self._sending = bool(self._queue.chunks)
-        self._make_piece()
-        with self._lock:
-            return _first_bytes(self._take_locked(_BUFFERS), select.PIPE_BUF)
-
-    def _write(self, buffers: list[Buffer]) -> None:
-        try:
-            written = 0 if self._dead else os.writev(self._fd, buffers)
-        except BlockingIOError:  # the descriptor came in non-blocking mode
-            written = 0
-        with self._lock:
-            self._sending = False
-            callbacks = self._sent_locked(written)
-        self._call(callbacks)
-
-
-def _first_bytes(buffers: list[Buffer], size: int) -> list[Buffer]:
-    """The buffers, cut to ``size`` bytes in all."""
-    first: list[Buffer] = []
-    for buffer in buffers:
-        if size <= 0:
-            break
-        first.append(memoryview(buffer)[:size])
-        size -= len(buffer)
-    return first

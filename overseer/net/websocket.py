@@ -137,8 +137,7 @@ def _accept(request: Request, pipe: _Pipe, inbox: _Inbox, loop: _Loop) -> Any:
     """
     # Only what is needed, so that no extension (compression) is ever negotiated; the values were checked.
     headers = {name: request.headers[name] for name in ("sec-websocket-key", "sec-websocket-version")}
-    offered = request.headers.get("sec-websocket-protocol", "").split(",")
-    if PROTOCOL in (name.strip() for name in offered):
+    if PROTOCOL in request.listed("sec-websocket-protocol"):
         headers["sec-websocket-protocol"] = PROTOCOL
     environ: dict[str, Any] = {"werkzeug.socket": pipe}
     for name, value in {**headers, **_GOING_ON}.items():

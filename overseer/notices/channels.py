@@ -13,7 +13,7 @@ from overseer.notices.notice import Notice
 from overseer.notices.outbox import Answer, Attempt
 from overseer.notices.signing import signed_headers
 from overseer.protocol import utf8
-from overseer.workers.program import Surroundings, run_program
+from overseer.workers.program import Surroundings, run_program, with_words
 
 ANSWER_S = 10.0
 """How long a receiver may take."""
@@ -24,7 +24,7 @@ RUN_S = 30.0
 _GONE = 410
 # These are about the one notice; any other failure means that nothing can be delivered now.
 _REFUSED = (400, 413, 422)
-_COMPLAINT = 300  # characters of a program's output that are quoted
+_KEPT = 300  # bytes of a program's output
 
 ReadSecret = Callable[[str], str]
 
@@ -83,16 +83,12 @@ def _run(channel: ChannelConfig, notice: Notice) -> Attempt:
             channel.exec,
             f"channel {channel.name}",
             patience=RUN_S,
-            most=_COMPLAINT,
+            most=_KEPT,
             surroundings=Surroundings(env=notice.variables),
             stdin=stdin,
         )
     finally:
         os.close(stdin)
-    fault = end.fault
-    if not fault and (end.code or end.signal):
-        fault = f"{channel.exec[0]} ended with {end.signal or f'status {end.code}'}"
-    if not fault:
-        return Attempt(Answer.TAKEN)
-    said = " ".join(end.written["stderr"].decode("utf-8", "replace").split())
-    return Attempt(Answer.DOWN, f"{fault}: {said[:_COMPLAINT]}" if said else fault)
+    if fault := end.failure(channel.exec[0]):
+        return Attempt(Answer.DOWN, with_words(fault, end.written["stderr"]))
+    return Attempt(Answer.TAKEN)

@@ -138,8 +138,7 @@ class Notices:
     # On the pool's thread
 
     def _take(self, happening: Happening) -> None:
-        following = self._rules.take(happening, restored(self._clock.now()))
-        self._tell(following, happening.run_id if happening.is_end else "")
+        self._tell(self._rules.take(happening, restored(self._clock.now())))
 
     def _remind(self) -> None:
         self._tell(self._rules.remind(restored(self._clock.now())))
@@ -150,9 +149,9 @@ class Notices:
         self._outbox.set_channels(config.channels)
         self._watch()
 
-    def _tell(self, following: Following, run_id: str = "") -> None:
+    def _tell(self, following: Following) -> None:
         pending = [Pending.new(channel, notice) for channel, notice in following.told.items()]
-        self._states.told(pending, following.changed, run_id)
+        self._states.told(pending, following.changed, following.run_id)
         for each in pending:
             self._outbox.put(each)
         self._watch()

@@ -57,10 +57,12 @@ class Following:
     Attributes:
         changed: the new states; None: forgotten.
         told: at most one notice for each channel.
+        run_id: of the run whose end it was, or of the task that could not be started; "": it was no end.
     """
 
     changed: Mapping[Key, State | None]
     told: Mapping[str, Notice]
+    run_id: str = ""
 
 
 def key_of(rule: NotifyConfig) -> str:
@@ -140,7 +142,7 @@ class Rules:
     def _following(self, told: Mapping[str, Notice], run_id: str = "") -> Following:
         changed, self._changed = self._changed, {}
         named = {channel: _named(notice, channel, run_id) for channel, notice in told.items()}
-        return Following(changed, named)
+        return Following(changed, named, run_id)
 
     def _bad(self, rule_key: str, rule: NotifyConfig, happening: Happening, at: datetime) -> Notice | None:
         """Trouble: reported once, until it is over."""

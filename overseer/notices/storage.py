@@ -37,29 +37,20 @@ _TOLD = "SELECT rule, subject, kind, since, count, told, notice FROM told"
 
 
 class States(Storage):
-    """Stores states and new notices as well; this one stores nothing."""
-
-    def load(self) -> tuple[dict[Key, State], list[Pending]]:
-        """What an earlier server stored."""
-        return {}, []
-
-    def told(self, pending: Iterable[Pending], states: Mapping[Key, State | None], run_id: str = "") -> None:
-        """Store notices that are to be delivered, and the states that say so (None: forgotten), all together;
-        and that the end of a run, if it is one, is reported with them. Returns at once."""
-
-
-class StoredStates(States):
-    """Stores everything in the history's database.
+    """Stores states and notices in the history's database; without one it stores nothing.
 
     Args:
         room: in which the history keeps what is to be reported.
     """
 
-    def __init__(self, history: History, room: str) -> None:
+    def __init__(self, history: History | None, room: str) -> None:
         self._history = history
         self._room = room
 
     def load(self) -> tuple[dict[Key, State], list[Pending]]:
+        """What an earlier server stored."""
+        if self._history is None:
+            return {}, []
         try:
             told, pending = self._history.rows(_TOLD), self._history.rows(_PENDING)
         except RequestError as error:
@@ -68,21 +59,24 @@ class StoredStates(States):
         return _states(told), [each for row in pending if (each := _pending(*row)) is not None]
 
     def told(self, pending: Iterable[Pending], states: Mapping[Key, State | None], run_id: str = "") -> None:
+        """Store notices that are to be delivered, and the states that say so (None: forgotten), all together;
+        and that the end of a run, if it is one, is reported with them. Returns at once."""
         statements = [_added(each) for each in pending]
         statements += [_changed(key, state) for key, state in states.items()]
         if run_id:
             statements.append(pay(run_id, self._room))
-        if statements:
-            self._history.put(*statements)
+        self._put(*statements)
 
     def tried(self, pending: Pending) -> None:
         due = stored(now()) + int((pending.due - time.monotonic()) * 1e6)
-        self._history.put(
-            (_TRY, (pending.attempts, due, int(pending.holds_up), pending.channel, pending.notice.id))
-        )
+        self._put((_TRY, (pending.attempts, due, int(pending.holds_up), pending.channel, pending.notice.id)))
 
     def over(self, pending: Pending) -> None:
-        self._history.put((_REMOVE, (pending.channel, pending.notice.id)))
+        self._put((_REMOVE, (pending.channel, pending.notice.id)))
+
+    def _put(self, *statements: Statement) -> None:
+        if self._history is not None and statements:
+            self._history.put(*statements)
 
 
 def _added(pending: Pending) -> Statement:

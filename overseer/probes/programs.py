@@ -5,10 +5,9 @@ from __future__ import annotations
 from overseer.config.targets import Program
 from overseer.errors import SpawnError
 from overseer.probes.attempt import Attempt, NotProbedError, ProbeFailedError, is_ours
-from overseer.workers.program import Surroundings, run_program
+from overseer.workers.program import Surroundings, run_program, with_words
 
 _KEPT = 4096  # bytes of what it writes
-_SHOWN = 300  # characters of it
 
 
 def probe_by_program(target: Program, task_id: str, attempt: Attempt, surroundings: Surroundings) -> None:
@@ -41,5 +40,4 @@ def probe_by_program(target: Program, task_id: str, attempt: Attempt, surroundin
     elif done.code or done.signal:
         fault = f"ended with {done.signal or f'status {done.code}'}"
     if fault:
-        said = " ".join(done.written["stdout"].decode("utf-8", "replace").split())
-        raise ProbeFailedError(f"{fault}: {said[:_SHOWN]}" if said else fault)
+        raise ProbeFailedError(with_words(fault, done.written["stdout"]))

@@ -37,19 +37,13 @@ def inherited(which: str | Collection[str]) -> dict[bytes, bytes]:
     """
     if isinstance(which, str) and which not in ("all", "minimal", "none"):
         raise SpawnError(f"inherit_env must be all, minimal, none or a list of names, not {which!r}")
-    environment = _own()
+    # In one call: other threads may change them, and asking for each takes a tenth of a start's CPU time.
+    environment: dict[bytes, bytes] = os.environb._data.copy()  # type: ignore[attr-defined]
     for name in SECRETS:
         environment.pop(os.fsencode(name), None)
     if which == "all":
         return environment
     return {key: value for key, value in environment.items() if _is_inherited(os.fsdecode(key), which)}
-
-
-def _own() -> dict[bytes, bytes]:
-    """A copy of this process's variables."""
-    # In one call: other threads may change them, and asking for each takes a tenth of a start's CPU time.
-    variables: dict[bytes, bytes] = os.environb._data.copy()  # type: ignore[attr-defined]
-    return variables
 
 
 def _is_inherited(name: str, which: str | Collection[str]) -> bool:

@@ -50,7 +50,12 @@ _BLOCKED = {
 
 
 class Guardian:
-    """At most one per server process. :meth:`start` and :meth:`stop` are called on one thread."""
+    """At most one per server process. :meth:`start` and :meth:`stop` are called on one thread.
+
+    Attributes:
+        pid: the guardian's, or 0.
+        restarts: how often it has been replaced.
+    """
 
     def __init__(self) -> None:
         # Guards the fields below. Writing to the memfd is allowed under it.
@@ -61,22 +66,12 @@ class Guardian:
         self._free: list[int] = []
         self._complained = False
         self._stopping = False
-        self._restarts = 0
+        self.restarts = 0
         self._wake: Wakeup | None = None  # set when it is time to stop
         # Used by the thread alone, once it runs.
-        self._pid = 0
+        self.pid = 0
         self._pidfd = -1
         self._thread: threading.Thread | None = None
-
-    @property
-    def pid(self) -> int:
-        """The guardian's pid, or 0."""
-        return self._pid
-
-    @property
-    def restarts(self) -> int:
-        """How often it has been replaced."""
-        return self._restarts
 
     def start(self) -> bool:
         """Start it; False, with a warning in the log, if that fails. Idempotent."""
@@ -191,7 +186,7 @@ class Guardian:
                 with standstill:  # the one that is handed over must be the one there is
                     how = self._kill()
                 with self._lock:
-                    self._restarts += 1
+                    self.restarts += 1
                 if time.monotonic() - started > _WELL_S:
                     pause = 0.0
                 when = f"in {pause:g} s" if pause else "now"
@@ -240,7 +235,7 @@ class Guardian:
             os.waitpid(program.pid, 0)
             registry.discard_child(program.pid)
             raise
-        self._pid = program.pid
+        self.pid = program.pid
 
     def _watch(self) -> bool:
         """Wait until the guardian dies (False), or until stop is called and it has been killed (True)."""
@@ -269,7 +264,7 @@ class Guardian:
                 how = signal_name(status.si_status)
         os.close(self._pidfd)
         self._pidfd = -1
-        pid, self._pid = self._pid, 0
+        pid, self.pid = self.pid, 0
         registry.discard_child(pid)
         return how
 

@@ -13,7 +13,7 @@ from overseer.process.lines import LineSplitter, MaskedSplitter
 from overseer.process.pipe import Pipe, PipeReader
 from overseer.process.private_files import PrivateFiles
 from overseer.process.raw import MaskedRaw
-from overseer.process.registry import Entry, Registry, registry
+from overseer.process.registry import Entry, registry
 from overseer.process.standalone.tree import Scanner
 from overseer.process.usage import Usage, UsageMeter, _Process, _Run
 from overseer.util.dataclass_json import from_plain, to_plain
@@ -116,13 +116,8 @@ def export_entry(entry: Entry) -> dict[str, Any]:
 
 
 def restore_entry(data: Mapping[str, Any]) -> Entry:
+    """The entry of a run that lives; it must be entered."""
     return from_plain(Entry, data)
-
-
-def enter(registry: Registry, entry: Entry) -> None:
-    """Enter a run that lives."""
-    registry.enter(entry)
-    registry.spawned(entry, entry.pid, entry.pipes)
 
 
 def export_usage(meter: UsageMeter) -> dict[str, Any]:

@@ -26,8 +26,23 @@ from overseer.util.wakeup import Wakeup
 _log = logging.getLogger(__name__)
 
 MOST = 1 << 20  # bytes that may wait for one task
+CLOSED = "the task's input has been closed by an eof"
 _AGAIN_S = 0.1  # between tries of a full terminal: epoll does not always report that it has room
 _EOF = b"\x04"  # Ctrl-D, if the terminal's own character cannot be read
+
+
+def check_room(size: int, waiting: int) -> None:
+    """Check that there is room for ``size`` bytes more of a task's input.
+
+    Raises:
+        OverseerError: there never will be.
+        RequestError: ``full``: not while so much is ``waiting``.
+    """
+    if size > MOST:
+        raise OverseerError(f"the input has {size} bytes; the limit is {MOST}")
+    if waiting + size > MOST:
+        text = f"{waiting} bytes already wait, the limit is {MOST}"
+        raise RequestError(f"the task is not reading its input: {text}", code="full")
 
 
 class TaskInput:
@@ -37,10 +52,6 @@ class TaskInput:
 
     Args:
         fd: a pipe's writing end, or a terminal's master; non-blocking.
-
-    Raises:
-        OSError: out of memory or epoll watches; the descriptor then remains the caller's.
-        RuntimeError: the system allows no more threads; likewise.
     """
 
     def __init__(self, fd: int, *, terminal: bool) -> None:
@@ -52,27 +63,27 @@ class TaskInput:
         self._refusal = ""  # why nothing more is taken
         self._over = False  # the run is
         self._closing = False  # the descriptor is closed when all is written
-        writer.add(fd, self)
 
     @classmethod
     def restored(cls, fd: int, data: Mapping[str, Any], waiting: bytes) -> TaskInput:
-        """The input that another program has exported; :meth:`begin` must follow."""
-        made = cls.__new__(cls)
-        made._fd = fd
-        made.terminal = data["terminal"]
-        made._lock = lock(Rank.INPUT, "input")
-        made._waiting = deque([memoryview(waiting)] if waiting else [])
+        """The input that another program has exported."""
+        made = cls(fd, terminal=data["terminal"])
+        made._waiting.extend([memoryview(waiting)] if waiting else [])
         made._size = len(waiting)
-        made._refusal = data["refusal"]
-        made._over = False
-        made._closing = data["closing"]
+        made._refusal, made._closing = data["refusal"], data["closing"]
         return made
 
     def begin(self) -> None:
-        """Go on writing. Raises OSError, RuntimeError."""
+        """Begin to write, or go on.
+
+        Raises:
+            OSError: out of memory or epoll watches; the descriptor of a new one then remains the caller's.
+            RuntimeError: the system allows no more threads; likewise.
+        """
         if self._fd >= 0:
             writer.add(self._fd, self)
-            self.resume()
+            if self._waiting:
+                self.resume()
 
     def export_locked(self, out: Outgoing) -> dict[str, Any]:
         """What another program has to know to go on; the lock of ``writing`` is held until it does."""
@@ -90,11 +101,6 @@ class TaskInput:
         """While it is held, nothing is written."""
         return self._lock
 
-    @property
-    def waiting(self) -> int:
-        """The number of bytes not yet written."""
-        return self._size
-
     def put(self, data: bytes, *, eof: bool = False) -> None:
         """Queue ``data``; with ``eof`` nothing more is accepted, and the pipe is closed once all is written.
         A terminal is sent its EOF character instead, and more may follow.
@@ -110,17 +116,13 @@ class TaskInput:
                 raise OverseerError(self._refusal)
             if eof and self.terminal:
                 data += _eof_character(self._fd)
-            if len(data) > MOST:
-                raise OverseerError(f"the input has {len(data)} bytes; the limit is {MOST}")
-            if self._size + len(data) > MOST:
-                waiting = f"{self._size} bytes already wait, the limit is {MOST}"
-                raise RequestError(f"the task is not reading its input: {waiting}", code="full")
+            check_room(len(data), self._size)
             idle = not self._waiting
             if data:
                 self._waiting.append(memoryview(data))
                 self._size += len(data)
             if eof and not self.terminal:
-                self._refusal = "the task's input has been closed by an eof"
+                self._refusal = CLOSED
                 self._closing = True
             if idle:
                 self._write_locked()

@@ -79,7 +79,6 @@ class PrivateFiles:
             os.close(descriptor)
 
     def remove(self) -> None:
-        """Remove them all."""
         try:
             remove(self._directory)
         except OSError as error:

@@ -66,7 +66,6 @@ class Setup:
 
     @property
     def needed(self) -> bool:
-        """Whether there is anything to do."""
         who = self.identity
         ids = (who.uid, who.gid)
         return bool(self.tty or self.rlimits or self.cgroup) or self.nice is not None or ids != (None, None)

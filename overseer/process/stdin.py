@@ -48,7 +48,9 @@ class Stdin:
                 os.set_blocking(ours, False)
             else:
                 ours = self._open_terminal(size)
-            self.input = TaskInput(ours, terminal=kind == "pty")
+            made = TaskInput(ours, terminal=kind == "pty")
+            made.begin()
+            self.input = made
         except (OSError, RuntimeError, ValueError) as error:
             if ours >= 0:
                 os.close(ours)

@@ -15,12 +15,18 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from overseer.process.registry import Entry, registry
-from overseer.process.standalone.tree import Scanner, is_headless, other_threads, read_outputs
+from overseer.process.standalone.tree import (
+    Scanner,
+    all_pids,
+    is_headless,
+    other_threads,
+    read_outputs,
+    read_stat,
+)
 from overseer.util.locks import Rank, assert_none_held, lock
 
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_STAT = 4096  # bytes; more than any stat file has
 _INEXACT = 1024  # KiB by which the system's own figures may differ
 _IO_PASSES = 5  # after which the disk I/O of an idle process is read again
 
@@ -299,27 +305,7 @@ def _peak_of_this_process() -> int:
 
 
 def _all_processes() -> list[_Process]:
-    found = []
-    folder = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for name in os.listdir(folder):  # noqa: PTH208
-            if not name.isdecimal():
-                continue
-            try:
-                fd = os.open(f"{name}/stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
-            except (FileNotFoundError, ProcessLookupError, PermissionError):
-                continue
-            try:
-                text = os.read(fd, _STAT)
-            except ProcessLookupError:
-                continue
-            finally:
-                os.close(fd)
-            # The name in parentheses may hold anything, parentheses and spaces too.
-            found.append(_Process(int(name), text[text.rindex(b")") + 2 :].split(None, 22)))
-    finally:
-        os.close(folder)
-    return found
+    return [_Process(pid, fields) for pid in all_pids() if (fields := read_stat(pid)) is not None]
 
 
 def _rss_of_threads(pid: int) -> int:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import ClassVar, TypeVar, dataclass_transform
 
 from overseer.schema.fields import Declared, declared, field
-from overseer.schema.types import REQUEST_ID, TEXT
+from overseer.schema.types import REQUEST_ID, TASK_ID, TEXT
 
 _T = TypeVar("_T", bound=Declared)
 
@@ -46,6 +46,13 @@ class Request:
     id: str = field(REQUEST_ID, "Repeated in the answer; any text unique among your requests")
 
 
+@declared()
+class TaskRequest(Request):
+    """Base of the requests about one task."""
+
+    task_id: str = field(TASK_ID, "The task")
+
+
 REQUESTS: dict[str, type[Request]] = {}
 """Every request by its ``type``, in the order the documents list them."""
 
@@ -78,6 +85,13 @@ class Reply(Event):
     """Base of the answers to requests."""
 
     id: str = field(TEXT, "The request's")
+
+
+@declared()
+class TaskReply(Reply):
+    """Base of those about one task."""
+
+    task_id: str = field(TASK_ID, "The task")
 
 
 EVENTS: dict[str, type[Event]] = {}

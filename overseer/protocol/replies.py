@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from overseer.protocol.clusters import ClusterInfo
-from overseer.protocol.declare import Delivery, Event, Reply
+from overseer.protocol.declare import Delivery, Event, Reply, TaskReply
 from overseer.protocol.declare import event as _event
 from overseer.protocol.schedules import ScheduleInfo
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunStats
@@ -27,30 +27,25 @@ from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import COUNT, TIMESTAMP
 from overseer.schema.types import BOOLEAN, DOCUMENT, TASK_ID, TEXT
 
-_TASK = "The task"
-
 
 @_event("signaled", Delivery.DIRECT)
-class Signaled(Reply):
+class Signaled(TaskReply):
     """A signal was sent to a task's run."""
 
-    task_id: str = field(TASK_ID, _TASK)
     signal: str = field(TEXT, "Its name, or its number if it has no name")
 
 
 @_event("input_accepted", Delivery.DIRECT)
-class InputAccepted(Reply):
+class InputAccepted(TaskReply):
     """The input was accepted; the task will be able to read it, unless it ends first."""
 
-    task_id: str = field(TASK_ID, _TASK)
     bytes: int = field(COUNT, "How many bytes were accepted")
 
 
 @_event("resized", Delivery.DIRECT)
-class Resized(Reply):
+class Resized(TaskReply):
     """The size of a task's terminal was changed."""
 
-    task_id: str = field(TASK_ID, _TASK)
     rows: int = field(COUNT, "Its height in characters")
     cols: int = field(COUNT, "Its width in characters")
 
@@ -139,10 +134,9 @@ class Purged(Reply):
 
 
 @_event("subscribed", Delivery.DIRECT)
-class Subscribed(Reply):
+class Subscribed(TaskReply):
     """The task's events follow. The other fields are there when the request had since_seq."""
 
-    task_id: str = field(TASK_ID, _TASK)
     last_seq: int | None = field(COUNT, "The seq of its latest line; 0: none yet", default=None, omit=True)
     oldest_seq: int | None = field(
         COUNT, "The seq of the oldest line stored; 0: none is", default=None, omit=True
@@ -159,10 +153,8 @@ class Subscribed(Reply):
 
 
 @_event("unsubscribed", Delivery.DIRECT)
-class Unsubscribed(Reply):
+class Unsubscribed(TaskReply):
     """No more of the task's events follow."""
-
-    task_id: str = field(TASK_ID, _TASK)
 
 
 @_event("metrics", Delivery.DIRECT)
@@ -192,17 +184,13 @@ class SchedulesReply(Reply):
 
 
 @_event("paused", Delivery.DIRECT)
-class Paused(Reply):
+class Paused(TaskReply):
     """A task's schedules start nothing until a resume."""
-
-    task_id: str = field(TASK_ID, _TASK)
 
 
 @_event("resumed", Delivery.DIRECT)
-class Resumed(Reply):
+class Resumed(TaskReply):
     """A task's schedules start it again."""
-
-    task_id: str = field(TASK_ID, _TASK)
 
 
 @_event("reloaded", Delivery.DIRECT)

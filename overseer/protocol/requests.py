@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from overseer.protocol.declare import Request
+from overseer.protocol.declare import Request, TaskRequest
 from overseer.protocol.declare import request as _request
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.values import ExcessConfig
@@ -90,36 +90,30 @@ class Start(_Following):
 
 
 @_request("stop")
-class Stop(Request):
+class Stop(TaskRequest):
     """Stop a task, whatever it is doing. What follows is exited, or dequeued if it was waiting."""
-
-    task_id: str = field(TASK_ID, "The task")
 
 
 @_request("reset")
-class Reset(Request):
+class Reset(TaskRequest):
     """Start an errored task again, with an empty exit history, even over its pool's limit. When the driver
     cannot start it, the request is refused and the task's subscribers are sent ``errored`` again."""
 
-    task_id: str = field(TASK_ID, "The task")
-
 
 @_request("signal")
-class Signal(Request):
+class Signal(TaskRequest):
     """Send a signal to the process group of a task's run, whatever its kill_mode. If that ends the run, it
     counts as ended by itself."""
 
-    task_id: str = field(TASK_ID, "The task")
     signal: str = field(SIGNAL, "The signal, by name (SIGHUP, hup) or number")
 
 
 @_request("input")
-class Input(Request):
+class Input(TaskRequest):
     """Send input to a running task, as one piece: it is accepted or refused as a whole. Other clients' input
     comes before or after it. It waits while the task does not read; what still waits when the
     run ends is dropped."""
 
-    task_id: str = field(TASK_ID, "The task")
     data: str = field(TEXT, "A text, sent as UTF-8", default="", omit=True)
     data_base64: bytes = field(BASE64, "Any bytes, in place of data", default=b"", omit=True)
     eof: bool = field(
@@ -135,27 +129,22 @@ class Input(Request):
 
 
 @_request("resize")
-class Resize(Request):
+class Resize(TaskRequest):
     """Change the size of a running task's terminal. Its foreground processes get SIGWINCH."""
 
-    task_id: str = field(TASK_ID, "The task")
     rows: int = field(SIDE, "Its height in characters")
     cols: int = field(SIDE, "Its width in characters")
 
 
 @_request("restart")
-class Restart(Request):
+class Restart(TaskRequest):
     """Stop a task, wait for its end, and start it again: with its parameters and policy, an empty exit
     history, and its action as it is defined now. It keeps its slot in the pool. A stop meanwhile wins."""
 
-    task_id: str = field(TASK_ID, "The task")
-
 
 @_request("forget")
-class Forget(Request):
+class Forget(TaskRequest):
     """Take a task that is over off the list. Its history and its log are kept."""
-
-    task_id: str = field(TASK_ID, "The task")
 
 
 @_request("list")
@@ -191,10 +180,9 @@ class ClusterRequest(Request):
 
 
 @_request("replay")
-class Replay(Request):
+class Replay(TaskRequest):
     """Send the stored output and exited events of a task to the sender; nothing marks the end."""
 
-    task_id: str = field(TASK_ID, "The task")
     since: datetime | None = field(TIMESTAMP, "Only events from then on", default=None, omit=True)
     since_seq: int | None = field(
         COUNT, "Only events after the output with this seq", default=None, omit=True
@@ -215,10 +203,8 @@ class Subscribe(_Following):
 
 
 @_request("unsubscribe")
-class Unsubscribe(Request):
+class Unsubscribe(TaskRequest):
     """Send no more events of a task to the sender."""
-
-    task_id: str = field(TASK_ID, "The task")
 
 
 @_request("watch")
@@ -288,12 +274,11 @@ class SetPool(Request):
 
 
 @_request("move")
-class Move(Request):
+class Move(TaskRequest):
     """Move a task that waits in a queue to another place in it. Say where with one of to, position, before
     and after. Later arrivals still go where the queue's order puts them."""
 
     either = ("to", "position", "before", "after")
-    task_id: str = field(TASK_ID, "The task")
     action: str = field(
         _ACTION,
         "Its action: it is moved only among this action's tasks, and all others keep their turns; "
@@ -347,17 +332,13 @@ class SchedulesRequest(Request):
 
 
 @_request("pause")
-class Pause(Request):
+class Pause(TaskRequest):
     """Pause a standing task's schedules: each start is skipped, until resume."""
-
-    task_id: str = field(TASK_ID, "The task")
 
 
 @_request("resume")
-class Resume(Request):
+class Resume(TaskRequest):
     """Let a paused standing task's schedules start it again. Skipped starts are not made up for."""
-
-    task_id: str = field(TASK_ID, "The task")
 
 
 @_request("reload")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from overseer.protocol.declare import Request
+from overseer.protocol.declare import Request, TaskRequest
 from overseer.protocol.declare import request as _request
 from overseer.protocol.words import EXIT_REASON, RUN_STATUS, STREAM
 from overseer.schema.fields import field
@@ -51,11 +51,10 @@ class RunStatsRequest(Request):
 
 
 @_request("logs")
-class LogsRequest(Request):
+class LogsRequest(TaskRequest):
     """Show lines of a task's log, from from_seq or since on, or the last ones (tail); without any of them,
     the last limit. Needs a data_dir; the task itself may be forgotten."""
 
-    task_id: str = field(TASK_ID, "The task")
     run_id: str = field(TEXT, "Only lines of this run", default="", omit=True)
     from_seq: int | None = field(COUNT, "From the line with this seq on", default=None, omit=True)
     tail: int | None = field(PAGE_SIZE, "This many lines, the last ones", default=None, omit=True)

@@ -7,12 +7,21 @@ from overseer.schema.types import Choice
 
 ORDERS = ("first", "last")
 
-TASK_STATE = Choice(
+CHOICES: list[Choice] = []
+"""The words that the manifest lists as types of their own."""
+
+
+def _choice(*words: str, ref: str, description: str, booleans: bool = False) -> Choice:
+    CHOICES.append(Choice(*words, ref=ref, description=description, booleans=booleans))
+    return CHOICES[-1]
+
+
+TASK_STATE = _choice(
     "active", "stopped", "errored", "queued", ref="TaskState",
     description="active: running, awaiting a restart, or ended by itself; stopped: ended on request; "
     "errored: failed too often, waits for a reset; queued: waits for a slot in its pool",
 )  # fmt: skip
-STATUS = Choice(
+STATUS = _choice(
     "running", "ready", "queued", "waiting", "restarting",
     "succeeded", "failed", "errored", "stopped", "lost",
     ref="TaskStatus",
@@ -22,15 +31,15 @@ STATUS = Choice(
     "request; lost: ended with a server, unseen",
 )  # fmt: skip
 CONDITIONS = ("started", "ready", "healthy", "succeeded", "ended")
-CONDITION = Choice(
+CONDITION = _choice(
     *CONDITIONS, ref="Condition",
     description="What a task waits for in another: that it has started; is ready (running, where its action "
     "does not say what that takes) or healthy; has ended well (succeeded), or ended at all",
 )  # fmt: skip
-WORKER_STATE = Choice(
+WORKER_STATE = _choice(
     "running", "exited", ref="WorkerState", description="Whether its latest run is still going on"
 )
-EXIT_REASON = Choice(
+EXIT_REASON = _choice(
     "exited", "signal", "timeout", "stopped", "oom", "unhealthy", "start_failed", "lost", "shutdown",
     ref="ExitReason",
     description="Why a run ended: exited: by itself, with a code; signal: by a signal other than a stop's; "
@@ -39,73 +48,52 @@ EXIT_REASON = Choice(
     "its processes for lack of memory in its cgroup; unhealthy: its health checks failed; start_failed: it "
     "could not be started; lost: unknown, it ended with its server",
 )  # fmt: skip
-RUN_STATUS = Choice(
+RUN_STATUS = _choice(
     "running", "succeeded", "failed", "stopped", "lost", ref="RunStatus",
     description="The status of a run: running; succeeded, failed: it ended by itself, or by its "
     "timeout; stopped: ended on request; lost: it ended with the server, unseen",
 )  # fmt: skip
-TRIGGER = Choice(
+TRIGGER = _choice(
     "client", "restart", "boot", "service", "schedule", "chain", "webhook", ref="TriggerType",
     description="Why a run was started: client: a client requested it; restart: the retry policy; boot: its "
     "task was running when the server ended; service: a driver's service submitted it; schedule: its time "
     "had come; chain: it follows the end of another task; webhook: another service's request",
 )  # fmt: skip
-SKIP_REASON = Choice(
+REFUSAL = _choice(
+    *REFUSALS, ref="Refusal", description="; ".join(f"{word}: {why}" for word, why in REFUSALS.items())
+)
+SKIP_REASON = _choice(
     "overlap", "missed", "paused", "disabled", "queue_full", ref="SkipReason",
     description="Why a scheduled start was skipped: overlap: the task was in use; queue_full: and another "
     "start already waited; missed: the server was not running, or was suspended; paused: the "
     "schedule was paused; disabled: the configuration has it disabled, or no longer has it",
 )  # fmt: skip
-HEALTH = Choice(
+HEALTH = _choice(
     "starting", "healthy", "unhealthy", ref="Health",
     description="Whether a run works, by the probe of its action's health; starting: not known yet",
 )  # fmt: skip
-REFUSAL = Choice(
-    *REFUSALS, ref="Refusal", description="; ".join(f"{word}: {why}" for word, why in REFUSALS.items())
-)
-STREAM = Choice("stdout", "stderr", ref="Stream", description="Where a line of output came from")
-STDIN = Choice(
+STREAM = _choice("stdout", "stderr", ref="Stream", description="Where a line of output came from")
+STDIN = _choice(
     "pipe", "pty", ref="Stdin",
     description="How a task takes input: through a pipe, or a terminal (pty), which has a size",
 )  # fmt: skip
-QUEUE_ORDER = Choice(
+QUEUE_ORDER = _choice(
     *ORDERS, ref="QueueOrder", description="Which task starts next: the first that came, or the last"
 )
-EXCESS_ACTION = Choice(
+EXCESS_ACTION = _choice(
     "stop", "requeue", ref="ExcessAction",
     description="What happens to running tasks above a lowered limit: stopped for good, or queued again",
 )  # fmt: skip
-KILL_ORDER = Choice(
+KILL_ORDER = _choice(
     *ORDERS, ref="KillOrder", description="Which tasks go: those that have run longest (first), or shortest"
 )
-DISPLACE = Choice(
+DISPLACE = _choice(
     "false", "true", "prohibit", ref="DisplacePolicy", booleans=True,
     description="Whether a queued task yields its place in a full queue: false: only to a forced start; "
     "true: to any; prohibit: never",
 )  # fmt: skip
-PARAM_TYPE = Choice(
+PARAM_TYPE = _choice(
     "text", "integer", "number", "boolean", "choice", "path", "secret", ref="ParamType",
     description="What a parameter is. Its values are strings on the wire all the same: an integer as 42, a "
     "number as JSON has it, a boolean as true or false",
 )  # fmt: skip
-
-CHOICES = (
-    TASK_STATE,
-    STATUS,
-    CONDITION,
-    WORKER_STATE,
-    EXIT_REASON,
-    RUN_STATUS,
-    TRIGGER,
-    REFUSAL,
-    SKIP_REASON,
-    HEALTH,
-    STREAM,
-    STDIN,
-    QUEUE_ORDER,
-    EXCESS_ACTION,
-    KILL_ORDER,
-    DISPLACE,
-    PARAM_TYPE,
-)
-"""The words that the manifest lists as types of their own."""

@@ -41,9 +41,7 @@ class Batch:
 
     def skip(self, track: Track, skip: Skip) -> None:
         slot = Slot(track.task_id, skip.slot, SKIPPED, self.at, skip.reason, skip.number)
-        track.note(slot)
-        self.slots.append(slot)
-        self.tracks[track] = None
+        self._add(track, slot)
         self.skipped.append((track, slot))
 
     def skip_waiting(self, track: Track, reason: str) -> None:
@@ -79,14 +77,16 @@ class Batch:
 
     def _wait(self, track: Track, offer: Offer) -> None:
         track.plan.waiting.append(offer)
-        self.slots.append(Slot(track.task_id, offer.slot, WAITING, self.at, offer.overlap))
-        self.tracks[track] = None
+        self._add(track, Slot(track.task_id, offer.slot, WAITING, self.at, offer.overlap))
 
     def fire(self, track: Track, offer: Offer, task_id: str = "") -> None:
         """Have the task started for a slot; ``task_id``: as this id, not its own."""
-        slot = Slot(track.task_id, offer.slot, FIRING, self.at)
+        task_id = task_id or track.task_id
+        self._add(track, Slot(track.task_id, offer.slot, FIRING, self.at))
+        self._fired.add(task_id)
+        self.fires.append(Fire(track, offer, task_id))
+
+    def _add(self, track: Track, slot: Slot) -> None:
         track.note(slot)
         self.slots.append(slot)
         self.tracks[track] = None
-        self._fired.add(task_id or track.task_id)
-        self.fires.append(Fire(track, offer, task_id or track.task_id))

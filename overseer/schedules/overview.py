@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from overseer.config.schedules import Schedule
 from overseer.protocol import ScheduleInfo, SchedulesReply, SchedulesRequest, SkippedSlot
 from overseer.schedules.scheduler import Scheduler
+from overseer.schedules.slots import moment_of
 from overseer.schedules.track import Track
 from overseer.util.locks import assert_held
 
@@ -34,24 +34,20 @@ def _info(track: Track, upcoming: int, now: float) -> ScheduleInfo:
         task_id=track.task_id,
         action=track.standing.action,
         when=tuple(map(_written, plan.schedules)),
-        next=_moment(following[0]) if following else None,
-        due=_moment(due) if following and due > following[0] else None,
-        last=None if track.last is None else _moment(track.last),
+        next=moment_of(following[0]) if following else None,
+        due=moment_of(due) if following and due > following[0] else None,
+        last=None if track.last is None else moment_of(track.last),
         paused=plan.paused,
-        waiting=tuple(_moment(offer.slot) for offer in plan.waiting),
+        waiting=tuple(moment_of(offer.slot) for offer in plan.waiting),
         skipped=tuple(
-            SkippedSlot(_moment(slot.slot), slot.reason, slot.number, slot.at)
+            SkippedSlot(moment_of(slot.slot), slot.reason, slot.number, slot.at)
             for slot in reversed(track.skipped)
         ),
         error=track.refused,
-        upcoming=tuple(map(_moment, following[:upcoming])),
+        upcoming=tuple(map(moment_of, following[:upcoming])),
     )
 
 
 def _written(schedule: Schedule) -> str:
     zone = f" ({schedule.timezone})" if schedule.cron else ""
     return f"{schedule}{zone}{'' if schedule.enabled else ', disabled'}"
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

@@ -13,7 +13,7 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from overseer.config import StandingTask
@@ -24,8 +24,9 @@ from overseer.protocol import Skipped, Start
 from overseer.schedules.batch import Batch, Fire
 from overseer.schedules.firing import Firing
 from overseer.schedules.plan import Offer, Skip
+from overseer.schedules.slots import moment_of
 from overseer.schedules.store import ScheduleStore
-from overseer.schedules.track import Track, rows, tracks_from, tracks_to
+from overseer.schedules.track import Track, tracks_from, tracks_to
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.observers import Change
 from overseer.supervisor.retry import effective_policy
@@ -312,9 +313,9 @@ class Scheduler:
     def _carry_out(self, batch: Batch) -> None:
         if not batch:
             return
-        self._store.keep(batch.slots, rows(batch.tracks))
+        self._store.keep(batch.slots, [track.row() for track in batch.tracks])
         for track, slot in batch.skipped:
-            event = Skipped(track.task_id, _moment(slot.slot), slot.reason, slot.at, slot.number)
+            event = Skipped(track.task_id, moment_of(slot.slot), slot.reason, slot.at, slot.number)
             self._hub.skip(event, track.standing.action)
         for track in batch.stops:
             self._stop(track)
@@ -390,7 +391,3 @@ def _scheduled(tasks: Mapping[str, StandingTask]) -> Iterable[tuple[str, Standin
 
 def _cause(track: Track) -> Trigger:
     return Trigger("schedule", f"schedule:{track.task_id}")
-
-
-def _moment(slot: int) -> datetime:
-    return datetime.fromtimestamp(slot, UTC)

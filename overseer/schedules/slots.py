@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import count, islice
 from typing import NamedTuple
 
@@ -13,6 +14,11 @@ from overseer.util.hashes import sha256
 
 _COUNTED = 1000  # missed slots are counted up to here
 _SPANS = (3600, 86_400, 32 * 86_400, 366 * 86_400)  # seconds searched for the latest slots, in turn
+
+
+def moment_of(seconds: float) -> datetime:
+    """A slot as a time; aware, UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 class Passed(NamedTuple):

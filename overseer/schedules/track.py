@@ -31,9 +31,7 @@ class Track:
         self.last: int | None = None
         self.refused = ""
         self.skipped: deque[Slot] = deque(maxlen=_SHOWN)
-        if known is None:
-            self.plan = Plan(standing.name, standing.schedule, now)
-            return
+        known = known or Schedules(standing.name, 0, (), False, wanted=False)
         # Slots while it was not configured were not missed.
         self.plan = Plan(
             standing.name,
@@ -68,10 +66,6 @@ class Track:
         """Its progress, to be stored."""
         plan = self.plan
         return Schedules(self.task_id, plan.since, list(plan.spans), plan.paused, wanted)
-
-
-def rows(tracks: Iterable[Track]) -> list[Schedules]:
-    return [track.row() for track in tracks]
 
 
 def tracks_to(tracks: Iterable[Track]) -> list[Any]:

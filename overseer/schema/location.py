@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -41,7 +41,7 @@ class ErrorCollector:
     """
 
     def __init__(self) -> None:
-        self._errors: list[ConfigError] = []
+        self.errors: list[ConfigError] = []
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -49,14 +49,14 @@ class ErrorCollector:
         try:
             yield
         except ConfigErrors as error:
-            self._errors.extend(error.errors)
+            self.errors.extend(error.errors)
         except ConfigError as error:
-            self._errors.append(error)
+            self.errors.append(error)
 
     def raise_errors(self) -> None:
         """Raises ConfigErrors with everything collected, if anything was."""
-        if self._errors:
-            raise ConfigErrors(self._errors)
+        if self.errors:
+            raise ConfigErrors(self.errors)
 
 
 @dataclass
@@ -64,10 +64,11 @@ class Report:
     """The errors and warnings found so far in ``file``; the one mutable thing while a config is read.
 
     ``templates`` is the dialect of the file's ``[[ ]]``, for the types that compile them, and ``booleans``
-    the parameters that are bools there.
+    the parameters that are bools there. ``line_of`` finds the line of a path, 0 without a file.
     """
 
     file: str = ""
+    line_of: Callable[[Path], int] = lambda path: 0
     templates: Literal["go", "jinja"] = "go"
     booleans: frozenset[str] = frozenset()
     errors: list[ConfigError] = field(default_factory=list)
@@ -100,8 +101,13 @@ class Location:
     line: int = 0
 
     def child(self, step: str | int, line: int) -> Location:
-        """The location of a key (or item number) inside this one."""
+        """The location of a key (or item number) inside this one, whose line is known."""
         return Location(self.report, (*self.path, step), line)
+
+    def at(self, *steps: str | int) -> Location:
+        """The same by its path; the line of a key that is missing is that of what it is missing from."""
+        path = (*self.path, *steps)
+        return Location(self.report, path, self.report.line_of(path))
 
     def error(self, message: str) -> None:
         """Note an error here."""

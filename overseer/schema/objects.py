@@ -285,15 +285,19 @@ class PartOf(Object):
 
 
 class ListOf(FieldType):
-    """A list whose items are all of one type; in messages only ever written."""
+    """A list whose items are all of one type; in messages only ever written.
+
+    ``single``: the file may have one item in place of the list.
+    """
 
     name = "array"
     expected = "an array"
     converts = True
 
-    def __init__(self, item: FieldType) -> None:
+    def __init__(self, item: FieldType, *, single: bool = False, label: str = "") -> None:
         self.item = item
-        self.label = f"list of {item.label}{'' if item.label == 'text' else 's'}"
+        self.label = label or f"list of {item.label}{'' if item.label == 'text' else 's'}"
+        self._single = single
 
     def to_json(self, value: Any) -> list[Any]:
         return [self.item.to_json(item) for item in value] if self.item.converts else list(value)
@@ -302,9 +306,11 @@ class ListOf(FieldType):
         return tuple(map(self.item.load, value))
 
     def from_yaml(self, node: Node, location: Location) -> tuple[Any, ...]:
-        if not isinstance(node, ListNode):
-            raise ValueError(f"expected a {self.label}, found {describe_node(node)}")
-        return tuple(self.item.items_from_yaml(node, location))
+        if isinstance(node, ListNode):
+            return tuple(self.item.items_from_yaml(node, location))
+        if self._single:
+            return (self.item.from_yaml(node, location),)
+        raise ValueError(f"expected a {self.label}, found {describe_node(node)}")
 
     def shown(self, value: Any) -> str:
         return ""
@@ -317,6 +323,8 @@ class ListOf(FieldType):
 
     def yaml_schema(self) -> Json:
         item = self.item.yaml_schema()
+        if self._single:
+            return {"anyOf": [item, {"type": "array", "items": item}]}
         # For a string, null is an empty one.
         return {"type": "array", "items": item if isinstance(self.item, Object) else or_null(item)}
 

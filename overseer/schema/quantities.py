@@ -17,6 +17,7 @@ from overseer.util.timestamps import format_timestamp, parse_timestamp
 
 _INT64 = 2**63 - 1
 _NUMBER = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)"
+_DECIMAL = re.compile(rf"[-+]?{_NUMBER}([eE][-+]?[0-9]+)?\Z")
 _DURATION: Json = {"type": "string", "pattern": rf"^\+?(0|({_NUMBER}(ns|us|µs|μs|ms|s|m|h))+)$"}
 
 
@@ -76,38 +77,18 @@ class Integer(FieldType):
         return {"type": "integer", "minimum": self.minimum, "maximum": self.file_maximum}
 
 
-class PageSize(Integer):
-    """The most rows that an answer may have."""
-
-    _MOST = 1000
-
-    def __init__(self) -> None:
-        super().__init__(1)
-        self.expected = f"a whole number from 1 to {self._MOST}"
-
-    def from_json(self, value: Any, where: str, limits: MessageLimits) -> int:
-        number = super().from_json(value, where, limits)
-        if number > self._MOST:
-            raise Unreadable(f"{where} must be {self.expected}, not {number}")
-        return number
-
-    def json_schema(self) -> Json:
-        return super().json_schema() | {"maximum": self._MOST}
-
-
 class Number(FieldType):
     """Any number; whole ones are ints. The documents say integer, as for seconds."""
 
     name = "integer"
     label = "number, also negative or with a fraction"
     expected = "a number"
-    _FORM = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\Z")
     _DIGITS = 300  # a float has no more before its point
 
     def from_yaml(self, node: Node, location: Location) -> int | float:
         scalar = self.scalar(node, "a number")
-        if not scalar.plain or not self._FORM.match(scalar.text):
-            hint = " (without the quotes it would be a number)" if self._FORM.match(scalar.text) else ""
+        if not scalar.plain or not _DECIMAL.match(scalar.text):
+            hint = " (without the quotes it would be a number)" if _DECIMAL.match(scalar.text) else ""
             raise ValueError(f"expected a number, found {describe_node(node)}{hint}")
         if len(scalar.text) <= self._DIGITS and scalar.text.lstrip("+-").isdigit():
             return int(scalar.text)
@@ -133,7 +114,6 @@ class Seconds(FieldType):
     label = "seconds or duration"
     expected = "a number of seconds, zero or more"
     converts = True
-    FORM = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\Z")
     _MAXIMUM = 2**63 / 1e9  # what fits a Go duration, 292 years
 
     def __init__(self, *, zero: bool = True) -> None:
@@ -153,7 +133,7 @@ class Seconds(FieldType):
 
     def from_yaml(self, node: Node, location: Location) -> int | float:
         scalar = self.scalar(node, 'seconds or a duration such as "30s"')
-        if scalar.plain and self.FORM.match(scalar.text):
+        if scalar.plain and _DECIMAL.match(scalar.text):
             seconds = float(scalar.text)
         else:
             seconds = _nanoseconds(scalar) / 1e9
@@ -260,6 +240,22 @@ class Timestamp(Coded):
         return {"type": "string", "format": "date-time"}
 
 
+class Mode(FieldType):
+    """Permissions in octal, of ``digits`` digits at least; the value is an int."""
+
+    label = "mode"
+
+    def __init__(self, digits: int, expected: str) -> None:
+        self._form = re.compile(f"(?:0o)?([0-7]{{{digits},4}})")
+        self.expected = expected
+
+    def from_yaml(self, node: Node, location: Location) -> int:
+        match = self._form.fullmatch(node.text) if isinstance(node, Scalar) else None
+        if match is None or int(match[1], 8) > 0o777:
+            raise ValueError(f"expected {self.expected}, found {describe_node(node)}")
+        return int(match[1], 8)
+
+
 _UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
@@ -335,7 +331,7 @@ def _written(size: int) -> str:
     return f"{size} byte" + "s" * (size != 1)
 
 
-class Factor(FieldType):
+class Factor(Number):
     """A number from ``minimum`` up to a million, whole or not."""
 
     name = "number"
@@ -358,13 +354,10 @@ class Factor(FieldType):
         return SECONDS.to_json(value)
 
     def from_yaml(self, node: Node, location: Location) -> int | float:
-        scalar = self.scalar(node, "a number")
-        if not scalar.plain or not Seconds.FORM.match(scalar.text):
-            raise ValueError(f"expected a number, found {describe_node(node)}")
-        number = float(scalar.text)
+        number = super().from_yaml(node, location)
         if not self.minimum <= number <= self._MAXIMUM:
-            raise ValueError(f"expected {self.expected}, found {scalar.text[:40]}")
-        return self.to_json(number)
+            raise ValueError(f"expected {self.expected}, found {describe_node(node)}")
+        return number
 
     def json_schema(self) -> Json:
         return {"type": "number", "minimum": self.minimum, "maximum": self._MAXIMUM}
@@ -396,7 +389,7 @@ class ExitCodes(FieldType):
 
 COUNT = Integer()
 SIDE = Integer(1, maximum=65535)  # of a terminal, in characters
-PAGE_SIZE = PageSize()
+PAGE_SIZE = Integer(1, maximum=1000)  # the most rows that an answer may have
 NUMBER = Number()
 SECONDS = Seconds()
 TIMESTAMP = Timestamp()

@@ -6,7 +6,7 @@ events in order; sockets are touched only after all locks are released.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
 
 from overseer.auth.rights import ANYONE, Principal
@@ -94,11 +94,6 @@ class DeferredFlush:
     def send(self, client: Client, event: Event) -> None:
         """Append the event to one client's outbox."""
         self.send_encoded(client, self.encode(event))
-
-    def send_all(self, clients: Iterable[Client], event: Event) -> None:
-        """Append the event to each client's outbox, encoded once."""
-        for client in clients:
-            self.send_encoded(client, self.encode(event))
 
     def send_output(self, client: Client, message: Message) -> None:
         """Append stored output to one client's outbox; its size does not count as lag."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from overseer.auth.rights import Principal
 from overseer.config import ActionConfig, Config, StandingTask
@@ -33,18 +32,24 @@ class Definition:
     origin: Config
 
 
-class Accepted(NamedTuple):
-    """An accepted start.
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The terms a task runs by; replaced only by a reset or restart.
 
-    ``dedupe``: the action and the values of its dedupe_key; starts with equal ones are duplicates; None:
-    never a duplicate. ``hidden``: the parameters whose values are shown to nobody. ``warnings``: one for each
-    parameter that the action does not have.
+    Attributes:
+        dedupe: tasks with equal ones are duplicates; None: never a duplicate.
+        policy: the retry policy; None: it is never restarted.
+        hidden: the parameters whose values are shown to nobody.
+        standing: what the configuration says of it by name; None: nothing.
+        params: its parameters.
     """
 
     definition: Definition
     dedupe: tuple[str, ...] | None
-    hidden: frozenset[str]
-    warnings: tuple[str, ...]
+    policy: RetryPolicy | None
+    hidden: frozenset[str] = frozenset()
+    standing: StandingTask | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +73,8 @@ class Definitions:
         try:
             self.refuse_unknown(action, principal)
         except RequestError as error:
-            message = f"{error.message}{self._hint(action, principal)}"
-            raise type(error)(message, code=error.code) from None
+            hint = did_you_mean(action, filter(principal.sees, self.handlers))
+            raise type(error)(f"{error.message}{hint}", code=error.code) from None
         return Definition(self.config.actions[action], self.handlers[action], self.config)
 
     def refuse_unknown(self, action: str, principal: Principal) -> None:
@@ -107,19 +112,22 @@ class Definitions:
             )
         return standing.action, dict(standing.params), standing
 
-    def policy(
-        self, asked: RetryPolicy | None, action: str, standing: StandingTask | None
-    ) -> RetryPolicy | None:
-        """The retry policy of a start; ``asked`` is the one that it gives, if it gives one."""
-        config = self.config
-        own = config.retry_for(action) if standing is None else config.standing_retry(standing)
-        return effective_policy(asked, own)
+    def terms(
+        self,
+        action: str,
+        params: Mapping[str, str],
+        principal: Principal,
+        asked_policy: RetryPolicy | None = None,
+        standing: StandingTask | None = None,
+    ) -> tuple[Terms, tuple[str, ...]]:
+        """The terms of a start, and a warning for each parameter that its action does not have.
 
-    def check(self, action: str, params: Mapping[str, str], principal: Principal) -> Accepted:
-        """Check a start's parameters against an action.
+        Args:
+            asked_policy: the retry policy that it gives, if it gives one.
+            standing: what the configuration says of it by name, if anything.
 
         Raises:
-            RequestError: they are refused, or as :meth:`of`.
+            RequestError: its parameters are refused, or as :meth:`of`.
         """
         definition = self.of(action, principal)
         info = said_of_action(action, definition.handler)
@@ -147,21 +155,20 @@ class Definitions:
             param = param if isinstance(param, str) else ""
             raise RequestError(masked(message, secrets), param=param, code="invalid") from None
         warnings = tuple(ignored(action, params, info.params)) if params else ()
-        dedupe_key = definition.config.dedupe_key or tuple(info.dedupe_key)
-        if not dedupe_key:
-            return Accepted(definition, None, hidden, warnings)
-        defaults = {name: spec.default for name, spec in info.params.items() if spec is not None}
-        values = (params.get(name) or defaults.get(name) or "" for name in dedupe_key)
-        return Accepted(definition, (action, *values), hidden, warnings)
+        dedupe: tuple[str, ...] | None = None
+        if dedupe_key := definition.config.dedupe_key or tuple(info.dedupe_key):
+            defaults = {name: spec.default for name, spec in info.params.items() if spec is not None}
+            dedupe = (action, *(params.get(name) or defaults.get(name) or "" for name in dedupe_key))
+        config = self.config
+        own = config.retry_for(action) if standing is None else config.standing_retry(standing)
+        policy = effective_policy(asked_policy, own)
+        return Terms(definition, dedupe, policy, hidden, standing, params), warnings
 
     def hidden(self, action: str, params: Mapping[str, str]) -> frozenset[str]:
         """The parameters whose values are shown to nobody; for an unknown action, all."""
         if action not in self.handlers:
             return frozenset(params)
         return hidden_of(said_of_action(action, self.handlers[action]).params, params)
-
-    def _hint(self, action: str, principal: Principal) -> str:
-        return did_you_mean(action, filter(principal.sees, self.handlers))
 
 
 class Current:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
@@ -53,21 +54,19 @@ class _Held(NamedTuple):
     force: bool
 
 
+@dataclass(eq=False, repr=False)
 class Dependencies:
     """Holds tasks until their dependencies are met; guarded by the hub's lock."""
 
-    def __init__(
-        self, table: TaskTable, pool: PoolManager, queueing: Queueing, exits: Exits, intents: Intents
-    ) -> None:
-        self._table = table
-        self._pool = pool
-        self._queueing = queueing
-        self._exits = exits
-        self._intents = intents
-        self._held: dict[str, _Held] = {}
-        self._dependents: defaultdict[str, set[str]] = defaultdict(set)  # ids of held tasks by what they need
-        self.returning: Collection[str] = ()  # tasks that the boot is yet to start
-        table.settle = self.settle_locked
+    _table: TaskTable
+    _pool: PoolManager
+    _queueing: Queueing
+    _exits: Exits
+    _intents: Intents
+    _held: dict[str, _Held] = field(default_factory=dict, init=False)
+    # Ids of held tasks by what they need.
+    _dependents: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set), init=False)
+    returning: Collection[str] = field(default=(), init=False)  # tasks that the boot is yet to start
 
     def missing(self, standing: StandingTask | None) -> tuple[str, ...]:
         """The tasks that a start of this one must wait for; the hub's lock is held."""
@@ -83,13 +82,18 @@ class Dependencies:
         """Queue a task that must wait for others."""
         assert_held(self._table.lock)
         held = _Held(task, dict(task.depends_on), force)
-        self._held[task.id] = held
-        for name in held.left:
-            self._dependents[name].add(task.id)
+        self.keep_locked(held)
         with task.lock:
             task.enter_queue_locked(at)
             task.waiting_on = self._look_locked(held)
         self._queueing.enqueued_locked(tx, task, 0)
+
+    def keep_locked(self, held: _Held) -> None:
+        """Have it looked at whenever one of those changes that it depends on."""
+        assert_held(self._table.lock)
+        self._held[held.task.id] = held
+        for name in held.task.depends_on:
+            self._dependents[name].add(held.task.id)
 
     def _look_locked(self, held: _Held) -> tuple[str, ...]:
         """What it still waits for; dependencies that only need to be met once are removed when met."""

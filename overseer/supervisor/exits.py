@@ -12,11 +12,10 @@ from overseer.protocol import Dequeued, Errored, Event, Exited, Restarting
 from overseer.supervisor.follow_ups import owed_after
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.observers import change_of
-from overseer.supervisor.phases import Phase, RunEnding, StopRequest
+from overseer.supervisor.phases import Phase, RunEnding, RunExit, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.retry import Decision, GiveUp, NoRestart, Restart, RetryState, decide
-from overseer.supervisor.start_gate import RunExit
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Task
 from overseer.supervisor.timer_kinds import Due
@@ -90,16 +89,12 @@ class Exits:
             with task.lock:
                 if run != task.runs or task.phase is not Phase.RUNNING:
                     return  # a driver that reports an exit twice
-                foreseen = foreseen or _Foreseen(_ending_locked(task, end))
+                foreseen = foreseen or _Foreseen(task.ending_locked(end))
                 ending = foreseen.ending
-                task.end_run_locked(end.exit_code, end.signal, end.at, ending)
-                task.last_cpu_ms, task.last_max_rss = end.cpu_ms, end.max_rss
-                task.last_values = end.values
+                task.end_run_locked(end, ending)
                 self._metrics.count("cpu_ms", task.action, end.cpu_ms or 0)
                 if ending.reason == "oom":
                     self._metrics.count("out_of_memory", task.action)
-                if ending.reason == "lost":
-                    task.error_message = end.lost
                 event = Exited(
                     task_id=task.id,
                     pid=task.last_pid,
@@ -115,14 +110,7 @@ class Exits:
                 )
                 self._metrics.count("tasks_completed", task.action)
                 self._metrics.observe_run(task.action, ending.ran_for)
-                events = self.decide_locked(
-                    task,
-                    event,
-                    failed=ending.failed,
-                    exit_code=end.exit_code,
-                    ran_for=ending.ran_for,
-                    decided=foreseen.decided,
-                )
+                events = self.decide_locked(task, event, foreseen)
             restarts = self._restarts_locked(task)
             if task.record is not None:
                 self._correct_locked(task, task.record, foreseen)
@@ -164,12 +152,12 @@ class Exits:
     def _foresee_locked(self, task: Task, end: RunExit) -> _Foreseen:
         assert_held(self._table.lock)
         assert_held(task.lock)
-        ending = _ending_locked(task, end)
+        ending = task.ending_locked(end)
         if self._restarts_locked(task):
             return _Foreseen(ending, again=True)
         if ending.asked or task.stop_request is not StopRequest.NONE or self._table.closing:
             return _Foreseen(ending)
-        decision, _ = decided = self._decision_locked(task, ending.failed, ending.ran_for)
+        decision, _ = decided = self._decision_locked(task, ending)
         if isinstance(decision, Restart):
             return _Foreseen(ending, decided, again=True)
         if not self._table.observers.owe:
@@ -223,28 +211,22 @@ class Exits:
         gave_up = event.exit_count if isinstance(event, Errored) else 0
         self._recorder.start_failed(record, message, again=again, owed=owed, gave_up=gave_up)
 
-    def _decision_locked(self, task: Task, failed: bool, ran_for: float) -> tuple[Decision, RetryState]:
+    def _decision_locked(self, task: Task, ending: RunEnding | None) -> tuple[Decision, RetryState]:
+        """What follows a run or, with None, a failure to start one."""
         assert_held(self._table.lock)
         return decide(
             task.terms.policy,
             task.retry_state,
             now_s=time.monotonic(),
-            failed=failed,
-            ran_for_s=ran_for,
+            failed=ending is None or ending.failed,
+            ran_for_s=0.0 if ending is None else ending.ran_for,
             rng=self._rng,
         )
 
     def decide_locked(
-        self,
-        task: Task,
-        exited: Exited | None,
-        *,
-        failed: bool,
-        exit_code: int,
-        ran_for: float,
-        decided: tuple[Decision, RetryState] | None = None,
+        self, task: Task, exited: Exited | None = None, foreseen: _Foreseen | None = None
     ) -> list[Event]:
-        """Move the task on after a run, or after a failure to start one (no ``exited``).
+        """Move the task on after a run, or after a failure to start one (no arguments).
 
         Returns the events that :meth:`conclude_locked` announces, after it has freed the slot, so that they
         are true when sent.
@@ -261,22 +243,20 @@ class Exits:
             request = StopRequest.STOP if closing else task.stop_request
             dequeued = _stop_locked(task, request, "shutdown" if closing else "stopped")
             return events or dequeued
-        decision, task.retry_state = decided or self._decision_locked(task, failed, ran_for)
+        ending, decided = (None, None) if foreseen is None else (foreseen.ending, foreseen.decided)
+        decision, task.retry_state = decided or self._decision_locked(task, ending)
         if isinstance(decision, Restart):
             task.move_locked(Phase.WAITING)
             self._metrics.count("tasks_restarted", task.action)
             task.restart = self._timers.schedule(decision.delay_ns / 1e9, Due.RESTART, task.id)
-            events = [replace(exited, will_restart=True)] if exited is not None else []
-            return [
-                *events,
-                Restarting(
-                    task_id=task.id,
-                    pid=task.last_pid,
-                    restart_delay=decision.delay_ns,
-                    attempt=decision.attempt,
-                    ts=now(),
-                ),
-            ]
+            restarting = Restarting(
+                task_id=task.id,
+                pid=task.last_pid,
+                restart_delay=decision.delay_ns,
+                attempt=decision.attempt,
+                ts=now(),
+            )
+            return [restarting] if exited is None else [replace(exited, will_restart=True), restarting]
         if isinstance(decision, NoRestart) and exited is not None:
             task.move_locked(Phase.ENDED)
             return events
@@ -285,6 +265,7 @@ class Exits:
         count = decision.exit_count if isinstance(decision, GiveUp) else task.retry_state.total
         task.exit_count = count
         if not task.error_message:
+            exit_code = -1 if exited is None else exited.exit_code
             task.error_message = _gave_up(count, task.last_reason, exit_code)
         return [*events, errored(task)]
 
@@ -332,9 +313,6 @@ class Exits:
         """Begin the run of a task that awaits its restart."""
         assert_held(self._table.lock)
         with task.lock:
-            if task.restart is not None:
-                task.restart.cancel()
-                task.restart = None
             task.move_locked(Phase.STARTING)
         self.begin_locked(tx, task, why)
 
@@ -342,9 +320,6 @@ class Exits:
         """End a task that awaits its restart, and so has no run to stop."""
         assert_held(self._table.lock)
         with task.lock:
-            if task.restart is not None:
-                task.restart.cancel()
-                task.restart = None
             events = _stop_locked(task, request, reason)
         if task.record is not None and reason != "shutdown":
             self._recorder.called_off(task.record)
@@ -366,17 +341,6 @@ def _outcome(task: Task) -> str:
 def _gave_up(count: int, reason: str, exit_code: int) -> str:
     last = _LAST.get(reason, f"with exit code {exit_code}")
     return f"gave up after {count} exits, the last {last}"
-
-
-def _ending_locked(task: Task, end: RunExit) -> RunEnding:
-    assert_held(task.lock)
-    return task.ending_locked(
-        end.exit_code,
-        end.signal,
-        intentional=end.intentional,
-        ran_out_of_memory=end.ran_out_of_memory,
-        lost=bool(end.lost),
-    )
 
 
 def _stop_locked(task: Task, request: StopRequest, reason: str) -> list[Event]:

@@ -4,12 +4,12 @@ is killed in between, the next one makes up for it."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
-from overseer.history.records import ChainTrigger, Owed, Trigger
+from overseer.history.records import Owed, trigger_of
 from overseer.protocol import Errored, Exited, dump
 from overseer.supervisor.observers import Change, Observers
+from overseer.util.dataclass_json import to_plain
 from overseer.util.timestamps import format_timestamp, parse_timestamp
 
 
@@ -18,7 +18,12 @@ def owed_after(observers: Observers, change: Change) -> tuple[Owed, ...]:
     rooms = observers.concerned(change)
     if not rooms:
         return ()
-    text = dump(_plain(change)).decode()
+    event = change.event
+    assert isinstance(event, Errored | Exited)
+    plain = to_plain(change)
+    del plain["event"]
+    plain |= {"ts": format_timestamp(event.ts), "errored": isinstance(event, Errored)}
+    text = dump(plain).decode()
     return tuple(Owed(change.run_id, room, text) for room in rooms)
 
 
@@ -34,31 +39,4 @@ def change_in(owed: Owed) -> Change:
     event: Errored | Exited = Exited(task_id, 0, -1 if code is None else code, False, at)
     if data.pop("errored"):
         event = Errored(task_id, 0, 0, at)
-    return Change(event, **data | {"trigger": _trigger(data["trigger"])})
-
-
-def _plain(change: Change) -> dict[str, Any]:
-    event = change.event
-    assert isinstance(event, Errored | Exited)
-    trigger: dict[str, Any] = {"type": change.trigger.type, "by": change.trigger.by}
-    if isinstance(change.trigger, ChainTrigger):
-        trigger |= {"depth": change.trigger.depth, "discreet": change.trigger.discreet}
-    return {
-        "ts": format_timestamp(event.ts),
-        "errored": isinstance(event, Errored),
-        "task_id": change.task_id,
-        "action": change.action,
-        "params": dict(change.params),
-        "run_id": change.run_id,
-        "trigger": trigger,
-        "outcome": change.outcome,
-        "exit_code": change.exit_code,
-        "signal": change.signal,
-        "reason": change.reason,
-        "error": change.error,
-        "values": dict(change.values),
-    }
-
-
-def _trigger(data: Mapping[str, Any]) -> Trigger:
-    return ChainTrigger(**data) if "depth" in data else Trigger(**data)
+    return Change(event, **data | {"trigger": trigger_of(data["trigger"])})

@@ -44,11 +44,12 @@ from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.restarts import Restarts
 from overseer.supervisor.services import Services
 from overseer.supervisor.standing import Standing
+from overseer.supervisor.start_outcomes import StartOutcomes
 from overseer.supervisor.starts import Starts
 from overseer.supervisor.stops import Stops
 from overseer.supervisor.subscriptions import Subscriptions
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Requester, Task, Terms
+from overseer.supervisor.task import NOBODY, Requester, Task
 from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.usage import UsageWatch
 from overseer.supervisor.watching import Watchers
@@ -97,31 +98,35 @@ class Hub:
         self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder)
         self.usage = UsageWatch(table, timers)
         self.probing = Probing(table, metrics)
-        common = self._queueing, self._exits, orphans
         intents = Intents(table, self._current, recorder)
         dependencies = Dependencies(table, pool, self._queueing, self._exits, intents)
         self.standing = Standing(table, self._current, dependencies, intents, self.start)
+        outcomes = StartOutcomes(
+            table, pool, metrics, timers, self._queueing, self._exits, orphans, self.usage, recorder
+        )
         self._starts = Starts(
-            table, pool, self._current, metrics, timers, *common, dependencies, intents,
-            self.usage, vault or Vault(), recorder, logs, self.probing,
+            table, self._current, self._queueing, self._exits, orphans, dependencies, intents, outcomes,
+            self.probing, vault or Vault(), recorder, logs, timers,
         )  # fmt: skip
-        self._stops = Stops(table, pool, self._clients, self._current, *common, metrics, recorder)
+        self._stops = Stops(
+            table, pool, self._clients, self._current, self._queueing, self._exits, orphans, metrics, recorder
+        )
         self.pools = Pools(table, pool, self._current, self._queueing, self._exits, self._stops, intents)
         self.interaction = Interaction(table, metrics)
         self._restarts = Restarts(
-            table, pool, self._current, metrics, self._queueing, self._exits, dependencies, intents,
-        )  # fmt: skip
-        table.launch = self._starts.launch_for
+            table, pool, self._current, self._queueing, self._exits, dependencies, intents
+        )
+        table.launch, table.settle = self._starts.launch_for, dependencies.settle_locked
         use = self._memory_use = MemoryUse()
         self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)
         self.subscriptions = Subscriptions(table, self.usage, logs)
         self.listing = Listing(table)
-        self.watchers = Watchers(table, table.journal, self.listing, self.usage, timers)
+        self.watchers = Watchers(table, self.listing, self.usage, timers)
         self.metrics_view = MetricsView(
             table, pool, self._clients, metrics, self._current, use, self.watchers,
             self.probing.unhealthy,
         )  # fmt: skip
-        self._services = Services(self, lambda: self.definitions.handlers)
+        self.services = Services(self, lambda: self.definitions.handlers)
 
     def __repr__(self) -> str:
         table = self._table
@@ -166,7 +171,7 @@ class Hub:
             # At shutdown, a client that holds up the end is closed with that code however short its stall.
             if client.outbox.close_code == TRY_AGAIN_LATER and not self._table.closing:
                 self._metrics.count("stalled_clients", "")
-            self.watchers.drop_locked(client)
+            self.watchers.end_locked(client)
             self.subscriptions.drop_locked(client)
 
     # Tasks
@@ -180,7 +185,7 @@ class Hub:
         retry_policy: RetryPolicy | None = None,
         force: bool = False,
         wishes: Wishes = NO_WISHES,
-        requester: Requester | None = None,
+        requester: Requester = NOBODY,
     ) -> str:
         """Start or queue a task; the requester is sent ``started`` or ``queued``. Returns the task's id.
 
@@ -190,17 +195,15 @@ class Hub:
             RequestError: refused: unknown action, bad parameters, id taken, duplicate, no room, or the
                 program cannot be started.
         """
-        requester = requester or Requester()
         while True:
             definitions = self.definitions
             named, given, standing = definitions.resolve(task_id, action, params or {}, requester.principal)
-            definition, dedupe, hidden, warnings = definitions.check(named, given, requester.principal)
+            terms, warnings = definitions.terms(named, given, requester.principal, retry_policy, standing)
             requester = replace(requester, warnings=warnings)
-            policy = definitions.policy(retry_policy, named, standing)
             task = Task(
                 task_id or new_uuid(),
                 named,
-                Terms(definition, dedupe, policy, hidden, standing, given),
+                terms,
                 self._metrics,
                 self._log,
                 self._table.lock,
@@ -256,13 +259,12 @@ class Hub:
                 with task.lock:
                     task.stream.publish_locked(tx, shown)
 
-    def stop(self, task_id: str, requester: Requester | None = None) -> None:
+    def stop(self, task_id: str, requester: Requester = NOBODY) -> None:
         """Stop a task, take it off its queue, or cancel its restart; no-op if it is over already.
 
         Raises:
             RequestError: no such task.
         """
-        requester = requester or Requester()
         with self._table.begin(requester) as tx:
             task = self._table.find(task_id, requester.principal)
             if requester.client is not None:
@@ -270,15 +272,15 @@ class Hub:
             self._stops.stop_locked(tx, task, StopRequest.STOP, "stopped")
         tx.check()
 
-    def reset(self, task_id: str, requester: Requester | None = None) -> None:
+    def reset(self, task_id: str, requester: Requester = NOBODY) -> None:
         """Start an errored task over, even beyond the pool's limit; the requester is sent ``started``.
 
         Raises:
             RequestError: no such task, it is not errored, or it cannot be started.
         """
-        self._restarts.start_over(task_id, requester or Requester(), errored=True)
+        self._restarts.start_over(task_id, requester, errored=True)
 
-    def restart(self, task_id: str, requester: Requester | None = None) -> None:
+    def restart(self, task_id: str, requester: Requester = NOBODY) -> None:
         """Stop a task and start it again in the same slot; the requester is sent ``started`` when it runs.
 
         A task that awaits its restart starts at once, an errored one as by a reset. One that is over needs a
@@ -288,7 +290,6 @@ class Hub:
             RequestError: no such task; it is queued, being started or being stopped; it was stopped
                 meanwhile; or it cannot be started.
         """
-        requester = requester or Requester()
         self._restarts.start_over(task_id, requester, errored=False)
         self.standing.start_needed(task_id, requester)
 
@@ -348,7 +349,7 @@ class Hub:
         self._timers.start()
         overdue.start()
         self._starts.launcher.start()
-        self._services.update()
+        self.services.update()
 
     def redefine(self, definitions: Definitions) -> None:
         """Go over to other definitions without stopping a task; one call at a time.
@@ -373,7 +374,7 @@ class Hub:
             for action in changed.changed:
                 self._queueing.pool_changed_locked(tx, action, self._pool.rows(action))
         self._memory.check()
-        self._services.update()
+        self.services.update()
         self.standing.start_added(before.tasks)
 
     def shutdown(self) -> bool:
@@ -384,10 +385,10 @@ class Hub:
         """
         with self._table.lock:
             self._table.closing = True  # first, so that services cannot submit any more
-        self._services.stop()
+        self.services.stop()
         told = time.monotonic()
         idle = self._stops.stop_all()
-        self._services.join(told)
+        self.services.join(told)
         self.watchers.send()  # the last ends, before connections are closed
         return idle
 

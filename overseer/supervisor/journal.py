@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from overseer.auth.rights import Principal
 from overseer.protocol import Changed, Event, Forgotten, encode
 from overseer.supervisor.clients import Client
-from overseer.supervisor.output.encode import TaskRow
+from overseer.supervisor.output.encode import TaskRow, row_data
 from overseer.supervisor.waits import Waits, hidden_of, without_names
 from overseer.util.hashes import blake2b
 from overseer.util.locks import assert_held
@@ -35,7 +36,8 @@ _CHANGED = encode(Changed()).removesuffix(b"}")
 _NOBODY: frozenset[int] = frozenset()
 
 
-class Entry:
+@dataclass(slots=True, eq=False)
+class JournalEntry:
     """One event.
 
     Attributes:
@@ -46,22 +48,12 @@ class Entry:
         waits: what the task waits for, which not everybody may see.
     """
 
-    __slots__ = ("action", "cursor", "head", "row", "told", "waits")
-
-    def __init__(
-        self,
-        action: str | None,
-        head: bytes,
-        row: TaskRow | None,
-        told: frozenset[int] = _NOBODY,
-        waits: Waits = (),
-    ) -> None:
-        self.waits = waits
-        self.action = action
-        self.head = head
-        self.row = row
-        self.told = told
-        self.cursor = os.urandom(12).hex()
+    action: str | None
+    head: bytes
+    row: TaskRow | None
+    told: frozenset[int] = _NOBODY
+    waits: Waits = ()
+    cursor: str = field(default_factory=lambda: os.urandom(12).hex())
 
     @property
     def size(self) -> int:
@@ -71,7 +63,7 @@ class Entry:
     def payload(self, tag: str, principal: Principal, *, told: bool) -> bytes:
         """The message for watchers with this tag, who see what ``principal`` does."""
         head = _CHANGED if told else self.head
-        row = self.row if self.row is None or isinstance(self.row, bytes) else self.row.data()
+        row = None if self.row is None else row_data(self.row)
         if hidden := hidden_of(self.waits, principal):
             head = without_names(head + b"}", hidden)[:-1]
             row = row and without_names(row, hidden)
@@ -99,7 +91,7 @@ class Journal:
         self.on = False
         self.first = 0
         self.news: Callable[[float], None] = lambda wait: None
-        self._kept: deque[Entry] = deque()
+        self._kept: deque[JournalEntry] = deque()
         self._size = 0
         self._numbers: dict[str, int] = {}  # by cursor
         # Tasks that have changed since they were shown, with the row shown; None: they were not.
@@ -118,7 +110,7 @@ class Journal:
     def mark_locked(self) -> str:
         """A new cursor for what comes from now on."""
         assert_held(self._lock)
-        place = Entry(None, b"", None)
+        place = JournalEntry(None, b"", None)
         self._keep_locked(place)
         return place.cursor
 
@@ -128,7 +120,7 @@ class Journal:
         number = self._numbers.get(cursor.removesuffix(tag)) if cursor.endswith(tag) else None
         return None if number is None else number + 1
 
-    def since_locked(self, number: int) -> Iterator[Entry]:
+    def since_locked(self, number: int) -> Iterator[JournalEntry]:
         """The events from that number on."""
         assert_held(self._lock)
         # By index, which is quick near both ends of a deque: most watchers are near the last event.
@@ -154,7 +146,8 @@ class Journal:
         watches = [client.watch for client in clients if client is not None and client.watch]
         self._unsaid.pop(task, None)
         row = task.encoded_info_locked()
-        self._keep_locked(Entry(task.action, encoded[:-1], row, frozenset(watches) or _NOBODY, task.waits))
+        told_by = frozenset(watches) or _NOBODY
+        self._keep_locked(JournalEntry(task.action, encoded[:-1], row, told_by, task.waits))
         self.news(0.0)
 
     def touched(self, task: Task, row: TaskRow | None) -> None:
@@ -169,7 +162,7 @@ class Journal:
         if self.on:
             self._unsaid.pop(task, None)
             event = Forgotten(task_id=task.id, ts=now(), error=error)
-            self._keep_locked(Entry(task.action, encode(event)[:-1], None))
+            self._keep_locked(JournalEntry(task.action, encode(event)[:-1], None))
             self.news(0.0)
 
     def say_locked(self) -> None:
@@ -179,11 +172,11 @@ class Journal:
             before = self._unsaid.pop(task)
             row = task.encoded_info_locked()
             if row != before:
-                self._keep_locked(Entry(task.action, _CHANGED, row, waits=task.waits))
+                self._keep_locked(JournalEntry(task.action, _CHANGED, row, waits=task.waits))
         if self._unsaid:
             self.news(0.0)
 
-    def _keep_locked(self, entry: Entry) -> None:
+    def _keep_locked(self, entry: JournalEntry) -> None:
         assert_held(self._lock)
         self._numbers[entry.cursor] = self.end
         self._kept.append(entry)

@@ -78,9 +78,8 @@ class Launcher:
         self._launch = launch
         self._lock = lock(Rank.LEAF, "launcher")  # guards the fields below
         self._work = threading.Condition(self._lock)  # notified when a driver needs a thread, and at the end
-        self._room = threading.Condition(
-            self._lock
-        )  # notified when a backlog falls to its watermark, and at the end
+        # Notified when a backlog falls to its watermark, and at the end.
+        self._room = threading.Condition(self._lock)
         self._drivers: dict[str, _Driver] = {}
         self._wanted: deque[_Driver] = deque()  # each will get one of the idle threads
         self._free = 0  # idle threads not yet assigned

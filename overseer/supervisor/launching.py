@@ -1,4 +1,4 @@
-"""A run whose driver has been asked to start it, and the checks of what the driver returns."""
+"""A run whose driver has been asked to start it, its record, and the checks of what the driver returns."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import operator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from overseer.history.records import Run
+from overseer.config.parameters import without_hidden
+from overseer.history.records import RESTART, Run
 from overseer.supervisor.start_gate import StartGate
 from overseer.supervisor.task import Task
 from overseer.supervisor.transaction import Launch
 from overseer.util.latch import Latch
-from overseer.util.masking import Secrets
+from overseer.util.timestamps import now
 from overseer.workers.base import RunContext, Worker
 from overseer.workers.program import Surroundings
 
@@ -30,11 +31,29 @@ class Launching:
     task: Task
     why: Launch
     gate: StartGate
-    secrets: Secrets
     context: RunContext = field(init=False)
     record: Run | None = None
     returned: Latch = field(default_factory=Latch)
     told: bool = False
+
+
+def run_of(task: Task, why: Launch, run_id: str) -> Run:
+    """The history's record of a run about to be started."""
+    terms = task.terms
+    return Run(
+        run_id,
+        task.id,
+        task.action,
+        without_hidden(task.params, terms.hidden),
+        not terms.hidden,
+        task.asked_policy,
+        RESTART if why is Launch.RESTART else task.trigger,
+        task.queued_at if why is Launch.QUEUED else None,
+        now(),
+        task.stream.last_seq + 1,
+        terms.definition.config.digest,
+        logged=task.stream.disk is not None,
+    )
 
 
 def surroundings_of(context: RunContext) -> Surroundings:

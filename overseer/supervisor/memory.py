@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from overseer.supervisor.clients import Clients
 from overseer.supervisor.definitions import Current
@@ -23,37 +24,26 @@ _WATCHED = 8  # checks begin at this fraction (1/8) of the limit
 _RELIEF = 0.9  # how much of the rings' room is left in use, so that the next line does not exceed it again
 
 
+@dataclass(eq=False, repr=False)
 class MemoryLimit:
     """Keeps a hub within its limit."""
 
-    def __init__(
-        self,
-        use: MemoryUse,
-        current: Current,
-        table: TaskTable,
-        clients: Clients,
-        metrics: Metrics,
-        timers: Timers,
-    ) -> None:
-        self._use = use
-        self._current = current
-        self._table = table
-        self._clients = clients
-        self._metrics = metrics
-        self._timers = timers
-        self._next: Timer | None = None  # for the next check while the rings hold much
-        use.watch(lambda: timers.schedule(0.0, Due.MEMORY))
-        use.tell_above(current.value.config.limits.memory // _WATCHED)
+    _use: MemoryUse
+    _current: Current
+    _table: TaskTable
+    _clients: Clients
+    _metrics: Metrics
+    _timers: Timers
+    _next: Timer | None = field(default=None, init=False)  # for the next check while the rings hold much
 
-    @property
-    def outboxes(self) -> int:
-        """Bytes that wait to be sent to all clients."""
-        return sum(client.outbox.pending for client in self._clients)
+    def __post_init__(self) -> None:
+        self._use.tell = lambda: self._timers.schedule(0.0, Due.MEMORY)
+        self._use.tell_above(self._current.value.config.limits.memory // _WATCHED)
 
     def check(self) -> None:
         """Make room if there is too little. Thread-safe; call with no lock held."""
         limit = self._current.value.config.limits.memory
-        others = self.outboxes + self._use.params
+        others = sum(client.outbox.pending for client in self._clients) + self._use.params
         room = max(0, limit - others)
         used = self._use.rings
         if used > room:
@@ -71,7 +61,7 @@ class MemoryLimit:
 
     def _relieve(self, most: int) -> None:
         with self._table.lock:
-            finished = self._table.finished_first()
+            finished = [self._table.find(task_id) for task_id in self._table.finished_at()]
         for task in finished:
             if self._use.rings <= most:
                 return

@@ -10,19 +10,21 @@ RING_BYTES = 16 * 1024 * 1024  # the maximum of one ring (100 lines of 10 MiB wo
 
 
 class MemoryUse:
-    """Each task reports here what it holds, with its own lock held."""
+    """Each task reports here what it holds, with its own lock held.
+
+    Attributes:
+        most: the maximum of one ring, in bytes.
+        rings, params: what all hold together.
+        tell: called when the rings grow beyond :meth:`tell_above`; with a task's lock held.
+    """
 
     def __init__(self) -> None:
-        self.most = RING_BYTES  # per ring
-        self.rings = 0  # bytes, in all
+        self.most = RING_BYTES
+        self.rings = 0
         self.params = 0
         self._lock = threading.Lock()  # unranked: no lock is taken under it
         self._above = sys.maxsize
-        self._tell: Callable[[], object] = bool
-
-    def watch(self, tell: Callable[[], object]) -> None:
-        """Call ``tell`` when the rings grow beyond :meth:`tell_above`; with a task's lock held."""
-        self._tell = tell
+        self.tell: Callable[[], object] = bool
 
     def tell_above(self, size: int) -> None:
         """Call it once when the rings hold more than ``size`` bytes."""
@@ -37,7 +39,7 @@ class MemoryUse:
             if tell:
                 self._above = sys.maxsize
         if tell:
-            self._tell()
+            self.tell()
 
     def params_changed(self, by: int) -> None:
         """Note that a task whose parameters have so many characters has entered or left a queue."""

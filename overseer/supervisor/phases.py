@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
 
@@ -68,8 +71,26 @@ class StopRequest(Enum):
     RESTART = 3  # to be started again at once
 
 
+@dataclass(frozen=True, slots=True)
+class RunExit:
+    """How a run ended by its driver's account, checked, so that announcing it cannot fail.
+
+    ``lost``: why nobody knows how it ended, or "".
+    """
+
+    exit_code: int
+    intentional: bool
+    signal: str
+    at: datetime
+    ran_out_of_memory: bool
+    cpu_ms: int | None
+    max_rss: int | None
+    values: Mapping[str, str]
+    lost: str
+
+
 class RunEnding(NamedTuple):
-    """How a run ended.
+    """How a run ended by the overseer's account.
 
     ``asked``: it was told to end; ``failed``: otherwise, it counts as a failure; ``ran_for``: seconds.
     """

@@ -17,7 +17,7 @@ from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.stops import Stops
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Requester
+from overseer.supervisor.task import NOBODY, Requester
 from overseer.supervisor.transaction import Transaction
 from overseer.util.locks import assert_held
 from overseer.util.timestamps import now
@@ -35,13 +35,12 @@ class Pools:
     _stops: Stops
     _intents: Intents
 
-    def info(self, action: str = "", requester: Requester | None = None) -> PoolInfo:
+    def info(self, action: str = "", requester: Requester = NOBODY) -> PoolInfo:
         """The state of an action's pool, or the global one; also sent to the requester.
 
         Raises:
             RequestError: no such action.
         """
-        requester = requester or Requester()
         with self._begin_for(action, requester) as tx:
             picture = self._pool.rows(action, requester.principal.scope)
             return self._queueing.tell_pool_locked(tx, action, requester, picture)
@@ -52,7 +51,7 @@ class Pools:
         limit: int | None = None,
         queue_size: int | None = None,
         excess: Mapping[str, object] | None = None,
-        requester: Requester | None = None,
+        requester: Requester = NOBODY,
     ) -> PoolInfo:
         """Change an action's pool or, with ``""``, the global one; None keeps a setting. Answers the
         requester.
@@ -62,7 +61,6 @@ class Pools:
         Raises:
             RequestError: no such action.
         """
-        requester = requester or Requester()
         with self._begin_for(action, requester) as tx:
             resized = self._pool.resize(action, limit, queue_size, excess)
             self._exits.admit_locked(tx, resized.admitted)
@@ -76,13 +74,12 @@ class Pools:
             # Whoever may change a pool sees all of it.
             return self._queueing.tell_pool_locked(tx, action, requester, picture)
 
-    def move(self, request: Move, requester: Requester | None = None) -> Moved:
+    def move(self, request: Move, requester: Requester = NOBODY) -> Moved:
         """Move a waiting task within its queue; the requester is sent ``moved``.
 
         Raises:
             RequestError: no such task, it does not wait there, or it is not clear where to.
         """
-        requester = requester or Requester()
         where, action = _where(request), request.action
         with self._table.begin(requester) as tx:
             task = self._table.find(request.task_id, requester.principal)
@@ -119,13 +116,12 @@ class Pools:
             why = f"it is {task.status}"
         return RequestError(f"{name} does not wait in that queue: {why}", code="conflict")
 
-    def purge(self, action: str = "", requester: Requester | None = None) -> int:
+    def purge(self, action: str = "", requester: Requester = NOBODY) -> int:
         """Empty an action's queue, or all queues; the requester is sent the number of tasks.
 
         Raises:
             RequestError: no such action.
         """
-        requester = requester or Requester()
         with self._begin_for(action, requester) as tx:
             purged = self._pool.purge(action)
             self._queueing.dequeued_locked(tx, purged, "purged")

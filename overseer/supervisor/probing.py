@@ -87,13 +87,14 @@ class Prober(ABC):
 
 
 class Findings:
-    """Receives the findings about one run. A method that returns False means that the run is over or ending,
-    so that probing can stop."""
+    """Records and announces what is found out about one run. A method returns False if that is over or
+    ending, so that probing can stop."""
 
-    def __init__(self, probing: Probing, task: Task, run: int, run_id: str, secrets: Secrets) -> None:
-        self._probing = probing
+    def __init__(self, table: TaskTable, metrics: Metrics, task: Task, run_id: str, secrets: Secrets) -> None:
+        self._table = table
+        self._metrics = metrics
         self._task = task
-        self._run = run
+        self._run = task.runs
         self._secrets = secrets
         self._over = False  # hub's lock
         self.task_id = task.id
@@ -101,23 +102,67 @@ class Findings:
 
     def probed(self, failed: bool) -> None:
         """Count a probe's result."""
-        self._probing.metrics.count("probes", self._task.action)
+        self._metrics.count("probes", self._task.action)
         if failed:
-            self._probing.metrics.count("probe_failures", self._task.action)
+            self._metrics.count("probe_failures", self._task.action)
 
     def ready(self) -> bool:
         """The run is ready."""
-        return self._probing.set_ready(self._task, self._goes_on_locked)
+        task = self._task
+        with self._table.begin() as tx:
+            if not self._goes_on_locked():
+                return False
+            with task.lock:
+                if not task.ready:
+                    event = Ready(task_id=task.id, pid=task.last_pid, ts=now())
+                    task.ready, task.found_at = True, event.ts
+                    task.stream.publish_locked(tx, event)
+                    self._table.moved.add(task.id)
+                    tx.observe(task, event)
+        return True
 
     def not_ready(self, seconds: float, lacking: str) -> bool:
         """The run has not become ready in time."""
+        task = self._task
         detail = masked(f"not ready after {seconds:g} s: {lacking}", self._secrets)
-        return self._probing.not_ready(self._task, self._goes_on_locked, detail)
+        with self._table.begin() as tx:
+            if not self._goes_on_locked():
+                return False
+            with task.lock:
+                if task.ready:
+                    return True
+                self._metrics.count("ready_timeouts", task.action)
+                event = NotReady(task_id=task.id, pid=task.last_pid, detail=detail, ts=now())
+                task.stream.publish_locked(tx, event)
+                tx.observe(task, event)
+        _log.warning("task %s: %s", task.id, detail)
+        return True
 
     def health(self, status: str, why: str, *, stop: bool) -> bool:
         """The run has become ``healthy`` or ``unhealthy``; ``stop``: it must be stopped for that."""
-        detail = masked(why, self._secrets)
-        return self._probing.set_health(self._task, self._goes_on_locked, status, detail, stop=stop)
+        task, detail = self._task, masked(why, self._secrets)
+        with self._table.lock:
+            worker = task.worker if self._goes_on_locked() else None
+        # A run that has ended, with output still to deliver, was not stopped for its health.
+        if worker is None or not lives(worker):
+            return False
+        with self._table.begin() as tx:
+            if not self._goes_on_locked():
+                return False
+            with task.lock:
+                event = Health(task_id=task.id, status=status, detail=detail, ts=now())
+                task.health, task.found_at = status, event.ts
+                task.stream.publish_locked(tx, event)
+            self._table.moved.add(task.id)
+            tx.observe(task, event)
+            if status == "unhealthy":
+                self._metrics.count("became_unhealthy", task.action)
+                if stop:
+                    task.end_reason = "unhealthy"
+                    tx.stop(worker)
+        level = logging.WARNING if status == "unhealthy" else logging.INFO
+        _log.log(level, "task %s: %s%s", task.id, status, f": {detail}" if detail else "")
+        return True
 
     def trouble(self, what: str) -> None:
         """The server itself could not probe, which says nothing about the run."""
@@ -125,19 +170,19 @@ class Findings:
 
     def over(self) -> None:
         """The run is over: findings still on their way are dropped."""
-        with self._task.hub_lock:
+        with self._table.lock:
             self._over = True
 
     def _goes_on_locked(self) -> bool:
         """Whether this is the task's current run, and it is neither over nor being stopped."""
-        assert_held(self._task.hub_lock)
+        assert_held(self._table.lock)
         task = self._task
         running = not self._over and task.phase is Phase.RUNNING and task.runs == self._run
         return running and not task.end_reason and task.stop_request is StopRequest.NONE
 
 
 class Probing:
-    """Has runs with probes watched, and records and announces the findings.
+    """Has runs with probes watched.
 
     Attributes:
         make: creates the prober on first use; None: not available.
@@ -145,8 +190,8 @@ class Probing:
 
     def __init__(self, table: TaskTable, metrics: Metrics) -> None:
         self.make: Callable[[], Prober] | None = None
-        self.metrics = metrics
         self._table = table
+        self._metrics = metrics
         self._making = lock(Rank.LEAF, "probing")  # guards the next two
         self._prober: Prober | None = None
         self._closed = False
@@ -167,7 +212,7 @@ class Probing:
             return None
         definition = task.terms.definition
         values = values_of_start(said_of_action(task.action, definition.handler).params, task.params)
-        findings = Findings(self, task, task.runs, run_id, secrets)
+        findings = Findings(self._table, self._metrics, task, run_id, secrets)
         return prober.watch(findings, definition.config, values, earlier)
 
     def _opened(self) -> Prober | None:
@@ -190,59 +235,6 @@ class Probing:
         self.make = None
         if prober is not None:
             prober.close()
-
-    def set_ready(self, task: Task, goes_on_locked: Callable[[], bool]) -> bool:
-        with self._table.begin() as tx:
-            if not goes_on_locked():
-                return False
-            with task.lock:
-                if not task.ready:
-                    event = Ready(task_id=task.id, pid=task.last_pid, ts=now())
-                    task.ready, task.found_at = True, event.ts
-                    task.stream.publish_locked(tx, event)
-                    self._table.moved.add(task.id)
-                    tx.observe(task, event)
-        return True
-
-    def not_ready(self, task: Task, goes_on_locked: Callable[[], bool], detail: str) -> bool:
-        with self._table.begin() as tx:
-            if not goes_on_locked():
-                return False
-            with task.lock:
-                if task.ready:
-                    return True
-                self.metrics.count("ready_timeouts", task.action)
-                event = NotReady(task_id=task.id, pid=task.last_pid, detail=detail, ts=now())
-                task.stream.publish_locked(tx, event)
-                tx.observe(task, event)
-        _log.warning("task %s: %s", task.id, detail)
-        return True
-
-    def set_health(
-        self, task: Task, goes_on_locked: Callable[[], bool], status: str, detail: str, *, stop: bool
-    ) -> bool:
-        with self._table.lock:
-            worker = task.worker if goes_on_locked() else None
-        # A run that has ended, with output still to deliver, was not stopped for its health.
-        if worker is None or not lives(worker):
-            return False
-        with self._table.begin() as tx:
-            if not goes_on_locked():
-                return False
-            with task.lock:
-                event = Health(task_id=task.id, status=status, detail=detail, ts=now())
-                task.health, task.found_at = status, event.ts
-                task.stream.publish_locked(tx, event)
-            self._table.moved.add(task.id)
-            tx.observe(task, event)
-            if status == "unhealthy":
-                self.metrics.count("became_unhealthy", task.action)
-                if stop:
-                    task.end_reason = "unhealthy"
-                    tx.stop(worker)
-        level = logging.WARNING if status == "unhealthy" else logging.INFO
-        _log.log(level, "task %s: %s%s", task.id, status, f": {detail}" if detail else "")
-        return True
 
     def unhealthy(self) -> Mapping[str, int]:
         """The number of unhealthy running tasks, by action."""

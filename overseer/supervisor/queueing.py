@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from overseer.auth.rights import Principal
+from overseer.errors import RequestError
 from overseer.history.records import Recorder
 from overseer.net.frames import Encoded
 from overseer.process import registry
@@ -22,10 +24,10 @@ from overseer.protocol import (
 from overseer.supervisor.clients import Client, Clients
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.intents import returns
+from overseer.supervisor.launching import run_of
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.phases import Phase
 from overseer.supervisor.pool.pool import PoolManager, Rows
-from overseer.supervisor.recording import run_of
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.timer_kinds import Due
@@ -60,6 +62,22 @@ class Queueing:
     _current: Current
     # For the queued item that expires next; hub's lock.
     _expiring: Timer | None = field(default=None, init=False)
+
+    def acquire_locked(
+        self, tx: Transaction, task: Task, requester: Requester, at: datetime, *, force: bool = False
+    ) -> int:
+        """Get a task a slot or a place in its queue; returns the place, from 1, or 0 for a slot.
+
+        Raises:
+            RequestError: there is neither; nothing has changed.
+        """
+        assert_held(self._table.lock)
+        admission = self._pool.acquire(task.id, task.action, force, at, requester.principal.scope)
+        if admission.refusal:
+            self._metrics.count("starts_refused", task.action)
+            raise RequestError(admission.refusal, code="full")
+        self.dequeued_locked(tx, admission.displaced, "displaced")
+        return admission.position
 
     def enqueued_locked(self, tx: Transaction, task: Task, position: int) -> None:
         """Announce a task that has just entered its queue; position 0: it waits for other tasks first."""
@@ -146,19 +164,18 @@ class Queueing:
         assert_held(self._table.lock)
         assert_held(task.lock)
         tx.log(task.log, event, excluding)
-        clients = [each for each in self._audience_locked(task.action, task) if each is not excluding]
-        if task.waits:
-            for client in clients:
-                tx.send(client, _seen(event, task, client.principal))
-        else:
-            tx.send_all(clients, event)
+        waits = task.waits
+        for client in self._audience_locked(task.action, task):
+            if client is not excluding:
+                tx.send(client, _seen(event, task, client.principal) if waits else event)
 
     def skipped_locked(self, tx: Transaction, log: EventLog, action: str, event: Skipped) -> None:
         """Announce that a schedule has not started a task of an action."""
         assert_held(self._table.lock)
         self._metrics.count(f"skipped_{event.reason}", action, event.number)
         tx.log(log, event)
-        tx.send_all(self._audience_locked(action, self._table.get(event.task_id)), event)
+        for client in self._audience_locked(action, self._table.get(event.task_id)):
+            tx.send(client, event)
 
     def _audience_locked(self, action: str, task: Task | None) -> list[Client]:
         """Who is sent a broadcast about a task of an action: watchers get it from the journal, where there is

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from overseer.errors import RequestError
-from overseer.supervisor.definitions import Current, Definitions
+from overseer.errors import RequestError, TakenError
+from overseer.supervisor.definitions import Current, Definitions, Terms
 from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.exits import Exits
 from overseer.supervisor.intents import Intents
-from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.phases import Phase, StopRequest
-from overseer.supervisor.pool.policy import Outcome
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.retry import RetryState
-from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Requester, Task, Terms
+from overseer.supervisor.table import TAKEN, TaskTable
+from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import assert_held
 from overseer.util.timestamps import now
@@ -40,7 +38,6 @@ class Restarts:
     _table: TaskTable
     _pool: PoolManager
     _current: Current
-    _metrics: Metrics
     _queueing: Queueing
     _exits: Exits
     _dependencies: Dependencies
@@ -71,10 +68,14 @@ class Restarts:
 
     def _find_locked(self, task_id: str, requester: Requester, errored: bool) -> Task:
         assert_held(self._table.lock)
-        if errored:
-            return self._table.find_errored(task_id, requester.principal)
         task = self._table.find(task_id, requester.principal)
         self._table.refuse_closing()
+        if errored:
+            if task.phase is Phase.RESETTING:
+                raise TakenError(TAKEN)
+            if task.phase is not Phase.ERRORED:
+                raise RequestError("task is not errored", code="conflict")
+            return task
         problem = _NOT_NOW.get(task.phase) or (
             _ENDING.get(task.stop_request) if task.phase is Phase.RUNNING else None
         )
@@ -104,25 +105,21 @@ class Restarts:
         assert_held(self._table.lock)
         self._table.refuse_taken(task.id, terms.dedupe)
         at = now()
-        if terms.standing is not None and self._dependencies.missing(terms.standing):
+        if self._dependencies.missing(terms.standing):
             self._enter_locked(task, terms, requester)
             self._dependencies.hold_locked(tx, task, at, force=False)
             return
-        admission = self._pool.acquire(task.id, task.action, False, at, requester.principal.scope)
-        if admission.outcome is Outcome.REFUSED:
-            self._metrics.count("starts_refused", task.action)
-            raise RequestError(admission.reason, code="full")
-        self._queueing.dequeued_locked(tx, admission.displaced, "displaced")
-        if admission.outcome is Outcome.RUNNING:
+        position = self._queueing.acquire_locked(tx, task, requester, at)
+        if not position:
             self._begin_locked(tx, task, terms, requester)
             return
         self._enter_locked(task, terms, requester)
         with task.lock:
             task.enter_queue_locked(at)
-        self._queueing.enqueued_locked(tx, task, admission.position)
+        self._queueing.enqueued_locked(tx, task, position)
 
     def _enter_locked(self, task: Task, terms: Terms, requester: Requester) -> None:
-        """A task that was over is in use again."""
+        """A task that is in use, perhaps again, goes on by other terms."""
         assert_held(self._table.lock)
         task.ask_for(requester)
         with task.lock:
@@ -134,10 +131,7 @@ class Restarts:
         """Stop the current run, if there is one; its exit begins the next."""
         assert_held(self._table.lock)
         self._table.change_dedupe(task, terms.dedupe)
-        task.ask_for(requester)
-        with task.lock:
-            task.terms = terms
-            task.retry_state = RetryState()
+        self._enter_locked(task, terms, requester)
         if task.phase is Phase.WAITING:
             self._exits.begin_waiting_locked(tx, task, Launch.AGAIN)
             return
@@ -160,7 +154,5 @@ def _terms(task: Task, definitions: Definitions, requester: Requester) -> Terms:
     ):
         return task.terms
     params = task.params if standing is None else standing.params
-    definition, dedupe, hidden, _warnings = definitions.check(task.action, params, requester.principal)
-    policy = definitions.policy(task.asked_policy, task.action, standing)
-    hidden |= task.terms.hidden & params.keys()
-    return Terms(definition, dedupe, policy, hidden, standing, params)
+    terms, _ = definitions.terms(task.action, params, requester.principal, task.asked_policy, standing)
+    return replace(terms, hidden=terms.hidden | (task.terms.hidden & params.keys()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from overseer.drivers.api import ActionHandler, ServiceHandler, TaskSubmitter
 from overseer.util.locks import Rank, lock
@@ -56,9 +56,7 @@ class Services:
                 if handlers.get(name) is not each.handler or each.stop.is_set()
             ]
             services = [self._running.pop(name) for name in gone]
-        for service in services:
-            service.stop.set()
-        _join(services, time.monotonic())
+        _end(services)
         for name, handler in handlers.items():
             if isinstance(handler, ServiceHandler):
                 self._start(name, handler)
@@ -90,9 +88,7 @@ class Services:
         """
         with self._changed:
             services = dict(self._running)
-        for service in services.values():
-            service.stop.set()
-        _join(services.values(), time.monotonic(), grace)
+        _end(services.values(), grace)
         with self._changed:
             for name, service in services.items():
                 if self._running.get(name) is service and not service.thread.is_alive():
@@ -133,6 +129,12 @@ class _Service:
             self.handler.run_service(self.stop, submitter)
         except BaseException:
             _log.exception("action %s: its service failed", name)
+
+
+def _end(services: Collection[_Service], grace: float = _GRACE) -> None:
+    for service in services:
+        service.stop.set()
+    _join(services, time.monotonic(), grace)
 
 
 def _join(services: Iterable[_Service], told: float, grace: float = _GRACE) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from overseer.auth.rights import Principal
 from overseer.config.standing import in_order
 from overseer.errors import RequestError, TakenError
-from overseer.history.records import BOOT, Intent
+from overseer.history.records import BOOT, Intent, Trigger
 from overseer.protocol import Graph, GraphEdge, GraphNode
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.dependencies import Dependencies, is_met
@@ -22,27 +22,16 @@ from overseer.util.threads import run_on_thread
 _log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False, repr=False)
 class Standing:
-    """Starts standing tasks on behalf of the server.
+    """Starts standing tasks on behalf of the server."""
 
-    Args:
-        start: :meth:`Hub.start`.
-    """
-
-    def __init__(
-        self,
-        table: TaskTable,
-        current: Current,
-        dependencies: Dependencies,
-        intents: Intents,
-        start: Callable[..., str],
-    ) -> None:
-        self._table = table
-        self._current = current
-        self._dependencies = dependencies
-        self._intents = intents
-        self._start = start
-        self._waited: Sequence[str] = ()  # for their run, when an earlier server ended
+    _table: TaskTable
+    _current: Current
+    _dependencies: Dependencies
+    _intents: Intents
+    _start: Callable[..., str]  # :meth:`Hub.start`
+    _waited: Sequence[str] = field(default=(), init=False)  # for their run, when an earlier server ended
 
     def restore(self, intents: Mapping[str, Intent]) -> None:
         """Take over what an earlier server has kept of standing tasks."""
@@ -59,12 +48,12 @@ class Standing:
         self._dependencies.returning = left
         tasks = self._current.value.config.tasks
         wanted = {name for name, task in tasks.items() if task.autostart == "true"}
-        self._start_each(self._in_order(wanted.difference(resumed, self._waited)))
+        self._start_in_order(wanted.difference(resumed, self._waited))
 
     def start_waiting(self) -> None:
         """Start those that waited for their run when an earlier server ended, in the order in which they
         waited; after those that ran."""
-        self._start_each(self._waited)
+        self._start_on_thread(self._waited, BOOT, "boot")
 
     def start_added(self, before: Collection[str]) -> None:
         """After a reload, start the new tasks of the configuration, except those that a person stopped."""
@@ -72,42 +61,32 @@ class Standing:
         if added := [name for name in tasks if name not in before and tasks[name].autostart == "true"]:
             with self._table.lock:
                 stopped = set(self._intents.stopped)
-            self._start_each(self._in_order(set(added) - stopped))
+            self._start_in_order(set(added) - stopped)
 
-    def _in_order(self, wanted: Collection[str]) -> list[str]:
-        return [name for name in in_order(self._current.value.config.tasks) if name in wanted]
-
-    def _start_each(self, order: Sequence[str]) -> None:
-        if not order:
-            return
-
-        def start() -> None:
-            with standstill:
-                for name in order:
-                    self._start_quietly(name, Requester(cause=BOOT))
-
-        run_on_thread(start, "boot")
+    def _start_in_order(self, wanted: Collection[str]) -> None:
+        order = [name for name in in_order(self._current.value.config.tasks) if name in wanted]
+        self._start_on_thread(order, BOOT, "boot")
 
     def start_needed(self, task_id: str, requester: Requester) -> None:
         """Start the dependencies that a task waits for, except those that a person stopped."""
         needed = self._dependencies.to_start(task_id)
-        if not needed:
-            return
+        self._start_on_thread(needed, requester.trigger, "dependencies")
+
+    def _start_on_thread(self, names: Sequence[str], cause: Trigger, thread: str) -> None:
+        """Start these in order, on a thread of that name; that some of them run already is fine."""
 
         def start() -> None:
             with standstill:
-                for name in needed:
-                    self._start_quietly(name, Requester(cause=requester.trigger))
+                for name in names:
+                    try:
+                        self._start("", name, requester=Requester(cause=cause))
+                    except TakenError:
+                        pass
+                    except RequestError as error:
+                        _log.warning("task %s cannot be started: %s", name, error.message)
 
-        run_on_thread(start, "dependencies")
-
-    def _start_quietly(self, name: str, requester: Requester) -> None:
-        try:
-            self._start("", name, requester=requester)
-        except TakenError:
-            pass
-        except RequestError as error:
-            _log.warning("task %s cannot be started: %s", name, error.message)
+        if names:
+            run_on_thread(start, thread)
 
     def stopped_by_person_locked(self, task: Task) -> None:
         """Note that a person stops a task: a standing one stays stopped until a person starts it."""
@@ -118,20 +97,16 @@ class Standing:
     def tell(self, requester: Requester) -> None:
         """Send the requester the standing tasks that it may see, and what they wait for."""
         with self._table.begin(requester) as tx:
-            requester.tell(tx, self._graph_locked(requester.request_id, requester.principal))
-
-    def _graph_locked(self, request_id: str, principal: Principal) -> Graph:
-        assert_held(self._table.lock)
-        tasks = self._current.value.config.tasks
-        shown = {name: task for name, task in tasks.items() if principal.sees(task.action)}
-        nodes, edges = [], []
-        for name, standing in shown.items():
-            task = self._table.get(name)
-            status = "" if task is None else task.status
-            nodes.append(GraphNode(name, standing.action, status, standing.autostart))
-            edges += [
-                GraphEdge(name, other, condition, is_met(condition, self._table.get(other)))
-                for other, condition in standing.depends_on.items()
-                if other in shown
-            ]
-        return Graph(request_id, tuple(nodes), tuple(edges))
+            tasks = self._current.value.config.tasks
+            shown = {name: task for name, task in tasks.items() if requester.principal.sees(task.action)}
+            nodes, edges = [], []
+            for name, standing in shown.items():
+                task = self._table.get(name)
+                status = "" if task is None else task.status
+                nodes.append(GraphNode(name, standing.action, status, standing.autostart))
+                edges += [
+                    GraphEdge(name, other, condition, is_met(condition, self._table.get(other)))
+                    for other, condition in standing.depends_on.items()
+                    if other in shown
+                ]
+            requester.tell(tx, Graph(requester.request_id, tuple(nodes), tuple(edges)))

@@ -6,9 +6,10 @@ import logging
 import operator
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from overseer.supervisor.phases import RunExit
 from overseer.supervisor.probing import RunWatch
 from overseer.supervisor.task import Task
 from overseer.util.latch import Latch
@@ -21,27 +22,11 @@ _LARGEST_CODE = 2**63 - 1
 _ASK_AGAIN_S = 0.1  # until the unfinished line is offered again, while started has not been sent
 
 
-@dataclass(frozen=True, slots=True)
-class RunExit:
-    """How a run ended by its driver's account, checked, so that announcing it cannot fail."""
-
-    exit_code: int
-    intentional: bool
-    signal: str
-    at: datetime
-    ran_out_of_memory: bool
-    cpu_ms: int | None
-    max_rss: int | None
-    values: Mapping[str, str]
-    lost: str
-
-
 class StartGate:
     """Holds back a run's callbacks until its ``started`` has been sent; created on the launching thread.
 
     Args:
-        task: the run's task.
-        run: the run's number.
+        task: whose latest run it is.
         secrets: masked in everything said about it.
         exited: called with task, run and exit at the run's end.
         orphaned: called with a worker that began, or (True) that ended, although its start has failed.
@@ -50,13 +35,12 @@ class StartGate:
     def __init__(
         self,
         task: Task,
-        run: int,
         secrets: Secrets,
         exited: Callable[[Task, int, RunExit], None],
         orphaned: Callable[[Task, Worker, bool], None],
     ) -> None:
         self._task = task
-        self._run = run
+        self._run = task.runs
         self._secrets = secrets
         self._exited = exited
         self._orphaned = orphaned
@@ -64,7 +48,7 @@ class StartGate:
         self._mask: Mask | None = None  # for secrets that its worker leaves in its output
         self._settled = Latch()  # start() has returned; _failed tells how
         self._failed = False
-        self._lines = _Lines(self, task, run)
+        self._lines = _Lines(self, task)
         self._late = False  # its driver sent output after the end; logged once
         self.watch: RunWatch | None = None  # what looks at the run, if anything does; set before the start
         self._read_by_watch = False  # it wants to see lines
@@ -74,31 +58,22 @@ class StartGate:
     def for_driver(self, context: RunContext) -> WorkerCallbacks:
         return WorkerCallbacks(self._lines, self.log_event, self.on_exited, context)
 
-    def announced(self, pid: int, worker: Worker) -> None:
-        """Open: ``started`` is on its way. Called on the launching thread."""
+    def announced(self, pid: int, worker: Worker, *, reads: bool = True) -> None:
+        """Open: ``started`` is on its way, or was sent by an earlier program. Called on the launching thread.
+
+        Args:
+            reads: what looks at the run may still want to see lines.
+        """
         self._pid = self._lines.pid = pid
         if not worker.hides_secrets:
             self._mask = self._secrets.mask
-        self._read_by_watch = self.watch is not None and self.watch.reads
+        self._read_by_watch = reads and self.watch is not None and self.watch.reads
         for said in self._early:  # before the other threads, which wait
             try:
                 self._pass(said)
             except Exception:  # the driver's call has long returned
                 _log.exception("task %s: what its driver said from within start() is lost", self._task.id)
         self._early.clear()
-        self._settled.set()
-        self._lines.open = self._mask is None and not self._read_by_watch
-
-    def restored(self, pid: int, worker: Worker, *, reads: bool) -> None:
-        """Open, for a run that an earlier program has announced.
-
-        Args:
-            reads: what looks at the run wants to see lines.
-        """
-        self._pid = self._lines.pid = pid
-        if not worker.hides_secrets:
-            self._mask = self._secrets.mask
-        self._read_by_watch = reads and self.watch is not None
         self._settled.set()
         self._lines.open = self._mask is None and not self._read_by_watch
 
@@ -113,9 +88,6 @@ class StartGate:
         """Called when a worker has begun, possibly on a thread that ``start`` did not wait for."""
         if self._failed:
             self._orphaned(self._task, worker, False)
-
-    def on_output(self, batch: OutputBatch) -> None:
-        self._in_order(batch)
 
     def unfinished(self, stream: str, line: bytes) -> float | None:
         if not self._settled.is_set():
@@ -142,14 +114,13 @@ class StartGate:
         code = int(operator.index(exit_code))
         if abs(code) > _LARGEST_CODE:
             raise ValueError("an exit code of more than 64 bits")
-        signal = _signal_of(worker) if code == -1 else ""
+        signal = _text(worker, "signal") if code == -1 else ""
         starved = code != 0 and _said(worker, "ran_out_of_memory") is True
         cpu, memory = _figure(worker, "cpu"), _figure(worker, "max_rss")
         cpu_ms = None if cpu is None else int(cpu * 1000)
         max_rss = None if memory is None else int(memory)
-        lost = _said(worker, "lost")
-        known = starved, cpu_ms, max_rss, _values(worker), lost if isinstance(lost, str) else ""
-        self._in_order(RunExit(code, bool(intentional), signal, at.astimezone(UTC), *known))
+        known = starved, cpu_ms, max_rss, _values(worker), _text(worker, "lost")
+        self.in_order(RunExit(code, bool(intentional), signal, at.astimezone(UTC), *known))
         if self._failed:
             self._orphaned(self._task, worker, True)
 
@@ -163,7 +134,8 @@ class StartGate:
             said = replace(said, lines=[_without(self._mask, line) for line in said.lines])
         if self._read_by_watch:  # first, since whoever is sent a line may keep it waiting
             self._read(said.lines)
-        self._lines.publish(said)
+        if not self._task.stream.publish_output(said, self._pid, self._run):
+            self.late()
 
     def _read(self, lines: list[str]) -> None:
         """Show lines to what looks at the run, until that has seen what it wants to see."""
@@ -178,7 +150,8 @@ class StartGate:
             self._late = True
             _log.warning("task %s: its driver sends output after on_exited; it is dropped", self._task.id)
 
-    def _in_order(self, said: OutputBatch | RunExit) -> None:
+    def in_order(self, said: OutputBatch | RunExit) -> None:
+        """Pass it on once ``started`` has been sent."""
         # A driver may call back from within start(), on the launching thread, which cannot wait for itself.
         if not self._settled.is_set():
             if threading.get_ident() == self._launcher:
@@ -194,10 +167,10 @@ class _Lines:
     and ``raw``, so what it filters cannot be seen unfinished or raw.
     """
 
-    def __init__(self, gate: StartGate, task: Task, run: int) -> None:
+    def __init__(self, gate: StartGate, task: Task) -> None:
         self._gate = gate
         self._stream = task.stream
-        self._run = run
+        self._run = task.runs
         self.pid = 0
         self.raw = gate.raw  # takes a terminal's raw output
         self.unfinished = gate.unfinished  # takes a stream and its unfinished line
@@ -205,13 +178,8 @@ class _Lines:
 
     def __call__(self, batch: OutputBatch) -> None:
         if not self.open:
-            self._gate.on_output(batch)
+            self._gate.in_order(batch)
         elif not self._stream.publish_output(batch, self.pid, self._run):
-            self._gate.late()
-
-    def publish(self, batch: OutputBatch) -> None:
-        """Publish a batch; the gate is open."""
-        if not self._stream.publish_output(batch, self.pid, self._run):
             self._gate.late()
 
 
@@ -245,7 +213,6 @@ def _without(mask: Mask, line: str) -> str:
     return (masker.feed(data) + masker.flush()).decode("utf-8", "surrogatepass")
 
 
-def _signal_of(worker: Worker) -> str:
-    """The signal that ended the worker."""
-    signal = _said(worker, "signal")
-    return signal if isinstance(signal, str) else ""
+def _text(worker: Worker, name: str) -> str:
+    said = _said(worker, name)
+    return said if isinstance(said, str) else ""

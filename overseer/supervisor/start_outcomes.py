@@ -25,7 +25,7 @@ from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.retry import RetryState
 from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
-from overseer.supervisor.task import Requester, Task
+from overseer.supervisor.task import NOBODY, Requester, Task
 from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.supervisor.usage import UsageWatch
@@ -79,7 +79,7 @@ class StartOutcomes:
                 launching.record.queued = task.queued_at
                 self._recorder.queued(launching.record)
             self._queueing.told_locked(tx, task, 0)
-            task.requester, task.onlookers = Requester(), set()
+            task.requester, task.onlookers = NOBODY, set()
             if launching.why is not Launch.RESTART:
                 launching.why = Launch.QUEUED
 
@@ -111,7 +111,7 @@ class StartOutcomes:
 
     def failed(self, launching: Launching, error: BaseException, left: Iterable[Worker]) -> str:
         """The run has not begun, whatever its driver has ``left``; returns the error."""
-        task, record, secrets = launching.task, launching.record, launching.secrets
+        task, record, secrets = launching.task, launching.record, launching.context.secrets
         message = driver_failure(error)
         if not isinstance(error, OverseerError):
             what = "action %s: the driver failed to start task %s"
@@ -150,7 +150,7 @@ class StartOutcomes:
                 self._metrics.count("tasks_started", task.action)
             if launching.why is Launch.RESTART:
                 task.restart_count += 1
-            task.requester, task.onlookers, task.pending = Requester(), set(), None
+            task.requester, task.onlookers, task.pending = NOBODY, set(), None
             task.begin_run_locked(worker, pid, at, stdin)
             task.run_id = run_id
             self._usage.began_locked()
@@ -180,7 +180,7 @@ class StartOutcomes:
     ) -> None:
         """The start failed: roll the request back, or treat it as a run that failed at once."""
         assert_held(self._table.lock)
-        requester, task.requester = task.requester, Requester()
+        requester, task.requester = task.requester, NOBODY
         if why.requested:
             if why is Launch.FIRST and requester.client is None and not self._table.closing:
                 with task.lock:  # no client is told that it failed
@@ -199,7 +199,7 @@ class StartOutcomes:
                 task.start_failed = True
             if message or why is Launch.AGAIN:
                 requester.refuse(tx, message or (CLOSING if self._table.closing else STOPPED))
-            events = self._exits.decide_locked(task, None, failed=True, exit_code=-1, ran_for=0.0)
+            events = self._exits.decide_locked(task)
         self._exits.start_failed_locked(task, record, message, events[-1] if events else None)
         self._exits.conclude_locked(tx, task, events)
 

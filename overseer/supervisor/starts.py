@@ -5,7 +5,7 @@ The driver is called with no lock held, on the launcher's threads, since it may 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import InitVar, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,22 +20,17 @@ from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.exits import Exits
 from overseer.supervisor.intents import Intents
 from overseer.supervisor.launcher import Launcher
-from overseer.supervisor.launching import Launching
-from overseer.supervisor.metrics import Metrics
+from overseer.supervisor.launching import Launching, run_of
 from overseer.supervisor.orphaned_workers import OrphanedWorkers
 from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.phases import StopRequest
-from overseer.supervisor.pool.policy import Admission, Outcome
-from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.probing import Probing
 from overseer.supervisor.queueing import Queueing
-from overseer.supervisor.recording import run_of
 from overseer.supervisor.start_gate import StartGate
 from overseer.supervisor.start_outcomes import StartOutcomes
 from overseer.supervisor.table import CLOSING, TaskTable
 from overseer.supervisor.task import Task
 from overseer.supervisor.transaction import Launch, Transaction
-from overseer.supervisor.usage import UsageWatch
 from overseer.util.locks import assert_held, assert_none_held
 from overseer.util.masking import Secrets
 from overseer.util.timers import Timers
@@ -46,43 +41,26 @@ if TYPE_CHECKING:
     from overseer.logs.store import Logs
 
 
+@dataclass(eq=False, repr=False)
 class Starts:
     """Admits tasks, and launches the runs that transactions decide on."""
 
-    def __init__(
-        self,
-        table: TaskTable,
-        pool: PoolManager,
-        current: Current,
-        metrics: Metrics,
-        timers: Timers,
-        queueing: Queueing,
-        exits: Exits,
-        orphans: OrphanedWorkers,
-        dependencies: Dependencies,
-        intents: Intents,
-        usage: UsageWatch,
-        vault: Vault,
-        recorder: Recorder,
-        logs: Logs | None,
-        probing: Probing,
-    ) -> None:
-        self._table = table
-        self._pool = pool
-        self._current = current
-        self._metrics = metrics
-        self._queueing = queueing
-        self._exits = exits
-        self._orphans = orphans
-        self._dependencies = dependencies
-        self._intents = intents
-        self._vault = vault
-        self._recorder = recorder
-        self._logs = logs
-        self._probing = probing
-        self._outcomes = StartOutcomes(
-            table, pool, metrics, timers, queueing, exits, orphans, usage, recorder
-        )
+    _table: TaskTable
+    _current: Current
+    _queueing: Queueing
+    _exits: Exits
+    _orphans: OrphanedWorkers
+    _dependencies: Dependencies
+    _intents: Intents
+    _outcomes: StartOutcomes
+    _probing: Probing
+    _vault: Vault
+    _recorder: Recorder
+    _logs: Logs | None
+    timers: InitVar[Timers]
+    launcher: Launcher = field(init=False)
+
+    def __post_init__(self, timers: Timers) -> None:
         self.launcher = Launcher(timers, self.launch)
 
     def admit_locked(self, tx: Transaction, task: Task, force: bool, wishes: Wishes) -> None:
@@ -97,14 +75,7 @@ class Starts:
         self._table.refuse_taken(task.id, task.terms.dedupe, requester.principal)
         at = now()
         waits = bool(self._dependencies.missing(task.terms.standing))
-        if waits:
-            admission = Admission(Outcome.QUEUED)
-        else:
-            admission = self._pool.acquire(task.id, task.action, force, at, requester.principal.scope)
-        if admission.outcome is Outcome.REFUSED:
-            self._metrics.count("starts_refused", task.action)
-            raise RequestError(admission.reason, code="full")
-        self._queueing.dequeued_locked(tx, admission.displaced, "displaced")
+        position = 0 if waits else self._queueing.acquire_locked(tx, task, requester, at, force=force)
         client = requester.client
         if client is not None and task.id not in client.task_ids:
             task.requester = replace(requester, newly_subscribed=True)
@@ -119,16 +90,15 @@ class Starts:
                 task.stream.subscribe_locked(client, wishes)
         if waits:
             self._dependencies.hold_locked(tx, task, at, force=force)
-            return
-        if admission.outcome is Outcome.RUNNING:
+        elif not position:
             # What the server starts by itself is as good as accepted: nobody would hear of a refusal.
             scheduled = requester.trigger.type == "schedule"  # also a run beside a standing task
             by_server = requester.client is None and (task.terms.standing is not None or scheduled)
             self._exits.begin_locked(tx, task, Launch.QUEUED if by_server else Launch.FIRST)
-            return
-        with task.lock:
-            task.enter_queue_locked(at)
-        self._queueing.enqueued_locked(tx, task, admission.position)
+        else:
+            with task.lock:
+                task.enter_queue_locked(at)
+            self._queueing.enqueued_locked(tx, task, position)
 
     def launch_for(self, task: Task, why: Launch, client: Client | None) -> str | RequestError:
         """Launch on another thread; the client is sent the outcome. A request without a client is launched
@@ -147,8 +117,8 @@ class Starts:
         if self._called_off(task, why):
             return ClosingError(CLOSING)
         secrets = Secrets(task.secrets)
-        gate = StartGate(task, task.runs, secrets, self._exits.exited, self._orphans.heard_of)
-        launching = Launching(task, why, gate, secrets)
+        gate = StartGate(task, secrets, self._exits.exited, self._orphans.heard_of)
+        launching = Launching(task, why, gate)
         action, config = task.terms.definition.config, self._current.value.config
         context = RunContext(
             task.id,

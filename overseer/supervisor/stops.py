@@ -16,7 +16,7 @@ from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
-from overseer.supervisor.task import Requester, Task
+from overseer.supervisor.task import NOBODY, Task
 from overseer.supervisor.transaction import Transaction, lives
 from overseer.util.locks import assert_held
 from overseer.util.standstill import standstill
@@ -56,7 +56,7 @@ class Stops:
         elif task.phase.launching or task.phase is Phase.RUNNING:
             # A requested stop overrides a requeue.
             if task.stop_request is StopRequest.RESTART and request is StopRequest.STOP:
-                requester, task.requester = task.requester, Requester()
+                requester, task.requester = task.requester, NOBODY
                 requester.refuse(tx, CLOSING if self._table.closing else STOPPED)
             if task.stop_request is not StopRequest.STOP:
                 task.stop_request = request
@@ -64,11 +64,8 @@ class Stops:
             if task.record is not None and reason != "shutdown":
                 self._recorder.called_off(task.record)
             self._pool.mark_leaving(task.id)
-            if task.phase is Phase.RUNNING:
-                assert task.worker is not None
-                tx.stop(task.worker, grace)
-            elif task.pending is not None:
-                tx.stop(task.pending, grace)
+            if (worker := task.live_worker) is not None:
+                tx.stop(worker, grace)
             elif grace not in task.graces:
                 task.graces.append(grace)  # the thread that starts it will stop it
 
@@ -152,7 +149,8 @@ class Stops:
     def _budget_locked(self) -> float:
         """How long all stops together may take, in seconds."""
         assert_held(self._table.lock)
-        longest = self._longest_grace_locked()
+        tasks = self._in_use_locked() + self._orphans.tasks_locked()
+        longest = max((task.terms.definition.config.stop_grace for task in tasks), default=0.0)
         in_order = any(task.depends_on for task in self._table)
         return self._current.value.config.shutdown_timeout or longest + (_IN_ORDER_S if in_order else 0.0)
 
@@ -165,12 +163,8 @@ class Stops:
     def _kill(self) -> None:
         self.skip_graces()  # includes runs still being started
         with self._table.begin() as tx:
-            running = [
-                task.worker if task.phase is Phase.RUNNING else task.pending
-                for task in self._table
-                if task.phase.in_use
-            ]
-            for worker in [*filter(None, running), *self._orphans.workers_locked()]:
+            live = filter(None, [task.live_worker for task in self._in_use_locked()])
+            for worker in (*live, *self._orphans.workers_locked()):
                 tx.stop(worker, 0.0)
 
     def wait_until_idle(self, timeout: float | None = None) -> bool:
@@ -187,8 +181,3 @@ class Stops:
         """How long a shutdown may take, in seconds."""
         with self._table.lock:
             return self._budget_locked()
-
-    def _longest_grace_locked(self) -> float:
-        assert_held(self._table.lock)
-        tasks = [task for task in self._table if task.phase.in_use] + self._orphans.tasks_locked()
-        return max((task.terms.definition.config.stop_grace for task in tasks), default=0.0)

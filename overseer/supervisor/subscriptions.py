@@ -10,9 +10,9 @@ from overseer.errors import RequestError
 from overseer.protocol import Subscribed, Unsubscribed
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.output.replay import RingReplay
-from overseer.supervisor.output.subscription import Wishes
+from overseer.supervisor.output.subscription import Subscription, Wishes
 from overseer.supervisor.phases import Phase
-from overseer.supervisor.table import TaskTable
+from overseer.supervisor.table import MAX_UNKNOWN, TaskTable
 from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.transaction import Transaction
 from overseer.supervisor.usage import UsageWatch
@@ -56,7 +56,10 @@ class Subscriptions:
             with self._table.begin(requester) as tx:
                 task = self._table.get(task_id)
                 if task is None or not client.principal.sees(task.action):
-                    self._table.subscribe_unknown(task_id, client, wishes)
+                    if not self._table.wait(task_id, Subscription(client, wishes)):
+                        raise RequestError(
+                            f"too many subscriptions to unknown tasks; the limit is {MAX_UNKNOWN}"
+                        )
                     tx.send(client, Subscribed(id=request_id, task_id=task_id))
                     return
                 with task.lock:

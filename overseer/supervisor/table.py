@@ -6,7 +6,7 @@ import bisect
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from overseer.auth.rights import ANYONE, Principal
 from overseer.config import HistoryConfig
@@ -14,7 +14,7 @@ from overseer.errors import ClosingError, NotPermittedError, RequestError, Taken
 from overseer.supervisor.clients import Client
 from overseer.supervisor.journal import Journal
 from overseer.supervisor.observers import Observers
-from overseer.supervisor.output.subscription import Subscription, Wishes
+from overseer.supervisor.output.subscription import Subscription
 from overseer.supervisor.phases import Phase
 from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.timer_kinds import Due
@@ -23,7 +23,7 @@ from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.timers import Timer, Timers
 
 CLOSING = "the overseer is shutting down"
-_TAKEN = "task already running or starting"
+TAKEN = "task already running or starting"
 STOPPED = "the task was stopped meanwhile"
 
 # Every finished task is remembered at least this long (seconds), as clients are about to ask for it.
@@ -33,7 +33,7 @@ _ERRORED_AGE = 24 * 3600.0
 # And at least so many of them, however small the configured number.
 _ERRORED_KEPT = 1000
 # The maximum number of ids without a task that one client may subscribe to.
-_MAX_UNKNOWN = 1000
+MAX_UNKNOWN = 1000
 
 
 class TaskTable:
@@ -135,21 +135,6 @@ class TaskTable:
             raise NotPermittedError("task not found", code="not_found")
         return task
 
-    def find_errored(self, task_id: str, principal: Principal) -> Task:
-        """The errored task of that id.
-
-        Raises:
-            RequestError: there is none, or it is not errored.
-        """
-        assert_held(self.lock)
-        task = self.find(task_id, principal)
-        self.refuse_closing()
-        if task.phase is Phase.RESETTING:
-            raise TakenError(_TAKEN)
-        if task.phase is not Phase.ERRORED:
-            raise RequestError("task is not errored", code="conflict")
-        return task
-
     def refuse_taken(
         self, task_id: str, dedupe: tuple[str, ...] | None, principal: Principal = ANYONE
     ) -> None:
@@ -164,7 +149,7 @@ class TaskTable:
             # Ids are shared by all. Even a finished task's is unavailable to those who may not see it.
             raise NotPermittedError("this task_id cannot be used: take another one", code="conflict")
         if task_id in self._in_use:
-            raise TakenError(_TAKEN)
+            raise TakenError(TAKEN)
         self._refuse_duplicate(task_id, dedupe)
 
     def _refuse_duplicate(self, task_id: str, dedupe: tuple[str, ...] | None) -> None:
@@ -201,33 +186,31 @@ class TaskTable:
                 task.stream.adopt_locked(waiting.pop(client))
         if not waiting:
             self._unknown.pop(task.id, None)
-        self._tasks[task.id] = task
-        task.moved = self.moved
-        task.counted = self.phases[task.action]
-        task.counted[task.phase] += 1
-        bisect.insort(self._ids, task.id)
+        self._attach(task)
         self.take(task)
-        task.noted = self.journal.touched
         self.journal.touched(task, None)
         self.on_new(task)
 
-    def restore(self, task: Task, finished_at: float | None) -> None:
-        """Add a task as an earlier program had it; ``finished_at``: since when it is over (monotonic)."""
+    def restore(self, tasks: Iterable[Task], finished: Mapping[str, float]) -> None:
+        """Add tasks as an earlier program had them; ``finished``: see :meth:`finished_at`."""
         assert_held(self.lock)
+        for task in tasks:
+            self._attach(task)
+            if task.id not in finished:
+                self.take(task)
+        for task_id, at in finished.items():
+            self._ended_as(self._tasks[task_id])[task_id] = at
+
+    def _attach(self, task: Task) -> None:
         self._tasks[task.id] = task
         task.moved, task.noted = self.moved, self.journal.touched
         task.counted = self.phases[task.action]
         task.counted[task.phase] += 1
         bisect.insort(self._ids, task.id)
-        if finished_at is None:
-            self.take(task)
-        elif task.phase is Phase.ERRORED:
-            self._errored[task.id] = finished_at
-        else:
-            self._finished[task.id] = finished_at
 
     def finished_at(self) -> dict[str, float]:
-        """When tasks that are over were so, the longest ago first, errored ones last (monotonic)."""
+        """When tasks that are over were so (monotonic), the longest ago first; errored ones last, since they
+        may be reset."""
         assert_held(self.lock)
         return {**self._finished, **self._errored}
 
@@ -237,11 +220,6 @@ class TaskTable:
         for task_id, waiting in self._unknown.items():
             for subscription in waiting.values():
                 yield task_id, subscription
-
-    def wait(self, task_id: str, subscription: Subscription) -> None:
-        """Keep a subscription until the id has a task."""
-        assert_held(self.lock)
-        self._wait(task_id, subscription)
 
     def take(self, task: Task) -> None:
         """The task's id is in use (again)."""
@@ -257,9 +235,11 @@ class TaskTable:
         while."""
         assert_held(self.lock)
         self._free(task)
-        finished = self._errored if task.phase is Phase.ERRORED else self._finished
-        finished[task.id] = time.monotonic()
+        self._ended_as(task)[task.id] = time.monotonic()
         self.prune()
+
+    def _ended_as(self, task: Task) -> dict[str, float]:
+        return self._errored if task.phase is Phase.ERRORED else self._finished
 
     def _free(self, task: Task) -> None:
         self._in_use.discard(task.id)
@@ -288,14 +268,9 @@ class TaskTable:
         self.journal.forgotten_locked(task, error)
         for subscription in orphans:
             if replaced or not subscription.by_watch:
-                self._wait(task_id, subscription)
+                self.wait(task_id, subscription)
             else:
                 subscription.client.task_ids.discard(task_id)
-
-    def finished_first(self) -> list[Task]:
-        """The finished tasks, longest finished first; errored ones last, since they may be reset."""
-        assert_held(self.lock)
-        return [self._tasks[task_id] for task_id in (*self._finished, *self._errored)]
 
     def prune(self) -> float | None:
         """Forget finished tasks that are too many or too old, and set a timer for the next one; returns in
@@ -329,16 +304,6 @@ class TaskTable:
             self.forget(task_id)
         return None
 
-    def subscribe_unknown(self, task_id: str, client: Client, wishes: Wishes) -> None:
-        """Subscribe to an id without a task, or without one that the client may see.
-
-        Raises:
-            RequestError: the client has too many of these.
-        """
-        assert_held(self.lock)
-        if not self._wait(task_id, Subscription(client, wishes)):
-            raise RequestError(f"too many subscriptions to unknown tasks; the limit is {_MAX_UNKNOWN}")
-
     def unsubscribe(self, task_id: str, client: Client) -> None:
         """End a client's subscription to an id, if it has one."""
         assert_held(self.lock)
@@ -352,10 +317,12 @@ class TaskTable:
             with task.lock:
                 task.stream.unsubscribe_locked(client)
 
-    def _wait(self, task_id: str, subscription: Subscription) -> bool:
-        """Keep a subscription until the id has a task; False if its client has too many of these."""
+    def wait(self, task_id: str, subscription: Subscription) -> bool:
+        """Keep a subscription until the id has a task that its client may see; False if the client has too
+        many of these."""
+        assert_held(self.lock)
         client = subscription.client
-        if task_id not in client.waiting and len(client.waiting) >= _MAX_UNKNOWN:
+        if task_id not in client.waiting and len(client.waiting) >= MAX_UNKNOWN:
             client.task_ids.discard(task_id)
             return False
         client.task_ids.add(task_id)

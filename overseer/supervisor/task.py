@@ -16,17 +16,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from overseer.auth.rights import ANYONE, Principal
-from overseer.config import StandingTask
 from overseer.config.parameters import without_hidden
 from overseer.history.records import Run, Trigger
 from overseer.protocol import Error, Event, RetryPolicy, RunTrigger, TaskInfo, TaskMetrics, failed
 from overseer.supervisor.clients import Client, DeferredFlush
-from overseer.supervisor.definitions import Definition
+from overseer.supervisor.definitions import Terms
 from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.encode import TaskRow, task_row
 from overseer.supervisor.output.publisher import Stream
-from overseer.supervisor.phases import NEXT, Phase, RunEnding, StopRequest
+from overseer.supervisor.phases import NEXT, Phase, RunEnding, RunExit, StopRequest
 from overseer.supervisor.retry import RetryState
 from overseer.supervisor.waits import Waits, hidden_of
 from overseer.util.jsonlog import EventLog
@@ -75,24 +74,8 @@ class Requester:
         self.tell(out, Error(self.request_id, message, existing_task_id, param, code))
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """The terms a task runs by; replaced only by a reset or restart.
-
-    Attributes:
-        dedupe: tasks with equal ones are duplicates; None: never a duplicate.
-        policy: the retry policy; None: it is never restarted.
-        hidden: the parameters whose values are shown to nobody.
-        standing: what the configuration says of it by name; None: nothing.
-        params: its parameters.
-    """
-
-    definition: Definition
-    dedupe: tuple[str, ...] | None
-    policy: RetryPolicy | None
-    hidden: frozenset[str] = frozenset()
-    standing: StandingTask | None = None
-    params: Mapping[str, str] = field(default_factory=dict)
+NOBODY = Requester()
+"""Gets no reply."""
 
 
 @dataclass(eq=False, slots=True)
@@ -107,7 +90,7 @@ class Task:
     metrics: Metrics
     log: EventLog
     hub_lock: threading.Lock
-    requester: Requester = field(default_factory=Requester)  # hub's lock
+    requester: Requester = NOBODY  # hub's lock
     asked_policy: RetryPolicy | None = None  # given by its start
     memory: MemoryUse = field(default_factory=MemoryUse)  # shared by all tasks
     logs: Logs | None = None
@@ -140,7 +123,7 @@ class Task:
     run_id: str = ""  # of the latest run, or of a start since that failed; hub's lock
     restart_count: int = 0
     retry_state: RetryState = field(default_factory=RetryState)
-    restart: Timer | None = None  # the one awaited
+    restart: Timer | None = None  # the one awaited, while it is WAITING
     timeout: Timer | None = None  # for the current run
     last_started_at: datetime | None = None
     last_exited_at: datetime | None = None
@@ -215,6 +198,9 @@ class Task:
         if Phase.QUEUED in (self.phase, phase):
             size = sum(len(name) + len(value) for name, value in self.params.items())
             self.memory.params_changed(size if phase is Phase.QUEUED else -size)
+        if self.restart is not None:
+            self.restart.cancel()
+            self.restart = None
         self.phase = phase
 
     def enter_queue_locked(self, at: datetime) -> None:
@@ -244,27 +230,24 @@ class Task:
         self.health = "" if config.health is None else "starting"
         self.stream.run = self.runs
 
-    def ending_locked(
-        self,
-        exit_code: int,
-        signal: str,
-        *,
-        intentional: bool,
-        ran_out_of_memory: bool = False,
-        lost: bool = False,
-    ) -> RunEnding:
+    def ending_locked(self, end: RunExit) -> RunEnding:
         """How the run, which is over, ended; it accepts no more output."""
         assert_held(self.lock)
         self.stream.run = None
         forced = self.end_reason in ("timeout", "unhealthy")
-        asked = not forced and (intentional or self.stop_request is not StopRequest.NONE)
-        by_itself = "lost" if lost else "oom" if ran_out_of_memory else "signal" if signal else "exited"
+        asked = not forced and (end.intentional or self.stop_request is not StopRequest.NONE)
+        if end.lost:
+            by_itself = "lost"
+        elif end.ran_out_of_memory:
+            by_itself = "oom"
+        else:
+            by_itself = "signal" if end.signal else "exited"
         reason = self.end_reason or ("stopped" if asked else by_itself)
         codes = self.terms.definition.config.success_codes
         ran_for = time.monotonic() - self.began
-        return RunEnding(asked, reason, failed(reason, exit_code, codes), ran_for)
+        return RunEnding(asked, reason, failed(reason, end.exit_code, codes), ran_for)
 
-    def end_run_locked(self, exit_code: int, signal: str, at: datetime, ending: RunEnding) -> None:
+    def end_run_locked(self, end: RunExit, ending: RunEnding) -> None:
         """Record that the run is over."""
         assert_held(self.lock)
         if self.timeout is not None:
@@ -273,11 +256,15 @@ class Task:
         self.ready = None if self.ready is None else False
         self.health = ""
         self.ran_for += ending.ran_for
-        self.last_exited_at = at
-        self.last_exit_code = exit_code
-        self.last_signal = signal
+        self.last_exited_at = end.at
+        self.last_exit_code = end.exit_code
+        self.last_signal = end.signal
         self.last_reason = ending.reason
         self.last_duration_ms = ending.duration_ms
+        self.last_cpu_ms, self.last_max_rss = end.cpu_ms, end.max_rss
+        self.last_values = end.values
+        if ending.reason == "lost":
+            self.error_message = end.lost
 
     def info_locked(self) -> TaskInfo:
         """Its row in ``list``."""
@@ -316,6 +303,11 @@ class Task:
             ready=self.ready,
             health=self.health,
         )
+
+    @property
+    def live_worker(self) -> Worker | None:
+        """That of the run there is, or of one that waits to begin."""
+        return self.worker if self.phase is Phase.RUNNING else self.pending
 
     @property
     def status(self) -> str:

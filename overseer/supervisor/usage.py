@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from overseer.net.frames import Encoded
 from overseer.process import Usage as Measured
@@ -43,7 +43,8 @@ class UsageWatch:
         self._next: Timer | None = None  # hub's lock
         self._looked_at = 0.0  # monotonic; hub's lock
         self._failing = False
-        self._of_all: list[Client] = []  # those who are sent the usage of all tasks; hub's lock
+        # Those who are sent the usage of all tasks; called with the hub's lock.
+        self.of_all: Callable[[], list[Client]] = list
 
     def tell(self, task_id: str, requester: Requester) -> None:
         """Send the requester the usage of one task, or of all that it may see.
@@ -72,17 +73,6 @@ class UsageWatch:
         assert_held(self._table.lock)
         self._look_in_locked(max(0.0, self._looked_at + _FRESH_S - time.monotonic()))
 
-    def watch_all_locked(self, client: Client) -> None:
-        """Have a client sent the usage of all tasks that it may see."""
-        assert_held(self._table.lock)
-        self._of_all.append(client)
-        self.watched_locked()
-
-    def unwatch_all_locked(self, client: Client) -> None:
-        """End that."""
-        assert_held(self._table.lock)
-        self._of_all = [other for other in self._of_all if other is not client]
-
     def look(self) -> None:
         """Called by the timer when a pass is due."""
         run_on_thread(self._look, "usage")
@@ -91,7 +81,7 @@ class UsageWatch:
         with self._table.lock:
             self._looked_at = time.monotonic()  # clients that begin to watch together share the next pass
             runs = [(task, task.run_id) for task in self._table if _runs(task)]
-            watched = bool(self._of_all) or any(_is_watched(task) for task, _ in runs)
+            watched = bool(self.of_all()) or any(_is_watched(task) for task, _ in runs)
             workers = {run: task.worker for task, run in runs}
         try:
             if runs:
@@ -105,28 +95,29 @@ class UsageWatch:
             self._failing = True
         with self._table.lock:
             running = [task for task in self._table if _runs(task)]
-            if running and (self._of_all or any(_is_watched(task) for task in running)):
+            if running and (self.of_all() or any(_is_watched(task) for task in running)):
                 self._look_in_locked(PUSH_S)
             elif running:
                 self._look_in_locked(_PEAK_S)
 
     def _push(self, runs: Sequence[_Run], usage: Mapping[str, Measured]) -> None:
         with self._table.begin() as tx:
+            watchers = self.of_all()
             rows: dict[Client, list[TaskUsage]] = {}
             of_all: list[tuple[str, TaskUsage]] = []  # with their actions
             for task, run in runs:
                 if task.run_id != run or run not in usage or not _runs(task):
                     continue
-                if self._of_all:
+                if watchers:
                     of_all.append((task.action, _row(task, usage[run])))
                 for subscription in task.stream.subscribers.values():
                     client = subscription.client
-                    if subscription.usage and _keeps_up(client) and client not in self._of_all:
+                    if subscription.usage and _keeps_up(client) and client not in watchers:
                         rows.setdefault(client, []).append(_row(task, usage[run]))
             for client, of_its in rows.items():
                 tx.send(client, Usage(tasks=tuple(of_its)))
             views: dict[tuple[str, ...] | None, Encoded | None] = {}  # by what may be seen
-            for client in filter(_keeps_up, self._of_all):
+            for client in filter(_keeps_up, watchers):
                 who = client.principal
                 if who.actions not in views:
                     seen = tuple(row for action, row in of_all if who.sees(action))

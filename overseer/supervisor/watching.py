@@ -16,12 +16,13 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from overseer.net.frames import Encoded
 from overseer.protocol import Unwatched, Watch, Watching
 from overseer.supervisor.clients import Client
-from overseer.supervisor.journal import Entry, Journal
+from overseer.supervisor.journal import Journal, JournalEntry
 from overseer.supervisor.listing import Listing, send_rows
 from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.table import TaskTable
@@ -37,6 +38,7 @@ _STEP = 256 * 1024  # bytes sent to one watcher in a round
 _KEPT_S = 600.0  # how long events are kept after the last watcher has gone
 
 
+@dataclass(slots=True, eq=False)
 class Watcher:
     """A client that watches; guarded by the hub's lock.
 
@@ -49,23 +51,20 @@ class Watcher:
         waits: nothing is sent until it has read more.
     """
 
-    __slots__ = ("client", "next", "number", "output", "tag", "usage", "waits")
-
-    def __init__(self, number: int, client: Client, tag: str, output: Wishes | None, usage: bool) -> None:
-        self.number = number
-        self.client = client
-        self.tag = tag
-        self.next = 0
-        self.output = output
-        self.usage = usage
-        self.waits = False
+    number: int
+    client: Client
+    tag: str
+    output: Wishes | None
+    usage: bool
+    next: int = 0
+    waits: bool = False
 
 
 class _Span(NamedTuple):
     """The visible part of the next events; ``end``: one past the last one's number; ``told``: the watches
     whose clients are sent one of them in another way."""
 
-    seen: list[Entry]
+    seen: list[JournalEntry]
     end: int
     told: frozenset[int]
 
@@ -102,7 +101,7 @@ class _Round:
 
     def _span_locked(self, watcher: Watcher, room: int) -> _Span:
         assert_held(self._lock)
-        seen: list[Entry] = []
+        seen: list[JournalEntry] = []
         told: set[int] = set()
         size, end = 0, watcher.next
         sees = watcher.client.principal.sees
@@ -120,11 +119,9 @@ class _Round:
 class Watchers:
     """All watchers, and sending to them."""
 
-    def __init__(
-        self, table: TaskTable, journal: Journal, listing: Listing, usage: UsageWatch, timers: Timers
-    ) -> None:
+    def __init__(self, table: TaskTable, listing: Listing, usage: UsageWatch, timers: Timers) -> None:
         self._table = table
-        self._journal = journal
+        self._journal = table.journal
         self._listing = listing
         self._usage = usage
         self._timers = timers
@@ -134,8 +131,9 @@ class Watchers:
         self._sent_at = 0.0  # when the last one was (monotonic)
         self._left_at = 0.0  # when the last watcher went
         self.renewed = 0  # snapshots sent again, since start-up
-        journal.news = self._news
+        self._journal.news = self._news
         table.on_new = self._added_locked
+        usage.of_all = lambda: [client for client, each in self._watchers.items() if each.usage]
 
     def __len__(self) -> int:
         return len(self._watchers)
@@ -182,7 +180,7 @@ class Watchers:
     def _begin_locked(self, watcher: Watcher) -> None:
         assert_held(self._table.lock)
         client = watcher.client
-        self._end_locked(client, output=watcher.output is None)
+        self.end_locked(client, output=watcher.output is None)
         client.watch = watcher.number
         self._watchers = {**self._watchers, client: watcher}
         self._journal.on = True
@@ -190,21 +188,16 @@ class Watchers:
             for task in self._table:
                 self._subscribe_locked(watcher, task)
         if watcher.usage:
-            self._usage.watch_all_locked(client)
+            self._usage.watched_locked()
 
     def unwatch(self, requester: Requester) -> None:
         """End a watch; nothing meant only for watchers follows ``unwatched``."""
         with self._table.begin(requester) as tx:
             if requester.client is not None:
-                self._end_locked(requester.client)
+                self.end_locked(requester.client)
             requester.tell(tx, Unwatched(id=requester.request_id))
 
-    def drop_locked(self, client: Client) -> None:
-        """Remove a client that is gone."""
-        assert_held(self._table.lock)
-        self._end_locked(client)
-
-    def _end_locked(self, client: Client, *, output: bool = True) -> None:
+    def end_locked(self, client: Client, *, output: bool = True) -> None:
         """End a client's watch; ``output``: and the output that came with it."""
         assert_held(self._table.lock)
         watcher = self._watchers.get(client)
@@ -213,7 +206,6 @@ class Watchers:
         client.watch = 0
         self._watchers = {other: each for other, each in self._watchers.items() if other is not client}
         self._left_at = time.monotonic()
-        self._usage.unwatch_all_locked(client)
         if output and watcher.output is not None:
             for task in self._table:
                 with task.lock:
@@ -228,8 +220,7 @@ class Watchers:
     def _added_locked(self, task: Task) -> None:
         assert_held(self._table.lock)
         for watcher in self._watchers.values():
-            if watcher.output is not None:
-                self._subscribe_locked(watcher, task)
+            self._subscribe_locked(watcher, task)
 
     def _subscribe_locked(self, watcher: Watcher, task: Task) -> None:
         assert_held(self._table.lock)

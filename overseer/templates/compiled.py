@@ -13,14 +13,15 @@ from overseer.templates.go_parser import Structure, read_structure
 from overseer.templates.jinja import LITERAL, is_expression, read_jinja
 from overseer.templates.runtime import MAX_SIZE, Render, ValueProblem
 from overseer.templates.sandbox import ENVIRONMENT
-from overseer.templates.text import Dialect, Template, Value
+from overseer.templates.text import Dialect, Value
 
 
-class CompiledTemplate(Template):
-    """A text whose actions are read."""
+class Compiled:
+    """A text whose actions are read; ``names`` and ``unquoted`` as those of a template."""
 
-    def __init__(self, text: str, structure: Structure, dialect: Dialect, booleans: frozenset[str]) -> None:
-        super().__init__(text, dialect, booleans)
+    def __init__(self, text: str, structure: Structure, dialect: Dialect) -> None:
+        self._text = text
+        self._dialect = dialect
         self.names = structure.names
         self.unquoted = structure.unquoted
         self._plain = structure.plain
@@ -34,6 +35,7 @@ class CompiledTemplate(Template):
             self._constant = self.render({})
 
     def render(self, params: Mapping[str, Value]) -> str:
+        """See :meth:`overseer.templates.Template.render`."""
         if self._constant is not None:
             return self._constant
         if self._plain is None:
@@ -68,15 +70,14 @@ class CompiledTemplate(Template):
         if line is None:
             return ""
         # In what Go's dialect compiles to, line numbers are offsets plus one.
-        return f"line {line}: " if self._dialect == "jinja" else f"{place(self.text, line - 1)}: "
+        return f"line {line}: " if self._dialect == "jinja" else f"{place(self._text, line - 1)}: "
 
 
-def compile_actions(text: str, dialect: Dialect, booleans: frozenset[str]) -> Template:
+def compile_actions(text: str, dialect: Dialect, booleans: frozenset[str]) -> Compiled:
     """See :func:`overseer.templates.compile_template`."""
     try:
-        if dialect == "jinja":
-            return CompiledTemplate(text, read_jinja(text, booleans), dialect, booleans)
-        return CompiledTemplate(text, read_structure(text, booleans), dialect, booleans)
+        read = read_jinja if dialect == "jinja" else read_structure
+        return Compiled(text, read(text, booleans), dialect)
     except Problem as problem:
         hint = "" if problem.action is None or not is_expression(problem.action) else _JINJA
         raise TemplateError(f"{place(text, problem.offset)}: {problem.message}; {LITERAL}{hint}") from None

@@ -317,7 +317,7 @@ def _string(value: str, verb: str, spec: _Spec) -> str | None:
         value = value[: spec.precision]
     if verb != "q":
         return spec.pad(value)
-    if spec.sharp and _fits_backquotes(value):
+    if spec.sharp and not _NOT_IN_BACKQUOTES.search(value):
         return spec.pad(f"`{value}`")
     return spec.pad(quote(value, ascii_only=spec.plus))
 
@@ -332,7 +332,3 @@ def _hexadecimal(data: bytes, verb: str, spec: _Spec) -> str:
 
 
 _NOT_IN_BACKQUOTES = re.compile("[\0-\x08\n-\x1f`\x7f\ud800-\udfff\ufeff]")
-
-
-def _fits_backquotes(value: str) -> bool:
-    return _NOT_IN_BACKQUOTES.search(value) is None

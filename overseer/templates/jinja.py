@@ -147,29 +147,33 @@ def _unquoted(node: nodes.Node) -> Iterator[str]:
         yield from _unquoted(child)
 
 
+def _call(name: str, first: nodes.Expr, line: int, *args: nodes.Expr) -> nodes.Filter:
+    """A call of one of the sandbox's own filters."""
+    return nodes.Filter(first, GO + name, list(args), [], None, None, lineno=line)
+
+
+def _shown(value: nodes.Expr) -> nodes.Filter:
+    return _call("shown", value, value.lineno)
+
+
 class _Shown(NodeTransformer):
     """Has bools printed as ``true`` and ``false``, wherever they become text."""
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Concat:
         self.generic_visit(node)
-        node.nodes = list(map(self._shown, node.nodes))
+        node.nodes = list(map(_shown, node.nodes))
         return node
 
     def visit_Filter(self, node: nodes.Filter) -> nodes.Filter:
         self.generic_visit(node)
         if node.name == "string" and node.node is not None:
-            node.node = self._shown(node.node)
+            node.node = _shown(node.node)
         return node
 
     def visit_Output(self, node: nodes.Output) -> nodes.Output:
         self.generic_visit(node)
-        node.nodes = [
-            part if isinstance(part, nodes.TemplateData) else self._shown(part) for part in node.nodes
-        ]
+        node.nodes = [part if isinstance(part, nodes.TemplateData) else _shown(part) for part in node.nodes]
         return node
-
-    def _shown(self, value: nodes.Expr) -> nodes.Filter:
-        return nodes.Filter(value, GO + "shown", [], [], None, None, lineno=value.lineno)
 
 
 class _Counted(NodeTransformer):
@@ -177,7 +181,7 @@ class _Counted(NodeTransformer):
 
     def visit_For(self, node: nodes.For) -> nodes.For:
         self.generic_visit(node)
-        step = nodes.Filter(nodes.Const(True), GO + "step", [], [], None, None, lineno=node.lineno)
+        step = _call("step", nodes.Const(True), node.lineno)
         if node.test is not None:
             node.test = nodes.And(step, node.test, lineno=node.lineno)
         else:
@@ -187,14 +191,12 @@ class _Counted(NodeTransformer):
     def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:
         self.generic_visit(node)
         first, *rest = node.nodes
-        return nodes.Filter(first, GO + "concat", rest, [], None, None, lineno=node.lineno)
+        return _call("concat", first, node.lineno, *rest)
 
     def visit_Output(self, node: nodes.Output) -> nodes.Output:
         self.generic_visit(node)
         node.nodes = [
-            part
-            if isinstance(part, nodes.TemplateData)
-            else nodes.Filter(part, GO + "text", [], [], None, None, lineno=part.lineno)
+            part if isinstance(part, nodes.TemplateData) else _call("text", part, part.lineno)
             for part in node.nodes
         ]
         return node

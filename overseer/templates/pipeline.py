@@ -62,26 +62,11 @@ class Scope:
         self.variables[name] = slot = next(self.slots)
         return slot
 
-
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """The variables before ``:=`` or ``=``, if any; declared once the value has been read, so that the right
-    ``$x`` in ``$x := $x`` is the older one."""
-
-    variables: tuple[Token, ...] = ()
-    declared: bool = False
-
-    def slots(self, scope: Scope) -> tuple[int, ...]:
-        """The slots for the value."""
-        if self.declared:
-            return tuple(scope.declare(variable.text) for variable in self.variables)
-        return tuple(_slot(variable, scope) for variable in self.variables)
-
-
-def _slot(variable: Token, scope: Scope) -> int:
-    if variable.text not in scope.variables:
-        raise Problem(f"undefined variable {variable.text}", variable.offset)
-    return scope.variables[variable.text]
+    def slot(self, variable: Token) -> int:
+        """The slot of a variable. Raises Problem: there is none of that name."""
+        if variable.text not in self.variables:
+            raise Problem(f"undefined variable {variable.text}", variable.offset)
+        return self.variables[variable.text]
 
 
 def go_call(name: str, first: nodes.Expr, *args: nodes.Expr) -> nodes.Expr:
@@ -198,8 +183,8 @@ class _Reader:
             raise self._unexpected(context)
         return result
 
-    def _targets(self, context: str) -> Targets:
-        """Take the targets in front of the value, if there are any."""
+    def _targets(self, context: str) -> tuple[list[Token], bool]:
+        """Take the variables before ``:=`` or ``=``, if there are any; and whether they are declared."""
         start = self._position
         variables: list[Token] = []
         while self._skip_space().kind == "variable":
@@ -210,19 +195,21 @@ class _Reader:
         mark = self._skip_space().kind
         if not variables or mark not in ("declare", "assign"):
             self._position = start
-            return Targets()
+            return [], False
         if len(variables) > (2 if context == "range" else 1):
             raise Problem(f"too many declarations in {context}", variables[0].offset)
         self._take()
-        return Targets(tuple(variables), mark == "declare")
+        return variables, mark == "declare"
 
     def _pipeline(self, context: str) -> tuple[nodes.Expr, tuple[int, ...]]:
-        targets = self._targets(context)
+        variables, declared = self._targets(context)
         value = self._command(context, None)
         while self._skip_space().kind == "pipe":
             self._take()
             value = self._command(context, value)
-        return value, targets.slots(self._scope)
+        # Only now, so that the right $x in $x := $x is the older one.
+        slots = (self._scope.declare(each.text) if declared else self._scope.slot(each) for each in variables)
+        return value, tuple(slots)
 
     def _command(self, context: str, piped: nodes.Expr | None) -> nodes.Expr:
         """One command; ``piped`` is the previous one's value, which becomes its last argument."""
@@ -312,7 +299,7 @@ class _Reader:
         self.constant = False
         if token.text == "$" and "$" not in self._scope.variables:
             return load(ROOT)
-        return go_call("recall", nodes.Const(_slot(token, self._scope)), load(FRAME))
+        return go_call("recall", nodes.Const(self._scope.slot(token)), load(FRAME))
 
     def _call(self, function: Token, args: list[nodes.Expr]) -> nodes.Expr:
         name = function.text

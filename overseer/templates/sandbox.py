@@ -86,7 +86,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         if super().wrap_str_format(value) is None:
             return None
         text = value.__self__
-        formatter: SandboxedFormatter = _Formatter(self)
+        formatter = _Formatter(self)
         if isinstance(text, Markup):
             formatter = _EscapeFormatter(self, escape=text.escape)
 
@@ -98,7 +98,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         return formatted
 
 
-class _Widths(SandboxedFormatter):
+class _Formatter(SandboxedFormatter):
     """``str.format`` with bounded widths."""
 
     def format_field(self, value: Any, format_spec: str) -> Any:
@@ -106,11 +106,7 @@ class _Widths(SandboxedFormatter):
         return super().format_field(value, format_spec)
 
 
-class _Formatter(_Widths):
-    pass
-
-
-class _EscapeFormatter(_Widths, SandboxedEscapeFormatter):
+class _EscapeFormatter(_Formatter, SandboxedEscapeFormatter):
     pass
 
 

@@ -35,23 +35,30 @@ def called(what: Callable[[], Any], clause: Clause, seen: str, seconds: float = 
         Broken: it has not returned; ``seen`` says what was called, and when.
         BaseException: what it raises.
     """
-    result: list[Any] = []
-    errors: list[BaseException] = []
-
-    def call() -> None:
-        try:
-            result.append(what())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=call, name="kit-call", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not result:
+    call = Call(what)
+    call.start()
+    call.join(seconds)
+    if call.error is not None:
+        raise call.error
+    if call.is_alive():
         raise Broken(clause, f"{seen} had not returned after {seconds:g} s")
-    return result[0]
+    return call.result
+
+
+class Call(threading.Thread):
+    """A call on a thread of its own; what it returns or raises is kept."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        super().__init__(name="kit-call", daemon=True)
+        self._call = call
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.result = self._call()
+        except BaseException as error:
+            self.error = error
 
 
 class _Lines:
@@ -96,7 +103,7 @@ class Run:
         taker: Callable[[OutputBatch], None] | None = None,
         ending: Callable[[], None] | None = None,
         keep: bool = True,
-        begun: Callable[[Worker], None] | None = None,
+        begun: Callable[[Worker], None] = lambda worker: None,
         within: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self.task_id = task_id
@@ -104,7 +111,7 @@ class Run:
         self._params = dict(script.params)
         self._patience = patience
         self._taker, self._ending, self._keep = taker, ending, keep
-        self._begun, self._within = begun, within
+        self._within = within
         self._changed = threading.Condition()  # guards the rest; notified whenever something happens
         self.lines: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self.batches: list[OutputBatch] = []
@@ -126,7 +133,7 @@ class Run:
             stop=StopPolicy(grace=grace),
             max_line=max_line,
             exited=self._exited_by_run,
-            begun=self._has_begun,
+            begun=begun,
             secrets=Secrets(secrets),
             read_secret=_no_secret,
         )
@@ -166,7 +173,7 @@ class Run:
     def stop(self, grace: float | None = None) -> None:
         """Stop it from a thread of its own; the call must return at once, and raise nothing."""
         self.asked_to_stop = True
-        stopper = _Call(lambda: self.worker.stop(grace))
+        stopper = Call(lambda: self.worker.stop(grace))
         self._stoppers.append(stopper)
         stopper.start()
         within = min(AT_ONCE_S, self._patience)
@@ -266,10 +273,6 @@ class Run:
             )
         return given
 
-    def _has_begun(self, worker: Worker) -> None:
-        if self._begun is not None:
-            self._begun(worker)
-
     def _gate(self, say: Callable[[], None]) -> bool:
         """Whether to go on: what comes before ``start`` has returned waits, or is kept if it cannot wait."""
         if not self._settled.is_set():
@@ -355,21 +358,6 @@ class Run:
     def _fault(self, clause: Clause, seen: str) -> None:
         self._faults.append(Broken(clause, seen))
         self._changed.notify_all()
-
-
-class _Call(threading.Thread):
-    """A call whose exception is kept."""
-
-    def __init__(self, call: Callable[[], object]) -> None:
-        super().__init__(name="kit-stop", daemon=True)
-        self._call = call
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            self._call()
-        except BaseException as error:
-            self.error = error
 
 
 def _no_secret(name: str) -> str:

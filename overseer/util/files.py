@@ -111,6 +111,18 @@ def open_to_append(path: str, mode: int, *, make: bool = True) -> int:
     return descriptor
 
 
+def write_some(fd: int, data: bytes | memoryview) -> int:
+    """Write; returns how many bytes were. Where the descriptor came in non-blocking mode, as /dev/stdout may,
+    and takes nothing, this waits for room and returns 0. Raises OSError."""
+    try:
+        return os.write(fd, data)
+    except BlockingIOError:
+        poll = select.poll()
+        poll.register(fd, select.POLLOUT)
+        poll.poll()
+        return 0
+
+
 def _own(path: str) -> int | None:
     """A duplicate of the descriptor that ``path`` names; None: it is an ordinary path."""
     found = _DESCRIPTOR.match(path)

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import threading
 from collections import deque
 from pathlib import Path
 from typing import Protocol
 
-from overseer.util.files import open_to_append
+from overseer.util.files import open_to_append, write_some
 from overseer.util.locks import Rank, lock
 
 _log = logging.getLogger(__name__)
@@ -164,11 +163,11 @@ class EventLog:
                 self._file = self._open()
                 self._torn = self._torn and os.fstat(self._file).st_size > 0
             if self._torn:  # the next line must not continue the one during which the disk filled up
-                _write_some(self._file, memoryview(b"\n"))
+                write_some(self._file, b"\n")
                 self._torn = False
             with memoryview(data) as view:
                 while written < len(data):
-                    written += _write_some(self._file, view[written:])
+                    written += write_some(self._file, view[written:])
         except OSError as error:
             self._torn = self._torn or (written > 0 and data[written - 1] != ord("\n"))
             with self._wanted:
@@ -191,13 +190,3 @@ class EventLog:
                 str(error) or type(error).__name__,
                 exc_info=not isinstance(error, OSError),
             )
-
-
-def _write_some(fd: int, data: memoryview) -> int:
-    try:
-        return os.write(fd, data)
-    except BlockingIOError:  # inherited in non-blocking mode, as /dev/stdout may be
-        poll = select.poll()
-        poll.register(fd, select.POLLOUT)
-        poll.poll()
-        return 0

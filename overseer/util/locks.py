@@ -45,23 +45,17 @@ _seed = os.environ.get("OVERSEER_CHECK_LOCKS", "")
 CHECKED = bool(_seed)
 """Whether the assertions here do anything; asked first where even calling them would cost too much."""
 _random = random.Random(_seed)
-_held = threading.local()
 
 
-def _stack() -> list[_CheckedLock]:
-    try:
-        stack: list[_CheckedLock] = _held.stack
-    except AttributeError:
-        stack = _held.stack = []
-    return stack
+class _Held(threading.local):
+    """The calling thread's locks: ``stack`` in the order in which it took them, and those it has seized."""
+
+    def __init__(self) -> None:
+        self.stack: list[_CheckedLock] = []
+        self.seized: list[Any] = []
 
 
-def _seized() -> list[Any]:
-    try:
-        locks: list[Any] = _held.seized
-    except AttributeError:
-        locks = _held.seized = []
-    return locks
+_held = _Held()
 
 
 class _CheckedLock:
@@ -76,7 +70,7 @@ class _CheckedLock:
         return f"<{self._name} {self._rank.name}{' held' if self._inner.locked() else ''}>"
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        stack = _stack()
+        stack = _held.stack
         if blocking and stack and stack[-1]._rank >= self._rank:
             raise LockOrderError(f"{self!r} wanted while {stack!r} held")
         taken = self._inner.acquire(blocking, timeout)
@@ -85,7 +79,7 @@ class _CheckedLock:
         return taken
 
     def release(self) -> None:
-        _stack().remove(self)
+        _held.stack.remove(self)
         self._inner.release()
         if _random.random() < 0.1:
             time.sleep(0)  # a yield, not a wait: lets another thread in where it hurts most
@@ -94,7 +88,7 @@ class _CheckedLock:
         return self._inner.locked()
 
     def _is_owned(self) -> bool:
-        return self in _stack() or self in _seized()
+        return self in _held.stack or self in _held.seized
 
     def __enter__(self) -> bool:
         return self.acquire()
@@ -110,14 +104,14 @@ def lock(rank: Rank, name: str) -> threading.Lock:
 
 def assert_none_held(what: str) -> None:
     """Called before I/O, a spawn or an upcall; raises LockOrderError in checked runs when a lock is held."""
-    if _seed and _stack():
-        raise LockOrderError(f"{what} while {_stack()!r} held")
+    if _seed and _held.stack:
+        raise LockOrderError(f"{what} while {_held.stack!r} held")
 
 
 def assert_held(*needed: threading.Lock) -> None:
     """First line of a ``_locked`` method; raises LockOrderError in checked runs unless its lock is held, or
     one of them."""
-    if _seed and not any(each in _stack() or each in _seized() for each in needed):  # type: ignore[comparison-overlap]
+    if _seed and not any(each in _held.stack or each in _held.seized for each in needed):  # type: ignore[comparison-overlap]
         raise LockOrderError(f"{' or '.join(map(repr, needed))} is not held")
 
 
@@ -133,9 +127,9 @@ def seized(taken: threading.Lock, deadline: float) -> Iterator[None]:
         if time.monotonic() >= deadline:
             raise TimeoutError(f"{taken!r} is held")
         time.sleep(0.0005)
-    _seized().append(taken)
+    _held.seized.append(taken)
     try:
         yield
     finally:
-        _seized().remove(taken)
+        _held.seized.remove(taken)
         inner.release()

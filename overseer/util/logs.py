@@ -11,13 +11,13 @@ import io
 import logging
 import os
 import queue
-import select
 import signal
 import sys
 import threading
 from collections import deque
 from typing import BinaryIO, TextIO
 
+from overseer.util.files import write_some
 from overseer.util.threads import start_thread
 
 # The journal takes `<N>` in front of a line for its priority, see sd-daemon(3).
@@ -158,12 +158,7 @@ class Stderr(io.TextIOBase):
         rest = memoryview(piece)
         while rest:
             try:
-                count = os.write(2, rest)
-            except BlockingIOError:  # inherited in non-blocking mode
-                poll = select.poll()
-                poll.register(2, select.POLLOUT)
-                poll.poll()
-                continue
+                count = write_some(2, rest)
             except OSError:  # the reader has gone, or the disk is full
                 self._drop()
                 return

@@ -8,7 +8,6 @@ once those under way are over, all that the process knows is in its objects.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import get_ident
@@ -74,9 +73,8 @@ class Standstill:
 
     def wait(self, seconds: float) -> bool:
         """Wait until no step is under way; False after so many seconds."""
-        deadline = time.monotonic() + seconds
         with self._changed:
-            return self._changed.wait_for(lambda: not self._depths, max(0.0, deadline - time.monotonic()))
+            return self._changed.wait_for(lambda: not self._depths, seconds)
 
     def open(self) -> None:
         """Let steps begin again. Idempotent."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 
@@ -54,12 +53,11 @@ class ThreadPool:
         Args:
             drop: drop jobs that have not begun, rather than do them.
         """
-        deadline = time.monotonic() + timeout
         with self._lock:
             self._closed = True
             if drop:
                 self._jobs.clear()
-            return self._idle.wait_for(lambda: not self._threads, max(0.0, deadline - time.monotonic()))
+            return self._idle.wait_for(lambda: not self._threads, timeout)
 
     def _work(self) -> None:
         while True:

@@ -1,4 +1,8 @@
-"""Places for bodies in memory, of which nobody takes all."""
+"""Places for bodies in memory, of which a few senders cannot take all.
+
+A source gets a further place only while it has fewer than are free: of 32, one alone has up to 16, two have
+up to 11 each, three have 8. With a bound of its own for each, a few together would take all.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +19,11 @@ class Places:
 
     Args:
         count: how many there are.
-        share: how many of them one source has at most.
         patience: for how many seconds one is waited for.
     """
 
-    def __init__(self, count: int, share: int, patience: float) -> None:
+    def __init__(self, count: int, patience: float) -> None:
         self._count = count
-        self._share = share
         self._patience = patience
         self._lock = lock(Rank.LEAF, "places")
         self._freed = threading.Condition(self._lock)
@@ -44,4 +46,4 @@ class Places:
 
     def _has_room_locked(self, source: str) -> bool:
         assert_held(self._lock)
-        return self._taken[source] < self._share and self._taken.total() < self._count
+        return self._taken[source] < self._count - self._taken.total()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NoReturn
 
-from overseer.api.media import JSON, json_body
+from overseer.api.media import JSON
 from overseer.api.problems import RefusedError, of_error, of_response, refused
 from overseer.auth.peer import Peer
 from overseer.auth.throttle import Failures
@@ -19,6 +19,7 @@ from overseer.config.notices import key_of
 from overseer.config.webhooks import WebhookConfig, compile_when
 from overseer.errors import CelError, SpawnError, SubmitError, TemplateError
 from overseer.history.records import Trigger
+from overseer.net.encoding import json_body
 from overseer.net.http import BadRequest, Request, Response
 from overseer.supervisor.hub import Hub
 from overseer.util.awake_clock import awake
@@ -32,7 +33,6 @@ _log = logging.getLogger(__name__)
 
 PREFIX = "/hooks/"
 _AT_ONCE = 32  # bodies in memory, whose senders may be anybody
-_SHARE = 24  # of these, from one address; more than strangers, who may share a proxy's, have connections
 _PATIENCE_S = 5.0  # for which a delivery waits for one of these places
 _SECRET_S = 10.0  # for which a secret is kept: a stranger's request must not run the program that prints it
 # Proofs and other secrets, which conditions and templates do not see.
@@ -86,7 +86,7 @@ class Webhooks:
         self._secret = secret
         self._refused = refused
         self._record = record
-        self._bodies = Places(_AT_ONCE, _SHARE, _PATIENCE_S)
+        self._bodies = Places(_AT_ONCE, _PATIENCE_S)
         self._failures = Failures()
         self._deliveries = Deliveries()
         self._lock = lock(Rank.LEAF, "webhooks")  # guards the rest

@@ -8,7 +8,6 @@ from typing import Any
 
 from overseer.process import Child, StopPolicy, registry
 from overseer.process.handover import (
-    enter,
     export_entry,
     export_files,
     export_reader,
@@ -47,11 +46,10 @@ def export_worker(worker: OSWorker, out: Outgoing) -> dict[str, Any]:
             "max_rss": worker.max_rss,
             "shown": worker._shown,
         }
-    streams = {pipe.fd: pipe.stream for pipe in reader._open.values()}
     return {
         **said,
         "pidfd": out.fd(worker._pidfd),
-        "streams": list(streams.values()),
+        "streams": [pipe.stream for pipe in reader._open.values()],
         "entry": export_entry(worker._entry),
         "reader": export_reader(reader, out),
         "processes": worker._processes.export(),
@@ -111,5 +109,6 @@ def restore_worker(
     worker.surroundings = data["surroundings"] and surroundings_from(data["surroundings"])
     restore_reader(worker._reader, data["reader"], given)
     worker._processes.restore(data["processes"])
-    enter(registry, entry)
+    registry.enter(entry)
+    registry.spawned(entry, entry.pid, entry.pipes)
     return worker

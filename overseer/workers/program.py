@@ -29,6 +29,7 @@ from overseer.util.wakeup import poll_timeout
 from overseer.workers.stopping import Processes
 
 _READ = 65536
+_WORDS = 300  # characters of what a program says that are quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,19 @@ class Finished:
     code: int
     signal: str
     written: Mapping[str, bytes]
+
+    def failure(self, name: str) -> str:
+        """Why the program of this name has not done what it was to do; "": it has."""
+        if self.fault or not (self.code or self.signal):
+            return self.fault
+        return f"{name} ended with {self.signal or f'status {self.code}'}"
+
+
+def with_words(fault: str, said: str | bytes) -> str:
+    """A fault, followed by the beginning of what the program said about it."""
+    text = said if isinstance(said, str) else said.decode("utf-8", "replace")
+    words = " ".join(text.split())[:_WORDS]
+    return f"{fault}: {words}" if words else fault
 
 
 def run_program(

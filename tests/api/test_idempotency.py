@@ -24,7 +24,7 @@ class _Call:
         self.request = SimpleNamespace(headers={"idempotency-key": "k"}, peer=peer)
         self.asked: list[str] = []
         self._answers = list(answers)
-        self._tasks = tasks or {}
+        self.exchange = SimpleNamespace(task=lambda task_id: (tasks or {}).get(task_id, {}))
 
     def ask(self, task_id: str) -> Message:
         self.asked.append(task_id)
@@ -32,9 +32,6 @@ class _Call:
         if isinstance(answer, Exception):
             raise answer
         return {"task_id": task_id, **answer}
-
-    def task(self, task_id: str) -> Message | None:
-        return self._tasks.get(task_id)
 
 
 def _start(keys: Keys, call: _Call) -> tuple[Message, bool]:

@@ -417,3 +417,44 @@ def test_unknown_keys_follow_the_errors_that_they_may_be_the_cause_of(fails: Fai
         "c:2: actions.a.ready: no condition is given: log, http, tcp, exec, notify or after",
         "c:2: actions.a.ready.htp: unknown key; did you mean http?",
     ]
+
+
+def test_keys_that_do_not_go_together_are_reported_where_they_stand(fails: Fails) -> None:
+    file = """\
+actions:
+  a:
+    type: exec
+    health:
+      http: http://127.0.0.1/
+      tcp: ":80"
+channels:
+  ops:
+    webhook: https://example.org/
+    headers:
+      Accept: "*/*"
+      Host: example.org
+secrets:
+  key:
+    env: "A=B"
+"""
+    assert [line.partition(": ")[0] for line in fails(file)] == ["c:6", "c:12", "c:15"]
+
+
+def test_an_entry_that_cannot_be_read_is_not_said_to_be_missing(fails: Fails) -> None:
+    file = """\
+actions: {a: 5}
+channels: {ops: 6}
+secrets: {key: 7}
+tasks:
+  one: 8
+  two: {action: a, depends_on: [one]}
+notify: [{on: failure, to: ops}]
+webhooks:
+  hook: {action: a, scheme: github, secret: {secret: key}}
+"""
+    assert fails(file) == [
+        "c:1: actions.a: expected a mapping, found the number 5",
+        "c:2: channels.ops: expected a mapping",
+        "c:3: secrets.key: expected a mapping",
+        "c:5: tasks.one: expected a mapping, found the number 8",
+    ]

@@ -41,6 +41,7 @@ def test_every_section_has_its_table() -> None:
         "actions.NAME.config",
         "actions.NAME.config.parameters.NAME",
         "actions.NAME.config.parameters.NAME.choices[]",
+        "actions.NAME.config.env_file[]",
         "actions.NAME.config.cgroup",
         "actions.NAME.config.pty",
         "actions.NAME.config.output",

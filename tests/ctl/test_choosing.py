@@ -147,7 +147,7 @@ def test_on_a_terminal_it_is_asked(ctl: Ctl, daemon: Daemon) -> None:
             assert b"Traceback" not in shown.shown
     assert ids(ctl, "--status", "stopped") == {"asked"}
     with terminal(daemon, "purge", "--all") as shown:
-        shown.wait_for(b"Empty all queues (0 waiting tasks)? [y/N] ")
+        shown.wait_for(b"Empty all queues (0 queued tasks)? [y/N] ")
         shown.type(b"n\n")
         assert shown.wait() == 1
 

@@ -128,7 +128,7 @@ def test_pools(ctl: Ctl):
         ctl("start", "one", "--id", name)
     assert "queued; overseerctl pool shows the queue" in ctl("start", "one", "--id", "q4").err
     pool = ctl("pool", "one")
-    assert pool.out.splitlines()[0] == "one: 1 running of 1, 3 waiting"
+    assert pool.out.splitlines()[0] == "one: 1 running of 1, 3 queued"
     assert pool.out.splitlines()[2].split()[:3] == ["1", "q2", "one"]
     assert ctl("pool", "one", "--json").json["queue_depth"] == 3
     assert ctl("purge", "one", "--yes").out == "removed 3 tasks from the queue\n"

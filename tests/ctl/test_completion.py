@@ -81,6 +81,20 @@ def test_the_server_that_the_line_names_is_asked(daemon: Daemon, ctl: Ctl, monke
     assert ctl("__complete", "--", "run", "hop").out == ""
 
 
+@pytest.mark.parametrize("start", ["", "./", "../here/", "HERE/"])
+def test_files_are_completed_as_they_were_begun(
+    ctl: Ctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str
+):
+    here = tmp_path / "here"
+    (here / "certs").mkdir(parents=True)
+    for name in ("ca.pem", "[c]"):
+        (here / name).touch()
+    monkeypatch.chdir(here)
+    start = start.replace("HERE", str(here))
+    assert ctl("__complete", "--", "--ca", f"{start}c").out == f"{start}ca.pem\n{start}certs/\n"
+    assert ctl("__complete", "--", "--ca", f"{start}[").out == f"{start}[c]\n"
+
+
 def test_and_with_the_token_that_the_line_gives(ctl: Ctl):
     with Daemon(actions={"mine": shell("true")}, auth={"tokens": TOKENS}) as closed:
         line = ["--url", closed.url, "--token", token_of("operator-all"), "run", ""]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 from typing import Any, cast
 
 import pytest
 
 from overseer.client import Client, RefusedError
-from overseer.ctl.feeding import Feeder
+from overseer.ctl.feeding import feed
 
 
 @pytest.mark.parametrize(
@@ -32,10 +31,7 @@ def test_only_a_refusal_for_another_reason_is_reported(
     os.close(keyboard)
     os.dup2(typed, 0)
     try:
-        Feeder(cast(Client, Refusing()), "ended").start()
-        for thread in threading.enumerate():
-            if thread.name == "feeder":
-                thread.join(30)
+        feed(cast(Client, Refusing()), "ended").join(30)
     finally:
         os.dup2(before, 0)
         os.close(before)

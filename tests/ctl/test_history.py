@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from overseer.client import Client
 from tests.ctl.conftest import Ctl
+from tests.ctl.test_terminal import terminal
 from tests.harness import Daemon, shell
 
 _PARAMETERS = {"parameters": {"x": {"default": ""}, "code": {"default": "0"}}}
@@ -101,6 +103,14 @@ def test_colours(ctl: Ctl) -> None:
     assert "\x1b[1mID" in out
 
 
+def test_what_they_were_given_is_shown_in_a_usual_terminal(daemon: Daemon) -> None:
+    with terminal(daemon, "history", "web", "--no-pager", size=(24, 80), NO_COLOR="1") as shown:
+        assert shown.wait() == 0
+        heading, *rows = shown.shown.decode().splitlines()
+    assert heading.split() == ["ID", "RUN", "ACTION", "STATUS", "EXIT", "RAN", "STARTED", "BY", "PARAMETERS"]
+    assert ["x=3" in rows[0], "x=2" in rows[1]] == [True, True]
+
+
 def test_mistakes(ctl: Ctl) -> None:
     assert ctl("history", "--state", "dead").status == 2
     assert "a time is written like" in ctl("history", "--until", "soon").err
@@ -138,3 +148,18 @@ def test_runs_summed_up(ctl: Ctl) -> None:
     (day,) = ctl("history", "web", "--every", "24h", "--since", "1h", "--json").json
     assert (day["runs"], day["failed"]) == (2, 1)
     assert "--every needs --since" in ctl("history", "--every", "1h").err
+
+
+def test_those_after_which_their_task_was_given_up(ctl: Ctl, daemon: Daemon) -> None:
+    with Client(daemon.url) as client:
+        task = client.start("echo", task_id="hopeless", code=9, retry_policy={"error_threshold": 2})
+        task.wait()
+
+    def numbers(*arguments: str) -> list[int]:
+        return [run["number"] for run in ctl("history", "hopeless", "--json", *arguments).json]
+
+    assert numbers() == numbers("--status", "failed") == numbers("--status", "errored,failed") == [2, 1]
+    assert numbers("--status", "errored") == numbers("--status", "errored", "-n", "1") == [2]
+    assert "gave up after 2 exits" in ctl("history", "--status", "errored").out
+    done = ctl("history", "web", "--status", "errored")
+    assert (done.status, done.out, done.err) == (0, "", "overseerctl: no runs\n")

@@ -34,10 +34,10 @@ def test_waiting_tasks_are_moved(ctl: Ctl, daemon: Daemon) -> None:
         assert _order(ctl) == order.split()
     assert ctl("move", "test-1", "--first", "--json").json[0]["overall"] == 1
     done = ctl("move", "build-0", "--first")
-    assert (done.status, done.err) == (1, "overseerctl: build-0: it is not waiting in a queue\n")
+    assert (done.status, done.err) == (1, "overseerctl: build-0: it is not queued\n")
     assert ctl("move", "build-1", "test-1", "--up").status == 2
     assert ctl("move", "build-1", "--to", "0").status == 2
     assert ctl("move", "build-1").status == 2
     with terminal(daemon, "move", "build-1", "--first") as shown:
-        shown.wait_for(b"build-1: now number 1 in the queue, number 1 of the waiting build tasks")
+        shown.wait_for(b"build-1: now number 1 in the queue, number 1 of the queued build tasks")
         assert shown.wait() == 0

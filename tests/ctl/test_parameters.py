@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
+import shutil
 import signal
 import termios
 
@@ -147,7 +149,10 @@ def test_choices_and_booleans_are_completed(ctl: Ctl, words: list[str], found: l
 @pytest.mark.parametrize("command", ["run", "start"])
 @pytest.mark.parametrize(
     ("typed", "status"),
-    [(b"\x03", 130), (b"\x04", 1), (b"\xff\n", 1), (signal.SIGTERM, -15), (signal.SIGHUP, -1)],
+    [
+        *((b"\x03", 130), (b"\x04", 1), (b"\xff\n", 1), (b"\x1c", -3)),
+        *((signal.SIGTERM, -15), (signal.SIGHUP, -1), (signal.SIGQUIT, -3)),
+    ],
 )
 def test_who_does_not_give_it_has_the_terminal_as_before(
     daemon: Daemon, command: str, typed: bytes | signal.Signals, status: int
@@ -161,16 +166,39 @@ def test_who_does_not_give_it_has_the_terminal_as_before(
             assert termios.tcgetattr(shown.fd)[3] != before
             if isinstance(typed, bytes):
                 shown.type(typed)
-                if typed != b"\x03":
+                if typed not in (b"\x03", b"\x1c"):
                     shown.wait_for(b"overseerctl: cancelled")
             else:
                 os.kill(shown.pid, typed)
-                status = 130 if command == "run" else status
+                status = 130 if command == "run" and typed != signal.SIGQUIT else status
             shown.status = os.waitstatus_to_exitcode(os.waitpid(shown.pid, 0)[1])
             assert shown.status == status
             assert termios.tcgetattr(shown.fd)[3] == before
         finally:
             os.close(tty)
+
+
+@pytest.mark.parametrize("command", ["run", "start"])
+def test_ctrl_z_gives_the_terminal_back_and_later_hides_what_is_typed_again(
+    daemon: Daemon, command: str
+) -> None:
+    sh = [shutil.which("dash") or "/bin/sh", "-i"]  # bash would put the modes back by itself
+    with Terminal(sh, daemon.url, PS1="") as shown:
+        before = termios.tcgetattr(shown.fd)[3]
+        shown.type(f"{shlex.join(CTL)} {command} login\n".encode())
+        shown.wait_for(b"password: ")
+        assert termios.tcgetattr(shown.fd)[3] == before & ~termios.ECHO
+        shown.type(b"\x1a")
+        shown.wait_for(b"Stopped")
+        assert termios.tcgetattr(shown.fd)[3] == before
+        shown.type(b"fg\n")
+        shown.wait_for(b"password: ")
+        assert termios.tcgetattr(shown.fd)[3] == before & ~termios.ECHO
+        shown.type(b"hunter2\n")
+        shown.wait_for(b"\r\n")  # what is typed before that is thrown away
+        shown.type(b"echo it gave $?; exit\n")
+        assert b"hunter2" not in shown.wait_for(b"it gave 0\r\n")
+        shown.wait()
 
 
 def test_a_secret_that_lacks_is_asked_for_on_a_terminal_and_not_shown(daemon: Daemon) -> None:

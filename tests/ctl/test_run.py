@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from overseer.ctl.exit_status import rounded
+from overseer.ctl.times import rounded
 from tests.harness import ROOT, Daemon, shell
 from tests.harness.forking import CTL, Forked, run_forked
 

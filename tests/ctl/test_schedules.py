@@ -54,9 +54,9 @@ PAUSED = ScheduleInfo(
 
 def test_a_table_of_all() -> None:
     assert schedules_table([NIGHTLY, PAUSED], NOON, PLAIN) == [
-        "TASK     SCHEDULE                               NEXT                  IN    LAST    SKIPPED",
-        "nightly  30 2 * * * (Europe/Berlin); every 12h  Sun 2026-03-15 00:00  12 h  6h ago  missed 3d ago",
-        "weekly   0 0 * * 0 (UTC)                        paused                -     -       -",
+        "TASK     SCHEDULE                               NEXT                  IN   LAST    SKIPPED",
+        "nightly  30 2 * * * (Europe/Berlin); every 12h  Sun 2026-03-15 00:00  12h  6h ago  missed 3d ago",
+        "weekly   0 0 * * 0 (UTC)                        paused                -    -       -",
     ]
 
 
@@ -69,8 +69,8 @@ def test_one_task_in_full() -> None:
         "  waits for the task to be over: Sat 2026-03-14 12:00",
         "  last: Sat 2026-03-14 06:00, 6h ago",
         "  next:",
-        "    Sun 2026-03-15 00:00, in 12 h, put off until Sun 2026-03-15 00:03:20",
-        "    Sun 2026-03-15 12:00, in 24 h",
+        "    Sun 2026-03-15 00:00, in 12h, put off until Sun 2026-03-15 00:03:20",
+        "    Sun 2026-03-15 12:00, in 24h",
         "  skipped:",
         "    Wed 2026-03-11 12:00 and 6 before: the server was down or suspended",
         "    Thu 2026-03-05 12:00: the task was in use, and another start was waiting already",
@@ -79,8 +79,8 @@ def test_one_task_in_full() -> None:
 
 def test_a_calendar_of_what_comes_next() -> None:
     assert calendar([NIGHTLY, PAUSED], 5, NOON) == [
-        "Sun 2026-03-15 00:00  12 h  nightly",
-        "Sun 2026-03-15 12:00  24 h  nightly",
+        "Sun 2026-03-15 00:00  12h  nightly",
+        "Sun 2026-03-15 12:00  24h  nightly",
     ]
 
 
@@ -121,4 +121,4 @@ def test_times_that_stand_together_are_equally_exact() -> None:
         ["Sat", "2026-03-14", "12:00:40"],
         ["Sat", "2026-03-14", "12:01:00"],
     ]
-    assert "    Sat 2026-03-14 12:01:00, in 60 s" in schedule_lines(info, NOON, PLAIN)
+    assert "    Sat 2026-03-14 12:01:00, in 60s" in schedule_lines(info, NOON, PLAIN)

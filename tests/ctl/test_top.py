@@ -29,7 +29,9 @@ def is_cooked(shown: Terminal) -> bool:
     return bool(termios.tcgetattr(shown.fd)[3] & termios.ICANON)
 
 
-@pytest.mark.parametrize(("number", "status"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
+@pytest.mark.parametrize(
+    ("number", "status"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130), ("SIGQUIT", 131)]
+)
 def test_top_leaves_the_terminal_as_it_was_when_it_is_ended(daemon: Daemon, number: str, status: int):
     with terminal(daemon, "top") as shown:
         # The terminal would be reset when its last user goes.
@@ -159,7 +161,7 @@ def test_the_order_and_what_is_shown_can_be_chosen(daemon: Daemon):
 def test_a_terminal_that_does_not_know_its_size_is_taken_for_a_usual_one(daemon: Daemon):
     with terminal(daemon, "top", size=(0, 0)) as shown:
         first = shown.wait_for(b"\x1b[J")
-        assert re.search(rb"\d\d:\d\d:\d\d  \d+ running, \d+ waiting, \d+ known", first)
+        assert re.search(rb"\d\d:\d\d:\d\d  \d+ running, \d+ queued, \d+ known", first)
         shown.type(b"q")
         assert shown.wait() == 0
 

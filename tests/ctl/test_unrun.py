@@ -11,6 +11,7 @@ import pytest
 
 from overseer.client import Client, Task
 from tests.ctl.conftest import Ctl, Done
+from tests.ctl.test_terminal import terminal
 from tests.harness import Daemon, shell
 
 JOB = shell("echo ran; exec sleep 60", task_pool={"limit": 1, "queue": {"enabled": True, "size": 1}})
@@ -49,6 +50,19 @@ def test_nor_has_one_whose_server_was_killed(daemon: Daemon, ctl: Ctl, tmp_path:
         assert "first  | ran\n" in ctl("logs", "--action", "job", "--url", later.url).out
         done = ctl("logs", "second", "--url", later.url)
         assert done == Done(1, "", "overseerctl: second: never ran, so it has no log\n")
+
+
+def test_an_empty_list_says_where_earlier_tasks_are(daemon: Daemon, ctl: Ctl, tmp_path: Path) -> None:
+    daemon.kill()
+    with Daemon(actions=ACTIONS, data_dir=str(tmp_path / "data")) as later:
+        said = "overseerctl: no tasks; overseerctl history shows earlier runs\n"
+        assert ctl("list", "--url", later.url) == Done(0, "", said)
+        assert ctl("list", "--status", "failed", "--url", later.url).err == "overseerctl: no matching tasks\n"
+        assert ctl("list", "--json", "--url", later.url) == Done(0, "[]\n", "")
+    with Daemon(actions=ACTIONS, data_dir=str(tmp_path / "new")) as new:
+        assert ctl("list", "--url", new.url).err == "overseerctl: no tasks\n"
+    with Daemon(actions=ACTIONS) as forgetful:
+        assert ctl("list", "--url", forgetful.url).err == "overseerctl: no tasks\n"
 
 
 def test_an_action_that_is_gone_is_known_by_its_history(daemon: Daemon, ctl: Ctl) -> None:
@@ -123,10 +137,17 @@ def test_runs_of_several_statuses(ctl: Ctl) -> None:
     assert ids("--status", "running,stopped,succeeded", "-n", "2") == ["second", "first"]
 
 
+def test_a_forced_run_says_which_task_it_displaced(daemon: Daemon, ctl: Ctl) -> None:
+    with terminal(daemon, "run", "job", "--id", "third", "--force") as shown:
+        assert b"overseerctl: displaced second\r\n" in shown.wait_for(b"queued at position 1 as task third")
+        assert ctl("stop", "third").status == 0
+        shown.wait()
+
+
 def test_a_forced_start_says_which_task_it_displaced(ctl: Ctl) -> None:
     done = ctl("start", "job", "--id", "third")
     assert (done.status, done.out) == (1, "")
-    assert done.err.endswith("--force displaces a waiting task, --wait-for-room TIME keeps trying\n")
+    assert done.err.endswith("--force displaces a queued task, --wait-for-room TIME keeps trying\n")
     done = ctl("start", "job", "--id", "third", "--force")
     assert (done.status, done.out) == (0, "third\n")
     assert done.err.startswith("overseerctl: displaced second\n")

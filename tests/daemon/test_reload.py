@@ -21,6 +21,7 @@ import overseer
 from overseer.config import load_config
 from overseer.daemon.reload import Prepared, Reloader, compare
 from overseer.errors import RequestError
+from overseer.protocol import Reloaded
 from overseer.supervisor.definitions import Definitions
 from overseer.supervisor.hub import Hub
 from tests.daemon.support import get
@@ -100,7 +101,7 @@ def actions(**changed: Any) -> dict[str, Any]:
 def test_what_differs(tmp_path: Path, new: Mapping[str, Any], expected: dict[str, Any]) -> None:
     old = load_config(write(tmp_path, **BASE), {})
     changes = compare(old, load_config(write(tmp_path, **new), {}))
-    assert {name: names for name, names in changes.as_fields().items() if names} == expected
+    assert changes == Reloaded("", **expected)
 
 
 def test_numbers_differ_when_their_text_does(tmp_path: Path) -> None:
@@ -522,7 +523,7 @@ def test_handlers_of_unchanged_actions_stay_with_what_they_remember(tmp_path: Pa
     before = hub.definitions.handlers
     write(tmp_path, **actions(b=shell("echo other")))
     nothing_else = Prepared((), lambda handlers: (), lambda: None, {}, lambda: None)
-    Reloader(str(path), hub, lambda config: nothing_else).reload(lambda changes: None)
+    Reloader(str(path), hub, lambda config: nothing_else, config).reload(lambda changes: None)
     after = hub.definitions.handlers
     assert (after["a"] is before["a"], after["b"] is before["b"]) == (True, False)
     hub.shutdown()

@@ -53,10 +53,10 @@ def test_what_a_driver_declares_is_held_to(
     path.write_text("actions: {a: {type: declaring}}")
     definitions = Definitions(overseer.load_config(path), {"a": Declaring()})
     with pytest.raises(RequestError) as refused:
-        definitions.check("a", params, ANYONE)
+        definitions.terms("a", params, ANYONE)
     assert refused.value.message.startswith(said)
     assert refused.value.param == param
-    definitions.check("a", {"n": "1", "c": "a", "other": "x"}, ANYONE)
+    definitions.terms("a", {"n": "1", "c": "a", "other": "x"}, ANYONE)
 
 
 def test_choices_that_are_no_choices_are_the_driver_s_mistake(
@@ -70,6 +70,6 @@ def test_choices_that_are_no_choices_are_the_driver_s_mistake(
             spec = overseer.ParamSpec(choices=("a", "b"))  # type: ignore[arg-type]
             return overseer.ActionInfo("declaring", "declaring", params={"c": spec})
 
-    info = Definitions(overseer.load_config(path), {"a": Wrong()}).check("a", {}, ANYONE)[0]
-    assert info.config.description == "from the file"
+    terms, _ = Definitions(overseer.load_config(path), {"a": Wrong()}).terms("a", {}, ANYONE)
+    assert terms.definition.config.description == "from the file"
     assert "which are not all ParamChoice" in caplog.text

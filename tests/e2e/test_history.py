@@ -16,11 +16,12 @@ from overseer.config import HistoryConfig
 from overseer.errors import RequestError
 from overseer.supervisor import table as tasktable
 from overseer.supervisor.clients import Client
+from overseer.supervisor.definitions import Terms
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.phases import Phase
 from overseer.supervisor.table import TaskTable
-from overseer.supervisor.task import Task, Terms
+from overseer.supervisor.task import Task
 from overseer.util import locks
 from overseer.util.jsonlog import EventLog
 from overseer.util.timers import Timers

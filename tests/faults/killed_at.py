@@ -14,7 +14,7 @@ from typing import Any
 import overseer
 from overseer.daemon.runs import RunHistory
 from overseer.notices.outbox import Outbox
-from overseer.notices.storage import StoredStates
+from overseer.notices.storage import States
 from overseer.supervisor.transaction import Transaction
 
 
@@ -27,7 +27,7 @@ def observe(self: Transaction, task: Any, event: Any, outcome: str = "") -> None
         die()
 
 
-def told(self: StoredStates, pending: Any, states: Any, run_id: str = "") -> None:
+def told(self: States, pending: Any, states: Any, run_id: str = "") -> None:
     if run_id and os.environ["KILLED_AT"] == "told":
         die()
 
@@ -39,8 +39,8 @@ if __name__ == "__main__":
         case "started":
             RunHistory.paid = die  # type: ignore[method-assign]
         case "told":
-            StoredStates.told = told  # type: ignore[method-assign]
+            States.told = told  # type: ignore[method-assign]
         case "delivered":
-            StoredStates.told = told  # type: ignore[method-assign]
+            States.told = told  # type: ignore[method-assign]
             Outbox._settle = die  # type: ignore[method-assign]
     sys.exit(overseer.run_cli(overseer.__version__, ""))

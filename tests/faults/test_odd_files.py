@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import overseer.daemon.reload
+from overseer.config import Config
 from overseer.errors import RequestError
 from overseer.util import files
 from tests.faults.support import listens, wait_until
@@ -166,7 +167,8 @@ def test_a_reload_that_hangs_is_given_up_and_the_next_one_is_served(
         raise RequestError("read")
 
     monkeypatch.setattr(overseer.daemon.reload.Reloader, "_load", load)
-    reloader = overseer.daemon.reload.Reloader("c.yaml", _Hub(), lambda config: None)  # type: ignore[arg-type, return-value]
+    nothing: Any = None
+    reloader = overseer.daemon.reload.Reloader("c.yaml", nothing, lambda config: nothing, Config())
     try:
         with pytest.raises(RequestError, match="reading the files takes longer"):
             reloader.reload(lambda changes: None)
@@ -184,7 +186,3 @@ def test_a_reload_that_hangs_is_given_up_and_the_next_one_is_served(
     finally:
         released.set()
     wait_until(lambda: not reloader._reading)
-
-
-class _Hub:
-    definitions = type("Definitions", (), {"config": None})

@@ -15,14 +15,14 @@ from overseer.history.store import History
 from overseer.notices.notice import Notice
 from overseer.notices.outbox import GIVE_UP_S, Pending
 from overseer.notices.rules import Key, State
-from overseer.notices.storage import StoredStates
+from overseer.notices.storage import States
 from overseer.util.timestamps import now
 
 THEN = datetime(2026, 3, 14, 9, 26, 53, 589793, tzinfo=UTC)
 NOTICE = Notice("failure", "x failed", THEN, THEN, "x", "a", params={"p": "ä\n"}, exit_code=3).with_id()
 KEY = Key("rule", "task x", "failure")
 
-Open = Callable[[], StoredStates]
+Open = Callable[[], States]
 
 
 @pytest.fixture
@@ -30,13 +30,13 @@ def open_(tmp_path: Path) -> Iterator[Open]:
     """Opens the store as another server would, once the one before is closed."""
     opened: list[History] = []
 
-    def make() -> StoredStates:
+    def make() -> States:
         for each in opened:
             each.close()
         history = History(str(tmp_path / "data"), StorageConfig(), f"server{len(opened)}", lambda _: None)
         history.start()
         opened.append(history)
-        return StoredStates(history, "notices")
+        return States(history, "notices")
 
     yield make
     for each in opened:

@@ -60,7 +60,7 @@ def test_who_reads_no_more_is_noticed(pipe: tuple[int, TaskInput]) -> None:
     given.put(b"x" * MOST)
     with Path(os.devnull).open("rb") as other:
         os.dup2(other.fileno(), theirs)
-    until(lambda: not given.waiting)
+    until(lambda: not given._size)
     with pytest.raises(OverseerError, match="the task has closed its stdin"):
         given.put(b"y")
 

@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 
 from overseer.errors import OverseerError
-from overseer.history.records import ChainTrigger, Trigger
+from overseer.history.records import ChainTrigger, Trigger, trigger_of
 from overseer.protocol import ExcessConfig, PoolConfig, QueueConfig, RetryPolicy
-from overseer.supervisor.handover.clients import export_trigger, restore_trigger
 from overseer.supervisor.handover.pools import export_pools, restore_pools
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.retry import RetryState
@@ -122,7 +121,7 @@ def test_unknown_fields_are_ignored_and_missing_ones_have_their_defaults():
     "trigger", [Trigger("client", "ana"), Trigger("boot", "boot"), ChainTrigger("chain", "chain:t", 3, True)]
 )
 def test_triggers_come_back_as_they_were(trigger: Trigger):
-    assert restore_trigger(to_plain(export_trigger(trigger))) == trigger
+    assert trigger_of(to_plain(trigger)) == trigger
 
 
 def test_pools_come_back_with_slots_queues_turns_and_changed_limits():

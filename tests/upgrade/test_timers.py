@@ -10,7 +10,7 @@ from tests.upgrade.support import Installed
 _WAIT = 90.0
 _GOES_ON = "        self._resume()\n"
 _PAUSE = "        import time; time.sleep(8.0)\n"
-_FOUND = "    with table.lock:\n        for task in tasks:\n"
+_FOUND = "    with table.lock:\n        table.restore("
 _UNLESS_TRIED = "    import time; time.sleep(0.0 if given.rehearsal else 6.0)\n"
 
 

@@ -19,7 +19,7 @@ _HOLD = '''
 
 def hold(path):
     """Whoever comes first, once the new program has been tried, is held until all are to rest."""
-    import os
+    import os, time
     if not os.path.exists("tried"):
         return
     try:
@@ -31,7 +31,7 @@ def hold(path):
     time.sleep(1.0)
 
 def await_file(path):
-    import os
+    import os, time
     while not os.path.exists(path):
         time.sleep(0.01)
 '''

@@ -371,13 +371,14 @@ def test_a_stranger_who_is_slow_is_cut_off_and_others_are_served(send: Sender, d
             each.close()
 
 
-def test_slow_senders_at_one_address_hold_up_no_other() -> None:
+@pytest.mark.parametrize("sources", [["127.0.0.5"], ["127.0.0.5", "127.0.0.6"]])
+def test_slow_senders_at_a_few_addresses_hold_up_no_other(sources: list[str]) -> None:
     head = b"POST /hooks/github HTTP/1.1\r\nHost: x\r\nX-Hub-Signature-256: 0\r\nContent-Length: 99\r\n\r\n{"
     with Daemon(actions=ACTIONS, webhooks=WEBHOOKS, secrets={"gl": {"command": ["echo", "x" * 9]}}) as daemon:
         host, _, port = daemon.address.rpartition(":")
         with contextlib.ExitStack() as open_ones:
-            for _ in range(40):
-                slow = socket.create_connection((host, int(port)), 20, source_address=("127.0.0.5", 0))
+            for source in sources * 40:
+                slow = socket.create_connection((host, int(port)), 20, source_address=(source, 0))
                 open_ones.enter_context(slow).sendall(head)
             send = Sender(daemon)
             for number in range(5):

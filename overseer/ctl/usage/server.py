@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 from overseer.ctl.usage.commands import TASK, Commands, tasks, yes
 from overseer.ctl.values import count, nonempty, seconds
 
@@ -28,41 +30,40 @@ def add_standing(commands: Commands) -> None:
         tasks(commands.add(name, help, "", f"{name} nightly"), help="an id, or the beginning of one")
 
 
+def _action(command: argparse._ActionsContainer, help: str = "") -> None:
+    help = help or "of this action; default: of the whole server"
+    command.add_argument("action", type=nonempty, metavar="ACTION", nargs="?", help=help)
+
+
 def add_server(commands: Commands) -> None:
     commands.group("The server")
-    command = commands.add("actions", "show what can be started")
-    command.add_argument("action", type=nonempty, metavar="ACTION", nargs="?", help="only this one, in full")
+    _action(commands.add("actions", "show what can be started"), "only this one, in full")
     command = commands.add("describe", "explain an action and its parameters", "", "describe build")
     command.add_argument("action", type=nonempty, metavar="ACTION", help="an action of the server's config")
-    for name, help, examples in (
-        ("pool", "show how full a pool is and which tasks are queued", ("pool", "pool build")),
-        ("set-pool", "change a pool at runtime", ("set-pool --limit 8", "set-pool build --limit 2")),
-        ("purge", "empty a queue", ("purge build", "purge --all --yes")),
-        ("metrics", "show counters", ("metrics", "metrics build", "metrics --task web")),
-    ):
-        command = commands.add(name, help, "", *examples)
-        of_action = "of this action" if name == "purge" else "of this action; default: of the whole server"
-        # Emptying every queue must be asked for explicitly.
-        group = command.add_mutually_exclusive_group(required=True) if name == "purge" else command
-        group.add_argument("action", type=nonempty, metavar="ACTION", nargs="?", help=of_action)
-        if name == "purge":
-            group.add_argument("--all", action="store_true", help="every queue of the server")
-            yes(command)
-        if name == "metrics":
-            command.add_argument("--task", type=nonempty, metavar=TASK, help="of this task instead")
-        if name == "set-pool":
-            command.add_argument("--limit", type=count, help="how many may run at once; 0: unlimited")
-            command.add_argument("--queue-size", type=count, help="how many may wait; 0: unlimited")
-            command.add_argument(
-                "--excess", choices=("stop", "requeue"), help="what happens to tasks above a lowered limit"
-            )
-            command.add_argument(
-                "--order",
-                choices=("first", "last"),
-                help="which of them first: the longest running or the newest",
-            )
-            command.add_argument("--grace", type=seconds, help="seconds between SIGTERM and SIGKILL")
-            yes(command)
+    help = "show how full a pool is and which tasks are queued"
+    _action(commands.add("pool", help, "", "pool", "pool build"))
+    command = commands.add(
+        "set-pool", "change a pool at runtime", "", "set-pool --limit 8", "set-pool build --limit 2"
+    )
+    _action(command)
+    command.add_argument("--limit", type=count, help="how many may run at once; 0: unlimited")
+    command.add_argument("--queue-size", type=count, help="how many may be queued; 0: unlimited")
+    command.add_argument(
+        "--excess", choices=("stop", "requeue"), help="what happens to tasks above a lowered limit"
+    )
+    command.add_argument(
+        "--order", choices=("first", "last"), help="which of them first: the longest running or the newest"
+    )
+    command.add_argument("--grace", type=seconds, help="seconds between SIGTERM and SIGKILL")
+    yes(command)
+    command = commands.add("purge", "empty a queue", "", "purge build", "purge --all --yes")
+    which = command.add_mutually_exclusive_group(required=True)  # to empty all must be asked for explicitly
+    _action(which, "of this action")
+    which.add_argument("--all", action="store_true", help="every queue of the server")
+    yes(command)
+    command = commands.add("metrics", "show counters", "", "metrics", "metrics build", "metrics --task web")
+    _action(command)
+    command.add_argument("--task", type=nonempty, metavar=TASK, help="of this task instead")
     command = commands.add("reload", "reload the server's configuration, without stopping a task")
     command.add_argument("--dry-run", action="store_true", help="only say what would change")
     command = commands.add(

@@ -14,8 +14,19 @@ from overseer.ctl.usage.commands import (
     times,
     yes,
 )
-from overseer.ctl.values import Once, count, length, most, nonempty, place, run_statuses, seconds, signal_name
-from overseer.protocol import EXIT_REASON, RUN_STATUS
+from overseer.ctl.values import (
+    RUN_STATUSES,
+    Once,
+    count,
+    length,
+    most,
+    nonempty,
+    place,
+    run_statuses,
+    seconds,
+    signal_name,
+)
+from overseer.protocol import EXIT_REASON
 
 
 def add_starting(commands: Commands) -> None:
@@ -77,7 +88,7 @@ def add_starting(commands: Commands) -> None:
     chosen(command, "restart all tasks that run", "restart")
     command = commands.add(
         "move",
-        "move waiting tasks to another place in the queue",
+        "move queued tasks to another place in the queue",
         "Several tasks keep the order in which they are named.",
         "move deploy-7 --first",
         "move build-3 --before build-1",
@@ -205,7 +216,7 @@ def add_showing(commands: Commands) -> None:
         *("--state", "--status"),
         type=run_statuses,
         metavar="STATUS[,STATUS]",
-        help=f"only those that are {', '.join(RUN_STATUS.words[:-1])} or {RUN_STATUS.words[-1]}",
+        help=f"only those that are {', '.join(RUN_STATUSES[:-1])} or {RUN_STATUSES[-1]} (failed too often)",
     )
     help = f"only those with this reason: {', '.join(EXIT_REASON.words)}"
     command.add_argument("--reason", choices=EXIT_REASON.words, metavar="REASON", help=help)

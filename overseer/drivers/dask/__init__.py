@@ -25,6 +25,7 @@ from overseer.workers.config import WorkerConfig
 
 if TYPE_CHECKING:
     from overseer.drivers.dask.cluster import Cluster
+    from overseer.drivers.dask.link import Link
     from overseer.drivers.dask.remote_worker import RemoteWorker
 
 _ALONE_S = 20.0  # for a place, where nobody can be told later
@@ -93,10 +94,10 @@ class DaskHandler(ExecHandler, ServiceHandler):
         return worker
 
     def take_up(self, task_id: str, data: Any, callbacks: WorkerCallbacks) -> Worker:
-        from overseer.drivers.dask.handover import Adopted, take_up
+        from overseer.drivers.dask.handover import take_up
 
-        def adopt(adopted: Adopted) -> None:
-            _adopting.do(lambda: cluster_of(self.section).adopt(adopted))
+        def adopt(run: RemoteWorker, link: Link | None) -> None:
+            _adopting.do(lambda: cluster_of(self.section).adopt(run, self.section, link))
 
         def forget(worker: RemoteWorker) -> None:
             cluster_of(self.section).forget(worker)

@@ -24,7 +24,7 @@ from distributed.versions import VersionMismatchWarning
 from overseer.config.cluster import ClusterSection
 from overseer.drivers.dask import relay
 from overseer.drivers.dask.frames import FORMAT
-from overseer.drivers.dask.handover import Adopted, link_of
+from overseer.drivers.dask.handover import link_of
 from overseer.drivers.dask.heartbeat import Heartbeat
 from overseer.drivers.dask.link import Link
 from overseer.drivers.dask.places import Entry, Places
@@ -42,6 +42,8 @@ _log = logging.getLogger(__name__)
 
 _LOOK_S = 0.25  # between looks at the connection and at runs without a place
 _PAUSE_S = 1.0  # between attempts to connect
+_SILENCE_S = 4.0  # after which a scheduler counts as away
+_GIVE_UP_S = 15.0  # after which another connection is better
 _MATCH_S = 2.0  # between looks for workers that match a pattern
 _BUSY = ("executing", "long-running")
 _NOT_YET = "not connected yet"
@@ -121,10 +123,9 @@ class Cluster:
         with self._lock:
             self._begin_locked()
 
-    def adopt(self, adopted: Adopted) -> None:
+    def adopt(self, run: RemoteWorker, section: ClusterSection, link: Link | None) -> None:
         """Go on with a run of the program before this one."""
-        run, link = adopted.run, adopted.link
-        entry = Entry(run, adopted.section, requested=False)
+        entry = Entry(run, section, requested=False)
         with self._lock:
             self._runs[run.order.run] = entry
             if link is not None and link.relay not in self._links:
@@ -145,8 +146,7 @@ class Cluster:
                 return
             links, self._unbegun = self._unbegun, []
         for link in links:
-            ask = partial(self._transport.ask, link.address, relay=link.relay)
-            link.begin(ask, self._is_gone, self._drop_link)
+            link.begin(self._transport.ask, self._is_gone, self._drop_link)
 
     def _unreachable_locked(self) -> str:
         assert_held(self._lock)
@@ -282,10 +282,10 @@ class Cluster:
                     self._give_up("the connection is lost")
                     break
                 heartbeat.look()
-                if heartbeat.is_hopeless:
+                if heartbeat.silence > _GIVE_UP_S:
                     self._give_up(_SILENT)
                     break
-                if heartbeat.is_silent:
+                if heartbeat.silence > _SILENCE_S:
                     self._set_away(_SILENT)
                 elif self._away:
                     with self._lock:
@@ -345,39 +345,34 @@ class Cluster:
     def _place(self, said: dict[str, Any]) -> None:
         """Order the run where there is a place for it; refuse all further places."""
         with standstill:
-            self._order(said)
-
-    def _order(self, said: dict[str, Any]) -> None:
-        with self._lock:
-            entry = self._runs.get(said["run"])
-        if entry is not None and said["format"] != FORMAT:
-            text = f"{said['name']} has sticky-overseer {said['version']}, which this one does not understand"
-            entry.run.fail(SpawnError(text))
-            entry = None
-        for _ in range(2):  # a link may close just now
-            link = self._link(said)
-            if link is None:
-                return
-            if entry is None:
-                link.say({"op": "refuse", "run": said["run"]})
-                return
-            if link.add(entry.run):
-                if not entry.run.place(link):
-                    link.remove(entry.run)
+            with self._lock:
+                entry = self._runs.get(said["run"])
+            if entry is not None and said["format"] != FORMAT:
+                other = f"{said['name']} has sticky-overseer {said['version']}"
+                entry.run.fail(SpawnError(f"{other}, which this one does not understand"))
+                entry = None
+            for _ in range(2):  # a link may close just now
+                link = self._link(said)
+                if link is None:
+                    return
+                if entry is None:
                     link.say({"op": "refuse", "run": said["run"]})
-                return
+                    return
+                if link.add(entry.run):
+                    if not entry.run.place(link):
+                        link.remove(entry.run)
+                        link.say({"op": "refuse", "run": said["run"]})
+                    return
 
     def _link(self, said: dict[str, Any]) -> Link | None:
         """The link to the relay that has announced something; None while the connection is being closed."""
-        address = said["address"]
         with self._lock:
             link = self._links.get(said["relay"])
             if link is None and not self._closing:
-                ask = partial(self._transport.ask, address, relay=said["relay"])
                 link = link_of(self._section, said["relay"])
                 if link is None:
-                    link = Link(said["name"], address, said["lease"], said["relay"])
-                link.begin(ask, self._is_gone, self._drop_link)
+                    link = Link(said["name"], said["address"], said["lease"], said["relay"])
+                link.begin(self._transport.ask, self._is_gone, self._drop_link)
                 self._links[said["relay"]] = link
             return link
 

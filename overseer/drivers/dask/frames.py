@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, BinaryIO
 
-from overseer.process import Cgroup, EnvFile, StopPolicy
+from overseer.process import StopPolicy
+from overseer.util.dataclass_json import from_plain
 from overseer.workers.config import WorkerConfig
 
 FORMAT = 1
@@ -26,12 +27,15 @@ WINDOW = 1 << 20
 """Bytes of a run's output, or of its input, that may be under way unacknowledged."""
 
 Frame = tuple[dict[str, Any], bytes]
+"""A head and a body."""
+
+Numbered = tuple[int, bytes, bytes]
+"""A frame under way between an overseer and a relay: its number, its head as JSON, and its body."""
 
 _SIZES = struct.Struct("!II")
 
 
 def pack(head: Mapping[str, Any], body: bytes = b"") -> bytes:
-    """A frame as bytes."""
     text = json.dumps(head, separators=(",", ":")).encode()
     return b"".join((_SIZES.pack(len(text), len(body)), text, body))
 
@@ -68,18 +72,8 @@ class Order:
     shows: tuple[str, ...]
 
     def head(self) -> dict[str, Any]:
-        """The head of its frame."""
         return {"op": "run", **asdict(replace(self, config=replace(self.config, stop=None)))}
 
     @classmethod
     def of(cls, head: Mapping[str, Any]) -> Order:
-        """The order in a head."""
-        given = {name: value for name, value in head.items() if name != "op"}
-        config = dict(given["config"])
-        config["env_file"] = [EnvFile(**each) for each in config["env_file"]]
-        config["cgroup"] = None if config["cgroup"] is None else Cgroup(**config["cgroup"])
-        config["rlimits"] = {name: tuple(pair) for name, pair in config["rlimits"].items()}
-        config["pty"] = tuple(config["pty"])
-        given["config"] = WorkerConfig(**config)
-        given["policy"] = StopPolicy(**given["policy"])
-        return cls(**given)
+        return from_plain(cls, head)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -24,31 +24,19 @@ _links: WeakValueDictionary[tuple[object, str], Link] = WeakValueDictionary()
 """Those that were made again, by cluster and relay: several runs have the same."""
 
 
-@dataclass(frozen=True)
-class Adopted:
-    """A run that goes on.
-
-    Attributes:
-        link: its way; None: it has no place yet.
-    """
-
-    run: RemoteWorker
-    section: ClusterSection
-    link: Link | None
-
-
 def take_up(
     section: ClusterSection,
     action: str,
     data: dict[str, Any],
     callbacks: WorkerCallbacks,
-    adopt: Callable[[Adopted], object],
+    adopt: Callable[[RemoteWorker, Link | None], object],
     forget: Callable[[RemoteWorker], None],
 ) -> RemoteWorker:
     """The run that :meth:`RemoteWorker.hand_over` has described.
 
     Args:
-        adopt: called when it goes on, for it to become its cluster's.
+        adopt: called when it goes on, for it to become its cluster's; with its way, or None: it has no place
+            yet.
         forget: called when nothing more is expected of it.
     """
     context = callbacks.run or RunContext("")
@@ -61,8 +49,7 @@ def take_up(
         link.took(run.order.run, data["taken"])
         link.add(run)
         run._link = link
-    adopted = Adopted(run, section, link)
-    run.adopt = lambda: adopt(adopted)
+    run.adopt = partial(adopt, run, link)
     return run
 
 

@@ -12,8 +12,6 @@ from distributed import Client
 from overseer.drivers.dask.transport import Transport
 
 _EVERY_S = 0.5
-_SILENCE_S = 4.0  # after which it counts as away
-_GIVE_UP_S = 15.0  # after which another connection is better
 
 
 class Heartbeat:
@@ -58,12 +56,9 @@ class Heartbeat:
         return self._answer is None or self._answer.done()
 
     @property
-    def is_silent(self) -> bool:
-        return time.monotonic() - self.heard > _SILENCE_S
-
-    @property
-    def is_hopeless(self) -> bool:
-        return time.monotonic() - self.heard > _GIVE_UP_S
+    def silence(self) -> float:
+        """Seconds since the last sign of life."""
+        return time.monotonic() - self.heard
 
     def end(self) -> None:
         if self._answer is not None:

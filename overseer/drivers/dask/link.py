@@ -14,9 +14,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from itertools import islice
 from typing import Any
 
-from overseer.drivers.dask.frames import WINDOW
+from overseer.drivers.dask.frames import WINDOW, Numbered
 from overseer.drivers.dask.lease import GrantedLease
 from overseer.drivers.dask.remote_worker import RemoteWorker
 from overseer.process import Usage
@@ -48,7 +50,7 @@ class Link:
         # Notified when there is something to say, and at the end.
         self._wake = threading.Condition(self._lock)
         self._runs: dict[str, RemoteWorker] = {}
-        self._words: deque[tuple[int, bytes, bytes]] = deque()
+        self._words: deque[Numbered] = deque()
         self._taken: dict[str, int] = {}  # bytes handed on, by run, that its runner has not been told of
         self._begun = False  # there is a way to ask
         self._measuring = False  # it is to be asked what its runs use
@@ -66,12 +68,13 @@ class Link:
         """Begin to ask and to say. Called once; raises RuntimeError: the system allows no more threads.
 
         Args:
-            ask: sends the relay a question and returns its answer; raises OSError. Takes seconds as
-                ``timeout``.
+            ask: sends a relay a question, by its worker's address and its id, and returns its answer; raises
+                OSError. Takes seconds as ``timeout``.
             is_gone: whether the worker is known to have left the cluster.
             closed: called when nothing more will come of it.
         """
-        self._ask, self._is_gone, self._report_closed = ask, is_gone, closed
+        self._ask = partial(ask, self.address, relay=self.relay)
+        self._is_gone, self._report_closed = is_gone, closed
         self._begun = True
         start_thread(self._ask_on, f"cluster-{self.address}")
         start_thread(self._send_words, f"cluster-{self.address}")
@@ -162,11 +165,6 @@ class Link:
             if so_far >= WINDOW // 4:
                 self._wake.notify()
 
-    def _renews(self) -> bool:
-        """Whether what is sent now renews the lease."""
-        with self._lock:
-            return self._lease.renews()
-
     def _say_locked(self, head: dict[str, Any], body: bytes = b"") -> None:
         assert_held(self._lock)
         self._number += 1
@@ -196,9 +194,10 @@ class Link:
                 if self._closed:
                     return
                 self._acknowledge_locked()
-                some = [self._words[n] for n in range(min(_WORDS, len(self._words)))]
+                some = list(islice(self._words, _WORDS))
+                renew = self._lease.renews()
             try:
-                self._ask(words=some, renew=self._renews(), timeout=self._lease.seconds)
+                self._ask(words=some, renew=renew, timeout=self._lease.seconds)
             except OSError:
                 time.sleep(_RETRY_S)
                 continue
@@ -232,12 +231,13 @@ class Link:
                     return "the connection was closed"
                 if not self._runs and time.monotonic() - self._idle_since > _IDLE_S:
                     return "nothing runs there"
+                renew = self._lease.renews()
             asked = time.monotonic()
             try:
                 answer = self._ask(
                     taken=self._last,
                     wait=wait,
-                    renew=self._renews(),
+                    renew=renew,
                     timeout=wait + max(1.0, self._lease.seconds / 4),
                 )
             except OSError as error:
@@ -275,5 +275,5 @@ class Link:
             self.say({"op": "stop", "run": head["run"], "grace": 0.0})
 
 
-def _run_of(word: tuple[int, bytes, bytes]) -> str:
+def _run_of(word: Numbered) -> str:
     return str(json.loads(word[1]).get("run", ""))

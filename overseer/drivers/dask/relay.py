@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -23,7 +24,7 @@ from distributed import get_worker
 from distributed.core import Status
 
 import overseer
-from overseer.drivers.dask.frames import FORMAT, pack, read_frame
+from overseer.drivers.dask.frames import FORMAT, Numbered, pack, read_frame
 from overseer.util.ids import new_id
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.threads import start_thread
@@ -104,7 +105,7 @@ class Relay:
         self._lock = lock(Rank.LEAF, "relay")  # guards the fields below
         self._room = threading.Condition(self._lock)  # notified when frames have been taken
         self._to_write = threading.Condition(self._lock)  # notified when there is something for the runner
-        self._frames: deque[tuple[int, bytes, bytes]] = deque()  # number, head, body
+        self._frames: deque[Numbered] = deque()
         self._number = 0  # of the latest frame
         self._kept = 0  # bytes in _frames
         self._heard = 0  # the number of the overseer's latest word
@@ -150,13 +151,13 @@ class Relay:
         self._worker.log_event(topic(self._server), said)
 
     async def exchange(
-        self, taken: int = -1, words: Any = (), wait: float = 0.0, renew: bool = True
+        self, taken: int = -1, words: Sequence[Numbered] = (), wait: float = 0.0, renew: bool = True
     ) -> dict[str, Any]:
         """Take the overseer's words and answer with frames.
 
         Args:
             taken: the number of the last frame that it has; -1: it takes none now.
-            words: number, head and body of each, in order; those that have been heard are skipped.
+            words: in order; those that have been heard are skipped.
             wait: seconds for frames to come, if there are none.
             renew: whether that renews the lease.
         """
@@ -183,7 +184,9 @@ class Relay:
             await asyncio.wait_for(self._come.wait(), wait)
         except TimeoutError:
             return {"frames": []}
-        return await self._end(wait) if self.closed else {"frames": self._some()}
+        with self._lock:
+            some = self._some_locked()
+        return await self._end(wait) if self.closed else {"frames": some}
 
     async def _end(self, wait: float) -> dict[str, Any]:
         """The answer of a closed relay: that there is none, once nothing runs any more."""
@@ -194,11 +197,7 @@ class Relay:
             await asyncio.sleep(_LOOK_S)
         return {"unknown": True}
 
-    def _some(self) -> list[tuple[int, bytes, bytes]]:
-        with self._lock:
-            return self._some_locked()
-
-    def _some_locked(self) -> list[tuple[int, bytes, bytes]]:
+    def _some_locked(self) -> list[Numbered]:
         assert_held(self._lock)
         some, size = [], 0
         for frame in self._frames:
@@ -257,17 +256,15 @@ class Relay:
         assert pipe is not None
         while (frame := read_frame(pipe)) is not None:  # type: ignore[arg-type]
             head, body = frame
-            over = None
-            if not head.startswith(b'{"op":"out"'):
-                word = json.loads(head)
-                if word["op"] in ("exit", "failed"):
-                    over = word["run"]
+            over = ""
+            if head.startswith((b'{"op":"exit"', b'{"op":"failed"')):
+                over = json.loads(head)["run"]
             with self._lock:
                 self._room.wait_for(lambda: self._kept < _KEPT or self.closed)
                 if self.closed:
                     break
                 self._add_locked(head, body)
-                place = self._places.pop(over, None) if over is not None else None
+                place = self._places.pop(over, None)
             if place is not None:
                 place.over.set()
             self._ring()

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from overseer.drivers.dask.frames import WINDOW, Frame, Order
+from overseer.drivers.dask.frames import Frame, Order
 from overseer.drivers.dask.handover_state import export_run
-from overseer.errors import NotRunningError, OverseerError, RequestError, SpawnError
+from overseer.errors import NotRunningError, OverseerError, SpawnError
 from overseer.process import Usage
+from overseer.process.input import CLOSED, check_room
 from overseer.process.pipe import DRAIN_MAX_S
 from overseer.util.locks import assert_held
 from overseer.util.standstill import standstill
@@ -167,39 +168,44 @@ class RemoteWorker(Worker):
 
     def arrive(self, head: dict[str, Any], body: bytes) -> None:
         """Take a frame from its runner. Does not block."""
-        if head["op"] == "started":
-            self._started(head)
-            return
-        if head["op"] == "failed":
-            self.fail(SpawnError(head["error"]))
-            return
-        if head["op"] == "gone":
-            with self._lock:
-                self._link = None  # its place: the engine finds another
-                stopped = self._intentional
-            if stopped:
-                self.fail(OverseerError(""))
-            return
+        match head["op"]:
+            case "started":
+                self._started(head)
+            case "failed":
+                self.fail(SpawnError(head["error"]))
+            case "gone":
+                self._lose_place()
+            case "took":
+                with self._lock:
+                    self._input_under_way -= head["bytes"]
+            case _:
+                self._keep(head, body)
+
+    def _lose_place(self) -> None:
+        """The engine finds it another."""
         with self._lock:
-            if head["op"] == "took":
-                self._input_under_way -= head["bytes"]
-                return
+            self._link = None
+            stopped = self._intentional
+        if stopped:
+            self.fail(OverseerError(""))
+
+    def _keep(self, head: dict[str, Any], body: bytes) -> None:
+        """Keep a frame for the thread that hands it on; the end is known at once."""
+        with self._lock:
             if self._end is not None:
                 return
             self._frames.append((head, body))
+            self._changed.notify_all()
             if head["op"] not in ("exit", "lost"):
-                self._changed.notify_all()
                 return
             self._end = head
-            never = self.pid == 0
-            self._changed.notify_all()
-            stopped = self._stopped_at is not None
+            never, stopped = not self.pid, self._stopped_at is not None
         if never:
             self.fail(SpawnError(head["why"] if head["op"] == "lost" else "it ended before it began"))
-        else:
-            self._forget(self)
-            if stopped:
-                run_on_thread(self._end_in_time, f"stop-{self.task_id}")
+            return
+        self._forget(self)
+        if stopped:
+            run_on_thread(self._end_in_time, f"stop-{self.task_id}")
 
     def lose(self, why: str) -> None:
         """Nothing more will be heard of it."""
@@ -372,12 +378,8 @@ class RemoteWorker(Worker):
     def _reserve_input_locked(self, size: int, eof: bool) -> None:
         assert_held(self._lock)
         if self._input_closed:
-            raise OverseerError("the task's input has been closed by an eof")
-        if size > WINDOW:
-            raise OverseerError(f"the input has {size} bytes; the limit is {WINDOW}")
-        if self._input_under_way + size > WINDOW:
-            waiting = f"{self._input_under_way} bytes already wait, the limit is {WINDOW}"
-            raise RequestError(f"the task is not reading its input: {waiting}", code="full")
+            raise OverseerError(CLOSED)
+        check_room(size, self._input_under_way)
         self._input_under_way += size
         self._input_closed = eof and self.order.config.stdin == "pipe"
 

@@ -120,37 +120,37 @@ class Runner:
 
     def act(self, head: dict[str, Any], body: bytes) -> None:
         """Do what a frame says; on the main thread."""
-        op = head["op"]
-        if op == "renew":
-            self._lease.renew(head.get("lease"))
-            return
-        if op == "run":
-            self._run(Order.of(head))
-            return
-        if op == "measure":
-            with self._lock:
-                self._asked = True
-                self._measuring.notify()
-            return
-        with self._lock:
-            run = self._runs.get(head.get("run", ""))
-        if run is None or run.worker is None:
-            return
-        if op == "took":
-            run.took(head["bytes"])
-        elif op == "stop":
-            run.worker.stop(head["grace"])
-        elif op == "input":
-            run.inputs.append((body, head["eof"]))
-            self.give_input(run)
-        else:
-            try:
-                if op == "signal":
-                    run.worker.send_signal(head["number"])
-                elif op == "resize":
-                    run.worker.resize(head["rows"], head["cols"])
-            except OverseerError as error:
-                run.tell(str(error))
+        match head["op"]:
+            case "renew":
+                self._lease.renew(head.get("lease"))
+            case "run":
+                self._run(Order.of(head))
+            case "measure":
+                with self._lock:
+                    self._asked = True
+                    self._measuring.notify()
+            case _:
+                with self._lock:
+                    run = self._runs.get(head.get("run", ""))
+                if run is not None and run.worker is not None:
+                    self._act_on(run, run.worker, head, body)
+
+    def _act_on(self, run: _Run, worker: Worker, head: dict[str, Any], body: bytes) -> None:
+        try:
+            match head["op"]:
+                case "took":
+                    run.took(head["bytes"])
+                case "stop":
+                    worker.stop(head["grace"])
+                case "input":
+                    run.inputs.append((body, head["eof"]))
+                    self.give_input(run)
+                case "signal":
+                    worker.send_signal(head["number"])
+                case "resize":
+                    worker.resize(head["rows"], head["cols"])
+        except OverseerError as error:
+            run.tell(str(error))
 
     def give_input(self, run: _Run) -> None:
         """Give a run the input that waits for it."""

@@ -149,7 +149,10 @@ class Transport:
         return answer
 
     async def _ask_directly(self, address: str, words: dict[str, Any]) -> Any:
-        answer = await getattr(self._pool(address), relay.OPERATION)(**words)
+        try:
+            answer = await getattr(self._pool(address), relay.OPERATION)(**words)
+        except ValueError as error:  # tornado's, of a connection that breaks before its TLS begins
+            raise OSError(said_of(error)) from error
         self._reached.add(address)
         return answer
 
@@ -159,10 +162,8 @@ def refuses(address: str) -> bool:
     host, port = parse_host_port(address.partition("://")[2])
     try:
         socket.create_connection((host, port), 1.0).close()
-    except ConnectionRefusedError:
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, ConnectionRefusedError)
     return False
 
 

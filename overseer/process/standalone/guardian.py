@@ -44,13 +44,13 @@ def main(arguments: list[str]) -> None:
     """``arguments``: the server's pid, id, session and start (clock ticks since boot), and the directories
     where its runs may have private files."""
     server, home, since = int(arguments[0]), int(arguments[2]), int(arguments[3])
+    # If this process has been stopped by then, the server's death continues it.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
     try:
         with open("/proc/self/comm", "w") as comm:  # noqa: PTH123
             comm.write("overseer-guard")
     except OSError:
         pass
-    # If this process has been stopped by then, the server's death continues it.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT, 0, 0, 0)
     command = _command(server)
     _wait_for_death(server)
     runs = _read_runs()

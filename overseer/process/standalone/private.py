@@ -12,7 +12,6 @@ _DEEPEST = 50  # nested directories; a run has no reason to create any
 
 
 def directory_of(base: str, server_id: str, run: str) -> str:
-    """The path of a run's directory."""
     return f"{base}/{PREFIX}{server_id}-{run}"
 
 

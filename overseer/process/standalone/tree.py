@@ -244,8 +244,9 @@ class Scanner:
         return True
 
 
-def read_process(pid: int) -> Process | None:
-    """The process with this pid, without its run; None if there is none.
+def read_stat(pid: int) -> list[bytes] | None:
+    """The fields of /proc/PID/stat that follow the name, up to the resident size at least; None if there is
+    no such process.
 
     Raises:
         OSError: out of file descriptors or memory.
@@ -261,7 +262,18 @@ def read_process(pid: int) -> Process | None:
     finally:
         os.close(fd)
     # The name in parentheses may hold anything, parentheses and spaces too.
-    fields = text[text.rindex(b")") + 2 :].split()
+    return text[text.rindex(b")") + 2 :].split(None, 22)
+
+
+def read_process(pid: int) -> Process | None:
+    """The process with this pid, without its run; None if there is none.
+
+    Raises:
+        OSError: out of file descriptors or memory.
+    """
+    fields = read_stat(pid)
+    if fields is None:
+        return None
     parent, group, session, flags, start = (int(fields[n]) for n in (1, 2, 3, 6, 19))
     exited = fields[0] in (b"Z", b"X")  # its main thread
     headless = exited and is_headless(fields)

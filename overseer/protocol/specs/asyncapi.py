@@ -18,6 +18,7 @@ from overseer.protocol import (
 from overseer.protocol.declare import VALUES
 from overseer.protocol.specs.described import described_param
 from overseer.protocol.specs.examples import EXAMPLES
+from overseer.protocol.specs.manifest import key_of
 from overseer.protocol.specs.operations import OPERATIONS, Operation
 from overseer.schema.fields import description_of, fields_of
 from overseer.schema.objects import object_schema
@@ -52,7 +53,7 @@ def build_asyncapi(
     starts = _names(actions)
     messages = {cls.type: _message(cls, sent=True) for cls in REQUESTS.values()}
     messages |= {name: _start(action) for name, action in starts.items()}
-    messages |= {_key(event): _message(event, sent=False) for event in EVENTS.values()}
+    messages |= {key_of(event): _message(event, sent=False) for event in EVENTS.values()}
     server: Json = {"host": host, "pathname": f"{prefix}/", "protocol": "wss" if secure else "ws"}
     if tokens:
         server["security"] = [{"type": "http", "scheme": "bearer"}]
@@ -62,7 +63,7 @@ def build_asyncapi(
     operations = {operation.name: _receive(operation) for operation in OPERATIONS}
     start = next(operation for operation in OPERATIONS if operation.request is Start)
     operations |= {name: _receive(start, name, action) for name, action in starts.items()}
-    operations |= {f"send_{_key(event)}": _send(event) for event in EVENTS.values()}
+    operations |= {f"send_{key_of(event)}": _send(event) for event in EVENTS.values()}
     return {
         "asyncapi": "3.0.0",
         "info": info,
@@ -83,10 +84,6 @@ def build_asyncapi(
             "schemas": {cls.__name__: object_schema(cls, sent=False) for cls in VALUES},
         },
     }
-
-
-def _key(event: type[Event]) -> str:
-    return f"{event.type}_response" if event.type in REQUESTS else event.type
 
 
 def _names(actions: Sequence[ActionInfo]) -> dict[str, ActionInfo]:
@@ -153,7 +150,7 @@ def _parameter(spec: ParamSpec) -> Json:
 
 def _receive(operation: Operation, message: str = "", action: ActionInfo | None = None) -> Json:
     request = message or operation.request.type
-    answers = [*map(_key, operation.success), "error"]
+    answers = [*map(key_of, operation.success), "error"]
     described: Json = {
         "action": "receive",
         "channel": {"$ref": _CHANNEL},
@@ -174,5 +171,5 @@ def _send(event: type[Event]) -> Json:
         "action": "send",
         "channel": {"$ref": _CHANNEL},
         "summary": description_of(event),
-        "messages": [{"$ref": f"{_CHANNEL}/messages/{_key(event)}"}],
+        "messages": [{"$ref": f"{_CHANNEL}/messages/{key_of(event)}"}],
     }

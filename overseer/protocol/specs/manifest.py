@@ -61,7 +61,7 @@ def _messages() -> dict[str, Any]:
             "fields": _fields(cls, sent=True),
         }
     for event in EVENTS.values():
-        messages[_key(event)] = {
+        messages[key_of(event)] = {
             "description": description_of(event),
             "direction": "s2c",
             "delivery": str(event.delivery),
@@ -70,7 +70,7 @@ def _messages() -> dict[str, Any]:
     return messages
 
 
-def _key(event: type[Event]) -> str:
+def key_of(event: type[Event]) -> str:
     """A message's name among the messages: its type, unless a request has the same."""
     return f"{event.type}_response" if event.type in REQUESTS else event.type
 
@@ -110,10 +110,10 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "description": description_of(operation.request),
         "send": operation.request.type,
         "responses": {
-            "direct": {"success": [_key(event) for event in operation.success], "error": ["error"]},
+            "direct": {"success": [key_of(event) for event in operation.success], "error": ["error"]},
             "side_effects": {
-                "broadcast": [_key(event) for event in operation.broadcast],
-                "broadcast_subscribers": [_key(event) for event in operation.subscribers],
+                "broadcast": [key_of(event) for event in operation.broadcast],
+                "broadcast_subscribers": [key_of(event) for event in operation.subscribers],
             },
         },
         "notes": operation.notes,

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from overseer.history.records import Intent
 from overseer.supervisor.clients import Client
 from overseer.supervisor.dependencies import _Held
-from overseer.supervisor.handover.clients import Numbers, export_subscription, restore_subscription
 from overseer.supervisor.handover.journal import export_journal, restore_journal
 from overseer.supervisor.handover.pools import export_pools, restore_pools
-from overseer.supervisor.handover.streams import export_events, restore_behind
+from overseer.supervisor.handover.streams import Numbers, export_subscription, restore_subscription
 from overseer.supervisor.handover.tasks import DefinitionOf, Origins, TaskRestorer, export_task
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.metrics import Metrics
@@ -61,17 +60,16 @@ def export_hub(hub: Hub, numbers: Numbers, origins: Origins, out: Outgoing) -> d
         "tasks": [export_task(task, numbers, origins, out) for task in table],
         "finished": list(table.finished_at().items()),
         "waiting": [
-            [
-                task_id,
-                numbers[subscription.client],
-                export_subscription(subscription),
-                export_events(subscription.behind, out),
-            ]
+            [task_id, *export_subscription(subscription, numbers, out)]
             for task_id, subscription in table.waiting()
             if subscription.client in numbers
         ],
         "pools": export_pools(hub._pool),
-        "launches": _export_launches(hub, numbers),
+        # What has been decided and not begun: driver, who asked, task, why.
+        "launches": [
+            [driver, numbers.get(asker) if isinstance(asker, Client) else None, task.id, why.name]
+            for driver, asker, (task, why) in hub._starts.launcher.waiting()
+        ],
         "stopped": sorted(hub.standing._intents.stopped),
         "kept": {name: list(intent) for name, intent in hub.standing._intents._kept.items()},
         "last_place": hub.standing._intents._last,
@@ -98,17 +96,6 @@ def export_hub(hub: Hub, numbers: Numbers, origins: Origins, out: Outgoing) -> d
     }
 
 
-def _export_launches(hub: Hub, numbers: Numbers) -> list[Any]:
-    """What has been decided and not begun: driver, who asked, task, why."""
-
-    def asker(key: Hashable) -> Any:
-        return numbers.get(key) if isinstance(key, Client) else None
-
-    return [
-        [driver, asker(key), task.id, why.name] for driver, key, (task, why) in hub._starts.launcher.waiting()
-    ]
-
-
 def restore_hub(
     hub: Hub,
     data: Mapping[str, Any],
@@ -119,27 +106,18 @@ def restore_hub(
     """Take over what was exported; returns what has everything go on."""
     table = hub._table
     restorer = TaskRestorer(hub, clients, definition_of, given)
-    finished = dict(data["finished"])
     for number, on_lag, watch in data["clients"]:
         if (client := clients.get(number)) is not None:
             client.on_lag, client.watch = on_lag, watch
     tasks = [restorer.restore(each) for each in data["tasks"]]
     with table.lock:
+        table.restore(tasks, dict(data["finished"]))
         for task in tasks:
-            table.restore(task, finished.get(task.id))
             for client in task.stream.subscribers:
                 client.task_ids.add(task.id)
-        # In the order in which they ended.
-        for ended in (table._finished, table._errored):
-            order = {task_id: at for task_id, at in finished.items() if task_id in ended}
-            ended.clear()
-            ended.update(order)
         for task_id, number, said, events in data["waiting"]:
             if (client := clients.get(number)) is not None:
-                subscription = restore_subscription(client, said)
-                if said["behind"] is not None:
-                    subscription.behind = restore_behind(said["behind"], events, given)
-                table.wait(task_id, subscription)
+                table.wait(task_id, restore_subscription(client, said, events, given))
         hub.standing._intents.stopped = set(data["stopped"])
         # An earlier program had no places: a word alone.
         kept = {
@@ -148,13 +126,10 @@ def restore_hub(
         }
         hub.standing._intents._kept = kept
         hub.standing._intents._last = data.get("last_place", 0)
-        dependencies = hub.standing._dependencies
         for task_id, left, force in data["held"]:
             held = table.get(task_id)
             if held is not None:
-                dependencies._held[task_id] = _Held(held, left, force)
-                for name in held.depends_on:
-                    dependencies._dependents[name].add(task_id)
+                hub.standing._dependencies.keep_locked(_Held(held, left, force))
         restore_pools(hub._pool, data["pools"])
         restore_metrics(hub._metrics, data["metrics"])
         restore_journal(table.journal, data["journal"], given)
@@ -187,11 +162,10 @@ def _restore_watchers(hub: Hub, data: Mapping[str, Any], clients: Mapping[int, C
         if client is None:
             continue
         output = None if said["output"] is None else Wishes(said["output"])
-        watcher = Watcher(said["number"], client, said["tag"], output, said["usage"])
-        watcher.next = said["next"]
+        watcher = Watcher(said["number"], client, said["tag"], output, said["usage"], said["next"])
         watchers._watchers = {**watchers._watchers, client: watcher}
         if watcher.usage:
-            hub.usage.watch_all_locked(client)
+            hub.usage.watched_locked()
 
 
 def export_metrics(metrics: Metrics) -> dict[str, Any]:

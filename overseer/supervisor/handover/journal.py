@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from overseer.supervisor.journal import Entry, Journal
+from overseer.supervisor.journal import Journal, JournalEntry
+from overseer.supervisor.output.encode import row_data
 from overseer.util.handover import Incoming, Outgoing
 from overseer.util.locks import assert_held
 
@@ -21,7 +22,7 @@ def export_journal(journal: Journal, out: Outgoing) -> dict[str, Any]:
             [
                 entry.action,
                 out.blob(entry.head),
-                entry.row if entry.row is None else out.blob(_bytes_of(entry)),
+                None if entry.row is None else out.blob(row_data(entry.row)),
                 list(entry.told),
                 entry.cursor,
                 list(entry.waits),
@@ -39,14 +40,8 @@ def restore_journal(journal: Journal, data: Mapping[str, Any], given: Incoming) 
     for action, head, row, told, cursor, *more in data["entries"]:
         data_of_row = None if row is None else given.blob(row)
         waits = tuple((name, of) for name, of in (more[0] if more else ()))
-        entry = Entry(action, given.blob(head), data_of_row, frozenset(told), waits)
-        entry.cursor = cursor
+        entry = JournalEntry(action, given.blob(head), data_of_row, frozenset(told), waits, cursor)
         journal._keep_locked(entry)
     for task_id in data["unsaid"]:
         if (task := journal._find(task_id)) is not None:
             journal._unsaid.setdefault(task, None)
-
-
-def _bytes_of(entry: Entry) -> bytes:
-    assert entry.row is not None
-    return entry.row if isinstance(entry.row, bytes) else entry.row.data()

@@ -64,16 +64,6 @@ def running(hub: Hub) -> int:
         return sum(task.worker is not None and task.phase is Phase.RUNNING for task in hub._table)
 
 
-def interrupt_services(hub: Hub) -> None:
-    """Have all services return; :func:`resume_services` starts them again."""
-    hub._services.interrupt()
-
-
-def resume_services(hub: Hub) -> None:
-    """The server goes on."""
-    hub._services.update()
-
-
 def look(hub: Hub) -> Bound:
     """What there is now."""
     with hub._table.lock:
@@ -84,7 +74,16 @@ def look_locked(hub: Hub) -> Bound:
     """The same."""
     assert_held(hub._table.lock)
     tasks = tuple(task.id for task in hub._table if bound_to_this_program(task))
-    return Bound(tasks, tuple(hub._services.bound))
+    return Bound(tasks, tuple(hub.services.bound))
+
+
+def _wait_for_tasks(hub: Hub, until: float) -> bool:
+    """Wait until no task is bound to this program; False if some are at that moment (monotonic)."""
+    table = hub._table
+    with table.lock:
+        return table.freed.wait_for(
+            lambda: not any(map(bound_to_this_program, table)), max(0.0, until - time.monotonic())
+        )
 
 
 def wait(
@@ -100,21 +99,16 @@ def wait(
     Raises:
         RequestError: something is left, or nobody wants it any more; services go on.
     """
-    table = hub._table
     while True:
-        with table.lock:
-            table.freed.wait_for(
-                lambda: not any(map(bound_to_this_program, table)),
-                max(0.0, min(_LOOK_S, until() - time.monotonic())),
-            )
+        _wait_for_tasks(hub, min(until(), time.monotonic() + _LOOK_S))
         left = look(hub)
         if not left.tasks:
-            hub._services.interrupt(max(0.0, min(_LOOK_S, until() - time.monotonic())))
+            hub.services.interrupt(max(0.0, min(_LOOK_S, until() - time.monotonic())))
             left = look(hub)
             if not any(left):
                 return
             if left.tasks:  # begun meanwhile, and nobody knows how long they take
-                resume_services(hub)
+                hub.services.update()
         if forced():
             return
         if not wanted():
@@ -136,13 +130,7 @@ def end(hub: Hub) -> tuple[str, ...]:
             hub.stop(name)
         except RequestError as error:
             _log.warning("task %s cannot be stopped: %s", name, error.message)
-    hub._services.abandon()
-    deadline = time.monotonic() + hub.shutdown_budget + _ENDED_S
-    with hub._table.lock:
-        over = hub._table.freed.wait_for(
-            lambda: not any(map(bound_to_this_program, hub._table)),
-            max(0.0, deadline - time.monotonic()),
-        )
-    if not over:
+    hub.services.abandon()
+    if not _wait_for_tasks(hub, time.monotonic() + hub.shutdown_budget + _ENDED_S):
         raise OverseerError(f"these did not end: {look(hub)}")
     return tasks

@@ -7,13 +7,17 @@ from typing import Any
 
 from overseer.net.frames import Encoded
 from overseer.supervisor.clients import Client
-from overseer.supervisor.handover.clients import Numbers, export_subscription, restore_subscription
 from overseer.supervisor.handover.rings import export_ring, restore_first_format, restore_ring
 from overseer.supervisor.output.publisher import Stream
 from overseer.supervisor.output.raw import KEPT, RawOutput
-from overseer.supervisor.output.subscription import Behind, Subscription
+from overseer.supervisor.output.subscription import Behind, Subscription, Wishes
 from overseer.supervisor.output.unfinished import UnfinishedLines, _Line
 from overseer.util.handover import Incoming, Outgoing
+
+Numbers = Mapping[Client, int]
+"""The clients that are handed over: those of connections that are."""
+
+_KEPT = ("partial", "raw", "usage", "gap_from", "gap_to", "raw_seen", "awaits_room", "by_watch", "on_lag")
 
 
 def export_stream(stream: Stream, numbers: Numbers, out: Outgoing) -> dict[str, Any]:
@@ -33,9 +37,9 @@ def export_stream(stream: Stream, numbers: Numbers, out: Outgoing) -> dict[str, 
         },
         "raw": raw and {"pid": raw._pid, "end": raw._end, "kept": out.blob(bytes(raw._kept))},
         "subscribers": [
-            [numbers[client], export_subscription(subscription), _export_behind(subscription, out)]
-            for client, subscription in stream.subscribers.items()
-            if client in numbers
+            export_subscription(each, numbers, out)
+            for each in stream.subscribers.values()
+            if each.client in numbers
         ],
     }
 
@@ -65,9 +69,9 @@ def restore_stream(
             stream._memory.ring_changed(2 * KEPT)
             raw._kept += kept_raw
         raw._pid, raw._end = said["pid"], said["end"]
-    for number, said, behind in data["subscribers"]:
+    for number, said, events in data["subscribers"]:
         if (client := clients.get(number)) is not None:
-            _add(stream, restore_subscription(client, said), said, behind, given)
+            _add(stream, restore_subscription(client, said, events, given))
 
 
 def _export_log(stream: Stream) -> Any:
@@ -78,35 +82,42 @@ def _export_log(stream: Stream) -> Any:
     return export_log(stream.disk)
 
 
-def _add(
-    stream: Stream, subscription: Subscription, said: Mapping[str, Any], behind: Any, given: Incoming
-) -> None:
-    stream.subscribers[subscription.client] = subscription
+def _add(stream: Stream, subscription: Subscription) -> None:
     outbox = subscription.client.outbox
     if subscription.gap_from:
         outbox.on_room(lambda: stream._end_gap(subscription))
     if subscription.awaits_room and (raw := stream._raw) is not None:
         outbox.on_room(lambda: raw._resume(subscription))
-    if said["behind"] is not None and stream._laggards is not None:
-        where = restore_behind(said["behind"], behind, given)
-        stream._laggards.add_locked(subscription, where)
+    if stream._laggards is None:
+        subscription.behind = None
+    stream.adopt_locked(subscription)
 
 
-def restore_behind(next_seq: int, events: Any, given: Incoming) -> Behind:
-    where = Behind(next_seq)
-    where.events.extend((seq, Encoded([given.blob(data) for data in payloads])) for seq, payloads in events)
-    return where
-
-
-def _export_behind(subscription: Subscription, out: Outgoing) -> Any:
-    return export_events(subscription.behind, out)
-
-
-def export_events(behind: Behind | None, out: Outgoing) -> Any:
-    """The events that wait for their place."""
-    events = () if behind is None else behind.events
-    return [
+def export_subscription(subscription: Subscription, numbers: Numbers, out: Outgoing) -> list[Any]:
+    """Its client, itself, and the events that wait for their place."""
+    behind = subscription.behind
+    said = {
+        **{name: getattr(subscription, name) for name in _KEPT},
+        "owed": sorted(subscription.owed),
+        "behind": behind and behind.next_seq,
+    }
+    events = [
         (seq, [out.blob(data) for data in message.payloads])
-        for seq, message in events
+        for seq, message in (behind.events if behind is not None else ())
         if isinstance(message, Encoded)
     ]
+    return [numbers[subscription.client], said, events]
+
+
+def restore_subscription(
+    client: Client, data: Mapping[str, Any], events: Any, given: Incoming
+) -> Subscription:
+    subscription = Subscription(client, Wishes())
+    for name in _KEPT:
+        setattr(subscription, name, data[name])
+    subscription.owed = set(data["owed"])
+    if data["behind"] is not None:
+        behind = subscription.behind = Behind(data["behind"])
+        for seq, payloads in events:
+            behind.events.append((seq, Encoded([given.blob(blob) for blob in payloads])))
+    return subscription

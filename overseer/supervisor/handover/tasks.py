@@ -9,24 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from overseer.config import Config
-from overseer.history.records import Run, Trigger
+from overseer.history.records import Run, trigger_of
 from overseer.protocol import RetryPolicy
 from overseer.supervisor.clients import Client
-from overseer.supervisor.definitions import Definition
-from overseer.supervisor.handover.clients import (
-    Numbers,
-    export_requester,
-    export_trigger,
-    restore_requester,
-    restore_trigger,
-)
-from overseer.supervisor.handover.streams import export_stream, restore_stream
+from overseer.supervisor.definitions import Definition, Terms
+from overseer.supervisor.handover.streams import Numbers, export_stream, restore_stream
 from overseer.supervisor.launching import Launching
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.probing import Earlier
 from overseer.supervisor.retry import RetryState
 from overseer.supervisor.start_gate import StartGate
-from overseer.supervisor.task import Task, Terms
+from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.transaction import Launch
 from overseer.util.dataclass_json import from_plain, to_plain
@@ -68,26 +61,15 @@ class Origins:
 def bound_to_this_program(task: Task) -> bool:
     """Whether the run of a task cannot go on in another program: it is no process of this server's nor one
     that its driver can hand over, or its driver has wrapped its callbacks and cannot do so again."""
-    worker = _worker_of(task)
+    worker = task.live_worker
     if worker is None:
         return False
     gate = _gate_of(worker)
     portable = isinstance(worker, OSWorker) or worker.portable
     if not portable or gate is None or worker._callbacks.run is None:
         return True
-    callbacks, own = worker._callbacks, gate.for_driver(worker._callbacks.run)
-    if (callbacks.on_output, callbacks.log_event, callbacks.on_exited) == (
-        own.on_output,
-        own.log_event,
-        own.on_exited,
-    ):
-        return False
-    return task.terms.definition.handler.resume(task.id, own) is None
-
-
-def _worker_of(task: Task) -> Worker | None:
-    """That of the run which there is, or which waits to begin."""
-    return task.pending or (task.worker if task.phase is Phase.RUNNING else None)
+    own = gate.for_driver(worker._callbacks.run)
+    return worker._callbacks != own and task.terms.definition.handler.resume(task.id, own) is None
 
 
 def _launching_of(worker: Worker) -> Launching | None:
@@ -105,7 +87,7 @@ def _gate_of(worker: Worker) -> StartGate | None:
 
 def export_task(task: Task, numbers: Numbers, origins: Origins, out: Outgoing) -> dict[str, Any]:
     """All that is known of it; the hub's lock and its own are held."""
-    worker = _worker_of(task)
+    worker = task.live_worker
     said = {
         **{name: getattr(task, name) for name in _PLAIN},
         **{name: to_plain(getattr(task, name)) for name in _MOMENTS},
@@ -114,10 +96,10 @@ def export_task(task: Task, numbers: Numbers, origins: Origins, out: Outgoing) -
         "phase": task.phase.name,
         "stop_request": task.stop_request.name,
         "terms": _export_terms(task.terms, origins),
-        "requester": export_requester(task.requester, numbers),
+        "requester": _export_requester(task.requester, numbers),
         "asked_policy": to_plain(task.asked_policy),
-        "trigger": export_trigger(task.trigger),
-        "record": _export_record(task.record),
+        "trigger": to_plain(task.trigger),
+        "record": to_plain(task.record),
         "waiting_on": list(task.waiting_on),
         "before_reset": task.before_reset
         and [_export_terms(task.before_reset[0], origins), task.before_reset[1].name],
@@ -148,10 +130,27 @@ def _export_run(worker: Worker, out: Outgoing) -> dict[str, Any]:
     launching = _launching_of(worker)
     if not gate._settled.is_set() and launching is not None:
         pending = {"why": launching.why.name, "told": launching.told}
-        return {**said, "pending": {**pending, "record": _export_record(launching.record)}}
+        return {**said, "pending": {**pending, "record": to_plain(launching.record)}}
     watch = gate.watch
     said["reads"], said["watch"] = gate._read_by_watch, None if watch is None else watch.export(out)
     return said
+
+
+def _export_requester(requester: Requester, numbers: Numbers) -> dict[str, Any]:
+    client = requester.client
+    return {
+        # Nobody is told whose connection is gone; its runs stay a client's.
+        "client": None if client is None else numbers.get(client),
+        "request_id": requester.request_id,
+        "newly_subscribed": requester.newly_subscribed,
+        "cause": to_plain(requester.cause if client is None else requester.trigger),
+    }
+
+
+def _restore_requester(data: Mapping[str, Any], clients: Mapping[int, Client]) -> Requester:
+    client = clients.get(data["client"])
+    cause = trigger_of(data["cause"]) if client is None and data["cause"] is not None else None
+    return Requester(client, data["request_id"], data["newly_subscribed"], cause)
 
 
 def _export_terms(terms: Terms, origins: Origins) -> dict[str, Any]:
@@ -179,15 +178,11 @@ def _restore_terms(data: Mapping[str, Any], definition_of: DefinitionOf) -> Term
     )
 
 
-def _export_record(record: Run | None) -> Any:
-    return record and {**to_plain(record), "trigger": export_trigger(record.trigger)}
-
-
 def _restore_record(data: Mapping[str, Any] | None) -> Run | None:
     if data is None:
         return None
     record = from_plain(Run, {**data, "trigger": {"type": ""}})
-    record.trigger = restore_trigger(data["trigger"]) or Trigger("")
+    record.trigger = trigger_of(data["trigger"])
     return record
 
 
@@ -213,7 +208,7 @@ class TaskRestorer:
             hub._metrics,
             hub._log,
             hub._table.lock,
-            restore_requester(data["requester"], self._clients),
+            _restore_requester(data["requester"], self._clients),
             data["asked_policy"] and from_plain(RetryPolicy, data["asked_policy"]),
             hub._memory_use,
             hub._logs,
@@ -224,7 +219,7 @@ class TaskRestorer:
             setattr(task, name, data[name] and datetime.fromisoformat(data[name]))
         task.phase = Phase[data["phase"]]
         task.stop_request = StopRequest[data["stop_request"]]
-        task.trigger = restore_trigger(data["trigger"]) or task.trigger
+        task.trigger = trigger_of(data["trigger"])
         task.record = _restore_record(data["record"])
         task.waiting_on = tuple(data["waiting_on"])
         if (before := data["before_reset"]) is not None:
@@ -252,7 +247,7 @@ class TaskRestorer:
     def _restore_run(self, task: Task, data: Mapping[str, Any]) -> None:
         hub = self._hub
         context = context_of(task.id, data["worker"])
-        gate = StartGate(task, task.runs, context.secrets, hub._exits.exited, hub._starts._orphans.heard_of)
+        gate = StartGate(task, context.secrets, hub._exits.exited, hub._starts._orphans.heard_of)
         context = replace(context, exited=gate.on_exited, begun=gate.begun)
         if (pending := data.get("pending")) is not None:
             self._restore_pending(task, data, pending, gate, context)
@@ -261,7 +256,7 @@ class TaskRestorer:
             earlier = Earlier(data["watch"], self._given)
             gate.watch = hub.probing.watch(task, context.run_id, context.secrets, earlier)
         worker = task.worker = self._restore_worker(task, data, gate.for_driver(context))
-        gate.restored(task.last_pid, worker, reads=data["reads"])
+        gate.announced(task.last_pid, worker, reads=data["reads"])
         self._begin.append(worker.resume)
         if gate.watch is not None:
             self._begin.append(gate.watch.resume)
@@ -276,7 +271,7 @@ class TaskRestorer:
     ) -> None:
         """A run that waits to begin."""
         outcomes = self._hub._starts._outcomes
-        launching = Launching(task, Launch[pending["why"]], gate, context.secrets, told=pending["told"])
+        launching = Launching(task, Launch[pending["why"]], gate, told=pending["told"])
         launching.record = _restore_record(pending["record"])
         if context.probed:
             gate.watch = self._hub.probing.watch(task, context.run_id, context.secrets)

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from overseer.logs.lines import beginning, decode, lines_from
 from overseer.logs.reader import LogReader
@@ -22,15 +22,17 @@ from overseer.logs.standalone.segments import Text, run_at
 from overseer.net.outbox import Outbox
 from overseer.protocol import Gap
 from overseer.supervisor.clients import Client, DeferredFlush
-from overseer.supervisor.output.encode import EncodedLine, EncodedOutput, StreamedOutput, encoded_output
+from overseer.supervisor.output.encode import StreamedOutput, encoded_output
+from overseer.supervisor.output.replay import SMALL, Messages, prepare, send
 from overseer.supervisor.output.ring import Ring, StoredOutput
 from overseer.supervisor.output.subscription import Behind, Subscription
 from overseer.util.locks import assert_held
 from overseer.util.timestamps import format_timestamp, now
 
-_log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from overseer.logs.store import Logs
 
-_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 
 _STEP = 64 * 1024  # characters that a client is sent at a time, and that may be encoded under the lock
 _FIRST_STEP = 4 * 1024  # so that who asks for what is past soon sees the first of it
@@ -39,19 +41,6 @@ _LINES = 100  # that a replay sends at a time
 _AROUND = 160  # bytes, about, of a message without its line
 _PATIENCE_S = 10.0  # with a log that cannot be read; then what is in it counts as gone
 _AGAIN_S = 0.5
-_SMALL = 16 * 1024  # characters of a batch that is encoded at once; longer ones are made as they are sent
-
-
-class Disk(Protocol):
-    """Reads the log."""
-
-    def reader_of(self, task_id: str) -> LogReader: ...
-
-    def read_later(self, job: Callable[[], None]) -> None:
-        """Have ``job`` done on a reader thread."""
-
-    def read_here(self, work: Callable[[], _T], late: Callable[[], None]) -> _T:
-        """Do some reading within a job; ``late`` is called by another thread, should it hang."""
 
 
 class Laggards:
@@ -68,14 +57,14 @@ class Laggards:
         task_id: str,
         lock: threading.Lock,
         ring: Ring,
-        disk: Disk,
+        logs: Logs,
         last_seq: Callable[[], int],
         caught_up: Callable[[DeferredFlush, Subscription], None],
     ) -> None:
         self._task_id = task_id
         self._lock = lock
         self._ring = ring
-        self._disk = disk
+        self._logs = logs
         self._last_seq = last_seq
         self._caught_up = caught_up
         self._count = 0
@@ -104,7 +93,7 @@ class Laggards:
 
     def _later(self, subscription: Subscription, behind: Behind) -> None:
         try:
-            self._disk.read_later(lambda: self._step(subscription, behind))
+            self._logs.read_later(lambda: self._step(subscription, behind))
         except RuntimeError:  # there are no more threads, for now
             outbox = subscription.client.outbox
             outbox.when_drained(lambda: self._later(subscription, behind), not_before=_AGAIN_S)
@@ -129,7 +118,7 @@ class Laggards:
                 self._go_on(subscription, behind, (), "unreadable", last_seq, cuts)
 
             try:
-                outputs, gone = self._disk.read_here(lambda: self._logged(behind), give_up)
+                outputs, gone = self._logs.read_here(lambda: self._logged(behind), give_up)
                 behind.failing_since = 0.0
             except (OSError, ValueError) as error:
                 if self._may_pass(behind, error):
@@ -159,7 +148,7 @@ class Laggards:
                 if to == behind.next_seq or self._skip_locked(out, subscription, behind, to, gone):
                     for part, message in zip(parts, messages, strict=True):
                         _send_events(out, subscription, behind, part.first_seq)
-                        _send(out, subscription.client, message)
+                        send(out, subscription.client, message)
                         behind.next_seq = part.last_seq + 1
         if outbox.is_drained():
             self._later(subscription, behind)
@@ -197,7 +186,7 @@ class Laggards:
         for output in rest:
             for part in _parted(output, cuts):
                 _send_events(out, subscription, behind, part.first_seq)
-                _send(out, subscription.client, _encoded(self._task_id, part))
+                send(out, subscription.client, _encoded(self._task_id, part))
         _send_events(out, subscription, behind, self._last_seq() + 1)
         subscription.behind = None
         self._caught_up(out, subscription)
@@ -240,7 +229,7 @@ class Laggards:
     def _logged(self, behind: Behind) -> tuple[Iterator[StoredOutput], str]:
         """What the log has from the next line on, as much as a step may take; and why it lacks that line, if
         it does."""
-        reader = self._disk.reader_of(self._task_id)
+        reader = self._logs.reader_of(self._task_id)
         text = behind.text and lines_from(behind.text, behind.next_seq)
         if not text or not text.data:
             text = next(reader.forward(behind.next_seq), None)
@@ -330,7 +319,7 @@ class LogReplay:
                 drained.wait()
             message = _encoded(self._task_id, part, outbox)
             with DeferredFlush() as out:
-                _send(out, self._client, message)
+                send(out, self._client, message)
         return not outbox.closed
 
 
@@ -340,28 +329,16 @@ def _send_events(out: DeferredFlush, subscription: Subscription, behind: Behind,
         out.send_encoded(subscription.client, behind.events.popleft()[1])
 
 
-def _send(
-    out: DeferredFlush, client: Client, message: EncodedLine | EncodedOutput | StreamedOutput
-) -> None:
-    if isinstance(message, StreamedOutput):
-        out.send_streamed(client, message)
+def _encoded(task_id: str, output: StoredOutput, outbox: Outbox | None = None) -> Messages:
+    """The batch's messages; prepared, if an outbox is given."""
+    messages: Messages
+    if len(output.lines) == 1 and len(output.lines[0]) > SMALL:
+        messages = StreamedOutput(task_id, output, format_timestamp(output.ts))
     else:
-        out.send_output(client, message)
-
-
-def _encoded(
-    task_id: str, output: StoredOutput, outbox: Outbox | None = None
-) -> EncodedLine | EncodedOutput | StreamedOutput:
-    """The batch's messages; with an outbox they are encoded, or measured, at once."""
-    if len(output.lines) == 1 and len(output.lines[0]) > _SMALL:
-        streamed = StreamedOutput(task_id, output, format_timestamp(output.ts))
-        if outbox is not None:
-            outbox.measure(streamed)
-        return streamed
-    encoded = encoded_output(task_id, output)
+        messages = encoded_output(task_id, output)
     if outbox is not None:
-        outbox.framed(encoded)
-    return encoded
+        prepare(outbox, messages)
+    return messages
 
 
 def _parted(output: StoredOutput, cuts: list[int]) -> Iterator[StoredOutput]:

@@ -252,6 +252,11 @@ class LateRow:
 TaskRow = bytes | LateRow
 
 
+def row_data(row: TaskRow) -> bytes:
+    """The row itself."""
+    return row if isinstance(row, bytes) else row.data()
+
+
 def task_row(info: TaskInfo) -> TaskRow:
     """A task's row, to be kept until something changes."""
     data = encode(info)
@@ -282,7 +287,7 @@ class StreamedTasks:
         header, end = (text_header(self._length()), b"") if framed else (b"", b"\n")
         some, size = [header, self._before], 0
         for index, row in enumerate(self._rows):
-            some += (b"," if index else b"", row if isinstance(row, bytes) else row.data())
+            some += (b"," if index else b"", row_data(row))
             size += len(row)
             if size > _PIECE:
                 yield Piece(b"".join(some), more=True)

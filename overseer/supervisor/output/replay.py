@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import threading
 from datetime import datetime
+from typing import TypeAlias
 
+from overseer.net.outbox import Outbox
 from overseer.protocol import Exited
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.output.encode import (
@@ -29,11 +31,14 @@ from overseer.util.locks import assert_held, assert_none_held
 from overseer.util.timestamps import format_timestamp
 
 # Characters up to which a batch is encoded at once; longer ones piece by piece as they are sent.
-_SMALL = 16 * 1024
+SMALL = 16 * 1024
 # Characters that may be encoded with the locks held; few batches of output have more.
 _LITTLE = 64 * 1024
 # A task might write faster than its output is encoded; then the rest is encoded with the locks held.
 _ROUNDS = 8
+
+Messages: TypeAlias = EncodedLine | EncodedOutput | StreamedOutput
+"""Those of a batch."""
 
 
 class RingReplay:
@@ -61,7 +66,7 @@ class RingReplay:
         self._rounds = 0
         self._events: list[StoredOutput | Exited] = []  # what to send, as of the last look
         # By first seq, which changes when the ring drops lines from the front of an entry.
-        self._encoded: dict[int, EncodedLine | EncodedOutput | StreamedOutput] = {}
+        self._encoded: dict[int, Messages] = {}
 
     def ready_locked(self) -> bool:
         """Look at the ring; returns whether :meth:`send_locked` may follow at once, else :meth:`encode`
@@ -82,23 +87,15 @@ class RingReplay:
         assert_none_held("encoding what is stored")
         self._rounds += 1
         for output in self._left():
-            encoded = self._encode(output)
-            if isinstance(encoded, StreamedOutput):
-                self._client.outbox.measure(encoded)  # the result is cached
-            else:
-                self._client.outbox.framed(encoded)  # likewise
-            self._encoded[output.first_seq] = encoded
+            encoded = self._encoded[output.first_seq] = self._encode(output)
+            prepare(self._client.outbox, encoded)
 
     def send_locked(self, out: DeferredFlush) -> None:
         """Append what the last look found, under the same hold of the lock."""
         assert_held(self._lock)
         for event in self._events:
             if isinstance(event, StoredOutput):
-                encoded = self._encoded.get(event.first_seq) or self._encode(event)
-                if isinstance(encoded, StreamedOutput):
-                    out.send_streamed(self._client, encoded)
-                else:
-                    out.send_output(self._client, encoded)
+                send(out, self._client, self._encoded.get(event.first_seq) or self._encode(event))
             else:
                 out.send(self._client, event)
 
@@ -110,7 +107,23 @@ class RingReplay:
             if isinstance(event, StoredOutput) and event.first_seq not in self._encoded
         ]
 
-    def _encode(self, output: StoredOutput) -> EncodedLine | EncodedOutput | StreamedOutput:
-        if sum(map(len, output.lines)) <= _SMALL:
+    def _encode(self, output: StoredOutput) -> Messages:
+        if sum(map(len, output.lines)) <= SMALL:
             return encoded_output(self._task_id, output)
         return StreamedOutput(self._task_id, output, format_timestamp(output.ts))
+
+
+def prepare(outbox: Outbox, messages: Messages) -> None:
+    """Encode, or measure, them before they are sent; they keep the result."""
+    if isinstance(messages, StreamedOutput):
+        outbox.measure(messages)
+    else:
+        outbox.framed(messages)
+
+
+def send(out: DeferredFlush, client: Client, messages: Messages) -> None:
+    """Append them to a client's outbox."""
+    if isinstance(messages, StreamedOutput):
+        out.send_streamed(client, messages)
+    else:
+        out.send_output(client, messages)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import TypeAlias
 
 from overseer.protocol import QueueConfig
@@ -54,23 +53,19 @@ class Refuse:
 Decision: TypeAlias = Admit | Enqueue | Displace | Refuse
 
 
-class Outcome(Enum):
-    """The outcome of a start."""
-
-    RUNNING = "running"
-    QUEUED = "queued"
-    REFUSED = "refused"
-
-
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The answer to a start. ``position`` in the queue counts from 1; ``reason`` explains a refusal."""
+    """The answer to a start.
 
-    outcome: Outcome
+    Attributes:
+        position: in the queue, from 1; 0: it has a slot, or is refused.
+        displaced: the ids that it displaced from a queue.
+        refusal: why it is refused, for people; "": it is not.
+    """
+
     position: int = 0
     displaced: tuple[str, ...] = ()
-    """The ids that it displaced from a queue."""
-    reason: str = ""
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +82,7 @@ class Trim:
 
 
 @dataclass(frozen=True, slots=True)
-class Resize:
+class ResizeResult:
     """The consequences of new settings: ids admitted, and running ones to trim."""
 
     admitted: tuple[str, ...] = ()
@@ -134,7 +129,7 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class MoveResult:
     """The place of a task that was moved, from 1.
 
     Attributes:

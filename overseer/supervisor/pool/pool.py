@@ -22,12 +22,11 @@ from overseer.supervisor.pool.policy import (
     Admission,
     Admit,
     Displace,
-    Moved,
-    Outcome,
+    MoveResult,
     Reconfigured,
     Refuse,
     Requeued,
-    Resize,
+    ResizeResult,
     Trim,
     Where,
     admit,
@@ -90,7 +89,7 @@ class PoolManager:
             scope = self._scopes[action]
             self._check_new_locked(task_id)
             if self._draining:
-                return Admission(Outcome.REFUSED, reason="the server is shutting down")
+                return Admission(refusal="the server is shutting down")
             decision = admit(
                 self._all.has_room and scope.has_room,
                 self._queues.state(action),
@@ -102,14 +101,14 @@ class PoolManager:
             match decision:
                 case Admit():
                     self._start_locked(task_id, action, force)
-                    return Admission(Outcome.RUNNING)
+                    return Admission()
                 case Refuse(reason):
-                    return Admission(Outcome.REFUSED, reason=reason)
+                    return Admission(refusal=reason)
                 case Displace(loser):
                     victim = self._queues.displace(loser)
                     place, displaced = victim.place, (victim.task_id,)
             position = self._queues.add(task_id, action, queued_at, self._clock(), force, place)
-            return Admission(Outcome.QUEUED, position, displaced)
+            return Admission(position, displaced)
 
     def admit_over(self, task_id: str, action: str) -> None:
         """Take a slot regardless of the limits (a reset). Raises like :meth:`acquire`."""
@@ -173,7 +172,7 @@ class PoolManager:
 
     def move(
         self, task_id: str, where: Where, action: str = "", sees: Callable[[str], bool] | None = None
-    ) -> Moved:
+    ) -> MoveResult:
         """Move a queued task within the queue of its ``action``, whose turns stay as they are; or, with
         ``""``, within all queues together; with ``sees``, within those of actions that it admits, whose
         turns they exchange, so that no other task comes sooner or later for it.
@@ -214,7 +213,7 @@ class PoolManager:
         limit: int | None = None,
         queue_size: int | None = None,
         excess: Mapping[str, Any] | None = None,
-    ) -> Resize:
+    ) -> ResizeResult:
         """Change the settings of ``action``, or the global ones; None keeps a setting.
 
         ``limit`` 0 is unlimited, and so is ``queue_size`` 0; a positive ``queue_size`` also turns queueing
@@ -238,7 +237,7 @@ class PoolManager:
             if limit is not None:
                 old_limit, scope.limit = scope.limit, limit
                 trimmed = self._trim_locked(action, scope, old_limit)
-            return Resize(self._admit_waiting_locked(), trimmed)
+            return ResizeResult(self._admit_waiting_locked(), trimmed)
 
     def reconfigure(
         self, global_pool: PoolConfig, action_pools: Mapping[str, PoolConfig | None]

@@ -18,7 +18,7 @@ from datetime import datetime
 from operator import itemgetter
 
 from overseer.protocol import QueueConfig, QueueItem, queue_row
-from overseer.supervisor.pool.policy import Moved, QueueState, Where
+from overseer.supervisor.pool.policy import MoveResult, QueueState, Where
 
 
 @dataclass(slots=True)
@@ -168,7 +168,7 @@ class Queues:
 
     def move(
         self, task_id: str, where: Where, action: str = "", sees: Callable[[str], bool] | None = None
-    ) -> Moved:
+    ) -> MoveResult:
         """See :meth:`PoolManager.move`."""
         item = self._items[task_id]
         if action not in ("", item.action):
@@ -183,8 +183,8 @@ class Queues:
         elif changed:
             self._exchange([turn for turn, _ in self._by_turn(sees)], order)
         if action:
-            return Moved(at + 1, 0, changed)
-        return Moved(sum(each.action == item.action for each in order[: at + 1]), at + 1, changed)
+            return MoveResult(at + 1, 0, changed)
+        return MoveResult(sum(each.action == item.action for each in order[: at + 1]), at + 1, changed)
 
     def _exchange(self, turns: Iterable[int], order: Sequence[Item]) -> None:
         """Give whole queues' items these turns, the earliest to the first."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Callable
 from functools import partial
 
 from overseer.errors import OverseerError
 from overseer.testing import contract
-from overseer.testing.checks.base import Checks, expect
+from overseer.testing.checks.base import Checks, blocking, expect
 from overseer.testing.contract import Broken
 from overseer.testing.run import Run, called
 
@@ -51,10 +50,9 @@ class AskingChecks(Checks):
 
     def test_input_that_is_not_read_keeps_nobody_waiting(self) -> None:
         script = self._given(self.echoes(), "echoes")
-        go_on = threading.Event()
         with self._server(script) as server:
-            run = server.run(script, taker=lambda batch: go_on.wait() and None, keep=False).start()
-            try:
+            with blocking() as callback:
+                run = server.run(script, taker=callback, keep=False).start()
                 for _ in range(_PIECES):
                     told = self._ask(run, "give_input", lambda: run.worker.give_input(_PIECE))
                     if told == _REFUSED:
@@ -63,8 +61,6 @@ class AskingChecks(Checks):
                     seen = f"{_PIECES * len(_PIECE) >> 20} MiB of input were taken that nobody read"
                     raise Broken(contract.INPUT, seen)
                 run.stop()
-            finally:
-                go_on.set()
             run.finish(contract.STOPPED)
 
     def _ask(self, run: Run, name: str, ask: Callable[[], object], refuse: bool = False) -> object:

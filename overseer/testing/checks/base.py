@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,7 +13,7 @@ import pytest
 from overseer.testing import contract
 from overseer.testing.contract import Broken, Clause
 from overseer.testing.leaks import Snapshot
-from overseer.testing.run import AT_ONCE_S, Run, called
+from overseer.testing.run import AT_ONCE_S, Call, Run, called
 from overseer.testing.script import Behaviours, Script
 from overseer.testing.server import Server
 
@@ -23,6 +27,36 @@ def expect(true: bool, clause: Clause, seen: str) -> None:
     __tracebackhide__ = True
     if not true:
         raise Broken(clause, seen)
+
+
+@contextmanager
+def blocking() -> Iterator[Callable[..., None]]:
+    """A callback that does not return before the end of the block."""
+    go_on = threading.Event()
+
+    def callback(*_: object) -> None:
+        go_on.wait()
+
+    try:
+        yield callback
+    finally:
+        go_on.set()
+
+
+def together(calls: Sequence[Callable[[], object]]) -> list[BaseException]:
+    """Make these calls at the same time, each on a thread of its own; what they have raised."""
+    ready = threading.Barrier(len(calls))
+
+    def make(call: Callable[[], object]) -> None:
+        ready.wait()
+        call()
+
+    threads = [Call(partial(make, each)) for each in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [thread.error for thread in threads if thread.error is not None]
 
 
 class Checks(Behaviours):
@@ -51,6 +85,12 @@ class Checks(Behaviours):
 
     def _running(self) -> Script:
         return self._given(self.runs_until_stopped(), "runs_until_stopped")
+
+    def _talking(self) -> Script:
+        script = self._running()
+        if not script.lines:
+            pytest.skip("runs_until_stopped prints no lines")
+        return script
 
     def _any(self) -> Script:
         """A script that ends by itself, or after a stop."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-
 from overseer.testing import contract
-from overseer.testing.checks.base import Checks, expect
+from overseer.testing.checks.base import Checks, blocking, expect
 
 
 class EndChecks(Checks):
@@ -57,15 +55,12 @@ class EndChecks(Checks):
 
     def test_an_end_that_is_taken_slowly_is_told_once(self) -> None:
         script = self._any()
-        go_on = threading.Event()
         with self._server(script) as server:
-            run = server.run(script, ending=lambda: go_on.wait() and None).start()
-            try:
+            with blocking() as callback:
+                run = server.run(script, ending=callback).start()
                 run.stop()
                 run.wait_for(lambda: bool(run.exits), contract.EXIT, "on_exited had not been called")
                 run.stop()
-            finally:
-                go_on.set()
             run.finish()
 
     def test_runs_that_end_leave_nothing(self) -> None:

@@ -16,7 +16,7 @@ from overseer.errors import ConfigError, OverseerError, ValidationError
 from overseer.protocol import ActionInfo, ParamSpec
 from overseer.schema.location import ConfigErrors
 from overseer.testing import contract
-from overseer.testing.checks.base import TIMES, UNKNOWN, Checks, expect
+from overseer.testing.checks.base import TIMES, UNKNOWN, Checks, blocking, expect, together
 from overseer.testing.contract import Broken
 from overseer.testing.leaks import Snapshot
 from overseer.testing.run import Run, called
@@ -179,22 +179,7 @@ class StartChecks(Checks):
         script, lines = self._printing("first", "second")
         with self._server(script) as server:
             runs = [server.run(script) for _ in range(_AT_A_TIME)]
-            together = threading.Barrier(len(runs))
-            errors: list[BaseException] = []
-
-            def start(run: Run) -> None:
-                together.wait()
-                try:
-                    run.start()
-                except BaseException as error:
-                    errors.append(error)
-
-            threads = [threading.Thread(target=start, args=(run,), daemon=True) for run in runs]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            if errors:
+            if errors := together([run.start for run in runs]):
                 raise Broken(contract.AT_ONCE, f"{len(errors)} of {len(runs)} starts failed: {errors[0]}")
             for run in runs:
                 run.finish(contract.AT_ONCE)
@@ -205,11 +190,9 @@ class StartChecks(Checks):
         script, lines = self._printing("first", "second")
         if not lines:
             pytest.skip("nothing is printed")
-        go_on = threading.Event()
         with self._server(script) as server:
-            run = server.run(script, taker=lambda batch: go_on.wait() and None)
-            try:
-                run.start()
+            with blocking() as callback:
+                run = server.run(script, taker=callback).start()
                 run.wait_for_lines(1)
                 handler = server.handler
                 calls: dict[str, Callable[[], Any]] = {
@@ -221,8 +204,6 @@ class StartChecks(Checks):
                 for name, call in calls.items():
                     called(call, contract.AT_ONCE, f"while an on_output blocked, {name}", self._at_once)
                 server.run(script).start(contract.AT_ONCE).finish(contract.AT_ONCE)
-            finally:
-                go_on.set()
             run.finish()
 
     def test_a_service_ends_when_it_is_told_to(self) -> None:

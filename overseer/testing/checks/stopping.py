@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import pytest
 
 from overseer.testing import contract
-from overseer.testing.checks.base import Checks, expect
+from overseer.testing.checks.base import Checks, blocking, expect, together
 from overseer.testing.contract import Broken
 from overseer.testing.run import Run
-from overseer.testing.script import Script
 from overseer.workers.base import OutputBatch, Worker
 
 _LONG_S = 3600.0
@@ -61,21 +59,8 @@ class StopChecks(Checks):
         script = self._running()
         with self._server(script) as server:
             run = self._started(server, script)
-            errors: list[BaseException] = []
-
-            def stop() -> None:
-                try:
-                    run.stop()
-                except BaseException as error:
-                    errors.append(error)
-
-            threads = [threading.Thread(target=stop, daemon=True) for _ in range(20)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            if errors:
-                raise errors[0]
+            for error in together([run.stop] * 20):
+                raise error
             self._stopped(run)
 
     def test_a_stop_after_the_end_does_nothing(self) -> None:
@@ -93,14 +78,11 @@ class StopChecks(Checks):
 
     def test_a_stop_does_not_wait_for_a_callback(self) -> None:
         script = self._talking()
-        go_on = threading.Event()
         with self._server(script) as server:
-            run = server.run(script, taker=lambda batch: go_on.wait() and None).start()
-            try:
+            with blocking() as callback:
+                run = server.run(script, taker=callback).start()
                 run.wait_for_lines(1)
                 run.stop()
-            finally:
-                go_on.set()
             self._stopped(run)
 
     def test_a_callback_may_stop_its_own_run(self) -> None:
@@ -158,10 +140,9 @@ class StopChecks(Checks):
 
     def test_a_stop_gives_up_on_a_callback_that_does_not_return(self) -> None:
         script = self._talking()
-        go_on = threading.Event()
         with self._server(script) as server:
-            run = server.run(script, taker=lambda batch: go_on.wait() and None, grace=_SHORT_S).start()
-            try:
+            with blocking() as callback:
+                run = server.run(script, taker=callback, grace=_SHORT_S).start()
                 run.wait_for_lines(1)
                 run.may_be_held_up = True
                 run.stop()
@@ -171,8 +152,6 @@ class StopChecks(Checks):
                 if not run.exits:
                     seen = f"while on_output blocked, a stop had not ended it after {self.held_up:g} s"
                     raise Broken(contract.HELD_UP, seen)
-            finally:
-                go_on.set()
             self._stopped(run)
 
     def test_runs_that_are_stopped_leave_nothing(self) -> None:
@@ -196,12 +175,6 @@ class StopChecks(Checks):
             run.wait_for(lambda: bool(alive), contract.STOPPED, "on_exited had not been called")
             expect(not alive[0], contract.LEAKS, f"when its end was told, these were alive: {alive[0]}")
             self._over(run, contract.STATE)
-
-    def _talking(self) -> Script:
-        script = self._running()
-        if not script.lines:
-            pytest.skip("runs_until_stopped prints no lines")
-        return script
 
     def _stopped(self, run: Run) -> None:
         run.finish(contract.STOPPED)

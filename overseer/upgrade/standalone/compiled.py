@@ -142,7 +142,6 @@ class _Module(NamedTuple):
     end: int
 
     def is_there(self) -> bool:
-        """Whether the file has not changed."""
         try:
             about = os.stat(self.path)  # noqa: PTH116 - hundreds of them, while everybody waits
         except OSError:

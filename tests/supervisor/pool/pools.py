@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from overseer.protocol import PoolConfig, QueueConfig
-from overseer.supervisor.pool.policy import Admission, Outcome, Trim
+from overseer.supervisor.pool.policy import Admission, Trim
 from overseer.supervisor.pool.pool import PoolManager
 
 MOMENT = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
+
+
+RUNNING, QUEUED, REFUSED = "running", "queued", "refused"
 
 
 class Clock:
@@ -38,18 +41,24 @@ class Pool(PoolManager):
         """The action is the id's first letter when not given."""
         return self.acquire(task_id, action or task_id[0], force, MOMENT)
 
-    def outcome(self, task_id: str, action: str | None = None, *, force: bool = False) -> Outcome:
-        return self.start(task_id, action, force=force).outcome
+    def outcome(self, task_id: str, action: str | None = None, *, force: bool = False) -> str:
+        return outcome_of(self.start(task_id, action, force=force))
 
     def fill(self, *task_ids: str) -> None:
         for task_id in task_ids:
-            assert self.outcome(task_id) is not Outcome.REFUSED, task_id
+            assert self.outcome(task_id) != REFUSED, task_id
 
     def waiting(self, action: str = "") -> list[str]:
         return [item.task_id for item in self.info(action).queue_items]
 
     def running(self, action: str = "") -> int:
         return self.info(action).running
+
+
+def outcome_of(admission: Admission) -> str:
+    if admission.refusal:
+        return REFUSED
+    return QUEUED if admission.position else RUNNING
 
 
 def queue(size: int = 0, **rest: object) -> QueueConfig:

@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from overseer.protocol import ExcessConfig, PoolConfig, QueueConfig
 from overseer.supervisor.metrics import PoolFigures
-from overseer.supervisor.pool.policy import Admission, Outcome, Requeued, Trim, Where
+from overseer.supervisor.pool.policy import Admission, Requeued, Trim, Where
 from overseer.supervisor.pool.pool import PoolManager
-from tests.supervisor.pool.pools import MOMENT, Clock
+from tests.supervisor.pool.pools import MOMENT, QUEUED, REFUSED, RUNNING, Clock, outcome_of
 
 ACTIONS = ("a", "b", "c")
 
@@ -123,26 +123,24 @@ class Model:
             filter(may_go, self.waiting), key=lambda task: (task.action != action, task.arrival), default=None
         )
 
-    def acquire(
-        self, name: str, action: str, force: bool, now: float
-    ) -> tuple[Outcome, int, tuple[str, ...]]:
-        refused = (Outcome.REFUSED, 0, ())
+    def acquire(self, name: str, action: str, force: bool, now: float) -> tuple[str, int, tuple[str, ...]]:
+        refused = (REFUSED, 0, ())
         task = Task(name, action, force)
         if self.drained:
             return refused
         if self.room(action):
             self.running.append(task)
-            return Outcome.RUNNING, 0, ()
+            return RUNNING, 0, ()
         queue = self.queue(action)
         if not queue.enabled:
             return refused
         if not queue.size or len([1 for other in self.waiting if other.place == action]) < queue.size:
-            return Outcome.QUEUED, self.wait(task, now, action), ()
+            return QUEUED, self.wait(task, now, action), ()
         victim = self.victim(action, force)
         if victim is None:
             return refused
         self.waiting.remove(victim)
-        return Outcome.QUEUED, self.wait(task, now, victim.place), (victim.name,)
+        return QUEUED, self.wait(task, now, victim.place), (victim.name,)
 
     def info(self, action: str) -> list[str]:
         """Names in the order in which they start when only the queues decide."""
@@ -201,8 +199,7 @@ class PoolMachine(RuleBasedStateMachine):
         name = self.new_name()
         admission: Admission = self.pool.acquire(name, action, force, MOMENT)
         expected = self.model.acquire(name, action, force, self.clock.now)
-        assert (admission.outcome, admission.position, admission.displaced) == expected
-        assert bool(admission.reason) == (admission.outcome is Outcome.REFUSED)
+        assert (outcome_of(admission), admission.position, admission.displaced) == expected
 
     @rule(action=actions)
     def acquire_several(self, action: str) -> None:

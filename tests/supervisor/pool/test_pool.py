@@ -9,12 +9,10 @@ from datetime import timedelta
 import pytest
 
 from overseer.protocol import ExcessConfig, PoolConfig, QueueConfig, QueueItem
-from overseer.supervisor.pool.policy import Admission, Outcome, Requeued, Resize, Trim
+from overseer.supervisor.pool.policy import Admission, Requeued, ResizeResult, Trim
 from overseer.supervisor.pool.pool import PoolManager
 from tests.harness import allowed
-from tests.supervisor.pool.pools import MOMENT, Pool, ids, own, queue
-
-RUNNING, QUEUED, REFUSED = Outcome.RUNNING, Outcome.QUEUED, Outcome.REFUSED
+from tests.supervisor.pool.pools import MOMENT, QUEUED, REFUSED, RUNNING, Pool, ids, own, queue
 
 
 class TestLimits:
@@ -36,14 +34,14 @@ class TestLimits:
     def test_force_gives_no_slot_beyond_a_limit(self, force: bool) -> None:
         pool = Pool(1)
         pool.fill("a1")
-        assert pool.outcome("a2", force=force) is REFUSED
+        assert pool.outcome("a2", force=force) == REFUSED
 
     def test_a_slot_is_taken_until_it_is_released(self) -> None:
         pool = Pool(1)
         pool.fill("a1")
-        assert pool.outcome("a2") is REFUSED
+        assert pool.outcome("a2") == REFUSED
         assert pool.release("a1") == ()
-        assert pool.outcome("a2") is RUNNING
+        assert pool.outcome("a2") == RUNNING
 
     def test_releasing_twice_or_what_never_ran_changes_nothing(self) -> None:
         pool = Pool(1, queue())
@@ -57,9 +55,9 @@ class TestLimits:
     def test_a_refused_id_is_free_again(self) -> None:
         pool = Pool(1)
         pool.fill("a1")
-        assert pool.outcome("a2") is REFUSED
+        assert pool.outcome("a2") == REFUSED
         pool.release("a1")
-        assert pool.outcome("a2") is RUNNING
+        assert pool.outcome("a2") == RUNNING
 
     @pytest.mark.parametrize("task_id", ["a1", "a2"])
     def test_an_id_that_runs_or_waits_is_not_taken_in_again(self, task_id: str) -> None:
@@ -95,7 +93,7 @@ class TestUnknownActions:
         with pytest.raises(KeyError):
             pool.requeue("x1", MOMENT)
         assert pool.running() == 0
-        assert pool.outcome("x1", "a") is RUNNING
+        assert pool.outcome("x1", "a") == RUNNING
 
 
 class TestQueue:
@@ -121,8 +119,8 @@ class TestQueue:
     def test_each_action_has_a_queue_of_its_own_also_when_it_follows_the_global_config(self) -> None:
         pool = Pool(1, queue(1))
         pool.fill("a1", "a2", "b2")
-        assert pool.outcome("a3") is REFUSED
-        assert pool.outcome("b3") is REFUSED
+        assert pool.outcome("a3") == REFUSED
+        assert pool.outcome("b3") == REFUSED
         assert (pool.waiting("a"), pool.waiting("b")) == (["a2"], ["b2"])
 
     @pytest.mark.parametrize(
@@ -149,7 +147,7 @@ class TestQueue:
         pool.fill("a1", "b1", "a2", "b2")
         assert pool.release("b1") == ("b2",)
         assert pool.release("b2") == ()
-        assert pool.outcome("b3") is RUNNING
+        assert pool.outcome("b3") == RUNNING
         assert pool.release("a1") == ("a2",)
 
     def test_one_release_admits_one(self) -> None:
@@ -163,7 +161,7 @@ class TestQueue:
         assert pool.cancel("a2") is True
         assert pool.cancel("a2") is False
         assert pool.cancel("a1") is False  # runs
-        assert pool.outcome("a3") is QUEUED
+        assert pool.outcome("a3") == QUEUED
         assert pool.release("a1") == ("a3",)
 
     def test_purge_empties_one_queue_or_all(self) -> None:
@@ -268,10 +266,10 @@ class TestDisplacement:
         yields = not victim_forced and (displace == "true" or (displace == "false" and force))
         admission = pool.start("a3", force=force)
         if yields:
-            assert admission == Admission(QUEUED, 2, ("a1",))
+            assert admission == Admission(2, ("a1",))
             assert pool.waiting() == ["a2", "a3"]
         else:
-            assert admission.outcome is REFUSED
+            assert admission.refusal
             assert pool.waiting() == ["a1", "a2"]
 
     @pytest.mark.parametrize("force", [False, True])
@@ -289,9 +287,9 @@ class TestDisplacement:
         if mine in allowed and not my_item_forced:
             assert admission.displaced == ("a1",)
         elif theirs in allowed:
-            assert admission == Admission(QUEUED, 2, ("b1",))
+            assert admission == Admission(2, ("b1",))
         else:
-            assert admission.outcome is REFUSED
+            assert admission.refusal
 
     def test_a_forced_item_is_passed_over_for_an_older_or_younger_one_that_is_not(self) -> None:
         pool = Pool(1, queue(3, displace="true"))
@@ -300,7 +298,7 @@ class TestDisplacement:
             pool.start(task_id, force=task_id != "a2")
         assert pool.start("a4").displaced == ("a2",)
         assert pool.start("a5", force=True).displaced == ("a4",)
-        assert pool.outcome("a6", force=True) is REFUSED
+        assert pool.outcome("a6", force=True) == REFUSED
         assert pool.waiting() == ["a1", "a3", "a5"]
 
     def test_among_other_queues_the_oldest_item_goes(self) -> None:
@@ -308,22 +306,22 @@ class TestDisplacement:
         pool.fill("a0", "a1", "c1", "b1")
         assert pool.start("a2").displaced == ("c1",)
         assert pool.start("a3").displaced == ("b1",)
-        assert pool.outcome("a4") is REFUSED
+        assert pool.outcome("a4") == REFUSED
 
     def test_the_place_taken_over_stays_the_other_queue_s_so_that_no_more_wait_than_sizes_allow(self) -> None:
         pool = Pool(1, None, a=own(queue=queue(1)), b=own(queue=queue(1, displace="true")))
         pool.fill("a0", "a1", "b1")
         assert pool.start("a2").displaced == ("b1",)
-        assert pool.outcome("b2") is REFUSED  # a2 has the place of b's queue
+        assert pool.outcome("b2") == REFUSED  # a2 has the place of b's queue
         assert pool.release("a0") == ("a1",)
-        assert pool.outcome("a3") is QUEUED  # the place of a1, in a's queue
+        assert pool.outcome("a3") == QUEUED  # the place of a1, in a's queue
         assert pool.release("a1") == ("a2",)
-        assert pool.outcome("b3") is QUEUED
+        assert pool.outcome("b3") == QUEUED
 
     def test_a_start_whose_action_has_no_queue_displaces_nobody(self) -> None:
         pool = Pool(1, None, a=own(queue=QueueConfig()), b=own(queue=queue(1, displace="true")))
         pool.fill("a0", "b1")
-        assert pool.outcome("a1", force=True) is REFUSED
+        assert pool.outcome("a1", force=True) == REFUSED
         assert pool.waiting() == ["b1"]
 
 
@@ -343,8 +341,8 @@ class TestRaisedLimits:
     def test_absent_fields_keep_what_is(self) -> None:
         pool = Pool(2, queue(2))
         pool.fill("a1", "a2", "a3", "a4")
-        assert pool.resize() == Resize()
-        assert pool.resize(excess={"grace": 1.0}) == Resize()
+        assert pool.resize() == ResizeResult()
+        assert pool.resize(excess={"grace": 1.0}) == ResizeResult()
         assert (pool.info().limit, pool.outcome("a5")) == (2, REFUSED)
 
     @pytest.mark.parametrize("field", ["limit", "queue_size"])
@@ -390,11 +388,11 @@ class TestQueueSizes:
         pool.fill("a0", "a1", "a2", "a3")
         pool.resize(queue_size=2)
         assert pool.waiting() == ["a1", "a2", "a3"]
-        assert pool.outcome("a4") is REFUSED
+        assert pool.outcome("a4") == REFUSED
         pool.release("a0")
-        assert pool.outcome("a4") is REFUSED
+        assert pool.outcome("a4") == REFUSED
         pool.release("a1")
-        assert pool.outcome("a4") is QUEUED
+        assert pool.outcome("a4") == QUEUED
 
     def test_an_action_s_size_is_its_own_from_then_on(self) -> None:
         pool = Pool(1, queue(1, order="last"))
@@ -426,7 +424,7 @@ class TestLoweredLimits:
         pool = Pool(everyone=PoolConfig(4, excess=excess), a=own(4, excess=excess))
         pool.fill("a1", "a2", "a3", "a4")
         requeue = how == "requeue"
-        assert pool.resize(action, limit=limit) == Resize(
+        assert pool.resize(action, limit=limit) == ResizeResult(
             trimmed=tuple(Trim(task_id, requeue, 1.5) for task_id in trimmed)
         )
         assert pool.running() == 4  # until they are gone
@@ -465,16 +463,16 @@ class TestLoweredLimits:
         pool.fill("a1", "a2", "a3", "a4")
         for task_id in ("a3", "a3", "a4", "nobody"):  # twice, one that waits, one that is not there
             pool.mark_leaving(task_id)
-        assert pool.resize(limit=2) == Resize()
+        assert pool.resize(limit=2) == ResizeResult()
         assert ids(pool.resize(limit=1).trimmed) == ["a1"]
         assert [pool.release(task_id) for task_id in ("a3", "a1", "a2")] == [(), (), ("a4",)]
-        assert pool.resize(limit=2) == pool.resize(limit=1) == Resize()  # a4 starts afresh
+        assert pool.resize(limit=2) == pool.resize(limit=1) == ResizeResult()  # a4 starts afresh
 
     def test_a_raised_limit_calls_none_of_them_back_and_they_hold_their_slots_until_released(self) -> None:
         pool = Pool(3, queue())
         pool.fill("a1", "a2", "a3", "a4", "a5")
         assert ids(pool.resize(limit=1).trimmed) == ["a1", "a2"]
-        assert pool.resize(limit=3) == Resize()
+        assert pool.resize(limit=3) == ResizeResult()
         assert pool.running() == 3
         assert [pool.release(task_id) for task_id in ("a2", "a1")] == [("a4",), ("a5",)]
         # A later cut picks among those that are to stay.
@@ -490,7 +488,7 @@ class TestLoweredLimits:
         pool = Pool(2)
         pool.fill("a1", "a2")
         pool.admit_over("a3", "a")
-        assert pool.resize(limit=2) == Resize()
+        assert pool.resize(limit=2) == ResizeResult()
         assert ids(pool.resize(limit=1).trimmed) == ["a1", "a2"]
 
 
@@ -523,7 +521,7 @@ class TestRequeue:
         pool.resize(limit=1)
         position = pool.requeue("a1", MOMENT).position
         assert pool.waiting()[position - 1] == "a1"
-        assert pool.outcome("a4") is REFUSED
+        assert pool.outcome("a4") == REFUSED
 
     def test_a_forced_task_stays_one_that_nobody_displaces(self) -> None:
         pool = Pool(1, queue(1, displace="true"))
@@ -532,7 +530,7 @@ class TestRequeue:
         pool.start("a2")
         pool.resize(limit=1)
         pool.requeue("a1", MOMENT)
-        assert pool.outcome("a3") is REFUSED
+        assert pool.outcome("a3") == REFUSED
 
     def test_it_ages_from_then_on(self) -> None:
         pool = Pool(2, queue(max_age=10))
@@ -551,8 +549,8 @@ class TestDrain:
         assert pool.drain() == ("b2", "a3")
         assert pool.drain() == ()
         admission = pool.start("a4")
-        assert (admission.outcome, admission.reason) == (REFUSED, "the server is shutting down")
-        assert pool.resize(limit=9) == Resize()
+        assert admission == Admission(refusal="the server is shutting down")
+        assert pool.resize(limit=9) == ResizeResult()
         assert pool.requeue("a1", MOMENT) == Requeued(0)
         assert (pool.running(), pool.waiting()) == (0, [])
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from overseer.protocol import ExcessConfig, PoolConfig, QueueConfig
-from overseer.supervisor.pool.policy import Outcome
 from overseer.supervisor.pool.pool import PoolManager
+from tests.supervisor.pool.pools import QUEUED, REFUSED, RUNNING, outcome_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 QUEUE = QueueConfig(enabled=True)
@@ -18,8 +18,8 @@ def pool(limit: int = 0, queue: QueueConfig | None = QUEUE, excess: ExcessConfig
     return PoolConfig(limit, queue, excess or ExcessConfig())
 
 
-def start(manager: PoolManager, *names: str, action: str = "a") -> list[Outcome]:
-    return [manager.acquire(name, action, False, NOW).outcome for name in names]
+def start(manager: PoolManager, *names: str, action: str = "a") -> list[str]:
+    return [outcome_of(manager.acquire(name, action, False, NOW)) for name in names]
 
 
 def test_a_raised_limit_admits_and_a_lowered_one_stops_nobody() -> None:
@@ -49,17 +49,17 @@ def test_a_queue_that_is_turned_off_keeps_who_waits() -> None:
     manager = PoolManager(pool(), {"a": pool(1)})
     start(manager, "1", "2")
     manager.reconfigure(pool(), {"a": pool(1, QueueConfig())})
-    assert start(manager, "3") == [Outcome.REFUSED]
+    assert start(manager, "3") == [REFUSED]
     assert manager.release("1") == ("2",)
 
 
 def test_a_new_action_has_a_pool_and_one_that_follows_the_global_queue_follows_it() -> None:
     manager = PoolManager(pool(1, QueueConfig()), {"a": None})
-    assert start(manager, "1", "2") == [Outcome.RUNNING, Outcome.REFUSED]
+    assert start(manager, "1", "2") == [RUNNING, REFUSED]
     changed = manager.reconfigure(pool(1), {"a": None, "b": pool(3)}).changed
     assert set(changed) == {"", "b"}
-    assert start(manager, "2") == [Outcome.QUEUED]
-    assert start(manager, "3", action="b") == [Outcome.QUEUED]
+    assert start(manager, "2") == [QUEUED]
+    assert start(manager, "3", action="b") == [QUEUED]
 
 
 def test_an_action_that_is_gone_keeps_its_tasks_and_goes_when_they_have() -> None:

@@ -16,9 +16,8 @@ import pytest
 from overseer.protocol import ExcessConfig, PoolConfig
 from overseer.supervisor.pool import pool as pool_module
 from overseer.supervisor.pool import queues as waiting_module
-from overseer.supervisor.pool.policy import Outcome
 from overseer.supervisor.pool.pool import PoolManager
-from tests.supervisor.pool.pools import MOMENT, queue
+from tests.supervisor.pool.pools import MOMENT, QUEUED, RUNNING, outcome_of, queue
 
 ACTIONS = ("a", "b", "c")
 LIMITS = {"": 5, "a": 2, "b": 3, "c": 0}
@@ -84,9 +83,10 @@ class Worker:
         self.asked.append(task_id)
         admission = self.pool.acquire(task_id, task_id[0], self.random.random() < 0.3, MOMENT)
         self.left.update(admission.displaced)
-        if admission.outcome is Outcome.RUNNING:
+        outcome = outcome_of(admission)
+        if outcome == RUNNING:
             self.note_started(task_id)
-        elif admission.outcome is Outcome.QUEUED:
+        elif outcome == QUEUED:
             self.queued[task_id] += 1
 
     def release(self) -> None:

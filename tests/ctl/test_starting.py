@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.ctl.conftest import Ctl
+from tests.ctl.test_terminal import terminal
+from tests.harness import Daemon
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,18 @@ def test_one_like_it_is_named(ctl: Ctl):
         "pth is ignored: named has no such parameter; did you mean path?"
         in ctl("run", "named", "pth=/tmp").err
     )
+
+
+@pytest.mark.parametrize("command", ["run", "start"])
+def test_on_a_terminal_it_is_asked_whether_that_was_meant(daemon: Daemon, ctl: Ctl, command: str):
+    with terminal(daemon, command, "count", "m=3", "--id", "unmeant") as shown:
+        asked = shown.wait_for(b"Start count all the same? [y/N] ")
+        assert b"m is ignored: count has no such parameter; it has n" in asked
+        shown.type(b"n\n")
+        assert shown.wait() == 1
+        assert b"cancelled" in shown.shown
+    assert "unmeant" not in ctl("list").out
+    with terminal(daemon, command, "count", "m=3", "--id", "meant", "--yes") as shown:
+        assert shown.wait() == 0
+        assert b"m is ignored" in shown.shown
+        assert b"[y/N]" not in shown.shown
