@@ -71,6 +71,8 @@ class Registry:
         self._looks_begun = 0
         self._look_done = 0  # number of the scan that _last came from
         self._last = Snapshot(())
+        # When the last look for orphans began that found none at all (monotonic). Replaced as a whole.
+        self._none_at = float("-inf")
 
     def export(self) -> dict[str, str]:
         """By what this server's runs are known."""
@@ -177,15 +179,16 @@ class Registry:
                 self._looked.notify_all()
         return snapshot
 
-    def is_alone(self, leader: int, tree: Tree, *, dead: bool = False) -> bool:
+    def is_alone(self, leader: int, tree: Tree, since: float, *, dead: bool = False) -> bool:
         """Whether the leader is certainly the run's only process: no children, and no orphans.
 
-        ``dead``: the leader is dead, so its children are orphans. Does not wait, unlike :meth:`look`. Raises
-        OSError for lack of file descriptors or memory.
+        ``since``: a look for orphans that began after that (monotonic) will do, so that many stops at once
+        share one. ``dead``: the leader is dead, so its children are orphans. Does not wait, unlike
+        :meth:`look`. Raises OSError for lack of file descriptors or memory.
         """
         # Its children first: what they leave meanwhile is among the orphans by then.
         childless = self.adopting and (dead or tree.group_over or not children(leader))
-        return childless and not self._orphans(leader)
+        return childless and (self._none_at > since or not self._orphans(leader))
 
     def _orphans(self, leader: int) -> set[int]:
         """Adopted orphans, and other children that are neither leaders nor the guardian. What is older than
@@ -194,11 +197,14 @@ class Registry:
         The kernel may skip a child when another is reaped while the list is read, so only two empty lists in
         a row mean that there is none. A leader may be reaped, or spawned, while they are read.
         """
+        begun = time.monotonic()
         orphans: set[int] = set()
+        none = True
         empty = 0
         for _ in range(_ORPHAN_LOOKS):
             orphans = self._strangers()
             if orphans:
+                none = False
                 began = _start_of(leader) or 0
                 orphans = {
                     pid
@@ -208,6 +214,8 @@ class Registry:
             empty = 0 if orphans else empty + 1
             if empty == 2:
                 break
+        if none:
+            self._none_at = begun
         return orphans
 
     def _strangers(self) -> set[int]:

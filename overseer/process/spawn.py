@@ -16,7 +16,6 @@ from overseer.errors import SpawnError
 from overseer.process.environment import inherited
 from overseer.process.forking import forking
 from overseer.process.setup import Failure, Setup, Wrapper
-from overseer.process.standalone.tree import read_process
 from overseer.util.locks import assert_none_held
 
 _log = logging.getLogger(__name__)
@@ -27,7 +26,6 @@ class Child:
     """A process just started, leader of its session. Its owner must reap it and close the descriptors."""
 
     pid: int
-    start: int  # clock ticks since boot, which with the pid identifies it for good; 0: unreadable
     pidfd: int
     pipes: Mapping[str, int]  # stream to our end of its pipe, non-blocking
 
@@ -161,15 +159,7 @@ def _spawn(
         else:
             os.waitpid(popen.pid, 0)
         raise
-    return Child(popen.pid, _start_of(popen.pid), pidfd, ours)
-
-
-def _start_of(pid: int) -> int:
-    try:
-        process = read_process(pid)
-    except OSError:  # out of file descriptors
-        return 0
-    return process.start if process is not None else 0
+    return Child(popen.pid, pidfd, ours)
 
 
 def _close(fds: Mapping[str, int]) -> None:

@@ -99,7 +99,7 @@ def restore_worker(
     said = data["input"]
     stdin = said and TaskInput.restored(given.fd(said["fd"]), said, given.blob(said["waiting"]))
     files = data["files"] and restore_files(data["files"], given)
-    child = Child(data["pid"], 0, given.fd(data["pidfd"]), pipes)
+    child = Child(data["pid"], given.fd(data["pidfd"]), pipes)
     worker = OSWorker(task_id, child, entry, callbacks.run, callbacks, files, stdin, data["shown"])
     worker.started_at = parse_timestamp(data["started_at"])
     worker._intentional, worker._reading = data["intentional"], data["reading"]

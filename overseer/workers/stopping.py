@@ -34,6 +34,7 @@ overdue = Timers("stops")
 """Stops that get a thread unless they end soon. Starts with the first stop; a server starts it in advance."""
 
 _PROMPT_S = 0.5  # after which, or at its deadline, a stop gets a thread
+_FRESH_S = 0.02  # of a look for orphans, while the leader lives; one that it misses is found after its death
 
 
 class Outcome(NamedTuple):
@@ -111,10 +112,11 @@ class Processes:
         if self._policy.kill_mode == "leader":
             return True
         cgroup = self._entry.cgroup
+        since = time.monotonic() - (0.0 if dead else _FRESH_S)
         try:
             if cgroup and not {self._pid}.issuperset(cgroups.members(cgroup)):
                 return False
-            return registry.is_alone(self._pid, self._tree, dead=dead)
+            return registry.is_alone(self._pid, self._tree, since, dead=dead)
         except OSError:  # out of file descriptors
             return False
 

@@ -9,7 +9,7 @@ import pytest
 from tests.workers.support import in_process
 
 _HEAD = """
-import sys, threading, time
+import os, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from overseer import process
 from overseer.process import StopPolicy, registry
@@ -71,6 +71,44 @@ def test_a_leader_that_is_alone_is_stopped_without_a_thread_or_a_look() -> None:
         """
     )
     assert answer == "0 []\n"
+
+
+def test_stops_in_a_row_share_a_look_for_orphans() -> None:
+    answer = run(
+        """
+        stopping._PROMPT_S = stopping._FRESH_S = 60
+        runs = [start("echo up; exec sleep 60") for _ in range(20)]
+        adopted, reads = registry.adopted, []
+        registry.adopted = lambda: reads.append(threading.current_thread()) or adopted()
+        for worker, _ in runs:
+            worker.stop()
+        for worker, _ in runs:
+            assert worker.wait(30)
+        print(reads.count(threading.current_thread()))
+        """
+    )
+    assert answer == "2\n"
+
+
+@pytest.mark.parametrize("leader", ["exec sleep 60", "trap '' TERM; while :; do read x </dev/zero; done"])
+def test_an_orphan_that_is_younger_than_the_look_is_ended_before_the_exit_is_told(leader: str) -> None:
+    answer = run(
+        f"""
+        leader = {leader!r}
+        stopping._FRESH_S = 60
+        worker, log = start(f"(setsid sh -c 'echo $$; exec sleep 60 >/dev/null 2>&1' &); {{leader}}", 1.0)
+        pid = int(log[0])
+        deadline = time.monotonic() + 30
+        while read_process(pid).parent != os.getpid() and time.monotonic() < deadline:
+            time.sleep(0.005)  # there is no event for an adoption
+        registry._none_at = time.monotonic()  # as if a look had missed it
+        worker.stop()
+        assert worker.wait(30)
+        left = read_process(pid)
+        print(left is None or left.zombie)
+        """
+    )
+    assert answer == "True\n"
 
 
 @pytest.mark.parametrize(("stops", "least", "most"), [("0.5", 0.5, 3.0), ("60, 0.0", 0.0, 3.0)])
