@@ -86,7 +86,11 @@ def _problem(path: str) -> str:
     if not path:
         return ""
     try:
-        os.close(open_to_append(path, 0, make=False))
+        patiently(
+            lambda: os.close(open_to_append(path, 0, make=False)), f"the disk of {path} does not respond"
+        )
+    except HangingError as error:
+        return str(error)
     except FileNotFoundError:
         parent = Path(path).parent
         return "" if parent.is_dir() else f"no such directory {parent}"

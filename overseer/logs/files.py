@@ -48,7 +48,7 @@ def write_all(file: int, pieces: list[bytes], size: int) -> None:
 
 def add(path: str, data: bytes, *, anew: bool) -> None:
     """Append all of it to a file, created if missing; ``anew``: in place of what it holds. Raises OSError."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     file = os.open(path, flags | (os.O_TRUNC if anew else 0), 0o600)
     try:
         write_all(file, [data], len(data))
@@ -57,13 +57,13 @@ def add(path: str, data: bytes, *, anew: bool) -> None:
 
 
 def end_line(path: str) -> None:
-    """Complete a torn last line, so that what is appended begins a line."""
+    """Complete a torn last line, so that what is appended begins a line. Raises OSError."""
     try:
         file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return
     try:
-        size = os.fstat(file).st_size
+        size = os.lseek(file, 0, os.SEEK_END)
         if size and os.pread(file, 1, size - 1) != b"\n":
             os.write(file, b"\n")
     finally:

@@ -39,14 +39,14 @@ def compressor(how: str) -> Compress:
 def finish(directory: str, first: int, index: Index) -> None:
     """A segment is not written any more, and holds this: whoever reads it need not look for its lines.
 
+    A power cut may cost the index, which is not synced, so the names of its runs stay until it is sealed.
+
     Raises:
         OSError: it is found out again when it is sealed.
     """
     segment = Segment(first)
     _write_index(directory, segment, index, durable=False)
     _set_time(f"{directory}/{segment.name}", max(block.latest for block in index.blocks))
-    with suppress(FileNotFoundError):
-        os.unlink(f"{directory}/{beside(first, 'runs')}")  # noqa: PTH108
 
 
 def seal(directory: str, segment: Segment, how: str) -> bool:

@@ -23,6 +23,7 @@ from overseer.logs.sealing import finish
 from overseer.logs.standalone.segments import (
     BLOCK,
     NOBODY,
+    UNKNOWN,
     Block,
     Index,
     Opened,
@@ -41,7 +42,7 @@ _OPEN_S = 2.0  # how long finding the end of a log may take
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 _FLOOD = 32 * 1024  # bytes written at once, from which on disk space is reserved for more
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Growing(NamedTuple):
@@ -292,7 +293,7 @@ class TaskLog:
                 self._tail, self._end, self._found = tail, end, True
 
     def _continue(self, last: Segment) -> tuple[_Tail | None, int]:
-        """The last segment, if it is not sealed, and the log's end; a torn last line is cut off."""
+        """The last segment, if it can be continued, and the log's end; a torn last line is cut off."""
         if last.sealed:
             with Opened(self._directory, last) as opened:
                 return None, opened.index.end
@@ -300,6 +301,8 @@ class TaskLog:
         file = os.open(f"{self._directory}/{last.name}", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             tail.blocks, end = scan(file, last.first, times=True)
+            if tail.blocks and tail.blocks[-1].latest == UNKNOWN:  # nobody can tell where it ends
+                return None, end
             if tail.blocks:
                 tail.size = tail.blocks[-1].offset + tail.blocks[-1].size
             if files.exceeds(file, tail.size):
@@ -307,7 +310,10 @@ class TaskLog:
         finally:
             os.close(file)
         tail.runs = read_runs(self._directory, last.first)
-        files.end_line(f"{self._directory}/{beside(last.first, 'runs')}")
+        try:
+            files.end_line(f"{self._directory}/{beside(last.first, 'runs')}")
+        except OSError:  # it cannot be read, or is something else: no run could be added
+            return None, end
         return tail, end
 
     def _write(self, entry: Entry, seq: int, run: Run) -> None:
@@ -347,19 +353,18 @@ class TaskLog:
         """Open the segment if necessary; False if it is gone, or not as it was left."""
         try:
             if self._file < 0:
-                self._file = os.open(f"{self._directory}/{Segment(tail.first).name}", _FLAGS)
+                self._file = self._open(tail.first)
                 return os.fstat(self._file).st_size == tail.size
             return os.fstat(self._file).st_nlink > 0
         except FileNotFoundError:
             return False
 
     def _begin(self, seq: int) -> _Tail:
-        path = f"{self._directory}/{Segment(seq).name}"
         try:
-            self._file = os.open(path, _FLAGS | os.O_CREAT, 0o600)
+            self._file = self._open(seq, os.O_CREAT)
         except FileNotFoundError:
             make(self._directory)
-            self._file = os.open(path, _FLAGS | os.O_CREAT, 0o600)
+            self._file = self._open(seq, os.O_CREAT)
         keep_id(self._directory, self.task_id)
         if os.fstat(self._file).st_size:  # left by a failed attempt
             os.ftruncate(self._file, 0)  # after which ext4 writes it to the disk when it is closed
@@ -367,6 +372,9 @@ class TaskLog:
         with self._lock:
             self._tail, self._end, self._roll = tail, seq, False
         return tail
+
+    def _open(self, first: int, flags: int = 0) -> int:
+        return os.open(f"{self._directory}/{Segment(first).name}", _FLAGS | flags, 0o600)
 
     def _name_run(self, tail: _Tail, run: Run) -> None:
         path = f"{self._directory}/{beside(tail.first, 'runs')}"

@@ -168,13 +168,16 @@ def test_a_start_says_which_disk_it_waits_for(disk: SickDisk, tmp_path: Path) ->
     data = disk.path / "data"
     with server(data) as daemon, daemon.connect() as client:
         client.run("quick", task_id="t")
+    events = disk.path / "events"
     config = tmp_path / "config.yaml"
-    config.write_text(json.dumps({"listen": "127.0.0.1:0", "data_dir": str(data), "actions": ACTIONS}))
     command = [sys.executable, str(ROOT / "sticky_overseer.py"), "--config", str(config)]
-    for what, said in (
-        ("all", f"the disk of {data} does not respond"),
-        ("writes", "opening the database in"),
+    for what, said, files in (
+        ("all", f"the disk of {data} does not respond", {"data_dir": str(data)}),
+        ("writes", "opening the database in", {"data_dir": str(data)}),
+        ("all", f"the disk of {events} does not respond", {"log_file": str(events)}),
+        ("all", f"the disk of {events} does not respond", {"audit_file": str(events)}),
     ):
+        config.write_text(json.dumps({"listen": "127.0.0.1:0", **files, "actions": ACTIONS}))
         disk.hangs(what)
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
             assert process.stderr is not None

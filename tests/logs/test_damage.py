@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -111,6 +112,75 @@ def test_a_segment_that_has_ended_is_indexed_at_once(logs: Logs, monkeypatch: py
         script.write(*("x" * 90 for _ in range(10)))
     monkeypatch.setattr("overseer.logs.standalone.segments.scan", None)
     assert all_of(logs.reader_of("t")) == script.stored
+
+
+def test_an_index_that_a_power_cut_has_emptied_costs_nothing(
+    make_logs: MakeLogs, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not synced when a segment ends; the next server makes it again, and knows whose the lines are."""
+    monkeypatch.setattr(retention, "SETTLED_S", 3600.0)
+    script = Script(logs.log_of("t"))
+    for _ in range(15):
+        script.write(*("x" * 90 for _ in range(10)))
+    for first in (1, 51):
+        path_of(logs, first, "idx").write_bytes(b"")
+    reader = logs.reader_of("t")
+    assert all_of(reader) == script.stored
+    assert {run.run_id for text in reader.forward(1) for run in text.runs} == {"run-1"}
+    monkeypatch.setattr(retention, "SETTLED_S", 0.0)
+    logs.close()
+    after = make_logs(compress="none")
+    after._retention._keep(after.directory_of("t"))
+    assert [path_of(after, first, "idx").stat().st_size > 0 for first in (1, 51)] == [True, True]
+    assert not path_of(after, 1, "runs").exists()
+    assert all_of(after.reader_of("t")) == script.stored
+
+
+@pytest.mark.parametrize("bad", [0, 1234, 2500])
+def test_a_log_whose_end_the_disk_cannot_read_goes_on_in_another_segment(
+    make_logs: MakeLogs, monkeypatch: pytest.MonkeyPatch, bad: int
+) -> None:
+    script = Script(make_logs().log_of("t"))
+    for _ in range(3):
+        script.write(*("x" * 90 for _ in range(10)))
+    path = path_of(make_logs(), 1, "log")
+    real, number, size = os.pread, path.stat().st_ino, path.stat().st_size
+
+    def read(file: int, wanted: int, offset: int) -> bytes:
+        """As Linux reads a file with one bad page: up to it, and then not at all."""
+        if os.fstat(file).st_ino != number or not offset <= bad < offset + wanted:
+            return real(file, wanted, offset)
+        if offset == bad:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(file, bad - offset, offset)
+
+    monkeypatch.setattr(os, "pread", read)
+    logs = make_logs()
+    later = Script(logs.log_of("t"))
+    assert later.seq > script.seq  # so that no number is used twice
+    assert later.write("on", "and on")
+    assert path.stat().st_size == size
+    before = [line for line in script.stored if line[0] <= bad // 127]
+    reader = logs.reader_of("t")
+    assert all_of(reader) == before + later.stored
+    assert reader.ends() == (1, later.seq - 1)
+    assert reader.why_not(31) == "unreadable"
+
+
+@pytest.mark.parametrize("ending", ["idx", "runs", "log"])
+def test_a_pipe_in_the_place_of_a_file_holds_up_nobody(
+    make_logs: MakeLogs, logs: Logs, script: Script, ending: str
+) -> None:
+    first = 101 if ending == "runs" else 51
+    (there,) = Path(logs.directory_of("t")).glob(f"{first:020}.{ending}*")
+    there.unlink()
+    os.mkfifo(there)
+    stored = [line for line in script.stored if ending != "log" or not 51 <= line[0] < 101]
+    assert all_of(logs.reader_of("t")) == stored
+    after = make_logs()
+    later = Script(after.log_of("t"))
+    assert later.write("on")
+    assert all_of(after.reader_of("t"), 101) == [*script.stored[100:], *later.stored]
 
 
 def test_a_log_that_never_stays_the_same_is_an_error_and_not_its_end(

@@ -12,7 +12,7 @@ from tests.net.rawclient import Closed, RawClient, http_request
 from tests.upgrade.support import Installed
 
 _WAIT = 60.0
-_APPLIED = '                _log.info("configuration reloaded: %s", changes)\n'
+_APPLIED = '                _log.info("configuration reloaded: %s", summary(changes))\n'
 _LATE = "                time.sleep(30.0)\n"
 
 

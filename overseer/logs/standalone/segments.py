@@ -13,6 +13,7 @@ torn by a crash and are ignored.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -31,8 +32,9 @@ PREFIX = TIME + len(" stdout F ")
 """Bytes before a line's text."""
 NO_ZSTD = "zstd needs Python 3.14, or the package backports.zstd (pip install 'sticky-overseer[zstd]')"
 UNKNOWN = "~"
-"""Stands for an unknown latest time; sorts after every time."""
+"""Stands for an unknown latest time, also of lines that cannot be read; sorts after every time."""
 
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _FILE = re.compile(r"([0-9]{20})\.(log(?:\.(gz|zst))?|idx|runs)\Z")
 
 
@@ -132,7 +134,8 @@ def list_segments(directory: str) -> list[Segment]:
                 first, packed = int(match[1]), match[3] or ""
                 sizes[first] = sizes.get(first, 0) + status.st_size
                 if match[2] == "idx":
-                    indexed.add(first)
+                    if status.st_size:  # a power cut may leave an empty one
+                        indexed.add(first)
                 elif match[2] != "runs" and (packed or first not in found):
                     found[first] = Segment(first, packed, 0, status.st_mtime)
     except (FileNotFoundError, NotADirectoryError):
@@ -151,8 +154,7 @@ def beside(first: int, ending: str) -> str:
 def read_index(directory: str, segment: Segment) -> Index | None:
     """A sealed segment's index; None if it is missing or unreadable."""
     try:
-        with open(f"{directory}/{beside(segment.first, 'idx')}", "rb") as file:  # noqa: PTH123
-            found = json.loads(file.read())
+        found = json.loads(_read_beside(directory, segment.first, "idx"))
         index = Index(
             [Block(*each) for each in found["blocks"]], [Run(*each) for each in found["runs"]], found["end"]
         )
@@ -180,8 +182,7 @@ def read_runs(directory: str, first: int) -> list[Run]:
     """The runs of a segment that is not sealed."""
     runs = []
     try:
-        with open(f"{directory}/{beside(first, 'runs')}", "rb") as file:  # noqa: PTH123
-            lines = file.read().split(b"\n")
+        lines = _read_beside(directory, first, "runs").split(b"\n")
     except OSError:
         return []
     for line in lines:
@@ -192,25 +193,46 @@ def read_runs(directory: str, first: int) -> list[Run]:
     return runs
 
 
+def _read_beside(directory: str, first: int, ending: str) -> bytes:
+    """A companion file; what else may be in its place is not waited for. Raises OSError."""
+    file = os.open(f"{directory}/{beside(first, ending)}", _READ)
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is not a file")
+        return os.read(file, status.st_size)
+    finally:
+        os.close(file)
+
+
 def scan(file: int, first: int, *, times: bool) -> tuple[list[Block], int]:
     """The blocks of a plain segment, and the seq after its last complete line.
+
+    From where the disk cannot read it, the rest is one block, of as many lines as it has room for.
 
     Args:
         times: find each block's times, which is slower.
     """
     blocks: list[Block] = []
     seq, offset, size = first, 0, BLOCK
-    while data := os.pread(file, size, offset):
-        end = data.rfind(b"\n") + 1
-        if end:
-            blocks.append(Block(seq, offset, end, *_times(data[:end]) if times else (UNKNOWN,)))
-            seq += data.count(b"\n", 0, end)
-            offset += end
-            size = BLOCK
-        elif len(data) < size:
-            break
-        else:  # a line longer than a block
-            size *= 2
+    try:
+        while data := os.pread(file, size, offset):
+            end = data.rfind(b"\n") + 1
+            if end:
+                blocks.append(Block(seq, offset, end, *_times(data[:end]) if times else (UNKNOWN,)))
+                seq += data.count(b"\n", 0, end)
+                offset += end
+                size = BLOCK
+            elif len(data) < size and not os.pread(file, 1, offset + len(data)):  # not only a short read
+                break
+            else:  # a line longer than a block
+                size *= 2
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        left = os.fstat(file).st_size - offset
+        blocks.append(Block(seq, offset, left, UNKNOWN))
+        seq += left // (PREFIX + 1) + 1
     return blocks, seq
 
 
@@ -253,7 +275,7 @@ class Opened:
         """``index``: that of a segment being written. ``times``: without an index, find out each block's
         times, which is slow."""
         self._packed = segment.packed
-        self._file = os.open(f"{directory}/{segment.name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        self._file = os.open(f"{directory}/{segment.name}", _READ)
         try:
             known = index or self._indexed(directory, segment)
             self.index = known or self._scanned(directory, segment, times)
