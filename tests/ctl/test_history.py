@@ -111,6 +111,19 @@ def test_what_they_were_given_is_shown_in_a_usual_terminal(daemon: Daemon) -> No
     assert ["x=3" in rows[0], "x=2" in rows[1]] == [True, True]
 
 
+def test_parameters_are_the_last_to_be_left_out() -> None:
+    action = "rebuild-the-documentation"
+    actions = {action: shell("true", config=_PARAMETERS)}
+    with Daemon(actions=actions, data_dir="data") as daemon:
+        with daemon.connect() as client:
+            client.run(action, task_id="nightly-documentation", params={"x": "3"})
+        with terminal(daemon, "history", "--no-pager", size=(24, 80), NO_COLOR="1") as shown:
+            assert shown.wait() == 0
+            heading, row = shown.shown.decode().splitlines()
+    assert "PARAMETERS" in heading, heading
+    assert row.rstrip().endswith("x=3")
+
+
 def test_mistakes(ctl: Ctl) -> None:
     assert ctl("history", "--state", "dead").status == 2
     assert "a time is written like" in ctl("history", "--until", "soon").err
