@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from overseer.util.inherited import settle, speak_utf8
 from overseer.util.interrupt import end_at_once
+from overseer.util.startup import settle, speak_utf8
 
 __all__ = ["main"]
 

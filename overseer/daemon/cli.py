@@ -20,8 +20,8 @@ from overseer.drivers.api import build_action_handlers, list_handlers
 from overseer.errors import OverseerError
 from overseer.secrets.vault import Vault
 from overseer.util.handover import VARIABLE
-from overseer.util.inherited import settle, speak_utf8
 from overseer.util.logs import Stderr, printable, set_up_logging
+from overseer.util.startup import settle, speak_utf8
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from overseer.errors import OverseerError
-from overseer.util.inherited import re_execute
+from overseer.util.startup import re_execute
 
 _log = logging.getLogger(__name__)
 

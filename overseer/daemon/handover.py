@@ -28,7 +28,7 @@ from overseer.supervisor.clients import Client
 from overseer.supervisor.definitions import Definition
 from overseer.supervisor.handover.hub import export_hub, freeze, restore_hub, stop_waiting
 from overseer.supervisor.handover.tasks import Origins
-from overseer.upgrade.succession import Succession
+from overseer.upgrade.reexec import Succession
 from overseer.util.dataclass_json import from_plain, to_plain
 from overseer.util.handover import Incoming, Outgoing, pack, unpack
 from overseer.util.standstill import standstill

@@ -12,8 +12,8 @@ from overseer.drivers.api import build_action_handlers
 from overseer.errors import OverseerError
 from overseer.process import registry
 from overseer.secrets.vault import Vault
+from overseer.upgrade.reexec import Succession, succession, use_findings
 from overseer.upgrade.rehearsal import say
-from overseer.upgrade.succession import Succession, succession, use_findings
 from overseer.util.handover import from_memory
 from overseer.util.logs import Stderr
 from overseer.util.standstill import standstill

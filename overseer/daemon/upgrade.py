@@ -317,7 +317,7 @@ class Upgrades:
         """
         from overseer.daemon.handover import at_rest, export
         from overseer.supervisor.handover import obstacles
-        from overseer.upgrade.succession import check_descriptors
+        from overseer.upgrade.reexec import check_descriptors
 
         with at_rest(parts) as connections:
             state, out = export(parts, connections, ())
@@ -355,7 +355,7 @@ class Upgrades:
         """
         from overseer.daemon.handover import export
         from overseer.supervisor.handover.obstacles import LeftError, look_locked, refuse_closing
-        from overseer.upgrade.succession import replace_by
+        from overseer.upgrade.reexec import replace_by
         from overseer.util.handover import to_memory
 
         package = self._package()

@@ -15,7 +15,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
 from overseer.templates.runtime import MAX_SIZE
-from overseer.templates.text import Dialect, Template, Value
+from overseer.templates.template import Dialect, Template, Value
 from overseer.util.findings import findings
 from overseer.util.hashes import load_without_openssl
 

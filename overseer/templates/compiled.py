@@ -13,7 +13,7 @@ from overseer.templates.go_parser import Structure, read_structure
 from overseer.templates.jinja import LITERAL, is_expression, read_jinja
 from overseer.templates.runtime import MAX_SIZE, Render, ValueProblem
 from overseer.templates.sandbox import ENVIRONMENT
-from overseer.templates.text import Dialect, Value
+from overseer.templates.template import Dialect, Value
 
 
 class Compiled:

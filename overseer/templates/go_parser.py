@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from jinja2 import nodes
 
 from overseer.templates.go_lexer import Action, Problem, scan, string_value, tokenize
-from overseer.templates.pipeline import (
+from overseer.templates.go_pipeline import (
     KEYWORDS,
     Pipeline,
     Scope,

@@ -10,8 +10,8 @@ import sys
 from typing import NamedTuple
 
 from overseer.errors import OverseerError
+from overseer.upgrade.reexec import invocation
 from overseer.upgrade.standalone.stage import MESSAGE
-from overseer.upgrade.succession import invocation
 from overseer.util.handover import VARIABLE, to_memory
 
 _PATIENCE_S = 60.0

@@ -117,7 +117,7 @@ def test_what_is_left_out_of_simple_websocket_is_there_for_others(code: str, pri
 def test_memory_that_is_used_again_and_again_is_not_given_back_meanwhile() -> None:
     code = """
     import resource, threading
-    from overseer.util.inherited import settle
+    from overseer.util.startup import settle
 
     def flood():
         for _ in range(300):

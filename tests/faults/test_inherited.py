@@ -98,7 +98,7 @@ def test_what_counts_is_the_file_that_named_the_tokens() -> None:
 options = ["-c", '''
 import sys
 sys.argv = ["sticky_overseer.py", "--config", "config.yaml"]
-import overseer.util.inherited, os
+import overseer.util.startup, os
 from overseer.daemon import cli
 real = os.execve
 def emptied(*given):

@@ -56,7 +56,7 @@ class Installed:
         shutil.copytree(ROOT / "playground", directory / "overseer/playground")
         shutil.copy(ROOT / "sticky_overseer.py", directory)
         self.program = directory / "sticky_overseer.py"
-        self.change("overseer/upgrade/succession.py", "_DEADLINE_S = 60.0", "_DEADLINE_S = 25.0")
+        self.change("overseer/upgrade/reexec.py", "_DEADLINE_S = 60.0", "_DEADLINE_S = 25.0")
 
     def change(self, path: str, before: str, after: str) -> None:
         """Replace a text in one of its files, as an installation does: the file is another one then."""

@@ -18,7 +18,7 @@ _FAIL = "raise ValueError('broken')"
 _STEPS = {
     "while the new program is tried out": ("daemon/takeover.py", "os.set_inheritable(state, False)", 4),
     "when all threads rest": ("daemon/upgrade.py", "state = to_memory(data)", 12),
-    "before the exec": ("upgrade/succession.py", "os.execve(command[0], command", 8),
+    "before the exec": ("upgrade/reexec.py", "os.execve(command[0], command", 8),
     "after the exec": ("upgrade/standalone/stage.py", 'for number in self._said["descriptors"]:', 12),
     "before the state is read": (
         "daemon/takeover.py",

@@ -44,7 +44,7 @@ def test_a_signal_in_the_last_moment_is_acted_on_by_the_new_program(tmp_path: Pa
     installed = Installed(tmp_path / "program")
     executes = "        os.execve(command[0], command"
     kills = f"        os.kill(os.getpid(), {signal.SIGTERM})\n"
-    installed.change("overseer/upgrade/succession.py", executes, kills + executes)
+    installed.change("overseer/upgrade/reexec.py", executes, kills + executes)
     with installed.daemon(actions=_ACTIONS) as daemon, daemon.connect() as client:
         asked = client.send("upgrade")
         client.expect("upgraded", _WAIT, id=asked)

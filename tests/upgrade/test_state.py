@@ -21,7 +21,7 @@ from overseer.protocol import ExcessConfig, PoolConfig, QueueConfig, RetryPolicy
 from overseer.supervisor.handover.pools import export_pools, restore_pools
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.retry import RetryState
-from overseer.upgrade.succession import invocation
+from overseer.upgrade.reexec import invocation
 from overseer.util.dataclass_json import from_plain, to_plain
 from overseer.util.handover import FORMAT, Outgoing, pack, to_memory, unpack
 from tests.harness import ROOT

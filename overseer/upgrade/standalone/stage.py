@@ -54,7 +54,7 @@ class Stage:
     """One execution of this file.
 
     Args:
-        said: what the old program says, see :func:`overseer.upgrade.succession.replace_by`, and what earlier
+        said: what the old program says, see :func:`overseer.upgrade.reexec.replace_by`, and what earlier
             executions add: whose ``turn`` it is (``new``, ``old``, or ``held``: nobody's), why the new
             program has failed, and the files that what was ``kept`` of pipes is in, by descriptor.
     """
