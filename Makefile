@@ -30,7 +30,7 @@ help:
 	@echo 'make cluster  kill, freeze and cut off the parts of a Dask cluster that runs tasks, and load it'
 	@echo 'make pictures take the pictures of the page in docs/screenshots anew'
 	@echo 'make lint     check the sources'
-	@echo 'make bench    measure everything next to a bare baseline and write docs/BENCHMARKS.md (eight minutes)'
+	@echo 'make bench    measure everything next to a bare baseline and write docs/BENCHMARKS.md (a quarter of an hour or more)'
 	@echo 'make build    make dist/sticky-overseer, the whole program in one executable file'
 	@echo 'make install  build, and copy it to PREFIX/bin   (PREFIX=$(PREFIX), DESTDIR for packagers)'
 	@echo 'make clean    remove what build made; make distclean removes .venv and caches too'
