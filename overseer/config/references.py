@@ -11,8 +11,7 @@ from overseer.util.suggest import did_you_mean
 def check_reference(name: str, what: str, known: Collection[str], location: Location) -> None:
     """Report a name of an action, task or channel that does not exist.
 
-    ``""`` is no name: what is missing is reported already. So is what is wrong with an entry that cannot be
-    read, and is not among ``known`` therefore.
+    An empty name and an unreadable entry, which ``known`` lacks, have been reported already.
     """
     if name and name not in known and not Location(location.report, (f"{what}s",)).has_error(name):
         location.error(f"no such {what}: {name}{did_you_mean(name, known)}")

@@ -136,8 +136,8 @@ def _complete(
 
 
 _ABOUT_ONE = ("input", "attach", "replay")  # task of the server
-# Each command's module and function. Only those of the one that is asked for are loaded: this is a program
-# that starts anew for each command.
+# Each command's module and function, loaded only for the command given: every command is a new process, whose
+# start-up time is felt.
 _COMMANDS = {
     "start": "tasks.start",
     "stop": "tasks.stop",
