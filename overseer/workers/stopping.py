@@ -19,8 +19,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from overseer.errors import OverseerError
-from overseer.process import Entry, Process, Termination, Tree, registry, signal_name
+from overseer.process.registry import Entry, registry
 from overseer.process.standalone import cgroups
+from overseer.process.standalone.terminate import Termination, signal_name
+from overseer.process.standalone.tree import Process, Tree
 from overseer.process.usage import Rusage
 from overseer.util.latch import Latch
 from overseer.util.locks import assert_held

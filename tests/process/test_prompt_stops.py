@@ -11,14 +11,15 @@ from tests.workers.support import in_process
 _HEAD = """
 import os, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
-from overseer import process
-from overseer.process import StopPolicy, registry
+from overseer.process.policy import StopPolicy
+from overseer.process.reaper import adopt_orphans, reap_orphans
+from overseer.process.registry import registry
 from overseer.process.standalone.tree import Scanner, read_process
 from overseer.workers.base import *
 from overseer.workers import stopping
 from overseer.workers.os_process import *
 
-assert process.adopt_orphans() and registry.adopting
+assert adopt_orphans() and registry.adopting
 looks, threads = [], set()
 scan = Scanner.scan
 Scanner.scan = lambda *args: looks.append(1) or scan(*args)
@@ -45,7 +46,7 @@ def start(script, grace=5.0, program=("sh", "-c")):
 
 def reap():
     while not over.wait(0.002):
-        process.reap_orphans()
+        reap_orphans()
 
 over = threading.Event()
 reaper = threading.Thread(target=reap, daemon=True)

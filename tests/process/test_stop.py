@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from overseer.process import StopPolicy, registry
 from overseer.process import pipe as reader
+from overseer.process.policy import StopPolicy
+from overseer.process.registry import registry
 from overseer.process.standalone.tree import Scanner
 from overseer.testing.leaks import wait_for_exit
 from overseer.workers.base import OutputBatch, WorkerCallbacks
@@ -451,17 +452,18 @@ def test_a_stop_ends_what_forks_itself_away_again_and_again(kind: str, tmp_path:
         answer = in_process(
             f"""
             import threading
-            from overseer import process
+            from overseer.process.reaper import adopt_orphans, reap_orphans
+            from overseer.process.registry import registry
             from overseer.process.standalone.tree import Scanner
             from overseer.workers.base import *
             from overseer.workers.os_process import *
 
-            assert process.adopt_orphans()
+            assert adopt_orphans()
             over = threading.Event()
 
             def reap():
                 while not over.wait(0.002):
-                    process.reap_orphans()
+                    reap_orphans()
 
             reaper = threading.Thread(target=reap)
             reaper.start()
@@ -475,9 +477,9 @@ def test_a_stop_ends_what_forks_itself_away_again_and_again(kind: str, tmp_path:
                 run = worker._entry.run
                 worker.stop()
                 assert worker.wait(30)
-                scanner = Scanner(process.registry.server_id, process.registry.since)
+                scanner = Scanner(registry.server_id, registry.since)
                 alive = [p for _ in range(3) for p in scanner.scan().runs.get(run, ()) if not p.zombie]
-                print(alive + process.registry._chase(run, set()))
+                print(alive + registry._chase(run, set()))
             over.set()
             reaper.join()
             """

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from overseer.process import SECRETS, registry
 from overseer.process import pipe as reader
+from overseer.process.environment import SECRETS
 from overseer.process.lines import Lines, LineSplitter
 from overseer.process.policy import StopPolicy
+from overseer.process.registry import registry
 from overseer.util.hung_threads import Replaced
 from overseer.workers.base import OutputBatch, WorkerCallbacks
 from overseer.workers.config import WorkerConfig
