@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from overseer.process import pipe as reader
+from overseer.process.finder import finder
 from overseer.process.policy import StopPolicy
 from overseer.process.registry import registry
 from overseer.process.standalone.tree import Scanner
@@ -325,7 +326,7 @@ def test_the_end_is_told_although_ending_what_was_left_fails(
     def fail(*_: object) -> None:
         raise MemoryError("none left")
 
-    monkeypatch.setattr(registry, "find", fail)
+    monkeypatch.setattr(finder, "find", fail)
     worker, recorder = run("sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!; exit 3")
     assert worker.wait(PATIENCE)
     assert stopped(recorder) == (3, False)
@@ -452,9 +453,8 @@ def test_a_stop_ends_what_forks_itself_away_again_and_again(kind: str, tmp_path:
         answer = in_process(
             f"""
             import threading
+            from overseer.process.finder import finder, new_scanner
             from overseer.process.reaper import adopt_orphans, reap_orphans
-            from overseer.process.registry import registry
-            from overseer.process.standalone.tree import Scanner
             from overseer.workers.base import *
             from overseer.workers.os_process import *
 
@@ -477,9 +477,9 @@ def test_a_stop_ends_what_forks_itself_away_again_and_again(kind: str, tmp_path:
                 run = worker._entry.run
                 worker.stop()
                 assert worker.wait(30)
-                scanner = Scanner(registry.server_id, registry.since)
+                scanner = new_scanner()
                 alive = [p for _ in range(3) for p in scanner.scan().runs.get(run, ()) if not p.zombie]
-                print(alive + registry._chase(run, set()))
+                print(alive + finder._chase(run, set()))
             over.set()
             reaper.join()
             """

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from overseer.errors import SpawnError
+from overseer.process.finder import finder
 from overseer.process.policy import StopPolicy
 from overseer.process.registry import registry
 from overseer.process.standalone.tree import Process, Scanner, Snapshot, Tree, read_process
@@ -233,7 +234,7 @@ def test_a_name_full_of_parentheses_and_an_environment_of_any_size() -> None:
     )
     recorder.words(2)
     entry = next(entry for entry in registry.entries() if entry.pid == worker.pid)
-    [process] = [process for process in registry.look().runs[entry.run] if process.pid == worker.pid]
+    [process] = [process for process in finder.look().runs[entry.run] if process.pid == worker.pid]
     assert (process.parent, process.group) == (os.getpid(), worker.pid)
     worker.stop(0)
     assert worker.wait(30)

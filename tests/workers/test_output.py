@@ -16,9 +16,9 @@ import pytest
 
 from overseer.process import pipe as reader
 from overseer.process.environment import SECRETS
+from overseer.process.finder import finder
 from overseer.process.lines import Lines, LineSplitter
 from overseer.process.policy import StopPolicy
-from overseer.process.registry import registry
 from overseer.util.hung_threads import Replaced
 from overseer.workers.base import OutputBatch, WorkerCallbacks
 from overseer.workers.config import WorkerConfig
@@ -313,7 +313,7 @@ def test_an_ordinary_exit_needs_no_look_at_proc(monkeypatch: pytest.MonkeyPatch)
     def look() -> None:
         raise AssertionError("an ordinary exit needs no look at /proc")
 
-    monkeypatch.setattr(registry, "look", look)
+    monkeypatch.setattr(finder, "look", look)
     worker, recorder = run("sh", "-c", "echo hi", policy=StopPolicy())
     assert worker.wait(PATIENCE)
     assert recorder.log == []
