@@ -11,7 +11,7 @@ from overseer.auth.rights import Principal
 from overseer.errors import RequestError
 from overseer.history.records import Recorder
 from overseer.net.frames import Encoded
-from overseer.process import registry
+from overseer.process.registry import registry
 from overseer.protocol import (
     Dequeued,
     Moved,
