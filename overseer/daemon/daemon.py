@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from overseer import process as processes
 from overseer.auth.peer import Peer
@@ -33,7 +33,7 @@ from overseer.daemon.schedules import TaskSchedules
 from overseer.daemon.settings import Settings
 from overseer.daemon.signals import SignalLoop, has_terminal
 from overseer.daemon.systemd import Notifier, passed_sockets
-from overseer.daemon.totals import Totals
+from overseer.daemon.totals import Figures, Totals, counters_of, gauges_of
 from overseer.daemon.upgrade import Upgrades
 from overseer.daemon.upgrade_parts import Parts
 from overseer.daemon.webhooks import TaskWebhooks
@@ -130,16 +130,8 @@ class Daemon:
         self._terminal = has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         self._documents = Documents(self._hub, version, lambda: self._encrypted)
         self._api = WebApi(lambda: settings.config.limits, self._documents.api)
-        counting = self._history, self._logs, self._chains, self._notices, self._webhooks, self._api
-        self._totals = Totals(counting, {} if given is None else given.values.get("counters", {}))
-        self._upgrades = Upgrades(
-            self._parts,
-            self._manager,
-            self._log,
-            self._audit,
-            version,
-            quiet=lambda: not (self._chains.busy or self._notices.busy),
-        )
+        self._totals = Totals(self._counters, {} if given is None else given.values.get("counters", {}))
+        self._upgrades = Upgrades(self._parts, self._manager, self._log, self._audit, version)
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
@@ -174,7 +166,8 @@ class Daemon:
         self._log.start()
         self._audit.start()
         self._history.start()
-        self._logs.start()
+        if self._logs.logs is not None:
+            self._logs.logs.start()
         # Before there are clients, whose tasks they are to hear of.
         config = self._settings.config
         self._chains.apply(config)
@@ -228,6 +221,7 @@ class Daemon:
             gate=self._gate,
             history=self._history,
             schedules=self._schedules,
+            chains=self._chains,
             notices=self._notices,
             api=self._api,
             webhooks=self._webhooks,
@@ -270,16 +264,14 @@ class Daemon:
         _log.info("shutting down")
         self._manager.stopping(self._hub.shutdown_budget + _END_MARGIN)
         self._logs.stop_searching()
-        self._schedules.close()
-        self._chains.close()
+        _close(self._schedules.scheduler, self._chains.chains)
         over = self._hub.shutdown()
         self._server.shutdown()
         self._hub.close()
-        self._notices.close()
+        _close(self._notices.notices)
         self._over.set()
         self._timers.close()
-        self._logs.close()
-        self._history.close()
+        _close(self._logs.logs, self._history.history)
         self._log.close()
         self._audit.close()
         processes.end_orphans()
@@ -342,7 +334,13 @@ class Daemon:
                 ended=self._client_gone,
                 limits=limits,
             )
-        metrics = Exposition(self._hub, self._version, self._started_at, self._gauges, self._counters)
+        metrics = Exposition(
+            self._hub,
+            self._version,
+            self._started_at,
+            self._gauges,
+            lambda: counters_of(self._totals, self._upgrades),
+        )
         routes: dict[str, Route] = {"/healthz": lambda _: Response(200, b"ok\n"), "/metrics": metrics.answer}
         endpoint = Endpoint(
             self._open_handler,
@@ -391,10 +389,20 @@ class Daemon:
         """Whether clients reach it by TLS, which a Unix socket has no use for."""
         return self._gate.access.encrypted and isinstance(self._server.address, tuple)
 
-    def _gauges(self) -> dict[str, tuple[str, float]]:
-        mine = self._reloader, self._upgrades
-        parts = (*mine, self._history, self._logs, self._schedules, self._notices)
-        return {name: gauge for part in parts for name, gauge in part.gauges().items()}
+    def _gauges(self) -> Figures:
+        history, logs, scheduler = self._history.history, self._logs.logs, self._schedules.scheduler
+        return gauges_of(self._reloader, self._upgrades, history, logs, scheduler, self._notices.notices)
 
-    def _counters(self) -> dict[str, tuple[str, float]]:
-        return {**self._totals.counters(), **self._upgrades.counters()}
+    def _counters(self) -> Figures:
+        history, logs, chains = self._history.history, self._logs.logs, self._chains.chains
+        return counters_of(history, logs, chains, self._notices.notices, self._webhooks, self._api)
+
+
+class _Part(Protocol):
+    def close(self) -> None: ...
+
+
+def _close(*parts: _Part | None) -> None:
+    """Close those parts that there are."""
+    for part in filter(None, parts):
+        part.close()

@@ -75,21 +75,12 @@ class Upgrades:
         parts: of the server; None: it cannot be upgraded (stdio).
         log, audit: what is written to them is written before the end.
         version: this program's.
-        quiet: whether nothing is under way that follows from what observers have heard.
     """
 
     def __init__(
-        self,
-        parts: Callable[[], Parts | None],
-        manager: Notifier,
-        log: EventLog,
-        audit: Audit,
-        version: str,
-        *,
-        quiet: Callable[[], bool],
+        self, parts: Callable[[], Parts | None], manager: Notifier, log: EventLog, audit: Audit, version: str
     ) -> None:
         self._parts = parts
-        self._quiet = quiet
         self._log = log
         self._audit = audit
         self._manager = manager
@@ -332,7 +323,7 @@ class Upgrades:
         from overseer.supervisor.handover.obstacles import is_settled
 
         def is_quiet() -> bool:
-            return is_settled(parts.hub) and self._quiet()
+            return is_settled(parts.hub) and not parts.busy
 
         deadline = time.monotonic() + _QUIET_S
         while True:
