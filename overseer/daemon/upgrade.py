@@ -250,10 +250,9 @@ class Upgrades:
         if parts is None:
             raise OverseerError("a server that listens on stdio cannot be upgraded")
         hub = parts.hub
-        obstacles.refuse_closing(hub)
+        left = obstacles.look(hub)
         if parts.history.returning:
             raise OverseerError("the server has not restarted all tasks of the last server yet: try again")
-        left = obstacles.look(hub)
         if any(left) and not (asked.check or asked.force or asked.wait_until):
             raise obstacles.LeftError(left)
         state, tasks, clients = self._state(parts)
@@ -345,13 +344,12 @@ class Upgrades:
             OverseerError, OSError: it cannot be executed.
         """
         from overseer.daemon.handover import export
-        from overseer.supervisor.handover.obstacles import LeftError, look_locked, refuse_closing
+        from overseer.supervisor.handover.obstacles import LeftError, look_locked
         from overseer.upgrade.reexec import replace_by
         from overseer.util.handover import to_memory
 
         package = self._package()
         with self._at_rest(parts) as (connections, began):
-            refuse_closing(parts.hub)
             if any(left := look_locked(parts.hub)):
                 raise LeftError(left)
             with self._lock:

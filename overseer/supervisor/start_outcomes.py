@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 
 from overseer.drivers.api import driver_failure
-from overseer.errors import OverseerError
+from overseer.errors import CLOSING, OverseerError
 from overseer.history.records import Recorder, Run
 from overseer.net.frames import Encoded
 from overseer.protocol import Started, encode
@@ -24,7 +24,7 @@ from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.retry import RetryState
-from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
+from overseer.supervisor.table import STOPPED, TaskTable
 from overseer.supervisor.task import NOBODY, Requester, Task
 from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.transaction import Launch, Transaction

@@ -9,7 +9,7 @@ from dataclasses import InitVar, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from overseer.errors import ClosingError, RequestError
+from overseer.errors import CLOSING, ClosingError, RequestError
 from overseer.history.records import Recorder
 from overseer.process.pipe import LITTLE_READ, MOST_READ
 from overseer.process.policy import StopPolicy
@@ -28,7 +28,7 @@ from overseer.supervisor.probing import Probing
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.start_gate import StartGate
 from overseer.supervisor.start_outcomes import StartOutcomes
-from overseer.supervisor.table import CLOSING, TaskTable
+from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import assert_held, assert_none_held
@@ -115,7 +115,7 @@ class Starts:
         """Have the driver start the task's latest run; returns "" or the error."""
         assert_none_held("launch")
         if self._called_off(task, why):
-            return ClosingError(CLOSING)
+            return ClosingError()
         secrets = Secrets(task.secrets)
         gate = StartGate(task, secrets, self._exits.exited, self._orphans.heard_of)
         launching = Launching(task, why, gate)

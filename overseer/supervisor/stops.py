@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from overseer.errors import CLOSING
 from overseer.history.records import Recorder
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.supervisor.clients import Clients
@@ -15,7 +16,7 @@ from overseer.supervisor.orphaned_workers import OrphanedWorkers
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
-from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
+from overseer.supervisor.table import STOPPED, TaskTable
 from overseer.supervisor.task import NOBODY, Task
 from overseer.supervisor.transaction import Transaction, lives
 from overseer.util.locks import assert_held
