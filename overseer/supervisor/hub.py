@@ -111,7 +111,7 @@ class Hub:
         self._stops = Stops(
             table, pool, self._clients, self._current, self._queueing, self._exits, orphans, metrics, recorder
         )
-        self.pools = Pools(table, pool, self._current, self._queueing, self._stops, intents)
+        self.pools = Pools(table, pool, self._clients, self._current, self._queueing, self._stops, intents)
         self.interaction = Interaction(table, metrics)
         self._restarts = Restarts(table, pool, self._current, self._queueing, dependencies, intents)
         table.launch, table.settle = self._starts.launch_for, dependencies.settle_locked
@@ -370,7 +370,7 @@ class Hub:
             self._queueing.admit_locked(tx, changed.admitted)
             self._queueing.watch_queues_locked()
             for action in changed.changed:
-                self._queueing.pool_changed_locked(tx, action, self._pool.rows(action))
+                self.pools.changed_locked(tx, action, self._pool.rows(action))
         self._memory.check()
         self.services.update()
         self.standing.start_added(before.tasks)
