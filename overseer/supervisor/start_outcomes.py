@@ -17,9 +17,9 @@ from overseer.history.records import Recorder, Run
 from overseer.net.frames import Encoded
 from overseer.protocol import Started, encode
 from overseer.supervisor.exits import Exits, dequeued, errored
+from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.launching import Launching, checked, surroundings_of
 from overseer.supervisor.metrics import Metrics
-from overseer.supervisor.orphaned_workers import OrphanedWorkers
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
@@ -48,7 +48,7 @@ class StartOutcomes:
     _timers: Timers
     _queueing: Queueing
     _exits: Exits
-    _orphans: OrphanedWorkers
+    _failed_starts: FailedStarts
     _usage: UsageWatch
     _recorder: Recorder
 
@@ -120,7 +120,7 @@ class StartOutcomes:
         message = masked(message, secrets)
         launching.gate.failed()
         for made in left:
-            self._orphans.end(task, made)
+            self._failed_starts.end(task, made)
         with self._table.begin() as tx:
             task.record, task.run_id = record, launching.context.run_id
             with task.lock:

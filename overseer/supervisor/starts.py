@@ -18,10 +18,10 @@ from overseer.supervisor.clients import Client
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.exits import Exits
+from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.intents import Intents
 from overseer.supervisor.launcher import Launcher
 from overseer.supervisor.launching import Launching, run_of
-from overseer.supervisor.orphaned_workers import OrphanedWorkers
 from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.phases import StopRequest
 from overseer.supervisor.probing import Probing
@@ -49,7 +49,7 @@ class Starts:
     _current: Current
     _queueing: Queueing
     _exits: Exits
-    _orphans: OrphanedWorkers
+    _failed_starts: FailedStarts
     _dependencies: Dependencies
     _intents: Intents
     _outcomes: StartOutcomes
@@ -117,7 +117,7 @@ class Starts:
         if self._called_off(task, why):
             return ClosingError()
         secrets = Secrets(task.secrets)
-        gate = StartGate(task, secrets, self._exits.exited, self._orphans.heard_of)
+        gate = StartGate(task, secrets, self._exits.exited, self._failed_starts.heard_of)
         launching = Launching(task, why, gate)
         action, config = task.terms.definition.config, self._current.value.config
         context = RunContext(

@@ -247,7 +247,7 @@ class TaskRestorer:
     def _restore_run(self, task: Task, data: Mapping[str, Any]) -> None:
         hub = self._hub
         context = context_of(task.id, data["worker"])
-        gate = StartGate(task, context.secrets, hub._exits.exited, hub._starts._orphans.heard_of)
+        gate = StartGate(task, context.secrets, hub._exits.exited, hub._starts._failed_starts.heard_of)
         context = replace(context, exited=gate.on_exited, begun=gate.begun)
         if (pending := data.get("pending")) is not None:
             self._restore_pending(task, data, pending, gate, context)
