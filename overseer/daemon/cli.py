@@ -19,7 +19,7 @@ from overseer.daemon.preflight import check_actions, check_files
 from overseer.drivers.api import build_action_handlers, list_handlers
 from overseer.errors import OverseerError
 from overseer.secrets.vault import Vault
-from overseer.util.handover import VARIABLE
+from overseer.util.handover_format import VARIABLE
 from overseer.util.logs import Stderr, printable, set_up_logging
 from overseer.util.startup import settle, speak_utf8
 

@@ -346,7 +346,7 @@ class Upgrades:
         from overseer.daemon.handover import export
         from overseer.supervisor.handover.obstacles import LeftError, look_locked
         from overseer.upgrade.reexec import replace_by
-        from overseer.util.handover import to_memory
+        from overseer.util.handover_format import to_memory
 
         package = self._package()
         with self._at_rest(parts) as (connections, began):

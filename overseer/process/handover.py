@@ -1,4 +1,4 @@
-"""What another program has to know of processes to go on with them: see :mod:`overseer.util.handover`.
+"""What another program has to know of processes to go on with them: see :mod:`overseer.util.handover_format`.
 
 All is exported at a standstill.
 """
@@ -17,7 +17,7 @@ from overseer.process.registry import Entry, registry
 from overseer.process.standalone.tree import Scanner
 from overseer.process.usage import Usage, UsageMeter, _Process, _Run
 from overseer.util.dataclass_json import from_plain, to_plain
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.masking import Masker
 
 _OF_PIPE = ("again_at", "owed", "silent_at", "_showing", "_show_at", "_raw_again")

@@ -17,7 +17,7 @@ from overseer.process.handover import (
 )
 from overseer.process.input import TaskInput
 from overseer.util.dataclass_json import from_plain, to_plain
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.masking import Secrets
 from overseer.util.timestamps import parse_timestamp
 from overseer.workers.base import RunContext, Worker, WorkerCallbacks

@@ -23,7 +23,7 @@ from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.transaction import Launch
 from overseer.util.dataclass_json import from_plain, to_plain
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.workers.base import RunContext, Worker, WorkerCallbacks
 from overseer.workers.handover import context_of, export_context, export_worker, restore_worker
 from overseer.workers.os_process import OSWorker
