@@ -168,28 +168,8 @@ class Exits:
             self._recorder.called_off(record)
         if foreseen.gave_up and task.phase is not Phase.ERRORED:
             self._recorder.not_given_up(record)
-        if foreseen.owed and _outcome(task) not in ("succeeded", "failed"):
+        if foreseen.owed and task.outcome not in ("succeeded", "failed"):
             self._recorder.paid(record.run_id)
-
-    def start_failed_locked(
-        self, task: Task, record: Run | None, message: str, event: Event | None = None, outcome: str = ""
-    ) -> None:
-        """Record a failure to start, before it is announced; no message: it was called off.
-
-        Args:
-            event, outcome: what becomes of the task, if that is to be followed by something.
-        """
-        assert_held(self._table.lock)
-        if record is None or not message:
-            self._queueing.left_locked(task)
-            return
-        outcome = outcome or _outcome(task)
-        owed: tuple[Owed, ...] = ()
-        if event is not None and self._table.observers.owe:
-            owed = owed_after(self._table.observers, change_of(task, event, outcome))
-        again = task.phase.goes_on
-        gave_up = event.exit_count if isinstance(event, Errored) else 0
-        self._recorder.start_failed(record, message, again=again, owed=owed, gave_up=gave_up)
 
     def _decision_locked(self, task: Task, ending: RunEnding | None) -> tuple[Decision, RetryState]:
         """What follows a run or, with None, a failure to start one."""
@@ -256,7 +236,7 @@ class Exits:
             self._table.finish(task)
             admitted = self._pool.release(task.id)
         for event in events:
-            tx.observe(task, event, _outcome(task) if event is events[-1] else "")
+            tx.observe(task, event, task.outcome if event is events[-1] else "")
         with task.lock:
             for event in events:
                 if isinstance(event, Dequeued):
@@ -275,18 +255,6 @@ class Exits:
         if task.record is not None and reason != "shutdown":
             self._recorder.called_off(task.record)
         self.conclude_locked(tx, task, events)
-
-
-def _outcome(task: Task) -> str:
-    """What became of a task that is over; "": it is not."""
-    match task.phase:
-        case Phase.ENDED:
-            return "failed" if task.failed else "succeeded"
-        case Phase.ERRORED:
-            return "failed"
-        case Phase.STOPPED:
-            return "stopped"
-    return ""
 
 
 def _gave_up(count: int, reason: str, exit_code: int | None) -> str:

@@ -342,6 +342,18 @@ class Task:
         return failed(self.last_reason, self.last_exit_code, codes)
 
     @property
+    def outcome(self) -> str:
+        """What became of it, as :class:`Change` has it; "": it is not over, or will go on."""
+        match self.phase:
+            case Phase.ENDED:
+                return "failed" if self.failed else "succeeded"
+            case Phase.ERRORED:
+                return "failed"
+            case Phase.STOPPED:
+                return "stopped"
+        return ""
+
+    @property
     def is_encoded(self) -> bool:
         """Whether :meth:`encoded_info_locked` has nothing to do."""
         return self._encoded_info is not None
