@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,7 +28,7 @@ from overseer.daemon.logs import TaskLogs
 from overseer.daemon.notices import TaskNotices
 from overseer.daemon.probing import make_probes
 from overseer.daemon.prometheus import Exposition
-from overseer.daemon.reload import Reloader, summary
+from overseer.daemon.reload import Reloader
 from overseer.daemon.runs import RunHistory
 from overseer.daemon.schedules import TaskSchedules
 from overseer.daemon.settings import Settings
@@ -38,7 +39,6 @@ from overseer.daemon.upgrade import Upgrades
 from overseer.daemon.upgrade_parts import Parts
 from overseer.daemon.webhooks import TaskWebhooks
 from overseer.drivers.api import ActionHandler
-from overseer.errors import RequestError
 from overseer.net.endpoint import Endpoint
 from overseer.net.http import Response, Route
 from overseer.net.listeners import written
@@ -48,7 +48,6 @@ from overseer.net.server import Server
 from overseer.net.static import static_routes
 from overseer.net.stdio import StdioServer, take_over_stdio
 from overseer.process import cgroup
-from overseer.protocol import Reloaded
 from overseer.secrets.vault import Vault
 from overseer.supervisor.hub import Hub
 from overseer.util.jsonlog import EventLog
@@ -210,7 +209,7 @@ class Daemon:
         self._given = self._restored = None  # it is large
         self._upgrades.keep()
         if self._reloader.differs():
-            start_thread(self._reload, "reload")
+            start_thread(partial(self._reloader.on_signal, self._manager), "reload")
 
     def _parts(self) -> Parts | None:
         if not isinstance(self._server, Server):
@@ -288,22 +287,10 @@ class Daemon:
             self._signals.request_end()
             return
         try:
-            start_thread(self._reload, "reload")  # the main thread must be free for the next signal
+            # The main thread must be free for the next signal.
+            start_thread(partial(self._reloader.on_signal, self._manager), "reload")
         except RuntimeError as error:
             _log.error("the configuration was not reloaded: %s", error)
-
-    def _reload(self) -> None:
-        def tell(changes: Reloaded) -> None:
-            self._manager.ready(f"configuration reloaded: {summary(changes)}")
-
-        self._manager.reloading()
-        try:
-            self._reloader.reload(tell)
-        except RequestError:
-            self._manager.ready("the new configuration has errors; the previous one stays in force")
-        except Exception:
-            _log.exception("reloading the configuration failed")
-            self._manager.ready("reloading the configuration failed")
 
     def _limit(self, config: Config) -> None:
         if isinstance(self._server, Server):
