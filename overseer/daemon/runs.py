@@ -16,10 +16,10 @@ from overseer.errors import ConfigError, OverseerError, RequestError
 from overseer.history.records import Recorder
 from overseer.process import registry
 from overseer.protocol import RunInfo, RunsReply, RunsRequest, RunStatsReply, RunStatsRequest, RunTrigger
-from overseer.supervisor.follow_ups import change_in
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.intents import returns
 from overseer.supervisor.observers import Change
+from overseer.supervisor.owed import change_in
 from overseer.util.timestamps import now
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from overseer.net.frames import Encoded
 from overseer.protocol import Errored, Event, Started, encode
 from overseer.supervisor.exits import Exits, dequeued, errored
 from overseer.supervisor.failed_starts import FailedStarts
-from overseer.supervisor.follow_ups import owed_after
 from overseer.supervisor.launching import Launching, checked, surroundings_of
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.observers import change_of
+from overseer.supervisor.owed import owed_after
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
