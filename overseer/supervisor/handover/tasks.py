@@ -238,8 +238,7 @@ class TaskRestorer:
         if data["timeout"] is not None:
             task.timeout = hub._timers.schedule_at(data["timeout"], Due.TIMEOUT, task.id)
         if task.phase is Phase.QUEUED:
-            size = sum(len(name) + len(value) for name, value in task.params.items())
-            task.memory.params_changed(size)
+            task.memory.params_changed(task.params_size)
         if data["run"] is not None:
             self._restore_run(task, data["run"])
         return task
