@@ -50,7 +50,7 @@ class _Foreseen:
 
 @dataclass(eq=False, repr=False)
 class Exits:
-    """Moves tasks on when a run is over."""
+    """Moves tasks on when a run is over, or could not be started."""
 
     _table: TaskTable
     _pool: PoolManager
@@ -198,8 +198,8 @@ class Exits:
         closing = self._table.closing
         if closing or task.stop_request is not StopRequest.NONE or (ending is not None and ending.asked):
             request = StopRequest.STOP if closing else task.stop_request
-            dequeued = _stop_locked(task, request, "shutdown" if closing else "stopped")
-            return dequeued if ending is None else []
+            stopped = _stop_locked(task, request, "shutdown" if closing else "stopped")
+            return stopped if ending is None else []
         decision, task.retry_state = (foreseen and foreseen.decided) or self._decision_locked(task, ending)
         if isinstance(decision, Restart):
             task.move_locked(Phase.WAITING)
