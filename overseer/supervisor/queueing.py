@@ -10,7 +10,7 @@ from datetime import datetime
 from overseer.auth.rights import Principal
 from overseer.errors import RequestError
 from overseer.history.records import Recorder
-from overseer.process import registry
+from overseer.process.registry import registry
 from overseer.protocol import Dequeued, Moved, Queued, Skipped
 from overseer.supervisor.clients import Client, Clients
 from overseer.supervisor.definitions import Current
