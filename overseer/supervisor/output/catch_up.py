@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_STEP = 64 * 1024  # bytes of messages that a client is sent at a time, and that are encoded under the lock
+_STEP = 64 * 1024  # characters that a client is sent at a time, and that may be encoded under the lock
 _FIRST_STEP = 4 * 1024  # so that who asks for what is past soon sees the first of it
+_BATCH = 160  # characters that take about as long to encode as a batch without them
 _AT_ONCE = 2  # streams of a client that may be read for at the same time
 _PATIENCE_S = 10.0  # with a log that cannot be read; then what is in it counts as gone
 _AGAIN_S = 0.5
@@ -82,9 +83,9 @@ class Laggards:
         assert_held(self._lock)
         if self._count:
             self._recent.append(output)
-            self._recent_size += self._size_of(output)
+            self._recent_size += _cost(output)
             while self._recent_size > _STEP and len(self._recent) > 1:
-                self._recent_size -= self._size_of(self._recent.popleft())
+                self._recent_size -= _cost(self._recent.popleft())
 
     def _later(self, subscription: Subscription, behind: Behind) -> None:
         try:
@@ -177,7 +178,8 @@ class Laggards:
         rest = self._in_memory_locked(behind.next_seq) if behind.next_seq <= self._last_seq() else []
         if rest is None:
             return False
-        if sum(map(self._size_of, rest)) > max(subscription.client.outbox.place, self._around):
+        size = sum(output_size(output.lines, self._task_id) for output in rest)
+        if size > max(subscription.client.outbox.place, self._around):
             return False
         cuts = [seq for seq, _ in behind.events]
         for output in rest:
@@ -191,18 +193,14 @@ class Laggards:
 
     def _in_memory_locked(self, next_seq: int) -> list[StoredOutput] | None:
         """What has been published from there on; None if it is not all in memory, or is too much."""
+        assert_held(self._lock)
         lines = self._last_seq() + 1 - next_seq
         if self._recent and self._recent[0].first_seq <= next_seq:
             recent = [part for each in self._recent if (part := each.after(next_seq - 1)) is not None]
-            if self._is_rest(recent, lines):  # it lacks what came while nobody was subscribed
+            if _is_rest(recent, lines):  # it lacks what came while nobody was subscribed
                 return recent
         kept = self._kept_locked(next_seq)
-        return kept if self._is_rest(kept, lines) else None
-
-    def _is_rest(self, outputs: list[StoredOutput], lines: int) -> bool:
-        """Whether these are so many lines, and no more than a step."""
-        whole = sum(len(each.lines) for each in outputs) == lines
-        return whole and sum(map(self._size_of, outputs)) <= _STEP
+        return kept if _is_rest(kept, lines) else None
 
     def _kept_locked(self, seq: int) -> list[StoredOutput]:
         """What the ring has from that line on, if it has that line."""
@@ -210,9 +208,6 @@ class Laggards:
         if not 0 < self._ring.oldest_seq <= seq:
             return []
         return [each for each in self._ring.since(None, seq - 1) if isinstance(each, StoredOutput)]
-
-    def _size_of(self, output: StoredOutput) -> int:
-        return output_size(output.lines, self._task_id)
 
     def _skip_locked(
         self, out: DeferredFlush, subscription: Subscription, behind: Behind, to: int, why: str
@@ -243,7 +238,6 @@ class Laggards:
         gone = "" if text.first <= behind.next_seq else reader.why_not(behind.next_seq)
         return logged_output(beginning(lines_from(text, behind.next_seq), _STEP)), gone
 
-
     def _some(
         self, outputs: Iterable[StoredOutput], seq: int, last_seq: int, most: int, cuts: list[int]
     ) -> Iterator[StoredOutput]:
@@ -271,3 +265,13 @@ def _send_events(out: DeferredFlush, subscription: Subscription, behind: Behind,
     """Send the events that precede that line."""
     while behind.events and behind.events[0][0] < seq:
         out.send_encoded(subscription.client, behind.events.popleft()[1])
+
+
+def _is_rest(outputs: list[StoredOutput], lines: int) -> bool:
+    """Whether these are so many lines, and no more than a step."""
+    return sum(len(each.lines) for each in outputs) == lines and sum(map(_cost, outputs)) <= _STEP
+
+
+def _cost(output: StoredOutput) -> int:
+    """Of encoding it, in characters: lines that came one by one cost far more than as many together."""
+    return sum(map(len, output.lines)) + _BATCH
