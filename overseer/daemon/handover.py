@@ -22,7 +22,6 @@ from overseer.net.handler import Handler
 from overseer.net.listeners import Listener
 from overseer.process.forking import given_file_limit
 from overseer.process.guardian import guardian
-from overseer.process.handover import export_entry, export_usage, restore_usage
 from overseer.process.registry import registry
 from overseer.process.usage import usage_meter
 from overseer.supervisor.clients import Client
@@ -142,9 +141,9 @@ def export(
     values = {
         "version": parts.version,
         "registry": registry.export(),
-        "usage": export_usage(usage_meter),
+        "usage": usage_meter.export(),
         "guardian": guardian.pid,
-        "strays": [export_entry(each) for each in registry.entries() if each.run not in mine],
+        "strays": [each.export() for each in registry.entries() if each.run not in mine],
         "file_limit": given_file_limit(),
         "started_at": parts.started_at,
         "upgrades": parts.upgrades,
@@ -230,7 +229,7 @@ class Restored:
             self.connections.append(connection)
             if (client := _client_of(handler)) is not None:
                 self.clients[number] = client
-        restore_usage(usage_meter, values["usage"])
+        usage_meter.restore(values["usage"])
         gate.failures.restore(values.get("failures", ()))
         parts.history.adopt(given.directory_lock, back=bool(given.passed.failure))
         parts.api.restore(values.get("api"))

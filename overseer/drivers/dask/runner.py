@@ -31,7 +31,7 @@ from overseer.process.usage import usage_meter
 from overseer.util.masking import Secrets
 from overseer.util.threads import start_thread
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
-from overseer.workers.os_process import start_worker
+from overseer.workers.starting import start_worker
 from overseer.workers.stopping import overdue
 
 _log = logging.getLogger(__name__)
