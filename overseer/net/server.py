@@ -8,18 +8,17 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from overseer.auth.peer import Peer
 from overseer.auth.sign_ins import SignIn
-from overseer.config.listen import Listen
 from overseer.net.bytestream import ByteStream, SocketStream
 from overseer.net.connection import Connection
 from overseer.net.endpoint import Endpoint
 from overseer.net.frames import GOING_AWAY
-from overseer.net.listeners import Listener, adopt_listener, open_listener
+from overseer.net.listeners import Listener
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.net.pending_connections import PendingConnections
 from overseer.net.readable_outbox import ReadableOutbox
@@ -51,24 +50,10 @@ class _Broken(Exception):
 
 
 class Server:
-    """Serves an endpoint on one listening address, TCP or a Unix socket.
+    """Serves an endpoint on one listening address, TCP or a Unix socket."""
 
-    Args:
-        sockets: those to serve, which listen already; ``listen`` then only says of which kind they are.
-        listener: that of the program before this one.
-
-    Raises:
-        OverseerError: it cannot listen there.
-    """
-
-    def __init__(
-        self,
-        listen: Listen,
-        endpoint: Endpoint,
-        sockets: Sequence[socket.socket] = (),
-        listener: Listener | None = None,
-    ) -> None:
-        self.listener = listener or (adopt_listener(sockets) if sockets else open_listener(listen))
+    def __init__(self, listener: Listener, endpoint: Endpoint) -> None:
+        self.listener = listener
         self.endpoint = endpoint
         self._writer = Writer()
         self._lock = lock(Rank.LEAF, "server")  # guards the fields below
@@ -106,7 +91,7 @@ class Server:
         return sum(connection.close_if_revoked() for connection in self.connections())
 
     def start(self) -> None:
-        """Begin to accept; the address is bound since construction.
+        """Begin to accept.
 
         Starts the threads that all clients share, while there are threads to be had.
         """

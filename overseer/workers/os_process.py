@@ -213,7 +213,7 @@ class OSWorker(Worker):
             if self._input is not None:
                 self._input.close()
             registry.leave(self._entry)
-            guardian.left(self._entry)
+            guardian.forget(self._entry.run)
             if self._entry.cgroup:
                 self.ran_out_of_memory = cgroup.ran_out_of_memory(self._entry.cgroup)
                 cgroup.remove(self._entry.cgroup)

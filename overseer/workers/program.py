@@ -126,7 +126,7 @@ def _start(
     merge: bool,
 ) -> Child:
     registry.enter(entry)
-    guardian.entered(entry)
+    guardian.tell(entry)
     own = {RUN_VARIABLE: entry.run, SERVER_VARIABLE: registry.server_id}
     setup = Setup(identity=surroundings.identity)
     try:
@@ -144,10 +144,10 @@ def _start(
         )
     except BaseException:
         registry.leave(entry)
-        guardian.left(entry)
+        guardian.forget(entry.run)
         raise
     registry.spawned(entry, child.pid, child.links())
-    guardian.spawned(entry)
+    guardian.tell(entry)
     return child
 
 
@@ -220,5 +220,5 @@ def _end(title: str, child: Child, entry: Entry) -> tuple[int, str]:
     processes.wait_for_stops()
     code, signal, _ = processes.reap()
     registry.leave(entry)
-    guardian.left(entry)
+    guardian.forget(entry.run)
     return code, signal

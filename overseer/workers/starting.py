@@ -37,7 +37,7 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     stdin = Stdin(config.stdin, config.pty)
     entry = Entry(run.run_id, config.stop if config.stop is not None else run.stop, tty=stdin.tty)
     registry.enter(entry)
-    guardian.entered(entry)
+    guardian.tell(entry)
     try:
         if config.cgroup is not None:
             entry.cgroup = config.cgroup.make(run.run_id)
@@ -60,7 +60,7 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     except BaseException:
         stdin.discard()
         registry.leave(entry)
-        guardian.left(entry)
+        guardian.forget(entry.run)
         if entry.cgroup:
             cgroup.remove(entry.cgroup)
         if files is not None:
@@ -69,7 +69,7 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
     finally:
         stdin.handed_over()
     registry.spawned(entry, child.pid, frozenset({stdin.tty}) if on_terminal else child.links())
-    guardian.spawned(entry)
+    guardian.tell(entry)
     if on_terminal:
         child = replace(child, pipes={"stdout": stdin.master})
     shown = config.include_stdout or not on_terminal

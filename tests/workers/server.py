@@ -60,7 +60,7 @@ def main() -> None:
                 for number in range(int(count)):
                     entry = Entry(f"r{number}", StopPolicy(mode, grace=1.0))
                     registry.enter(entry)
-                    guardian.entered(entry)
+                    guardian.tell(entry)
                 say(runs=len(registry.entries()))
             case ["stop"]:
                 for worker in workers:
