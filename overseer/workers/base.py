@@ -30,7 +30,7 @@ from overseer.util.latch import Latch
 from overseer.util.locks import CHECKED, Rank, assert_held, assert_none_held, lock
 from overseer.util.masking import Secrets
 from overseer.util.timestamps import now
-from overseer.workers.program import Surroundings
+from overseer.workers.surroundings import Surroundings
 
 _log = logging.getLogger(__name__)
 

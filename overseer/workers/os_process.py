@@ -35,7 +35,6 @@ from overseer.process.registry import Entry, registry
 from overseer.process.spawn import Child
 from overseer.process.terminal_lines import drawn
 from overseer.process.usage import usage_meter
-from overseer.util.dataclass_json import to_plain
 from overseer.util.handover import Incoming, Outgoing
 from overseer.util.hung_threads import Replaced, replaceable
 from overseer.util.latch import Latch
@@ -44,8 +43,8 @@ from overseer.util.standstill import standstill
 from overseer.util.threads import start_thread
 from overseer.util.timestamps import now, parse_timestamp
 from overseer.workers.base import Exit, OutputBatch, RunContext, Worker, WorkerCallbacks
-from overseer.workers.program import surroundings_from
 from overseer.workers.stopping import LOST, Outcome, Processes
+from overseer.workers.surroundings import Surroundings
 
 _log = logging.getLogger(__name__)
 
@@ -305,7 +304,7 @@ class OSWorker(Worker):
             "processes": self._processes.export(),
             "input": self._input and self._input.export_locked(out),
             "files": self._files and self._files.export(out),
-            "surroundings": to_plain(self.surroundings),
+            "surroundings": self.surroundings and self.surroundings.export(),
             "run": self._run.export(),
         }
 
@@ -328,7 +327,7 @@ class OSWorker(Worker):
         worker._finishing = not worker._reading
         worker._outcome = data["outcome"] and Outcome(*data["outcome"])
         worker.cpu, worker.max_rss = data["cpu"], data["max_rss"]
-        worker.surroundings = data["surroundings"] and surroundings_from(data["surroundings"])
+        worker.surroundings = data["surroundings"] and Surroundings.restored(data["surroundings"])
         worker._reader.restore(data["reader"], given)
         worker._processes.restore(data["processes"])
         registry.enter(entry)

@@ -19,7 +19,7 @@ from overseer.process.stdin import Stdin
 from overseer.workers.base import RunContext, Worker, WorkerCallbacks
 from overseer.workers.config import WorkerConfig
 from overseer.workers.os_process import OSWorker
-from overseer.workers.program import Surroundings
+from overseer.workers.surroundings import Surroundings
 
 
 def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
