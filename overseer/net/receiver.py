@@ -52,7 +52,7 @@ PROTOCOL = "overseer.v1"
 
 _NEEDED = ("sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol")
 _RECEIVE = 16 * 1024  # bytes asked for at once
-_GOING_ON = {"upgrade": "websocket", "connection": "Upgrade", "host": "localhost"}
+_EVERY_UPGRADE = {"upgrade": "websocket", "connection": "Upgrade", "host": "localhost"}
 _ACCEPTED = Request(
     "GET",
     "/ws",
@@ -64,15 +64,20 @@ _ACCEPTED = Request(
 
 
 class Received:
-    """The bytes received of a WebSocket that have not been handled: a message's beginning, while the thread
-    rests.
+    """The bytes received of a WebSocket that have not been handled.
 
     Args:
-        data: what came with the request, or before this program.
+        first: what came with the request, or before this program.
+
+    Attributes:
+        first: the same, until it is parsed.
+        data: has been parsed: a message's beginning, while the thread rests.
     """
 
-    def __init__(self, data: bytes = b"") -> None:
-        self.first = data
+    __slots__ = ("_before", "data", "first")
+
+    def __init__(self, first: bytes) -> None:
+        self.first = first
         self.data = bytearray()
         self._before = 0  # how many bytes have been dropped
 
@@ -176,11 +181,9 @@ def _environ(request: Request, pipe: _Socket) -> dict[str, Any]:
     headers = {name: request.headers[name] for name in ("sec-websocket-key", "sec-websocket-version")}
     if PROTOCOL in request.listed("sec-websocket-protocol"):
         headers["sec-websocket-protocol"] = PROTOCOL
-    names = {name: "HTTP_" + name.upper().replace("-", "_") for name in (*headers, *_GOING_ON)}
-    return {
-        "werkzeug.socket": pipe,
-        **{names[name]: value for name, value in {**headers, **_GOING_ON}.items()},
-    }
+    headers |= _EVERY_UPGRADE
+    words = {"HTTP_" + name.upper().replace("-", "_"): value for name, value in headers.items()}
+    return {"werkzeug.socket": pipe, **words}
 
 
 class _Socket:

@@ -14,7 +14,7 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 from overseer.process.policy import StopPolicy
 from overseer.util.dataclass_json import from_plain
@@ -40,7 +40,12 @@ def pack(head: Mapping[str, Any], body: bytes = b"") -> bytes:
     return b"".join((_SIZES.pack(len(text), len(body)), text, body))
 
 
-def read_frame(stream: BinaryIO) -> tuple[bytes, bytes] | None:
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes:
+        """So many bytes, or fewer at the end."""
+
+
+def read_frame(stream: Readable) -> tuple[bytes, bytes] | None:
     """The head, still JSON, and the body of the next frame; None at the end. Raises OSError."""
     sizes = stream.read(_SIZES.size)
     if len(sizes) < _SIZES.size:
