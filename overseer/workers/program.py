@@ -108,7 +108,6 @@ def _start(
     registry.enter(entry)
     guardian.tell(entry)
     own = {RUN_VARIABLE: entry.run, SERVER_VARIABLE: registry.server_id}
-    setup = Setup(identity=surroundings.identity)
     try:
         child = spawn(
             argv[0],
@@ -119,7 +118,7 @@ def _start(
             merge=merge,
             inherit=surroundings.inherit,
             umask=surroundings.umask,
-            setup=setup if setup.needed else None,
+            setup=Setup(identity=surroundings.identity),
             stdin=stdin,
         )
     except BaseException:

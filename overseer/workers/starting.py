@@ -44,7 +44,6 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
         if contents or run.hands_on:
             files = _private_files(run, contents, who)
             variables |= files.paths
-        setup = Setup(stdin.tty, config.nice, config.rlimits, who, entry.cgroup)
         child = spawn(
             config.command,
             config.args,
@@ -54,7 +53,7 @@ def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
             merge=config.merge,
             inherit=config.inherit_env,
             umask=config.umask,
-            setup=setup if setup.needed else None,
+            setup=Setup(stdin.tty, config.nice, config.rlimits, who, entry.cgroup),
             stdin=stdin.theirs,
         )
     except BaseException:
