@@ -152,7 +152,7 @@ def export(
         "tokens": {name: each.value.hex() for name, each in parts.variables.items()},
         "secrets": dict(parts.secrets),
         "listener": parts.server.listener.export(out),
-        "connections": [each.export_locked(gate.sign_ins.key_of, out) for each in connections],
+        "connections": [each.export(gate.sign_ins.key_of, out) for each in connections],
         "sign_ins": [[key, to_plain(who), ends] for key, who, ends in gate.sign_ins.export()],
         "signals": [out.fd(each) for each in parts.signals.pipe],
         "history": out.fd(lock),

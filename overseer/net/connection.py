@@ -272,7 +272,7 @@ class Connection:
         """Whether another program can go on with it: a WebSocket, at most."""
         return self.websocket is not None and self.websocket.portable
 
-    def export_locked(self, key_of: Callable[[SignIn], str], out: Outgoing) -> dict[str, Any]:
+    def export(self, key_of: Callable[[SignIn], str], out: Outgoing) -> dict[str, Any]:
         """What another program has to know to go on with a portable one; within :func:`frozen`.
 
         Args:
@@ -283,7 +283,7 @@ class Connection:
         return {
             "fd": out.fd(self.stream.fileno()),
             "peer": to_plain(replace(self.peer, sign_in=None)) | {"sign_in": sign_in and key_of(sign_in)},
-            **self.websocket.export_locked(out),
+            **self.websocket.export(out),
         }
 
     def restore(self, data: Mapping[str, Any], given: Incoming) -> None:

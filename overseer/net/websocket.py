@@ -100,7 +100,7 @@ class WebSocket:
         opened = self.handler is not None or self.outbox.closed
         return opened and self._stream.portable and self.outbox.portable
 
-    def export_locked(self, out: Outgoing) -> dict[str, Any]:
+    def export(self, out: Outgoing) -> dict[str, Any]:
         """What another program has to know to go on: what was sent of a message that is not complete, and
         what was not sent to it; at a standstill, while its outbox is frozen."""
         return {

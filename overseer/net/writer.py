@@ -227,6 +227,7 @@ class SocketOutbox(Outbox):
 
     def export_locked(self, out: Outgoing) -> dict[str, Any]:
         """What another program has to know to go on; while it is :meth:`frozen`."""
+        assert_held(self._lock)
         chunks, offset, within = self._queue.export()
         since = self._over_since
         return {
