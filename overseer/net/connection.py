@@ -13,7 +13,7 @@ from typing import Any
 from overseer.auth.peer import Peer
 from overseer.auth.sign_ins import SignIn
 from overseer.net.bytestream import ByteStream
-from overseer.net.endpoint import ENDPOINT, Endpoint, Service
+from overseer.net.endpoint import ENDPOINT, Endpoint, Hooks, Service
 from overseer.net.handler import Handler
 from overseer.net.http import (
     BadRequest,
@@ -145,17 +145,9 @@ class Connection:
             finally:
                 self._endpoint.leave()
             return
+        hooks = self._endpoint.hooks
         try:
-            allowed = self._endpoint.limits.handshake_timeout
-            deadline = awake() + (min(allowed, _STRANGERS_TIME) if self._stranger else allowed)
-            self.peer = replace(self.peer, certificate=self.stream.open(deadline))
-            hooks = self._endpoint.hooks
-            open_to_all = hooks is not None and hooks.enabled
-            begun = begin_request(self.stream, deadline, hooks=open_to_all) if self._stranger else b""
-            if begun is None:
-                self._respond(self._refused())
-                return
-            request = read_request(self.stream, self.peer, deadline, begun)
+            request = self._read_request(hooks)
         except BadRequest as error:
             self._respond(error.response)
             return
@@ -185,6 +177,18 @@ class Connection:
                 self._serve_by(service, request, self._reply(head_only=head_only, timeout=patience))
         finally:
             self._endpoint.leave()
+
+    def _read_request(self, hooks: Hooks | None) -> Request | None:
+        """The request; None: the peer went away without one. Raises BadRequest, OSError."""
+        allowed = self._endpoint.limits.handshake_timeout
+        deadline = awake() + (min(allowed, _STRANGERS_TIME) if self._stranger else allowed)
+        self.peer = replace(self.peer, certificate=self.stream.open(deadline))
+        if not self._stranger:
+            return read_request(self.stream, self.peer, deadline)
+        begun = begin_request(self.stream, deadline, hooks=hooks is not None and hooks.enabled)
+        if begun is None:
+            raise BadRequest(self._refused())
+        return read_request(self.stream, self.peer, deadline, begun)
 
     def _respond(self, response: Response, *, head_only: bool = False) -> None:
         self._reply(head_only=head_only).send(response)
