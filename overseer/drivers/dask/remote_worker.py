@@ -387,7 +387,7 @@ class RemoteWorker(Worker):
                 "link": None,
             }
             link = self._link
-        return said if link is None else {**said, **link.hand_over(self.order.run)}
+        return said if link is None else {**said, **link.export(self.order.run)}
 
     def restore(self, data: Mapping[str, Any], link: Link | None) -> None:
         """Be as another program has handed it over; :meth:`resume` must follow."""
