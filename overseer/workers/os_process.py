@@ -316,8 +316,7 @@ class OSWorker(Worker):
         assert callbacks.run is not None
         entry = Entry.restored(data["entry"])
         fds = [given.fd(said["fd"]) for said in data["reader"]["pipes"]]
-        said = data["input"]
-        stdin = said and TaskInput.restored(given.fd(said["fd"]), said, given.blob(said["waiting"]))
+        stdin = data["input"] and TaskInput.restored(data["input"], given)
         files = data["files"] and PrivateFiles.restored(data["files"], given)
         pipes = dict(zip(data["streams"], fds, strict=True))
         child = Child(data["pid"], given.fd(data["pidfd"]), pipes)
