@@ -29,7 +29,7 @@ from overseer.supervisor.handover.hub import export_hub, freeze, restore_hub, st
 from overseer.supervisor.handover.tasks import Origins
 from overseer.upgrade.reexec import Succession
 from overseer.util.dataclass_json import from_plain, to_plain
-from overseer.util.handover import Incoming, Outgoing, pack, unpack
+from overseer.util.handover_format import Incoming, Outgoing, pack, unpack
 from overseer.util.standstill import standstill
 from overseer.util.threads import run_on_thread
 

@@ -33,7 +33,7 @@ from overseer.net.websocket import WebSocket
 from overseer.net.writer import Writer
 from overseer.util.awake_clock import awake
 from overseer.util.dataclass_json import to_plain
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.locks import Rank, lock
 
 _log = logging.getLogger(__name__)

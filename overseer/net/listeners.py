@@ -20,7 +20,7 @@ from overseer.auth.networks import plain_address
 from overseer.auth.peer import Peer
 from overseer.config.listen import Listen
 from overseer.errors import OverseerError
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 
 _log = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from overseer.net.readable_outbox import ReadableOutbox
 from overseer.net.writer import Writer
 from overseer.util.awake_clock import Ticker, awake
 from overseer.util.dataclass_json import from_plain
-from overseer.util.handover import Incoming
+from overseer.util.handover_format import Incoming
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.standstill import standstill
 from overseer.util.threads import VitalThread

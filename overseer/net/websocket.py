@@ -14,7 +14,7 @@ from overseer.net.http import Request
 from overseer.net.keepalive import Keepalive
 from overseer.net.receiver import Received, Receiver
 from overseer.net.writer import SocketOutbox, Writer
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.standstill import standstill
 
 _log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from overseer.net.frames import Message
 from overseer.net.limits import ConnectionLimits
 from overseer.net.outbox import Outbox
 from overseer.util.awake_clock import awake
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.locks import CHECKED, Rank, assert_held, assert_none_held, lock, seized
 from overseer.util.threads import start_thread
 from overseer.util.timers import Timers

@@ -16,7 +16,7 @@ import codecs
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.masking import Mask, Masker
 
 Mark = Literal["", "truncated", "overwritten"]

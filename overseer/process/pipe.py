@@ -20,7 +20,7 @@ from typing import Any
 
 from overseer.process.lines import Lines, LineSplitter
 from overseer.process.raw import MaskedRaw
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.standstill import standstill
 
 DRAIN_IDLE_S = 2.0

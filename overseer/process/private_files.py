@@ -23,7 +23,7 @@ from typing import Any
 from overseer.errors import SpawnError
 from overseer.process.registry import registry
 from overseer.process.standalone.private import PREFIX, directory_of, remove
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 
 _log = logging.getLogger(__name__)
 

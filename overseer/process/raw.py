@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.masking import Mask, Masker
 
 _HELD_S = 0.1  # how long a tail that may begin a secret is held back; it may be a prompt

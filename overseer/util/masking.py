@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import AnyStr
 from urllib.parse import quote, quote_plus
 
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 
 MASK = "***"
 """What stands for a secret."""

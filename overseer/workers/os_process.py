@@ -35,7 +35,7 @@ from overseer.process.registry import Entry, registry
 from overseer.process.spawn import Child
 from overseer.process.terminal_lines import drawn
 from overseer.process.usage import usage_meter
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.hung_threads import Replaced, replaceable
 from overseer.util.latch import Latch
 from overseer.util.masking import masked
