@@ -82,3 +82,22 @@ class Order:
     @classmethod
     def of(cls, head: Mapping[str, Any]) -> Order:
         return from_plain(cls, head)
+
+
+class RunnerLink(Protocol):
+    """The way to a run's runner."""
+
+    @property
+    def host(self) -> str: ...
+
+    def say(self, head: dict[str, Any], body: bytes = b"") -> None:
+        """Send a word to the runner; does not block."""
+
+    def measure(self) -> None:
+        """Ask what all runs there use; does not block."""
+
+    def took(self, run: str, size: int) -> None:
+        """So many bytes of a run's output have been handed on; does not block."""
+
+    def export(self, run: str) -> dict[str, Any]:
+        """What another program needs of it to go on with a run."""

@@ -9,9 +9,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from overseer.drivers.dask.frames import Frame, Order
+from overseer.drivers.dask.frames import Frame, Order, RunnerLink
 from overseer.errors import NotRunningError, OverseerError, SpawnError
 from overseer.process.input import CLOSED, check_room
 from overseer.process.pipe import DRAIN_MAX_S
@@ -20,9 +20,6 @@ from overseer.util.locks import assert_held
 from overseer.util.standstill import standstill
 from overseer.util.threads import run_on_thread, start_thread
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
-
-if TYPE_CHECKING:
-    from overseer.drivers.dask.link import Link
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +60,7 @@ class RemoteWorker(Worker):
         self._forget = forget
         # The worker's lock guards the rest.
         self._changed = threading.Condition(self._lock)  # notified when any of it has changed
-        self._link: Link | None = None  # once it has a place
+        self._link: RunnerLink | None = None  # once it has a place
         self._begun_at: float | None = None  # monotonic; it runs
         self._failure: OverseerError | None = None  # it never will
         self.told = False  # its requester has been told that it waits
@@ -103,7 +100,7 @@ class RemoteWorker(Worker):
             if self._run.waits is not None:
                 self._run.waits(self)
 
-    def place(self, link: Link) -> bool:
+    def place(self, link: RunnerLink) -> bool:
         """Have it run at the end of this link; False if it has another place already, or wants none."""
         with self._lock:
             if self._link is not None or self._failure is not None:
@@ -389,7 +386,7 @@ class RemoteWorker(Worker):
             link = self._link
         return said if link is None else {**said, **link.export(self.order.run)}
 
-    def restore(self, data: Mapping[str, Any], link: Link | None) -> None:
+    def restore(self, data: Mapping[str, Any], link: RunnerLink | None) -> None:
         """Be as another program has handed it over; :meth:`resume` must follow."""
         for name in _HANDED_OVER:
             setattr(self, name, data[name])
