@@ -62,7 +62,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What ten thousand tests consist of is garbage at no time: nothing need go through it again and again."""
+    """What ten thousand tests consist of is never garbage: no collection need go through it."""
     gc.collect()
     gc.freeze()
 
