@@ -123,8 +123,9 @@ def memory(*pids: int) -> int:
 def _children() -> set[int]:
     """Direct children, zombies too: who started them has to reap them."""
     pids: set[int] = set()
-    for path in Path("/proc/self/task").glob("*/children"):
-        pids.update(int(pid) for pid in _read(path.read_text).split())
+    for thread in os.scandir("/proc/self/task"):
+        with suppress(OSError):  # gone meanwhile
+            pids.update(map(int, _content(f"{thread.path}/children").split()))
     return pids
 
 
@@ -136,9 +137,9 @@ def _describe(pid: int) -> str:
 
 def _fds() -> set[tuple[int, str]]:
     found = set()
-    for path in Path("/proc/self/fd").iterdir():
+    for entry in os.scandir("/proc/self/fd"):
         with suppress(OSError):
-            found.add((int(path.name), str(path.readlink())))
+            found.add((int(entry.name), os.readlink(entry.path)))  # noqa: PTH115 - at each test, for each file
     # The directory was open while it was read.
     return {(number, target) for number, target in found if not target.startswith("/proc/")}
 
