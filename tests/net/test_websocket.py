@@ -131,14 +131,17 @@ def test_ten_thousand_empty_fragments_cost_nothing(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("between", [frame(CONTINUATION, fin=False), frame(PING), frame(PONG, b"x" * 125)])
-def test_a_message_that_never_ends_is_cut_off(serve: Serve, between: bytes) -> None:
+def test_a_message_that_never_ends_is_cut_off(
+    serve: Serve, between: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("overseer.net.frame_limit._AROUND", 1 << 16)
     client, handler = serve().pair()
     with client, contextlib.suppress(ConnectionError):
         client.send_raw(frame(TEXT, b"a", fin=False))
         reader = threading.Thread(target=read_to_end, args=(client,))
         reader.start()
         for _ in range(10):
-            client.send_raw(between * (1 + (1 << 18) // len(between)))
+            client.send_raw(between * (1 + (1 << 14) // len(between)))
         reader.join(60)
         assert not reader.is_alive()
     assert handler.received == []
