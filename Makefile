@@ -55,7 +55,7 @@ migrating: $(VENV)/.dev
 soak: $(VENV)/.dev
 	@$(PY) -m tests.soak $(ARGS)
 
-# A server that is killed at random moments, a hundred times; make test does so five times, make test-all ten.
+# A server that is killed at random moments, a hundred times; make test does so a few times, make test-all ten.
 kills: $(VENV)/.dev
 	@OVERSEER_TEST_KILLS=100 $(PY) -m pytest -n 3 tests/faults/test_history.py tests/faults/test_logs.py -k killed_at_any_moment $(ARGS)
 
