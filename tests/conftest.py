@@ -50,7 +50,10 @@ if getattr(sys.modules.get("overseer.util.locks"), "_seed", "set") == "":
 
 # Folders with long files come first, so that at the end no worker is left with a long one; each in one go,
 # since the tests of the page share a browser. `make test` has xdist keep this order.
-_FIRST = "docs upgrade browser faults e2e ctl testing drivers process client daemon".split()
+_FIRST = (
+    *("docs", "upgrade", "browser", "faults", "e2e", "ctl"),
+    *("testing", "drivers", "process", "client", "daemon"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
