@@ -16,6 +16,7 @@ import pytest
 from overseer.config.listen import Listen
 from overseer.net.frames import Encoded
 from tests.harness import allowed
+from tests.harness.seeds import seeds
 from tests.net.conftest import Harness
 from tests.net.rawclient import (
     BINARY,
@@ -210,7 +211,7 @@ def test_what_came_before_an_oversize_frame_in_one_packet_is_still_handled(serve
     assert handler.received == ["1", "2"]
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", seeds(4, 10))
 def test_random_bytes_end_the_connection_and_nothing_else(serve: Serve, seed: int) -> None:
     harness = serve(max_message=1000)
     noise = random.Random(seed).randbytes(500)
