@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from overseer.config.exec import SecretName, TemplateText, check_names
 from overseer.config.references import check_reference, check_secret
 from overseer.schema.fields import field
-from overseer.schema.location import Location, quoted
+from overseer.schema.location import Location, check_alternatives, quoted
 from overseer.schema.nodes import MapNode, Node
 from overseer.schema.objects import ListOf, MapOf, Object
 from overseer.schema.quantities import Age
@@ -126,10 +126,8 @@ class ChannelConfig:
 
 
 def _channel(read: ChannelConfig, location: Location) -> ChannelConfig:
-    if read.webhook and read.exec:
-        location.error("has both webhook and exec: remove one of them")
-    elif not read.webhook and not read.exec and not any(map(location.has_error, ("webhook", "exec"))):
-        location.error("webhook or exec is missing: say how notices are delivered")
+    none = "webhook or exec is missing: say how notices are delivered"
+    check_alternatives(read, ("webhook", "exec"), location, none)
     if read.exec and not read.exec[0]:
         location.at("exec").error("needs the program to run")
     for key in ("secret", "headers", "body"):

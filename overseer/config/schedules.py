@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from overseer.schema.fields import field
-from overseer.schema.location import Location
+from overseer.schema.location import Location, check_alternatives
 from overseer.schema.nodes import Node, describe_node
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import SECONDS, Seconds
@@ -109,11 +109,8 @@ class Schedule:
 
 
 def _schedule(read: Schedule, location: Location) -> Schedule:
-    given = [key for key in ("cron", "every", "at") if getattr(read, key)]
-    if len(given) > 1:
-        location.error(f"{' and '.join(given)} are different schedules: make them a list of two")
-    elif not given and not any(map(location.has_error, ("cron", "every", "at"))):
-        location.error("say when: cron, every or at")
+    several = "are different schedules: make them a list of two"
+    check_alternatives(read, ("cron", "every", "at"), location, "say when: cron, every or at", several)
     if read.timezone != "UTC" and read.every:
         location.warn("timezone does nothing: `every` is the same in all time zones")
     if 0 < read.every <= read.jitter:

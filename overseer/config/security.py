@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from overseer.auth.digest import Digest, digest_of, doubtful
 from overseer.auth.rights import ROLES
 from overseer.schema.fields import field
-from overseer.schema.location import Location
+from overseer.schema.location import Location, check_alternatives
 from overseer.schema.nodes import Node, Scalar
 from overseer.schema.objects import ListOf, MapOf, Object
 from overseer.schema.quantities import Mode, Seconds
 from overseer.schema.types import Choice, FieldType, Text, TextList
-
-_SOURCES = ("token", "token_file", "token_env", "token_sha256")
 
 
 class Secret(FieldType):
@@ -79,9 +77,7 @@ class TokenConfig:
 
 
 def _token(read: TokenConfig, location: Location) -> TokenConfig:
-    given = [name for name in _SOURCES if getattr(read, name)]
-    if len(given) > 1:
-        location.error(f"{' and '.join(given)} are alternatives: keep one of them")
+    check_alternatives(read, ("token", "token_file", "token_env", "token_sha256"), location)
     if read.actions == ():
         location.warn("an empty list of actions: this token sees none of them")
     return read
