@@ -8,7 +8,6 @@ from base64 import b64decode
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as plain_field
-from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from overseer.config.exec import SecretName, TemplateText, check_names
@@ -62,9 +61,6 @@ class ConfidentialText(FieldType):
         if not text.isprintable():
             raise ValueError("it contains unprintable characters")
         return Confidential(text)
-
-    def shown(self, value: Any) -> str:
-        return ""
 
     def yaml_schema(self) -> Json:
         return {"anyOf": [super().yaml_schema(), self._name.yaml_schema()]}

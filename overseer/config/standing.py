@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
 
 from overseer.config.key_hints import hints_at
 from overseer.config.references import check_reference
@@ -32,9 +31,6 @@ class _DependsOn(FieldType):
         if isinstance(node, ListNode):
             return dict.fromkeys(TEXT.items_from_yaml(node, location), _READY)
         raise ValueError(f"expected a {self.label}, found {describe_node(node)}")
-
-    def shown(self, value: Any) -> str:
-        return ""
 
     def yaml_schema(self) -> Json:
         return {

@@ -312,9 +312,6 @@ class ListOf(FieldType):
             return (self.item.from_yaml(node, location),)
         raise ValueError(f"expected a {self.label}, found {describe_node(node)}")
 
-    def shown(self, value: Any) -> str:
-        return ""
-
     def manifest(self) -> Json:
         return {"type": "array", "items": self.item.manifest()}
 
@@ -378,9 +375,6 @@ class MapOf(_Mapping):
             except ValueError as error:
                 here.error(str(error))
         return found
-
-    def shown(self, value: Any) -> str:
-        return ""
 
     def manifest(self) -> Json:
         return {"type": "map", "value_type": self.item.manifest()}

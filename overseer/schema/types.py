@@ -329,9 +329,6 @@ class TextList(FieldType):
             return False
         return True
 
-    def shown(self, value: Any) -> str:
-        return ""
-
     def yaml_schema(self) -> Json:
         return {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}
 
