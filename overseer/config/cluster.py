@@ -11,7 +11,7 @@ from overseer.config.exec import EXEC, ExecConfig, checked_exec
 from overseer.config.key_hints import hints_at
 from overseer.schema.fields import field
 from overseer.schema.location import Location
-from overseer.schema.nodes import Node, Scalar, describe_node
+from overseer.schema.nodes import Node, Scalar, unexpected
 from overseer.schema.objects import MapOf, Object, or_null
 from overseer.schema.quantities import Seconds
 from overseer.schema.types import FieldType, Text, TextList
@@ -28,7 +28,7 @@ class Address(FieldType):
     def from_yaml(self, node: Node, location: Location) -> str:
         text = self.scalar(node, "address").text
         if not _ADDRESS.fullmatch(text):
-            raise ValueError(f"expected tcp://HOST:PORT or tls://HOST:PORT, found {describe_node(node)}")
+            raise unexpected(node, "tcp://HOST:PORT or tls://HOST:PORT")
         return text
 
 
@@ -40,7 +40,7 @@ class Amount(FieldType):
     def from_yaml(self, node: Node, location: Location) -> float:
         text = node.text if isinstance(node, Scalar) else ""
         if not re.fullmatch(r"[0-9]+(\.[0-9]+)?([eE][0-9]+)?", text) or not float(text) > 0:
-            raise ValueError(f"expected a number above 0, found {describe_node(node)}")
+            raise unexpected(node, "a number above 0")
         return float(text)
 
     def yaml_schema(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from overseer.schema.fields import field
 from overseer.schema.location import Location, check_alternatives
-from overseer.schema.nodes import Node, describe_node
+from overseer.schema.nodes import Node, unexpected
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import SECONDS, Seconds
 from overseer.schema.types import BOOLEAN, Choice, FieldType, Text
@@ -45,7 +45,7 @@ class _Moment(FieldType):
                 return datetime.fromisoformat(text)
             except ValueError as error:
                 raise ValueError(f"{text}: {error}") from None
-        raise ValueError(f"expected a time such as 2026-12-01T09:00, found {describe_node(node)}")
+        raise unexpected(node, "a time such as 2026-12-01T09:00")
 
 
 @dataclass(frozen=True)

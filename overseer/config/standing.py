@@ -13,7 +13,7 @@ from overseer.protocol import RetryPolicy
 from overseer.protocol.words import CONDITION, CONDITIONS
 from overseer.schema.fields import field
 from overseer.schema.location import Location
-from overseer.schema.nodes import ListNode, MapNode, Node, describe_node
+from overseer.schema.nodes import ListNode, MapNode, Node, unexpected
 from overseer.schema.objects import MapOf, Object
 from overseer.schema.types import TEXT, Choice, FieldType, Json
 
@@ -30,7 +30,7 @@ class _DependsOn(FieldType):
             return MapOf(CONDITION).from_yaml(node, location)
         if isinstance(node, ListNode):
             return dict.fromkeys(TEXT.items_from_yaml(node, location), _READY)
-        raise ValueError(f"expected a {self.label}, found {describe_node(node)}")
+        raise unexpected(node, f"a {self.label}")
 
     def yaml_schema(self) -> Json:
         return {
