@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from overseer.protocol import MessageLimits
+from overseer.protocol.words import ON_LAG
 from overseer.schema.fields import field
 from overseer.schema.quantities import COUNT, SECONDS, Integer, Seconds, Size
-from overseer.schema.types import Choice
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ClientsConfig:
         default=20.0,
     )
     on_lag: str = field(
-        Choice("block", "drop", "catch_up"),
+        ON_LAG,
         "What a full buffer means unless a subscription says otherwise: the task waits (`block`, nothing is "
         "lost), the client misses output and gets a `gap` (`drop`), or it is later sent what it missed from "
         "the log (`catch_up`, nothing is lost and nothing waits; needs a `data_dir`).",

@@ -10,7 +10,7 @@ from overseer.protocol.declare import Request, TaskRequest
 from overseer.protocol.declare import request as _request
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.values import ExcessConfig
-from overseer.protocol.words import ORDERS
+from overseer.protocol.words import ON_LAG, ORDERS
 from overseer.schema.binary import BASE64
 from overseer.schema.fields import declared, field, optional
 from overseer.schema.objects import Object, PartOf
@@ -25,7 +25,7 @@ class _Following(Request):
     """Base of the requests that subscribe their sender to a task."""
 
     on_lag: str = optional(
-        Choice("block", "drop", "catch_up"),
+        ON_LAG,
         "When you read too slowly: block: the task waits for you; drop: you miss lines and get a gap; "
         "catch_up: you are sent from its log what you missed (the default where there are logs)",
         default="",
