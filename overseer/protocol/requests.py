@@ -15,9 +15,7 @@ from overseer.schema.binary import BASE64
 from overseer.schema.fields import declared, field, optional
 from overseer.schema.objects import Object, PartOf
 from overseer.schema.quantities import COUNT, PAGE_SIZE, SIDE, TIMESTAMP, Integer
-from overseer.schema.types import BOOLEAN, SIGNAL, TASK_ID, TEXT, TEXT_MAP, Choice, Name
-
-_ACTION = Name()
+from overseer.schema.types import ACTION, BOOLEAN, SIGNAL, TASK_ID, TEXT, TEXT_MAP, Choice, Name
 
 
 @declared(kw_only=True)
@@ -53,7 +51,7 @@ class Start(_Following):
     """Start an action as a new task, or queue it. The sender is subscribed to the task."""
 
     either = ("action", "task_id")
-    action: str = optional(_ACTION, "The action to start; not needed for a standing task", default="")
+    action: str = optional(ACTION, "The action to start; not needed for a standing task", default="")
     task_id: str = optional(
         TASK_ID,
         "A name for the task; absent: a UUID is generated. A standing task's (one that the configuration "
@@ -206,21 +204,21 @@ class Unwatch(Request):
 class Describe(Request):
     """Describe the actions."""
 
-    action: str = optional(_ACTION, "Only this one", default="")
+    action: str = optional(ACTION, "Only this one", default="")
 
 
 @_request("pool_info")
 class PoolInfoRequest(Request):
     """Show a pool's limit, its running tasks and its queue."""
 
-    action: str = optional(_ACTION, "This action's pool; absent: the global one", default="")
+    action: str = optional(ACTION, "This action's pool; absent: the global one", default="")
 
 
 @_request("set_pool")
 class SetPool(Request):
     """Change a pool while the server runs. Absent fields stay as they are."""
 
-    action: str = optional(_ACTION, "This action's pool; absent: the global one", default="")
+    action: str = optional(ACTION, "This action's pool; absent: the global one", default="")
     limit: int | None = optional(
         COUNT, "How many may run at once; 0: any number (size means the same)", default=None, synonym="size"
     )
@@ -242,7 +240,7 @@ class Move(TaskRequest):
 
     either = ("to", "position", "before", "after")
     action: str = optional(
-        _ACTION,
+        ACTION,
         "Its action: it is moved only among this action's tasks, and all others keep their turns; "
         "absent: among all waiting tasks that you may see",
         default="",
@@ -257,7 +255,7 @@ class Move(TaskRequest):
 class Purge(Request):
     """Empty a queue."""
 
-    action: str = optional(_ACTION, "This action's queue; absent: every queue", default="")
+    action: str = optional(ACTION, "This action's queue; absent: every queue", default="")
 
 
 @_request("usage")
@@ -271,7 +269,7 @@ class UsageRequest(Request):
 class MetricsRequest(Request):
     """Show the counters of one action, of one task, or of the whole server."""
 
-    action: str = optional(_ACTION, "This action's", default="")
+    action: str = optional(ACTION, "This action's", default="")
     task_id: str = optional(TASK_ID, "This task's (not together with action)", default="")
 
 

@@ -9,9 +9,7 @@ from overseer.protocol.declare import request as _request
 from overseer.protocol.words import EXIT_REASON, RUN_STATUS, STREAM
 from overseer.schema.fields import field, optional
 from overseer.schema.quantities import COUNT, PAGE_SIZE, TIMESTAMP
-from overseer.schema.types import BOOLEAN, TASK_ID, TEXT, Name
-
-_ACTION = Name()
+from overseer.schema.types import ACTION, BOOLEAN, TASK_ID, TEXT, Name
 
 
 @_request("runs")
@@ -19,7 +17,7 @@ class RunsRequest(Request):
     """List runs, including ended ones and those of earlier servers, newest first. Needs a data_dir."""
 
     task_id: str = optional(TASK_ID, "Only this task's", default="")
-    action: str = optional(_ACTION, "Only this action's", default="")
+    action: str = optional(ACTION, "Only this action's", default="")
     state: str = optional(RUN_STATUS, "Only those with this status", default="")
     reason: str = optional(EXIT_REASON, "Only those that ended for this reason", default="")
     since: datetime | None = optional(TIMESTAMP, "Only those started from then on", default=None)
@@ -37,7 +35,7 @@ class RunStatsRequest(Request):
     or for each period of time. Needs a data_dir."""
 
     task_id: str = optional(TASK_ID, "Only this task's", default="")
-    action: str = optional(_ACTION, "Only this action's", default="")
+    action: str = optional(ACTION, "Only this action's", default="")
     since: datetime | None = optional(TIMESTAMP, "Only those started from then on", default=None)
     until: datetime | None = optional(TIMESTAMP, "Only those started before then", default=None)
     every: int = optional(
@@ -71,7 +69,7 @@ class Search(Request):
     query: str = field(TEXT, "A text that the line contains, or a regular expression")
     regex: bool = optional(BOOLEAN, "Whether query is a regular expression (Python's)", default=False)
     task_id: str = optional(TASK_ID, "Only this task's lines", default="")
-    action: str = optional(_ACTION, "Only lines of this action's runs", default="")
+    action: str = optional(ACTION, "Only lines of this action's runs", default="")
     since: datetime | None = optional(TIMESTAMP, "Only lines from then on", default=None)
     until: datetime | None = optional(TIMESTAMP, "Only lines until then", default=None)
     limit: int = optional(PAGE_SIZE, "At most this many", default=100)

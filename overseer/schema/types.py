@@ -402,4 +402,5 @@ BOOLEAN = Boolean()
 SIGNAL = Signal()
 DOCUMENT = Document()
 REQUEST_ID = Name()
+ACTION = Name()
 TASK_ID = Name("uuid")  # what a server makes up is a UUID; generic clients ask for this type in their forms
