@@ -1,4 +1,4 @@
-"""Handing over listening sockets and WebSockets: see :mod:`overseer.util.handover`.
+"""Handing over listening sockets and WebSockets: see :mod:`overseer.util.handover_format`.
 
 A WebSocket goes on in the program that follows: what it has sent of a message that is not complete, and what
 was not sent to it, go over with its socket. One that is encrypted cannot, nor can a request by HTTP.
@@ -23,7 +23,7 @@ from overseer.net.websocket import Received
 from overseer.net.writer import SocketOutbox
 from overseer.util.awake_clock import awake
 from overseer.util.dataclass_json import from_plain, to_plain
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.locks import seized
 
 _MOST = 64 * 2**20  # bytes that wait for one client, more of which is not handed over

@@ -24,7 +24,7 @@ from overseer.probes.runner import ProbeRunner
 from overseer.probes.verdict import Verdict
 from overseer.supervisor.probing import Earlier, Findings, RunWatch
 from overseer.util.dataclass_json import to_plain
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.standstill import standstill
 from overseer.util.timers import Timer

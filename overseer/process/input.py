@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from overseer.errors import NotRunningError, OverseerError, RequestError
-from overseer.util.handover import Outgoing
+from overseer.util.handover_format import Outgoing
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.threads import start_thread
 from overseer.util.wakeup import Wakeup

@@ -20,7 +20,7 @@ from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Task
 from overseer.supervisor.transaction import lives
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.masking import Secrets, masked
 from overseer.util.timestamps import now

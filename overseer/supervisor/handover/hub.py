@@ -24,7 +24,7 @@ from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.phases import Phase
 from overseer.supervisor.transaction import Launch
 from overseer.supervisor.watching import Watcher
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.locks import seized
 from overseer.workers.handover import inputs_of
 

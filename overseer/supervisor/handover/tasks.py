@@ -23,7 +23,7 @@ from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.transaction import Launch
 from overseer.util.dataclass_json import from_plain, to_plain
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.workers.base import RunContext, Worker, WorkerCallbacks
 from overseer.workers.handover import context_of, export_context, export_worker, restore_worker
 from overseer.workers.os_process import OSWorker
@@ -238,8 +238,7 @@ class TaskRestorer:
         if data["timeout"] is not None:
             task.timeout = hub._timers.schedule_at(data["timeout"], Due.TIMEOUT, task.id)
         if task.phase is Phase.QUEUED:
-            size = sum(len(name) + len(value) for name, value in task.params.items())
-            task.memory.params_changed(size)
+            task.memory.params_changed(task.params_size)
         if data["run"] is not None:
             self._restore_run(task, data["run"])
         return task
@@ -247,7 +246,7 @@ class TaskRestorer:
     def _restore_run(self, task: Task, data: Mapping[str, Any]) -> None:
         hub = self._hub
         context = context_of(task.id, data["worker"])
-        gate = StartGate(task, context.secrets, hub._exits.exited, hub._starts._orphans.heard_of)
+        gate = StartGate(task, context.secrets, hub._exits.exited, hub._starts._failed_starts.heard_of)
         context = replace(context, exited=gate.on_exited, begun=gate.begun)
         if (pending := data.get("pending")) is not None:
             self._restore_pending(task, data, pending, gate, context)
