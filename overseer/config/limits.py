@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from overseer.protocol import MessageLimits
 from overseer.protocol.words import ON_LAG
-from overseer.schema.fields import field
+from overseer.schema.fields import declared, field
 from overseer.schema.quantities import COUNT, SECONDS, Integer, Seconds, Size
 
 
-@dataclass(frozen=True)
+@declared()
 class ClientsConfig:
     """``clients``: how clients are kept connected, and what happens to those that read slowly."""
 
@@ -38,7 +36,7 @@ class ClientsConfig:
     )
 
 
-@dataclass(frozen=True)
+@declared()
 class HistoryConfig:
     """``history``: how much of finished tasks is remembered. None younger than a minute is forgotten."""
 
@@ -46,7 +44,7 @@ class HistoryConfig:
     age: float = field(SECONDS, "How long they are kept.", default=86400.0)
 
 
-@dataclass(frozen=True)
+@declared()
 class LimitsConfig:
     """``limits``: what one client, or one line, may cost."""
 

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from overseer.config.exec import SecretName, TemplateText, check_names
 from overseer.config.references import check_reference, check_secret
-from overseer.schema.fields import field
+from overseer.schema.fields import declared, field
 from overseer.schema.location import Location, check_alternatives, quoted
 from overseer.schema.nodes import MapNode, Node
 from overseer.schema.objects import ListOf, MapOf, Object
@@ -89,7 +89,7 @@ def split_url(text: str) -> SplitResult:
     return url
 
 
-@dataclass(frozen=True)
+@declared()
 class ChannelConfig:
     """One of ``channels``: a webhook or a program."""
 
@@ -170,7 +170,7 @@ def check_key(secret: Confidential | None, location: Location) -> None:
         location.at("secret").error(str(error))
 
 
-@dataclass(frozen=True)
+@declared(kw_only=True)
 class NotifyConfig:
     """One of ``notify``: a rule."""
 

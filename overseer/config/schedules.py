@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
-from overseer.schema.fields import field
+from overseer.schema.fields import declared, field
 from overseer.schema.location import Location, check_alternatives
 from overseer.schema.nodes import Node, unexpected
 from overseer.schema.objects import ListOf, Object
@@ -48,7 +48,7 @@ class _Moment(FieldType):
         raise unexpected(node, "a time such as 2026-12-01T09:00")
 
 
-@dataclass(frozen=True)
+@declared()
 class Schedule:
     """``schedule``, or one of several: when a standing task is started; exactly one of the first three keys.
 

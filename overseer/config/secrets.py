@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
-from overseer.schema.fields import field
+from overseer.schema.fields import declared, field
 from overseer.schema.location import Location, check_alternatives
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.types import Text
 
 
-@dataclass(frozen=True)
+@declared()
 class SecretSource:
     """One of ``secrets``: exactly one of the three keys."""
 

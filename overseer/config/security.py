@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from overseer.auth.digest import Digest, digest_of, doubtful
 from overseer.auth.rights import ROLES
-from overseer.schema.fields import field
+from overseer.schema.fields import declared, field
 from overseer.schema.location import Location, check_alternatives
 from overseer.schema.nodes import Node, Scalar
 from overseer.schema.objects import ListOf, MapOf, Object
@@ -40,7 +39,7 @@ class Sha256(FieldType):
         return Digest(bytes.fromhex(node.text))
 
 
-@dataclass(frozen=True)
+@declared(kw_only=True)
 class TokenConfig:
     """One of ``auth.tokens``. At most one of the four sources is set; without one, a certificate must do."""
 
@@ -83,7 +82,7 @@ def _token(read: TokenConfig, location: Location) -> TokenConfig:
     return read
 
 
-@dataclass(frozen=True)
+@declared()
 class AuthConfig:
     """``auth``: who may do what."""
 
@@ -117,7 +116,7 @@ def _auth(read: AuthConfig, location: Location) -> AuthConfig:
 AUTH = Object(AuthConfig, _auth, strict=True)
 
 
-@dataclass(frozen=True)
+@declared()
 class TlsConfig:
     """``tls``: encryption, 1.2 or later. Off without a ``cert``."""
 

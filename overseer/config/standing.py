@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from overseer.config.key_hints import hints_at
@@ -11,7 +10,7 @@ from overseer.config.references import check_reference
 from overseer.config.schedules import SCHEDULES, Schedule
 from overseer.protocol import RetryPolicy
 from overseer.protocol.words import CONDITION, CONDITIONS
-from overseer.schema.fields import field
+from overseer.schema.fields import declared, field
 from overseer.schema.location import Location
 from overseer.schema.nodes import ListNode, MapNode, Node, unexpected
 from overseer.schema.objects import MapOf, Object
@@ -41,7 +40,7 @@ class _DependsOn(FieldType):
         }
 
 
-@dataclass(frozen=True)
+@declared()
 class StandingTask:
     """A task that the file names."""
 
