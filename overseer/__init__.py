@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from overseer.workers.base import Worker as Worker
     from overseer.workers.base import WorkerCallbacks as WorkerCallbacks
     from overseer.workers.config import WorkerConfig as WorkerConfig
-    from overseer.workers.os_process import start_worker as start_worker
+    from overseer.workers.starting import start_worker as start_worker
     from overseer.workers.thread import VirtualContext as VirtualContext
     from overseer.workers.thread import start_virtual_worker as start_virtual_worker
 
@@ -87,7 +87,7 @@ _HOMES = {
     "overseer.workers.thread": "VirtualContext start_virtual_worker",
     "overseer.workers.base": "OutputBatch Worker WorkerCallbacks",
     "overseer.workers.config": "WorkerConfig",
-    "overseer.workers.os_process": "start_worker",
+    "overseer.workers.starting": "start_worker",
     "overseer.process.cgroup": "Cgroup",
     "overseer.process.policy": "StopPolicy",
     "overseer.process.usage": "Usage",
