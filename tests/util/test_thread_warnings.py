@@ -29,6 +29,7 @@ def test_each_thread_is_given_its_own_in_whatever_order_they_leave() -> None:
 
     thread = threading.Thread(target=hang)
     with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
         thread.start()
         assert entered.wait(30)
         with collected(_Doubt) as ours:

@@ -118,7 +118,7 @@ def limit(command: argparse.ArgumentParser, default: int, type: Callable[[str], 
 
 def paging(command: argparse.ArgumentParser) -> None:
     """What is long is shown in a pager."""
-    flag(command, "--no-pager", help="print it, in place of showing it in $OVERSEER_PAGER or $PAGER (less)")
+    flag(command, "--no-pager", help="print it, without a pager ($OVERSEER_PAGER, $PAGER or less)")
 
 
 def timestamps(command: argparse.ArgumentParser) -> None:
