@@ -300,7 +300,7 @@ class TaskLog:
         tail = _Tail(last.first)
         file = os.open(f"{self._directory}/{last.name}", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            tail.blocks, end = scan(file, last.first, times=True)
+            tail.blocks, end = scan(file, last, times=True)
             if tail.blocks and tail.blocks[-1].latest == UNKNOWN:  # nobody can tell where it ends
                 return None, end
             if tail.blocks:
