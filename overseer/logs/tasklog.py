@@ -103,7 +103,7 @@ class TaskLog:
 
     def __init__(self, task_id: str, directory: str, threads: DiskThreads, bounds: Bounds) -> None:
         self.task_id = task_id
-        self._directory = directory
+        self.directory = directory
         self._threads = threads
         self._bounds = bounds
         # Held by whatever touches the file, one at a time; unranked, as only the next one is taken under it.
@@ -179,7 +179,7 @@ class TaskLog:
         """Release the file, as no lines follow for now."""
         if self._file >= 0:
             self._threads.later(self._close_unless_busy)
-            self._bounds.changed(self._directory)
+            self._bounds.changed(self.directory)
         if self._aside_until:
             missing, self._unsaid = self._unsaid, 0
             self._threads.trouble.ended(self.task_id, missing)
@@ -283,7 +283,7 @@ class TaskLog:
     def _find_end(self) -> None:
         while not self._found:
             try:
-                segments = list_segments(self._directory)
+                segments = list_segments(self.directory)
                 tail, end = self._continue(segments[-1]) if segments else (None, 1)
             except FileNotFoundError:  # it has been compressed, or has expired, meanwhile
                 continue
@@ -295,10 +295,10 @@ class TaskLog:
     def _continue(self, last: Segment) -> tuple[_Tail | None, int]:
         """The last segment, if it can be continued, and the log's end; a torn last line is cut off."""
         if last.sealed:
-            with Opened(self._directory, last) as opened:
+            with Opened(self.directory, last) as opened:
                 return None, opened.index.end
         tail = _Tail(last.first)
-        file = os.open(f"{self._directory}/{last.name}", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        file = os.open(f"{self.directory}/{last.name}", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             tail.blocks, end = scan(file, last, times=True)
             if tail.blocks and tail.blocks[-1].latest == UNKNOWN:  # nobody can tell where it ends
@@ -309,9 +309,9 @@ class TaskLog:
                 os.ftruncate(file, tail.size)
         finally:
             os.close(file)
-        tail.runs = read_runs(self._directory, last.first)
+        tail.runs = read_runs(self.directory, last.first)
         try:
-            files.end_line(f"{self._directory}/{beside(last.first, 'runs')}")
+            files.end_line(f"{self.directory}/{beside(last.first, 'runs')}")
         except OSError:  # it cannot be read, or is something else: no run could be added
             return None, end
         return tail, end
@@ -363,9 +363,9 @@ class TaskLog:
         try:
             self._file = self._open(seq, os.O_CREAT)
         except FileNotFoundError:
-            make(self._directory)
+            make(self.directory)
             self._file = self._open(seq, os.O_CREAT)
-        keep_id(self._directory, self.task_id)
+        keep_id(self.directory, self.task_id)
         if os.fstat(self._file).st_size:  # left by a failed attempt
             os.ftruncate(self._file, 0)  # after which ext4 writes it to the disk when it is closed
         tail = _Tail(seq)
@@ -374,10 +374,10 @@ class TaskLog:
         return tail
 
     def _open(self, first: int, flags: int = 0) -> int:
-        return os.open(f"{self._directory}/{Segment(first).name}", _FLAGS | flags, 0o600)
+        return os.open(f"{self.directory}/{Segment(first).name}", _FLAGS | flags, 0o600)
 
     def _name_run(self, tail: _Tail, run: Run) -> None:
-        path = f"{self._directory}/{beside(tail.first, 'runs')}"
+        path = f"{self.directory}/{beside(tail.first, 'runs')}"
         files.add(path, b"%b\n" % json.dumps(run).encode(), anew=not tail.runs)
         with self._lock:
             tail.runs.append(run)
@@ -409,5 +409,5 @@ class TaskLog:
         if tail is not None:
             if tail.blocks:
                 with suppress(OSError):
-                    finish(self._directory, tail.first, Index(tail.blocks, tail.runs, self._end))
-            self._bounds.changed(self._directory)
+                    finish(self.directory, tail.first, Index(tail.blocks, tail.runs, self._end))
+            self._bounds.changed(self.directory)

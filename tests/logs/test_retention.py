@@ -190,11 +190,8 @@ def test_a_segment_from_the_future_makes_what_follows_it_no_younger(make_logs: M
     assert all_of(logs.reader_of("t"))[0][0] == 61
 
 
-def test_the_oldest_of_all_go_first_however_many_there_are(
-    make_logs: MakeLogs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only some of the oldest are remembered; those of a log that grows do not displace the others'."""
-    monkeypatch.setattr(retention, "_CANDIDATES", 3)
+def test_the_oldest_of_all_go_first_however_many_there_are(make_logs: MakeLogs) -> None:
+    """Those of a log that grows do not displace the others'."""
     logs = make_logs(segment=1000, compress="none")
     begun = now() - timedelta(hours=2)
     scripts = [Script(logs.log_of(name)) for name in "abc"]
