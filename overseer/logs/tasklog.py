@@ -122,8 +122,6 @@ class TaskLog:
         self._aside_until = 0.0  # 0: not suspended
         self._pause = _FIRST_PAUSE_S
         self._unsaid = 0  # lost lines not yet logged
-        # Set by the running job.
-        self._error = ""  # why it failed
 
     def __del__(self) -> None:
         files.close(self._file)
@@ -222,34 +220,30 @@ class TaskLog:
 
     def _do(self, work: Callable[[], None], patience: float, late: Callable[[], None] | None = None) -> bool:
         """Whether ``work`` succeeded in time; ``late`` as for :meth:`append`."""
-        over = False
+        failed: str | None = None  # why it has; "": it has not; None: it is not over
 
         def job() -> None:
+            nonlocal failed
             with self._lock:
                 self._busy = True
             with self._working:
-                alone()
-
-        def alone() -> None:
-            nonlocal over
-            error = ""
-            try:
-                work()
-            except (OSError, ValueError, MemoryError) as problem:
-                error = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
-                self._end_segment()
-            with self._lock:
-                over = True
-                late = self._busy = self._hangs  # then nothing may be written before the segment has ended
-                self._error = error
-            if late:
-                self._end_segment()
+                why = ""
+                try:
+                    work()
+                except Exception as error:
+                    why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+                    self._end_segment()
                 with self._lock:
-                    self._busy = self._hangs = False
+                    failed = why
+                    late = self._busy = self._hangs
+                if late:  # nothing may be written before the segment has ended
+                    self._end_segment()
+                    with self._lock:
+                        self._busy = self._hangs = False
 
         def give_up(hangs: bool = True) -> None:
             with self._lock:
-                self._hangs = hangs and not over
+                self._hangs = hangs and failed is None
             self._put_aside(f"a write took longer than {patience:g} s")
 
         def replaced() -> None:
@@ -260,8 +254,8 @@ class TaskLog:
         outcome = self._threads.do(job, patience, None if late is None else replaced)
         if outcome is not Outcome.DONE:
             give_up(outcome is Outcome.LATE)
-        elif self._error:
-            self._put_aside(self._error)
+        elif failed:
+            self._put_aside(failed)
         else:
             return True
         return False
