@@ -23,15 +23,19 @@ _NOT_FOUND = "task not found"
 
 
 class TaskLogs:
-    """Creates the logs, answers ``logs`` and ``search`` from them, and closes them."""
+    """Creates the logs, answers ``logs`` and ``search`` from them, and closes them.
 
-    def __init__(self, config: Config) -> None:
+    Args:
+        ours: whether ``data_dir`` is still this server's.
+    """
+
+    def __init__(self, config: Config, ours: Callable[[], bool] = lambda: True) -> None:
         self.logs: Logs | None = None
         if config.data_dir:
             from overseer.logs.search import Searches
             from overseer.logs.store import Logs
 
-            self.logs = Logs(str(Path(config.data_dir).absolute() / "logs"), config.storage)
+            self.logs = Logs(str(Path(config.data_dir).absolute() / "logs"), config.storage, ours)
             self._searches = Searches(self.logs.root)
 
     def start(self) -> None:

@@ -76,14 +76,12 @@ class DataDirectory:
 
     @property
     def intact(self) -> bool:
-        """Whether the lock held is that of the directory now at the path."""
-        if self._lock < 0:
-            return False
+        """Whether the lock held is that of the directory now at the path. Safe from any thread."""
         try:
             there = os.stat(self.path / _LOCK, follow_symlinks=False)  # noqa: PTH116
-        except OSError:
+            return os.path.samestat(there, os.fstat(self._lock))
+        except OSError:  # there is none, or it is not held
             return False
-        return os.path.samestat(there, os.fstat(self._lock))
 
     def release(self) -> None:
         """Release the lock. Idempotent."""

@@ -107,6 +107,13 @@ class History(Recorder):
         """What earlier servers have left; nothing as long as the database cannot be opened."""
         return self._inherited or Inheritance()
 
+    def has_directory(self) -> bool:
+        """Whether the directory is still this server's; if not, it is looked for at once."""
+        if self.directory.intact:
+            return True
+        self._writer.tend_within(0.0)
+        return False
+
     def settle(self, seconds: float) -> None:
         """Wait until what is queued has been stored, for at most so many seconds."""
         self._writer.settle(seconds)

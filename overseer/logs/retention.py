@@ -52,6 +52,7 @@ class LogRetention:
     Args:
         root: the directory of all logs.
         log_of: returns the log written to a directory, which is asked to let go of its last segment.
+        ours: whether what is at ``root`` is this server's.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class LogRetention:
         root: str,
         settings: StorageConfig,
         log_of: Callable[[str], TaskLog],
+        ours: Callable[[], bool],
     ) -> None:
         self.settings = settings
+        self.ours = ours
         self.room = True  # at the last check, the disk had more than ``min_free``
         self._root = root
         self._log_of = log_of
@@ -155,6 +158,8 @@ class LogRetention:
         return due
 
     def _look(self, changed: dict[str, None] | None) -> None:
+        if not self.ours():
+            return
         if changed is None:
             changed = self._all()
         self._until = time.monotonic() + _PASS_S

@@ -32,13 +32,16 @@ class Logs:
 
     Args:
         root: need not exist yet, but its parent must.
+        ours: whether its parent is this server's, and not one that another has made in its place.
     """
 
-    def __init__(self, root: str, settings: StorageConfig) -> None:
+    def __init__(
+        self, root: str, settings: StorageConfig, ours: Callable[[], bool] = lambda: True
+    ) -> None:
         self.root = os.path.abspath(root)  # noqa: PTH100
         self._threads = DiskThreads()
         self._readers = ReplaceableThreads("log-reader", _READERS)
-        self._retention = LogRetention(self.root, settings, self._log_in)
+        self._retention = LogRetention(self.root, settings, self._log_in, ours)
         self._listings = Listings()
         self._lock = lock(Rank.LEAF, "logs")  # guards the fields below
         self._logs: WeakValueDictionary[str, TaskLog] = WeakValueDictionary()

@@ -63,6 +63,10 @@ class Bounds(Protocol):
     def room(self) -> bool:
         """Whether the disk has room."""
 
+    @property
+    def ours(self) -> Callable[[], bool]:
+        """Whether what is at the logs' path is this server's."""
+
     def changed(self, directory: str) -> None:
         """Note that a segment or run has ended there. Never blocks."""
 
@@ -274,7 +278,12 @@ class TaskLog:
 
     # -- jobs ------------------------------------------------------------------------------------------
 
+    def _insist_on_ours(self) -> None:
+        if not self._bounds.ours():
+            raise OSError("data_dir was removed or replaced")
+
     def _find_end(self) -> None:
+        self._insist_on_ours()
         while not self._found:
             try:
                 segments = list_segments(self.directory)
@@ -354,6 +363,7 @@ class TaskLog:
             return False
 
     def _begin(self, seq: int) -> _Tail:
+        self._insist_on_ours()
         try:
             self._file = self._open(seq, os.O_CREAT)
         except FileNotFoundError:
