@@ -190,13 +190,8 @@ class History(Recorder):
 
     def ended(self, run: Run, end: RunEnd, owed: Sequence[Owed] = ()) -> None:
         self._mark(run, end.last_seq)
-        ticket = self._writer.put(
-            rows.insert(run, self._server),  # it may be missing, if there was no room for it in the queue
-            rows.end(run, end),
-            *(rows.owe(each, self._server) for each in owed),
-        )
-        self._trim()
-        self._writer.wait(ticket)
+        # Its row may be missing, if there was no room for it in the queue.
+        self._writer.wait(self._over([rows.insert(run, self._server)], run, end, owed))
 
     def start_failed(self, run: Run, error: str, **more: Any) -> None:
         self._not_begun(run, "start_failed", error, **more)
@@ -231,12 +226,16 @@ class History(Recorder):
         """Record a run that never was; ``more``: of its :class:`RunEnd`."""
         end = RunEnd(now(), -1, "", reason, 0, True, run.first_seq - 1, **more)
         run.started = end.at
-        self._writer.put(
-            *self._begun(run, 0),
-            rows.end(run, end, error),
-            *(rows.owe(each, self._server) for each in owed),
-        )
+        self._over(self._begun(run, 0), run, end, owed, error)
+
+    def _over(
+        self, begun: Sequence[Statement], run: Run, end: RunEnd, owed: Sequence[Owed], error: str = ""
+    ) -> int:
+        """Store an end with what it owes, after what says that the run has begun; returns the ticket."""
+        owe = [rows.owe(each, self._server) for each in owed]
+        ticket = self._writer.put(*begun, rows.end(run, end, error), *owe)
         self._trim()
+        return ticket
 
     def goes_on(self, run: Run) -> None:
         self._writer.put(rows.resume(run.run_id, True))

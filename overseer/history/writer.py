@@ -145,9 +145,7 @@ class Writer:
         """Wait until the ticket's statements are stored; False if they are not, or not in time."""
         assert_none_held("waiting for the history")
         with self._lock:
-            if ticket and not self._hangs(patience):
-                self._stored.wait_for(lambda: self._done >= ticket or bool(self._failing), patience)
-            if ticket and self._done >= ticket:
+            if ticket and self._wait_locked(ticket, patience):
                 return True
             self.unrecorded += 1
             self._late_at = time.monotonic()
@@ -159,13 +157,8 @@ class Writer:
     def _news_locked(self, ticket: int) -> str:
         """What is to be logged of a change that is not stored, or not in time."""
         assert_held(self._lock)
-        if not ticket:
-            news = _CLOSED if self._closed else _FULL
-        elif self._failing:
-            return ""  # which was logged
-        else:
-            news = _SLOW
-        if news in self._told:
+        news = _SLOW if ticket else _CLOSED if self._closed else _FULL
+        if news in self._told or (ticket and self._failing):  # which was logged
             return ""
         self._told.add(news)
         return news
@@ -173,9 +166,14 @@ class Writer:
     def settle(self, patience: float) -> None:
         """Wait until everything queued so far is stored, if it can be."""
         with self._lock:
-            ticket = self._put
-            if not self._hangs(patience):
-                self._stored.wait_for(lambda: self._done >= ticket or bool(self._failing), patience)
+            self._wait_locked(self._put, patience)
+
+    def _wait_locked(self, ticket: int, patience: float) -> bool:
+        """Whether so many statements are stored, in time; for a disk that fails or hangs nobody waits."""
+        assert_held(self._lock)
+        if not self._hangs(patience):
+            self._stored.wait_for(lambda: self._done >= ticket or bool(self._failing), patience)
+        return self._done >= ticket
 
     def _hangs(self, patience: float) -> bool:
         return self._busy_since > 0 and time.monotonic() - self._busy_since > patience

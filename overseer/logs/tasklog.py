@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from overseer.logs import files
 from overseer.logs.directory import keep_id, make
@@ -36,6 +36,9 @@ from overseer.logs.standalone.segments import (
 )
 from overseer.util.locks import Rank, lock
 
+if TYPE_CHECKING:
+    from overseer.logs.retention import LogRetention
+
 OLD_S = 24 * 3600.0
 """The age at which a segment is sealed, full or not."""
 _OPEN_S = 2.0  # how long finding the end of a log may take
@@ -50,25 +53,6 @@ class Growing(NamedTuple):
 
     first: int
     found: Index
-
-
-class Bounds(Protocol):
-    """The limits that a log observes."""
-
-    @property
-    def full(self) -> int:
-        """The size in bytes at which a segment is full."""
-
-    @property
-    def room(self) -> bool:
-        """Whether the disk has room."""
-
-    @property
-    def ours(self) -> Callable[[], bool]:
-        """Whether what is at the logs' path is this server's."""
-
-    def changed(self, directory: str) -> None:
-        """Note that a segment or run has ended there. Never blocks."""
 
 
 class _Tail:
@@ -105,7 +89,7 @@ class TaskLog:
         bounds: say whether a segment or the disk is full; notified when a segment or run has ended.
     """
 
-    def __init__(self, task_id: str, directory: str, threads: DiskThreads, bounds: Bounds) -> None:
+    def __init__(self, task_id: str, directory: str, threads: DiskThreads, bounds: LogRetention) -> None:
         self.task_id = task_id
         self.directory = directory
         self._threads = threads
@@ -142,14 +126,7 @@ class TaskLog:
         """Attribute the lines that follow to this run. Never blocks."""
         self._run = Run(0, pid, run_id, action)
 
-    @staticmethod
-    def entry(ts: str, stream: str, lines: list[str], truncated: bool, split: bool = False) -> Entry:
-        """A batch as :meth:`append` takes it; ``split``: no line holds a newline.
-
-        Raises:
-            TypeError: a line is not text.
-        """
-        return encode(ts, stream, lines, truncated, split)
+    entry = staticmethod(encode)  # a batch as :meth:`append` takes it
 
     def append(self, seq: int, entry: Entry, late: Callable[[], None] | None = None) -> bool:
         """Write a batch whose first line is ``seq``; returns whether it has been written.
@@ -283,7 +260,6 @@ class TaskLog:
             raise OSError("data_dir was removed or replaced")
 
     def _find_end(self) -> None:
-        self._insist_on_ours()
         while not self._found:
             try:
                 segments = list_segments(self.directory)
@@ -297,6 +273,7 @@ class TaskLog:
 
     def _continue(self, last: Segment) -> tuple[_Tail | None, int]:
         """The last segment, if it can be continued, and the log's end; a torn last line is cut off."""
+        self._insist_on_ours()
         if last.sealed:
             with Opened(self.directory, last) as opened:
                 return None, opened.index.end
