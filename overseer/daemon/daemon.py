@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from overseer import process as processes
 from overseer.auth.peer import Peer
 from overseer.config import Config, Digest, Listen, parse_config, parse_listen
 from overseer.daemon.access_rules import Access
@@ -48,6 +47,9 @@ from overseer.net.server import Server
 from overseer.net.static import static_routes
 from overseer.net.stdio import StdioServer, take_over_stdio
 from overseer.process import cgroup
+from overseer.process.forking import raise_file_limit
+from overseer.process.guardian import guardian
+from overseer.process.reaper import adopt_orphans, end_orphans, reap_orphans
 from overseer.protocol import Reloaded
 from overseer.secrets.vault import Vault
 from overseer.supervisor.hub import Hub
@@ -147,7 +149,7 @@ class Daemon:
             reopen=self._reopen,
             reload=self._hang_up,
             upgrade=self._upgrades.on_signal,
-            reap=processes.reap_orphans,
+            reap=reap_orphans,
             pipe=None if given is None else given.pipe,
         )
         self._restored: Restored | None = None
@@ -167,7 +169,7 @@ class Daemon:
 
     def _serve(self) -> None:
         given = {} if self._given is None else self._given.values
-        processes.raise_file_limit(given.get("file_limit"))
+        raise_file_limit(given.get("file_limit"))
         # What start-up made is permanent; without it, a full collection takes 1 ms instead of 30.
         gc.freeze()
         gc.set_threshold(_GARBAGE)
@@ -181,7 +183,7 @@ class Daemon:
         self._notices.apply(config, given.get("notices"))
         self._schedules.load(config, given.get("schedules"))
         with self._signals:
-            processes.adopt_orphans()
+            adopt_orphans()
             listening = f"listening on {written(self._server.address)}"
             if self._restored is not None:
                 self._go_on(self._restored)
@@ -189,7 +191,7 @@ class Daemon:
                 if isinstance(self._server, Server):
                     self._upgrades.keep()
                 self._server.start()
-                processes.guardian.start()
+                guardian.start()
                 if self._server.everywhere:
                     listening += " (every interface)"
                 _log.info("%s", listening)
@@ -282,10 +284,10 @@ class Daemon:
         self._history.close()
         self._log.close()
         self._audit.close()
-        processes.end_orphans()
+        end_orphans()
         cgroup.remove_left()
         if over:
-            processes.guardian.stop()
+            guardian.stop()
         else:
             # The guardian stays, and ends what is left once this process is gone.
             _log.warning("some tasks have not ended: %r", self._hub)

@@ -20,10 +20,11 @@ from overseer.net import handover as net
 from overseer.net.connection import Connection
 from overseer.net.handler import Handler
 from overseer.net.listeners import Listener
-from overseer.process import registry, usage_meter
 from overseer.process.forking import given_file_limit
 from overseer.process.guardian import guardian
 from overseer.process.handover import export_entry, export_usage, restore_usage
+from overseer.process.registry import registry
+from overseer.process.usage import usage_meter
 from overseer.supervisor.clients import Client
 from overseer.supervisor.definitions import Definition
 from overseer.supervisor.handover.hub import export_hub, freeze, restore_hub, stop_waiting

@@ -14,7 +14,7 @@ from overseer.config import Config
 from overseer.daemon.audit import Audit
 from overseer.errors import ConfigError, OverseerError, RequestError
 from overseer.history.records import Recorder
-from overseer.process import registry
+from overseer.process.registry import registry
 from overseer.protocol import RunInfo, RunsReply, RunsRequest, RunStatsReply, RunStatsRequest, RunTrigger
 from overseer.supervisor.follow_ups import change_in
 from overseer.supervisor.hub import Hub

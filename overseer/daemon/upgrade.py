@@ -20,8 +20,8 @@ from overseer.daemon.audit import Audit
 from overseer.daemon.systemd import Notifier
 from overseer.daemon.upgrade_parts import Parts
 from overseer.errors import OverseerError, RequestError
-from overseer.process import registry
 from overseer.process.guardian import guardian
+from overseer.process.registry import registry
 from overseer.protocol import Error, LastUpgrade, Upgrade, Upgraded
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.upgrade.package import Package

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import astuple
 from typing import Any
 
+from overseer.process.finder import new_scanner
 from overseer.process.lines import LineSplitter, MaskedSplitter
 from overseer.process.pipe import Pipe, PipeReader
 from overseer.process.private_files import PrivateFiles
 from overseer.process.raw import MaskedRaw
-from overseer.process.registry import Entry, registry
-from overseer.process.standalone.tree import Scanner
+from overseer.process.registry import Entry
 from overseer.process.usage import Usage, UsageMeter, _Process, _Run
 from overseer.util.dataclass_json import from_plain, to_plain
 from overseer.util.handover import Incoming, Outgoing
@@ -141,7 +141,7 @@ def export_usage(meter: UsageMeter) -> dict[str, Any]:
 
 
 def restore_usage(meter: UsageMeter, data: Mapping[str, Any]) -> None:
-    meter._scanner = Scanner(registry.server_id, registry.since)
+    meter._scanner = new_scanner()
     for name, said in data.items():
         run = meter._runs[name] = _Run(said["leader"])
         run.ticks, run.peak, run._passes = said["ticks"], said["peak"], said["passes"]

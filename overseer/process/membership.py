@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from overseer.process.finder import new_scanner
 from overseer.process.registry import registry
-from overseer.process.standalone.tree import Scanner, read_process
+from overseer.process.standalone.tree import read_process
 
 _HIGHEST = 64  # ancestors that are looked at
 
@@ -18,7 +19,7 @@ def belongs(pid: int, run: str) -> bool | None:
         process = read_process(pid)
         if process is None:
             return None
-        found = Scanner(registry.server_id, registry.since).read(pid)
+        found = new_scanner().read(pid)
         if found is not None and found.run:
             return found.run == run
         for _ in range(_HIGHEST):

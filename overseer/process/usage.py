@@ -14,9 +14,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from overseer.process.finder import new_scanner
 from overseer.process.registry import Entry, registry
 from overseer.process.standalone.tree import (
-    Scanner,
     all_pids,
     is_headless,
     other_threads,
@@ -190,7 +190,7 @@ class UsageMeter:
         self._at = float("-inf")  # of the last pass
         # Used by the one thread in a pass: each process's start and run, by pid; "" for no run's.
         self._owners: dict[int, tuple[int, str]] = {}
-        self._scanner = Scanner(registry.server_id, registry.since)
+        self._scanner = new_scanner()
         self._own_peak = 0  # KiB, when it was last read
 
     def measure(self, max_age: float = 0.0) -> dict[str, Usage]:

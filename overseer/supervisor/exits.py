@@ -1,10 +1,9 @@
-"""What follows a run or a failed start: the end, a restart after a delay, the queue, or giving up."""
+"""What follows a run or a failed start: another run, a restart after a delay, the queue, or the end."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from overseer.history.records import Owed, Recorder, Run, RunEnd
@@ -51,7 +50,7 @@ class _Foreseen:
 
 @dataclass(eq=False, repr=False)
 class Exits:
-    """Moves tasks on when a run is over, and begins the next run: of the same task, or of queued ones."""
+    """Moves tasks on when a run is over."""
 
     _table: TaskTable
     _pool: PoolManager
@@ -61,26 +60,6 @@ class Exits:
     _recorder: Recorder
     # For restart jitter; hub's lock.
     _rng: random.Random = field(default_factory=random.Random, init=False)
-
-    def begin_locked(self, tx: Transaction, task: Task, why: Launch) -> None:
-        """Begin a run of the task, which is in a launching phase and has its slot."""
-        assert_held(self._table.lock)
-        task.runs += 1
-        task.stop_request = StopRequest.NONE
-        task.graces = []
-        task.end_reason = ""
-        tx.launch(task, why)
-
-    def admit_locked(self, tx: Transaction, task_ids: Iterable[str]) -> None:
-        """Launch tasks from the queue, which already have their slots."""
-        assert_held(self._table.lock)
-        for task_id in task_ids:
-            task = self._table.find(task_id)
-            with task.lock:
-                task.move_locked(Phase.STARTING)
-            self.begin_locked(tx, task, Launch.QUEUED)
-            self._metrics.count("dequeued", task.action)
-            self._metrics.observe_wait(task.action, time.monotonic() - task.queued_since)
 
     def exited(self, task: Task, run: int, end: RunExit) -> None:
         """Called when a run's worker is gone and all its output delivered."""
@@ -116,7 +95,7 @@ class Exits:
                 self._correct_locked(task, task.record, foreseen)
             self.conclude_locked(tx, task, events)
             if restarts:
-                self.begin_locked(tx, task, Launch.AGAIN)
+                tx.launch(task, Launch.AGAIN)
         if task.stream.disk is not None:
             task.stream.disk.rest()
 
@@ -297,24 +276,7 @@ class Exits:
                     task.stream.publish_locked(tx, event)
         if position:
             self._queueing.enqueued_locked(tx, task, position)
-        self.admit_locked(tx, admitted)
-
-    def restart(self, task_id: str) -> None:
-        """Called when the delay of a task's restart may be over."""
-        with self._table.begin() as tx:
-            task = self._table.get(task_id)
-            if task is None or task.phase is not Phase.WAITING or self._table.closing:
-                return
-            if task.restart is None or task.restart.when > time.monotonic():  # of an earlier run or task
-                return
-            self.begin_waiting_locked(tx, task, Launch.RESTART)
-
-    def begin_waiting_locked(self, tx: Transaction, task: Task, why: Launch) -> None:
-        """Begin the run of a task that awaits its restart."""
-        assert_held(self._table.lock)
-        with task.lock:
-            task.move_locked(Phase.STARTING)
-        self.begin_locked(tx, task, why)
+        self._queueing.admit_locked(tx, admitted)
 
     def end_waiting_locked(self, tx: Transaction, task: Task, request: StopRequest, reason: str) -> None:
         """End a task that awaits its restart, and so has no run to stop."""

@@ -99,7 +99,7 @@ class Hub:
         self.usage = UsageWatch(table, timers)
         self.probing = Probing(table, metrics)
         intents = Intents(table, self._current, recorder)
-        dependencies = Dependencies(table, pool, self._queueing, self._exits, intents)
+        dependencies = Dependencies(table, pool, self._queueing, intents)
         self.standing = Standing(table, self._current, dependencies, intents, self.start)
         outcomes = StartOutcomes(
             table, pool, metrics, timers, self._queueing, self._exits, orphans, self.usage, recorder
@@ -111,11 +111,9 @@ class Hub:
         self._stops = Stops(
             table, pool, self._clients, self._current, self._queueing, self._exits, orphans, metrics, recorder
         )
-        self.pools = Pools(table, pool, self._current, self._queueing, self._exits, self._stops, intents)
+        self.pools = Pools(table, pool, self._current, self._queueing, self._stops, intents)
         self.interaction = Interaction(table, metrics)
-        self._restarts = Restarts(
-            table, pool, self._current, self._queueing, self._exits, dependencies, intents
-        )
+        self._restarts = Restarts(table, pool, self._current, self._queueing, dependencies, intents)
         table.launch, table.settle = self._starts.launch_for, dependencies.settle_locked
         use = self._memory_use = MemoryUse()
         self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)
@@ -135,7 +133,7 @@ class Hub:
     def _fire(self, due: Due, *ids: str) -> None:
         match due:
             case Due.RESTART:
-                self._exits.restart(*ids)
+                self._restarts.due(*ids)
             case Due.TIMEOUT:
                 run_on_thread(lambda: self._stops.time_out(*ids), f"timeout-{ids[0]}")  # it calls the driver
             case Due.EXPIRE:
@@ -369,7 +367,7 @@ class Hub:
             self._current.value = definitions
             self._table.history = config.history
             self._table.prune()
-            self._exits.admit_locked(tx, changed.admitted)
+            self._queueing.admit_locked(tx, changed.admitted)
             self._queueing.watch_queues_locked()
             for action in changed.changed:
                 self._queueing.pool_changed_locked(tx, action, self._pool.rows(action))

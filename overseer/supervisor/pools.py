@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from overseer.errors import RequestError
 from overseer.protocol import Move, Moved, PoolInfo, Purged
 from overseer.supervisor.definitions import Current
-from overseer.supervisor.exits import Exits
 from overseer.supervisor.intents import Intents
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.policy import LAST, Where
@@ -31,7 +30,6 @@ class Pools:
     _pool: PoolManager
     _current: Current
     _queueing: Queueing
-    _exits: Exits
     _stops: Stops
     _intents: Intents
 
@@ -63,7 +61,7 @@ class Pools:
         """
         with self._begin_for(action, requester) as tx:
             resized = self._pool.resize(action, limit, queue_size, excess)
-            self._exits.admit_locked(tx, resized.admitted)
+            self._queueing.admit_locked(tx, resized.admitted)
             for trim in resized.trimmed:
                 task = self._table.find(trim.task_id)
                 request = StopRequest.REQUEUE if trim.requeue else StopRequest.STOP

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -10,7 +11,7 @@ from overseer.auth.rights import Principal
 from overseer.errors import RequestError
 from overseer.history.records import Recorder
 from overseer.net.frames import Encoded
-from overseer.process import registry
+from overseer.process.registry import registry
 from overseer.protocol import (
     Dequeued,
     Moved,
@@ -78,6 +79,17 @@ class Queueing:
             raise RequestError(admission.refusal, code="full")
         self.dequeued_locked(tx, admission.displaced, "displaced")
         return admission.position
+
+    def admit_locked(self, tx: Transaction, task_ids: Iterable[str]) -> None:
+        """Launch tasks from the queue, which already have their slots."""
+        assert_held(self._table.lock)
+        for task_id in task_ids:
+            task = self._table.find(task_id)
+            with task.lock:
+                task.move_locked(Phase.STARTING)
+            tx.launch(task, Launch.QUEUED)
+            self._metrics.count("dequeued", task.action)
+            self._metrics.observe_wait(task.action, time.monotonic() - task.queued_since)
 
     def enqueued_locked(self, tx: Transaction, task: Task, position: int) -> None:
         """Announce a task that has just entered its queue; position 0: it waits for other tasks first."""

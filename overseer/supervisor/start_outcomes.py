@@ -226,4 +226,4 @@ class StartOutcomes:
                 for client in task.onlookers & task.stream.subscribers.keys():
                     tx.send(client, over)
             task.onlookers = set()
-        self._exits.admit_locked(tx, self._pool.release(task.id))
+        self._queueing.admit_locked(tx, self._pool.release(task.id))

@@ -94,7 +94,7 @@ class Starts:
             # What the server starts by itself is as good as accepted: nobody would hear of a refusal.
             scheduled = requester.trigger.type == "schedule"  # also a run beside a standing task
             by_server = requester.client is None and (task.terms.standing is not None or scheduled)
-            self._exits.begin_locked(tx, task, Launch.QUEUED if by_server else Launch.FIRST)
+            tx.launch(task, Launch.QUEUED if by_server else Launch.FIRST)
         else:
             with task.lock:
                 task.enter_queue_locked(at)

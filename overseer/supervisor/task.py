@@ -181,6 +181,13 @@ class Task:
         self.requester = requester
         self.trigger = requester.trigger
 
+    def next_run(self) -> None:
+        """Go on to another run, which nobody has asked to end; hub's lock."""
+        self.runs += 1
+        self.stop_request = StopRequest.NONE
+        self.graces = []
+        self.end_reason = ""
+
     def move_locked(self, phase: Phase) -> None:
         """Step to another phase.
 

@@ -19,9 +19,11 @@ from types import MappingProxyType
 from typing import Any
 
 from overseer.errors import OverseerError, SpawnError
-from overseer.process import StopPolicy, Usage, registry
 from overseer.process.lines import LineSplitter, MaskedSplitter
 from overseer.process.pipe import MOST_READ
+from overseer.process.policy import StopPolicy
+from overseer.process.registry import registry
+from overseer.process.usage import Usage
 from overseer.util.hung_threads import Replaced
 from overseer.util.latch import Latch
 from overseer.util.locks import CHECKED, Rank, assert_held, assert_none_held, lock

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from overseer.process import Child, StopPolicy, registry
 from overseer.process.handover import (
     export_entry,
     export_files,
@@ -16,6 +15,9 @@ from overseer.process.handover import (
     restore_reader,
 )
 from overseer.process.input import TaskInput
+from overseer.process.policy import StopPolicy
+from overseer.process.registry import registry
+from overseer.process.spawn import Child
 from overseer.util.dataclass_json import from_plain, to_plain
 from overseer.util.handover import Incoming, Outgoing
 from overseer.util.masking import Secrets

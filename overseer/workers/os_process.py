@@ -22,30 +22,23 @@ from dataclasses import replace
 from functools import partial
 
 from overseer.errors import SpawnError
-from overseer.process import (
-    OUTPUT_VARIABLE,
-    RUN_VARIABLE,
-    SERVER_VARIABLE,
-    Child,
-    Entry,
-    Identity,
-    PrivateFiles,
-    Setup,
-    Stdin,
-    cgroup,
-    guardian,
-    identity_of,
-    read_env_files,
-    registry,
-    spawn,
-    usage_meter,
-)
+from overseer.process import cgroup
+from overseer.process.environment import read_env_files
+from overseer.process.guardian import guardian
+from overseer.process.identity import Identity, identity_of
 from overseer.process.input import TaskInput
 from overseer.process.lines import Lines
-from overseer.process.output_values import MOST, values_in
+from overseer.process.output_values import MOST, OUTPUT_VARIABLE, values_in
 from overseer.process.pipe import DRAIN_MAX_S, Pipe, PipeReader
+from overseer.process.private_files import PrivateFiles
 from overseer.process.raw import MaskedRaw
+from overseer.process.registry import Entry, registry
+from overseer.process.setup import Setup
+from overseer.process.spawn import Child, spawn
+from overseer.process.standalone.tree import RUN_VARIABLE, SERVER_VARIABLE
+from overseer.process.stdin import Stdin
 from overseer.process.terminal_lines import drawn
+from overseer.process.usage import usage_meter
 from overseer.util.hung_threads import Replaced, replaceable
 from overseer.util.latch import Latch
 from overseer.util.masking import masked

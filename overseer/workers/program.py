@@ -10,18 +10,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from overseer.process import (
-    RUN_VARIABLE,
-    SERVER_VARIABLE,
-    Child,
-    Entry,
-    Identity,
-    Setup,
-    StopPolicy,
-    guardian,
-    registry,
-    spawn,
-)
+from overseer.process.guardian import guardian
+from overseer.process.identity import Identity
+from overseer.process.policy import StopPolicy
+from overseer.process.registry import Entry, registry
+from overseer.process.setup import Setup
+from overseer.process.spawn import Child, spawn
+from overseer.process.standalone.tree import RUN_VARIABLE, SERVER_VARIABLE
 from overseer.util.dataclass_json import from_plain
 from overseer.util.locks import Rank, assert_none_held, lock
 from overseer.util.standstill import standstill

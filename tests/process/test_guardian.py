@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-from overseer.process import Entry, Guardian, StopPolicy
+from overseer.process.guardian import Guardian
+from overseer.process.policy import StopPolicy
+from overseer.process.registry import Entry
 from overseer.process.standalone.guardian import SLOT
 from overseer.process.standalone.tree import read_process
 from overseer.testing.leaks import wait_for_exit

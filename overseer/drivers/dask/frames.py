@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, BinaryIO
 
-from overseer.process import StopPolicy
+from overseer.process.policy import StopPolicy
 from overseer.util.dataclass_json import from_plain
 from overseer.workers.config import WorkerConfig
 

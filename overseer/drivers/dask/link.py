@@ -21,7 +21,7 @@ from typing import Any
 from overseer.drivers.dask.frames import WINDOW, Numbered
 from overseer.drivers.dask.lease import GrantedLease
 from overseer.drivers.dask.remote_worker import RemoteWorker
-from overseer.process import Usage
+from overseer.process.usage import Usage
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.standstill import standstill
 from overseer.util.threads import start_thread

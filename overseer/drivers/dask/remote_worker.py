@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from overseer.drivers.dask.frames import Frame, Order
 from overseer.drivers.dask.handover_state import export_run
 from overseer.errors import NotRunningError, OverseerError, SpawnError
-from overseer.process import Usage
 from overseer.process.input import CLOSED, check_room
 from overseer.process.pipe import DRAIN_MAX_S
+from overseer.process.usage import Usage
 from overseer.util.locks import assert_held
 from overseer.util.standstill import standstill
 from overseer.util.threads import run_on_thread, start_thread

@@ -24,7 +24,10 @@ from typing import Any
 from overseer.drivers.dask.frames import WINDOW, Order, pack, read_frame
 from overseer.drivers.dask.lease import HeldLease
 from overseer.errors import OverseerError, RequestError
-from overseer.process import adopt_orphans, guardian, reap_orphans, registry, usage_meter
+from overseer.process.guardian import guardian
+from overseer.process.reaper import adopt_orphans, reap_orphans
+from overseer.process.registry import registry
+from overseer.process.usage import usage_meter
 from overseer.util.masking import Secrets
 from overseer.util.threads import start_thread
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
