@@ -24,15 +24,7 @@ def export_log(log: TaskLog) -> dict[str, Any]:
             "unsaid": log._unsaid,
             "aside": log._aside_until and max(1.0, log._aside_until - time.monotonic()),
             "roll": log._roll or log._hangs or log._busy,
-            "tail": tail
-            and {
-                "first": tail.first,
-                "size": tail.size,
-                "reserved": tail.reserved,
-                "blocks": tail.blocks,
-                "runs": tail.runs,
-                "began": tail.began,
-            },
+            "tail": tail and {name: getattr(tail, name) for name in _Tail.__slots__},
         }
 
 

@@ -41,7 +41,7 @@ class Logs:
         self.root = os.path.abspath(root)  # noqa: PTH100
         self._threads = DiskThreads()
         self._readers = ReplaceableThreads("log-reader", _READERS)
-        self._retention = LogRetention(self.root, settings, self._log_in, ours)
+        self._retention = LogRetention(self.root, settings, self._log, ours)
         self._listings = Listings()
         self._lock = lock(Rank.LEAF, "logs")  # guards the fields below
         self._logs: WeakValueDictionary[str, TaskLog] = WeakValueDictionary()
@@ -81,7 +81,7 @@ class Logs:
 
     def log_of(self, task_id: str) -> TaskLog:
         """A task's log, for writing: the same object for all callers while any of them keeps it."""
-        return self._log(self.directory_of(task_id), lambda: task_id)
+        return self._log(self.directory_of(task_id), task_id)
 
     def reader_of(self, task_id: str) -> LogReader:
         """A reader of a task's log, to be used on the readers' threads."""
@@ -138,14 +138,11 @@ class Logs:
         """
         self._readers.do(job)
 
-    def _log_in(self, directory: str) -> TaskLog:
-        return self._log(directory, lambda: task_of(directory))
-
-    def _log(self, directory: str, task_id: Callable[[], str]) -> TaskLog:
+    def _log(self, directory: str, task_id: str = "") -> TaskLog:
         with self._lock:
             log = self._logs.get(directory)
         if log is not None:
             return log
-        made = TaskLog(task_id(), directory, self._threads, self._retention)
+        made = TaskLog(task_id or task_of(directory), directory, self._threads, self._retention)
         with self._lock:
             return self._logs.setdefault(directory, made)
