@@ -158,6 +158,7 @@ class LogRetention:
         return due
 
     def _look(self, changed: dict[str, None] | None) -> None:
+        self._exceeds = False
         if not self.ours():
             return
         if changed is None:
@@ -203,13 +204,11 @@ class LogRetention:
     def _keep(self, directory: str) -> list[Segment]:
         """Seal what is due in one log, and remove what exceeds its bounds; returns the segments left."""
         log = self._log_of(directory)  # kept alive meanwhile, so that a segment given up stays so
-        segments = list_segments(directory)
-        for segment in segments:
+        for segment in list_segments(directory):
             if segment.packed or (segment.sealed and self.settings.compress == "none") or self._closed:
                 continue
-            last = segment is segments[-1]
-            if self._is_due(directory, segment, OLD_S if last else SETTLED_S) and (
-                not last or log.give_up(segment.first)
+            if self._is_due(directory, segment, OLD_S if segment.last else SETTLED_S) and (
+                not segment.last or log.give_up(segment.first)
             ):
                 self._done(seal, directory, segment, self.settings.compress)
         kept = list_segments(directory)
@@ -282,7 +281,7 @@ class LogRetention:
 
     def _remove(self, log: TaskLog, segment: Segment) -> bool:
         """Remove the oldest segment of a log, unless it is in use, or that fails."""
-        if segment.below == sys.maxsize and not log.give_up(segment.first):
+        if segment.last and not log.give_up(segment.first):
             log.begin_segment()
             return False
         if not self._done(remove, log.directory, segment):
@@ -316,7 +315,7 @@ class LogRetention:
 
 def _end_of(directory: str, segment: Segment) -> int:
     """A seq above those of all lines of a segment."""
-    if segment.below < sys.maxsize:
+    if not segment.last:
         return segment.below
     try:
         with Opened(directory, segment) as opened:

@@ -61,6 +61,11 @@ class Segment(NamedTuple):
     below: int = sys.maxsize
 
     @property
+    def last(self) -> bool:
+        """Whether none follows it."""
+        return self.below == sys.maxsize
+
+    @property
     def name(self) -> str:
         return f"{self.first:020}.log{'.' if self.packed else ''}{self.packed}"
 
