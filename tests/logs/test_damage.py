@@ -80,6 +80,15 @@ def test_a_damaged_block_is_a_hole(logs: Logs, script: Script, caplog: pytest.Lo
     assert page.next_seq == 151
 
 
+@pytest.mark.parametrize("number", [0, 2, 4])
+def test_a_search_goes_on_beside_a_damaged_block(logs: Logs, script: Script, number: int) -> None:
+    first, offset, size, *_ = json.loads(path_of(logs, 51, "idx").read_text())["blocks"][number]
+    spoil(path_of(logs, 51, "log.gz"), offset, size)
+    matches = Searches(logs.root).search(SearchQuery("x", False, 1000)).matches
+    left = {line[0] for line in script.stored if not first <= line[0] < first + 10}
+    assert {match.seq for match in matches} == left
+
+
 def test_an_index_that_is_lost_is_made_again(make_logs: MakeLogs, logs: Logs, script: Script) -> None:
     for garbage in (None, b"", b"{}", b"\xff" * 100):
         for first in (1, 51):
