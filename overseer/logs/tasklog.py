@@ -182,14 +182,11 @@ class TaskLog:
         """Let go of the last segment, which begins with that line, so that it may be sealed or removed; False
         if it is in use. Holds for the lifetime of this object."""
         with self._lock:
-            if (
-                self._busy
-                or self._hangs
-                or (self._file >= 0 and self._tail is not None and self._tail.first == first)
-            ):
+            is_tail = self._tail is not None and self._tail.first == first
+            if self._busy or self._hangs or (is_tail and self._file >= 0):
                 return False
             self._given_up = first
-            if self._tail is not None and self._tail.first == first:
+            if is_tail:
                 self._tail = None
             return True
 
