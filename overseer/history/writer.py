@@ -15,12 +15,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from overseer.errors import OverseerError
 from overseer.history.transaction import transaction
 from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.threads import start_thread
+
+if TYPE_CHECKING:
+    from overseer.history.file import DatabaseFile
 
 _log = logging.getLogger(__name__)
 
@@ -50,26 +53,6 @@ _UNSTORABLE = (
 )
 
 
-class Database(Protocol):
-    """The writer's destination; used by its thread alone, once that runs."""
-
-    def connect(self) -> sqlite3.Connection:
-        """The connection, (re)opened if necessary.
-
-        Raises:
-            OverseerError, sqlite3.Error, OSError: it cannot be opened for now.
-        """
-
-    def disconnect(self, error: Exception) -> None:
-        """Close the connection, which has failed with this error."""
-
-    def close(self) -> None:
-        """Close for good."""
-
-    def measure(self) -> int:
-        """The size of the write-ahead log in bytes."""
-
-
 class Writer:
     """Queues statements and commits them. Thread-safe.
 
@@ -77,7 +60,9 @@ class Writer:
         tend: does a little housekeeping; returns in how many seconds to call it again.
     """
 
-    def __init__(self, database: Database, name: str, tend: Callable[[sqlite3.Connection], float]) -> None:
+    def __init__(
+        self, database: DatabaseFile, name: str, tend: Callable[[sqlite3.Connection], float]
+    ) -> None:
         self._database = database
         self._name = name
         self._tend = tend

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from enum import Enum
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
@@ -33,14 +32,6 @@ _STARVED_S = 2.0  # a machine too busy to write for this long is as bad as a slo
 _MOMENT_S = 0.02  # in which a thread that waits for the GIL looks for it: it does so every 5 ms
 _LOOK_AGAIN_S = 0.05  # at a call that takes too long but does not hang
 _WATCH_S = 5.0  # that nobody began anything before nobody is watched any more
-
-
-class Outcome(Enum):
-    """What became of a job."""
-
-    DONE = 1
-    LATE = 2  # it is still being done
-    NEVER = 3  # it will not be done
 
 
 class _Call:
@@ -96,8 +87,8 @@ class DiskThreads:
         work: Callable[[], None],
         patience: float = PATIENCE_S,
         late: Callable[[], None] | None = None,
-    ) -> Outcome:
-        """Have ``work()``, which must not raise, done within that time.
+    ) -> bool:
+        """Have ``work()``, which must not raise, done; False if it is not, or not within that time.
 
         Args:
             late: called by the successor of the calling thread, should it hang and have one.
@@ -107,11 +98,11 @@ class DiskThreads:
         """
         assert_none_held("writing to a log")
         if self._closed or self._hung >= _MOST_HUNG:
-            return Outcome.NEVER
+            return False
         if late is None or (call := self._begin(patience, late)) is None:
             return self._hand_over(work, patience)
         self._finish(work, call)
-        return Outcome.DONE
+        return True
 
     def read(self, work: Callable[[], _T], patience: float, late: Callable[[], None]) -> _T:
         """Do ``work()`` on the calling thread.
@@ -142,24 +133,24 @@ class DiskThreads:
             self._closed = True
             self._writer.close(1.0)
 
-    def _hand_over(self, work: Callable[[], None], patience: float) -> Outcome:
+    def _hand_over(self, work: Callable[[], None], patience: float) -> bool:
         """Have the writer do it."""
-        outcomes: SimpleQueue[Outcome] = SimpleQueue()
+        done: SimpleQueue[bool] = SimpleQueue()
         claim = threading.Lock()  # taken by the writer, or by a caller that gives up on it
 
         def job() -> None:
             if claim.acquire(blocking=False):
-                self._do_here(work, patience, lambda: outcomes.put(Outcome.LATE))
-                outcomes.put(Outcome.DONE)
+                self._do_here(work, patience, lambda: done.put(False))
+                done.put(True)
 
         try:
             self._writer.do(job)
-            return outcomes.get(timeout=max(patience, _STARVED_S))
+            return done.get(timeout=max(patience, _STARVED_S))
         except RuntimeError as error:
             _log.warning("logs cannot be written: %s", error)
-            return Outcome.NEVER
         except Empty:
-            return Outcome.NEVER if claim.acquire(blocking=False) else Outcome.LATE
+            claim.acquire(blocking=False)
+        return False
 
     def _do_here(self, work: Callable[[], _T], patience: float, late: Callable[[], None]) -> _T:
         """On the calling thread, watched if possible."""

@@ -23,7 +23,7 @@ def export_log(log: TaskLog) -> dict[str, Any]:
             "run": log._run,
             "unsaid": log._unsaid,
             "aside": log._aside_until and max(1.0, log._aside_until - time.monotonic()),
-            "roll": log._roll or log._hangs or log._busy,
+            "roll": log._roll or log._working.locked(),
             "tail": tail and {name: getattr(tail, name) for name in _Tail.__slots__},
         }
 

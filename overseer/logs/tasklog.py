@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from overseer.logs import files
 from overseer.logs.directory import keep_id, make
-from overseer.logs.disk_threads import PATIENCE_S, DiskThreads, Outcome
+from overseer.logs.disk_threads import PATIENCE_S, DiskThreads
 from overseer.logs.lines import Entry, encode
 from overseer.logs.sealing import finish
 from overseer.logs.standalone.segments import (
@@ -94,7 +94,8 @@ class TaskLog:
         self.directory = directory
         self._threads = threads
         self._bounds = bounds
-        # Held by whatever touches the file, one at a time; unranked, as only the next one is taken under it.
+        # Held by whatever touches the last segment, one at a time, also by what was given up on; unranked, as
+        # only the next one is taken under it.
         self._working = threading.Lock()
         self._lock = lock(Rank.LEAF, "log")  # guards the fields below
         self._end = 1  # one past the last line's seq
@@ -102,8 +103,6 @@ class TaskLog:
         self._file = -1
         self._found = False  # where it ends is known
         self._given_up = 0  # a segment that must not be written any more, though it may be the last
-        self._busy = False  # a job is running
-        self._hangs = False  # a job that was given up on has not returned
         self._roll = False  # the next line must begin a segment
         # Used by the appending thread, one at a time.
         self._run = NOBODY
@@ -139,7 +138,9 @@ class TaskLog:
         Raises:
             Replaced: ``late`` has been called.
         """
-        if not self._aside_until or (time.monotonic() >= self._aside_until and not self._hangs):
+        if not self._aside_until or (
+            time.monotonic() >= self._aside_until and not self._working.locked()  # by a write that hangs
+        ):
 
             def give_up() -> None:
                 self._lose(entry.line_count)
@@ -181,14 +182,19 @@ class TaskLog:
     def give_up(self, first: int) -> bool:
         """Let go of the last segment, which begins with that line, so that it may be sealed or removed; False
         if it is in use. Holds for the lifetime of this object."""
-        with self._lock:
-            is_tail = self._tail is not None and self._tail.first == first
-            if self._busy or self._hangs or (is_tail and self._file >= 0):
-                return False
-            self._given_up = first
-            if is_tail:
-                self._tail = None
-            return True
+        if not self._working.acquire(blocking=False):
+            return False
+        try:
+            with self._lock:
+                is_tail = self._tail is not None and self._tail.first == first
+                if is_tail and self._file >= 0:
+                    return False
+                self._given_up = first
+                if is_tail:
+                    self._tail = None
+                return True
+        finally:
+            self._working.release()
 
     # -- inside ----------------------------------------------------------------------------------------
 
@@ -199,11 +205,10 @@ class TaskLog:
     def _do(self, work: Callable[[], None], patience: float, late: Callable[[], None] | None = None) -> bool:
         """Whether ``work`` succeeded in time; ``late`` as for :meth:`append`."""
         failed: str | None = None  # why it has; "": it has not; None: it is not over
+        given_up = False
 
         def job() -> None:
             nonlocal failed
-            with self._lock:
-                self._busy = True
             with self._working:
                 why = ""
                 try:
@@ -213,15 +218,14 @@ class TaskLog:
                     self._end_segment()
                 with self._lock:
                     failed = why
-                    late = self._busy = self._hangs
+                    late = given_up
                 if late:  # nothing may be written before the segment has ended
                     self._end_segment()
-                    with self._lock:
-                        self._busy = self._hangs = False
 
-        def give_up(hangs: bool = True) -> None:
+        def give_up() -> None:
+            nonlocal given_up
             with self._lock:
-                self._hangs = hangs and failed is None
+                given_up = True
             self._put_aside(f"a write took longer than {patience:g} s")
 
         def replaced() -> None:
@@ -229,9 +233,8 @@ class TaskLog:
             assert late is not None
             late()
 
-        outcome = self._threads.do(job, patience, None if late is None else replaced)
-        if outcome is not Outcome.DONE:
-            give_up(outcome is Outcome.LATE)
+        if not self._threads.do(job, patience, None if late is None else replaced):
+            give_up()
         elif failed:
             self._put_aside(failed)
         else:
