@@ -83,7 +83,9 @@ class Retention:
         else:
             (self._runs,) = connection.execute("SELECT count(*) FROM runs").fetchone()
             self._counted = connection
-        (going_on,) = connection.execute("SELECT count(*) FROM runs WHERE ended IS NULL").fetchone()
+        (going_on,) = connection.execute(
+            "SELECT count(*) FROM runs INDEXED BY runs_open WHERE ended IS NULL"
+        ).fetchone()
         return self._runs - int(going_on)
 
     def _too_old(self, connection: sqlite3.Connection, now: int) -> list[Removed]:

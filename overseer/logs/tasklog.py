@@ -389,6 +389,6 @@ class TaskLog:
             tail, self._tail = self._tail, None
         if tail is not None:
             if tail.blocks:
-                with suppress(OSError):
+                with suppress(OSError, MemoryError):  # then it is found out again
                     finish(self.directory, tail.first, Index(tail.blocks, tail.runs, self._end))
             self._bounds.changed(self.directory)
