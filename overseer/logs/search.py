@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -114,15 +114,9 @@ class Searches:
 
     def _asked(self, query: SearchQuery) -> dict[str, Any]:
         return {
+            **asdict(query),
             "root": self._root,
             "names": [name_of(query.task_id)] if query.task_id else None,
-            "query": query.query,
-            "regex": query.regex,
-            "limit": query.limit,
-            "action": query.action,
-            "since": query.since,
-            "until": query.until,
-            "scope": query.scope,
             "after": _place_of(query.after),
             "deadline": self._deadline,
             "path": sys.path,
