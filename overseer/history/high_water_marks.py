@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from overseer.util.locks import Rank, lock
 
 
+@dataclass(slots=True)
 class _Mark:
-    __slots__ = ("number", "reserved", "seq")
+    number: int = 0
+    seq: int = 0
+    reserved: int = 0  # the seq to be stored
 
-    def __init__(self) -> None:
-        self.number = 0
-        self.seq = 0
-        self.reserved = 0  # the seq to be stored
+
+_NONE = _Mark()
 
 
 class Marks:
@@ -39,13 +41,11 @@ class Marks:
 
     def seq(self, task_id: str) -> int:
         with self._lock:
-            mark = self._marks.get(task_id)
-            return 0 if mark is None else mark.seq
+            return self._marks.get(task_id, _NONE).seq
 
     def number(self, task_id: str) -> int:
         with self._lock:
-            mark = self._marks.get(task_id)
-            return 0 if mark is None else mark.number
+            return self._marks.get(task_id, _NONE).number
 
     def next_number(self, task_id: str) -> int:
         """The number for a run that begins now."""
