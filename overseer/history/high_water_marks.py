@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from overseer.util.locks import Rank, lock
 
 
-@dataclass(slots=True)
 class _Mark:
-    number: int = 0
-    seq: int = 0
-    reserved: int = 0  # the seq to be stored
+    __slots__ = ("number", "reserved", "seq")
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.seq = 0
+        self.reserved = 0  # the seq to be stored
 
 
 _NONE = _Mark()
