@@ -131,7 +131,7 @@ class TaskLogs:
         """
         if self.logs is None:
             raise RequestError(_NONE, code="not_configured")
-        from overseer.logs.search import SearchError, SearchQuery
+        from overseer.logs.search import SearchQuery
 
         query = SearchQuery(
             request.query,
@@ -144,10 +144,7 @@ class TaskLogs:
             principal.actions,
             request.after,
         )
-        try:
-            found = self._searches.search(query, unwanted)
-        except SearchError as error:
-            raise RequestError(str(error), code=error.code) from None
+        found = self._searches.search(query, unwanted)
         matches = [
             LogMatch(each.task_id, each.run_id, each.seq, parse_timestamp(each.ts), each.stream, each.data)
             for each in found.matches
