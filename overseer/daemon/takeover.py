@@ -14,7 +14,7 @@ from overseer.process.registry import registry
 from overseer.secrets.vault import Vault
 from overseer.upgrade.reexec import Succession, succession, use_findings
 from overseer.upgrade.rehearsal import say
-from overseer.util.handover import from_memory
+from overseer.util.handover_format import from_memory
 from overseer.util.logs import Stderr
 from overseer.util.standstill import standstill
 
