@@ -188,8 +188,8 @@ def test_what_the_disk_cannot_read_hides_nothing_that_follows(
     """Of how many lines a segment without an index had, the name of the next one tells the most."""
     script = Script(make_logs(segment=6000, compress="none").log_of("t"))
     for _ in range(11):
-        script.write(*("x" for _ in range(30)))  # short ones, of which the rest could have many more
-        script.log._roll = True
+        script.write(*("x" * 500 for _ in range(30)))  # long ones, of whose bytes there could be many more
+        script.log.begin_segment()
     logs = make_logs()
     for path in Path(logs.directory_of("t")).glob("*.idx"):
         path.unlink()
