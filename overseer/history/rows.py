@@ -8,7 +8,7 @@ from typing import Any
 
 from overseer.history.moments import restored, stored
 from overseer.history.records import Intent, Owed, Run, RunEnd, Trigger
-from overseer.history.writer import Statement
+from overseer.history.transaction import Statement
 from overseer.protocol import RetryPolicy, RunInfo, RunTrigger, dump, to_plain, utf8
 from overseer.schema.objects import from_plain
 

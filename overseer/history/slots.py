@@ -17,7 +17,7 @@ from overseer.history.moments import restored, stored
 if TYPE_CHECKING:
     import sqlite3
 
-    from overseer.history.writer import Statement
+    from overseer.history.transaction import Statement
 
 WAITING = "waiting"  # for the task to be over
 FIRING = "firing"  # its start is asked for; nothing tells yet that it runs

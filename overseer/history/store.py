@@ -21,8 +21,8 @@ from overseer.history.records import Intent, Owed, Recorder, Run, RunEnd
 from overseer.history.retention import Removed, Retention
 from overseer.history.slots import UNSCHEDULED, Schedules, Slot, keep_schedules, keep_slot, load
 from overseer.history.stats import Division, sums
-from overseer.history.transaction import transaction
-from overseer.history.writer import Statement, Writer
+from overseer.history.transaction import Statement, transaction
+from overseer.history.writer import Writer
 from overseer.protocol import RunInfo, RunStats
 from overseer.util.hanging_disk import patiently
 from overseer.util.timestamps import now

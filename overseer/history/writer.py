@@ -15,15 +15,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
 
 from overseer.errors import OverseerError
-from overseer.history.transaction import transaction
+from overseer.history.file import DatabaseFile
+from overseer.history.transaction import Statement, transaction
 from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.threads import start_thread
-
-if TYPE_CHECKING:
-    from overseer.history.file import DatabaseFile
 
 _log = logging.getLogger(__name__)
 
@@ -34,8 +31,6 @@ _HANGS_S = 1.0  # a disk that takes longer is reported as failing
 _CALM_S = 10.0  # without delays before a disk is called well again, so that the log does not flap
 _AGAIN_S = 1.0  # between tries of a disk that failed
 _CHECKPOINT = 4 * 2**20  # size in bytes at which the write-ahead log is copied into the database
-
-Statement = tuple[str, tuple[Any, ...]]
 
 # Why something was announced before it was stored, or is not stored at all.
 _CLOSED = "is closed already: what happens now is not recorded"

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 from overseer.logs import files
 from overseer.logs.directory import keep_id, make
@@ -36,9 +36,6 @@ from overseer.logs.standalone.segments import (
 )
 from overseer.util.locks import Rank, lock
 
-if TYPE_CHECKING:
-    from overseer.logs.retention import LogRetention
-
 OLD_S = 24 * 3600.0
 """The age at which a segment is sealed, full or not."""
 _OPEN_S = 2.0  # how long finding the end of a log may take
@@ -53,6 +50,25 @@ class Growing(NamedTuple):
 
     first: int
     found: Index
+
+
+class Bounds(Protocol):
+    """The limits that a log observes."""
+
+    @property
+    def full(self) -> int:
+        """The size in bytes at which a segment is full."""
+
+    @property
+    def room(self) -> bool:
+        """Whether the disk has room."""
+
+    @property
+    def ours(self) -> Callable[[], bool]:
+        """Whether what is at the logs' path is this server's."""
+
+    def changed(self, directory: str) -> None:
+        """Note that a segment or run has ended there. Never blocks."""
 
 
 class _Tail:
@@ -89,7 +105,7 @@ class TaskLog:
         bounds: say whether a segment or the disk is full; notified when a segment or run has ended.
     """
 
-    def __init__(self, task_id: str, directory: str, threads: DiskThreads, bounds: LogRetention) -> None:
+    def __init__(self, task_id: str, directory: str, threads: DiskThreads, bounds: Bounds) -> None:
         self.task_id = task_id
         self.directory = directory
         self._threads = threads
