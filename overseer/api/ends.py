@@ -8,11 +8,12 @@ from typing import Any
 
 from overseer.api.exchange import Exchange, GoneError, Message
 from overseer.api.media import OUTPUT
+from overseer.protocol.words import OVER
 
 
 def is_over(row: Message) -> bool:
     """Whether the task of this row of a ``list`` is."""
-    return row.get("status") in ("succeeded", "failed", "errored", "stopped")
+    return row.get("status") in OVER
 
 
 def may_end(message: Message, task_id: str) -> bool:
