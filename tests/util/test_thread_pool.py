@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -35,6 +36,19 @@ def test_threads_end_when_there_is_nothing_to_do() -> None:
         if thread.name == "test-crew":
             thread.join(30)  # it has nothing left to do but end
             assert not thread.is_alive()
+
+
+def test_an_idle_thread_that_lingers_does_the_next_job_and_leaves_nobody_waiting_at_the_end() -> None:
+    crew = ThreadPool("test-crew", 2, linger=60.0)
+    threads: list[int] = []
+    for number in range(1, 4):
+        over = threading.Event()
+        assert crew.do(lambda over=over: (threads.append(threading.get_ident()), over.set()))
+        assert over.wait(30)
+        _wait_until_idle(crew)
+        assert len(threads) == number
+    assert len(set(threads)) == 1
+    assert crew.close(30.0) is True
 
 
 def test_one_that_fails_is_said_and_the_next_is_done(caplog: pytest.LogCaptureFixture) -> None:
@@ -74,6 +88,13 @@ def test_one_that_is_closed_may_do_first_what_it_was_given() -> None:
     go.set()
     assert crew.close(10.0, drop=False) is True
     assert done == [1]
+
+
+def _wait_until_idle(crew: ThreadPool) -> None:
+    deadline = time.monotonic() + 30
+    while crew.busy and time.monotonic() < deadline:
+        time.sleep(0.001)  # a bound on how long it takes
+    assert not crew.busy
 
 
 def _ended(crew: ThreadPool, timeout: float) -> bool:
