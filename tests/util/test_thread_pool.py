@@ -40,10 +40,10 @@ def test_threads_end_when_there_is_nothing_to_do() -> None:
 
 def test_an_idle_thread_that_lingers_does_the_next_job_and_leaves_nobody_waiting_at_the_end() -> None:
     crew = ThreadPool("test-crew", 2, linger=60.0)
-    threads: list[int] = []
+    threads: list[threading.Thread] = []
     for number in range(1, 4):
         over = threading.Event()
-        assert crew.do(lambda over=over: (threads.append(threading.get_ident()), over.set()))
+        assert crew.do(lambda over=over: (threads.append(threading.current_thread()), over.set()))
         assert over.wait(30)
         _wait_until_idle(crew)
         assert len(threads) == number
