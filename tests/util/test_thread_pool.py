@@ -100,4 +100,4 @@ def _wait_until_idle(crew: ThreadPool) -> None:
 def _ended(crew: ThreadPool, timeout: float) -> bool:
     """Whether its threads end by themselves."""
     with crew._lock:
-        return crew._idle.wait_for(lambda: not crew._threads, timeout)
+        return crew._over.wait_for(lambda: not crew._threads, timeout)
