@@ -6,6 +6,8 @@ They are flat, carry plain data, and are turned into a reply or a line on stderr
 
 from __future__ import annotations
 
+CLOSING = "the server is shutting down"
+
 REFUSALS = {
     "invalid": "the request, or a parameter, is not as it should be",
     "not_permitted": "it needs other rights",
@@ -16,7 +18,7 @@ REFUSALS = {
     "too_many": "the client sends more than it may",
     "failed": "the task's program could not be started",
     "not_configured": "the server's configuration lacks what it takes",
-    "unavailable": "the server is shutting down",
+    "unavailable": CLOSING,
     "refused": "for another reason",
 }
 """Why a request is refused, for programs."""
@@ -162,6 +164,9 @@ class ClosingError(RequestError):
     """A request to a server that is shutting down."""
 
     code = "unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(CLOSING)
 
 
 class NotPermittedError(RequestError):

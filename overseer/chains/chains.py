@@ -78,6 +78,14 @@ class Chains:
         """Stop starting tasks. Idempotent."""
         self._threads.close(_PATIENCE_S)
 
+    def counters(self) -> Mapping[str, tuple[str, float]]:
+        """For monitoring: help text and value, by name."""
+        refused = "Starts that should have followed the end of a task and were refused"
+        return {
+            "chain_starts": ("Starts that followed the end of a task", self.started),
+            "chain_refused": (refused, self.refused),
+        }
+
     def _start_all(self, change: Change, follow_ups: tuple[FollowUpConfig, ...]) -> None:
         before = change.trigger.depth if isinstance(change.trigger, ChainTrigger) else 0
         tokens = self._hub.definitions.config.auth.tokens

@@ -11,7 +11,9 @@ from overseer.config.key_hints import hints_at
 from overseer.config.parameters import Parameter, is_private, read_parameter
 from overseer.config.process_limits import CgroupSection, Niceness, Rlimits
 from overseer.errors import CelError, TemplateError
-from overseer.process import STDIN, Cgroup, EnvFile
+from overseer.process.cgroup import Cgroup
+from overseer.process.environment import EnvFile
+from overseer.process.stdin import STDIN
 from overseer.protocol import ParamSpec
 from overseer.schema.fields import declared, field
 from overseer.schema.location import Location, Path, quoted

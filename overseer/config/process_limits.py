@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from overseer.process import RLIMITS, Cgroup
+from overseer.process.cgroup import Cgroup
+from overseer.process.setup import RLIMITS
 from overseer.schema.fields import declared, field
 from overseer.schema.location import Location, quoted
 from overseer.schema.nodes import MapNode, Node, Scalar, describe_node

@@ -17,7 +17,7 @@ from overseer.config.storage import StorageConfig
 from overseer.drivers.api import ActionHandler, describe_action
 from overseer.drivers.lint import warn_of_open_params
 from overseer.errors import ConfigError, ConfigWarning
-from overseer.process import can_look
+from overseer.process.standalone.tree import can_look
 from overseer.protocol import ParamSpec
 from overseer.secrets.vault import advice as secrets_advice
 from overseer.templates import compile_template

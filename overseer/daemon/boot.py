@@ -13,7 +13,7 @@ from overseer.errors import RequestError, TakenError
 from overseer.history.inheritance import Interrupted
 from overseer.history.records import BOOT, Run
 from overseer.history.store import History
-from overseer.process import registry
+from overseer.process.registry import registry
 from overseer.process.standalone.tree import Scanner
 from overseer.protocol import Start
 from overseer.supervisor.hub import Hub

@@ -24,7 +24,7 @@ class TaskChains:
         self._hub = hub
         self._audit = audit
         self._history = history
-        self._chains: Chains | None = None
+        self.chains: Chains | None = None
 
     def apply(self, config: Config) -> None:
         """Begin, if an action has a ``then``.
@@ -32,43 +32,21 @@ class TaskChains:
         Raises:
             RuntimeError: the system allows no more threads.
         """
-        if self._chains is None and any(action.then is not None for action in config.actions.values()):
+        if self.chains is None and any(action.then is not None for action in config.actions.values()):
             from overseer.chains.chains import Chains
 
             paid = partial(self._history.paid, room=CHAINS)
             chains = Chains(self._hub, self._record, self._history.has, paid)
             self._hub.observe(chains.heard, CHAINS, chains.concerned)
-            self._chains = chains
+            self.chains = chains
 
     def make_up(self) -> None:
         """Start what earlier servers have left unstarted."""
         for change in self._history.owed(CHAINS):
-            if self._chains is not None:
-                self._chains.make_up(change)
+            if self.chains is not None:
+                self.chains.make_up(change)
             else:
                 self._history.paid(change.run_id, CHAINS)
-
-    @property
-    def busy(self) -> bool:
-        """Whether a start is under way."""
-        return self._chains is not None and self._chains.busy
-
-    def close(self) -> None:
-        """Stop starting tasks. Idempotent."""
-        if self._chains is not None:
-            self._chains.close()
-
-    def counters(self) -> Mapping[str, tuple[str, float]]:
-        """For monitoring: help text and value, by name."""
-        if self._chains is None:
-            return {}
-        return {
-            "chain_starts": ("Starts that followed the end of a task", self._chains.started),
-            "chain_refused": (
-                "Starts that should have followed the end of a task and were refused",
-                self._chains.refused,
-            ),
-        }
 
     def _record(
         self, cause: ChainTrigger, action: str, params: Mapping[str, str], task_id: str, refusal: str

@@ -19,7 +19,7 @@ from overseer.daemon.preflight import check_actions, check_files
 from overseer.drivers.api import build_action_handlers, list_handlers
 from overseer.errors import OverseerError
 from overseer.secrets.vault import Vault
-from overseer.util.handover import VARIABLE
+from overseer.util.handover_format import VARIABLE
 from overseer.util.logs import Stderr, printable, set_up_logging
 from overseer.util.startup import settle, speak_utf8
 
@@ -97,6 +97,13 @@ def _run(version: str, commit: str, argv: Sequence[str] | None, stderr: Stderr) 
                 return daemon.run()
         except (OverseerError, OSError) as error:
             raise SystemExit(str(error)) from error  # the first stage says so, and goes back
+    return _load_and_serve(path, bool(named), options, version, stderr, unable)
+
+
+def _load_and_serve(
+    path: str, named: bool, options: argparse.Namespace, version: str, stderr: Stderr, unable: str
+) -> int:
+    """Load the configuration, and serve by it or, with ``--check``, say that it can be used."""
     before = handed_on()
     data = before.config if before else read_config(path)
     if options.check and named and data is None:

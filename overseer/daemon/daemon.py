@@ -5,17 +5,16 @@ from __future__ import annotations
 import gc
 import logging
 import signal
-import socket
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from overseer import process as processes
 from overseer.auth.peer import Peer
-from overseer.config import Config, Digest, Listen, parse_config, parse_listen
+from overseer.config import Config, Digest, parse_config, parse_listen
 from overseer.daemon.access_rules import Access
 from overseer.daemon.audit import Audit
 from overseer.daemon.chains import TaskChains
@@ -27,28 +26,30 @@ from overseer.daemon.logs import TaskLogs
 from overseer.daemon.notices import TaskNotices
 from overseer.daemon.probing import make_probes
 from overseer.daemon.prometheus import Exposition
-from overseer.daemon.reload import Reloader, summary
+from overseer.daemon.reload import Reloader
 from overseer.daemon.runs import RunHistory
 from overseer.daemon.schedules import TaskSchedules
 from overseer.daemon.settings import Settings
 from overseer.daemon.signals import SignalLoop, has_terminal
 from overseer.daemon.systemd import Notifier, passed_sockets
-from overseer.daemon.totals import Totals
+from overseer.daemon.totals import Figures, Totals, counters_of, gauges_of
 from overseer.daemon.upgrade import Upgrades
 from overseer.daemon.upgrade_parts import Parts
 from overseer.daemon.webhooks import TaskWebhooks
 from overseer.drivers.api import ActionHandler
-from overseer.errors import RequestError
 from overseer.net.endpoint import Endpoint
 from overseer.net.http import Response, Route
-from overseer.net.listeners import written
+from overseer.net.listeners import adopt_listener, open_listener, written
 from overseer.net.outbox import Outbox
 from overseer.net.readable_outbox import ReadableOutbox
 from overseer.net.server import Server
 from overseer.net.static import static_routes
 from overseer.net.stdio import StdioServer, take_over_stdio
 from overseer.process import cgroup
-from overseer.protocol import Reloaded, Start
+from overseer.process.forking import raise_file_limit
+from overseer.process.guardian import guardian
+from overseer.process.reaper import adopt_orphans, end_orphans, reap_orphans
+from overseer.protocol import Start
 from overseer.secrets.vault import Vault
 from overseer.supervisor.hub import Hub
 from overseer.util.jsonlog import EventLog
@@ -133,16 +134,8 @@ class Daemon:
         self._terminal = has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         self._documents = Documents(self._hub, version, lambda: self._encrypted)
         self._api = WebApi(lambda: settings.config.limits, self._documents.api)
-        counting = self._history, self._logs, self._chains, self._notices, self._webhooks, self._api
-        self._totals = Totals(counting, {} if given is None else given.values.get("counters", {}))
-        self._upgrades = Upgrades(
-            self._parts,
-            self._manager,
-            self._log,
-            self._audit,
-            version,
-            quiet=lambda: not (self._chains.busy or self._notices.busy),
-        )
+        self._totals = Totals(self._counters, {} if given is None else given.values.get("counters", {}))
+        self._upgrades = Upgrades(self._parts, self._manager, self._log, self._audit, version)
         self._server = self._listen()
         self._signals = SignalLoop(
             end=self._end,
@@ -150,7 +143,7 @@ class Daemon:
             reopen=self._reopen,
             reload=self._hang_up,
             upgrade=self._upgrades.on_signal,
-            reap=processes.reap_orphans,
+            reap=reap_orphans,
             pipe=None if given is None else given.pipe,
         )
         self._restored: Restored | None = None
@@ -170,21 +163,22 @@ class Daemon:
 
     def _serve(self) -> None:
         given = {} if self._given is None else self._given.values
-        processes.raise_file_limit(given.get("file_limit"))
+        raise_file_limit(given.get("file_limit"))
         # What start-up made is permanent; without it, a full collection takes 1 ms instead of 30.
         gc.freeze()
         gc.set_threshold(_GARBAGE)
         self._log.start()
         self._audit.start()
         self._history.start()
-        self._logs.start()
+        if self._logs.logs is not None:
+            self._logs.logs.start()
         # Before there are clients, whose tasks they are to hear of.
         config = self._settings.config
         self._chains.apply(config)
         self._notices.apply(config, given.get("notices"))
         self._schedules.load(config, given.get("schedules"))
         with self._signals:
-            processes.adopt_orphans()
+            adopt_orphans()
             listening = f"listening on {written(self._server.address)}"
             if self._restored is not None:
                 self._go_on(self._restored)
@@ -192,7 +186,7 @@ class Daemon:
                 if isinstance(self._server, Server):
                     self._upgrades.keep()
                 self._server.start()
-                processes.guardian.start()
+                guardian.start()
                 if self._server.everywhere:
                     listening += " (every interface)"
                 _log.info("%s", listening)
@@ -220,7 +214,7 @@ class Daemon:
         self._given = self._restored = None  # it is large
         self._upgrades.keep()
         if self._reloader.differs():
-            start_thread(self._reload, "reload")
+            start_thread(partial(self._reloader.on_signal, self._manager), "reload")
 
     def _parts(self) -> Parts | None:
         if not isinstance(self._server, Server):
@@ -231,6 +225,7 @@ class Daemon:
             gate=self._gate,
             history=self._history,
             schedules=self._schedules,
+            chains=self._chains,
             notices=self._notices,
             api=self._api,
             webhooks=self._webhooks,
@@ -273,22 +268,20 @@ class Daemon:
         _log.info("shutting down")
         self._manager.stopping(self._hub.shutdown_budget + _END_MARGIN)
         self._logs.stop_searching()
-        self._schedules.close()
-        self._chains.close()
+        _close(self._schedules.scheduler, self._chains.chains)
         over = self._hub.shutdown()
         self._server.shutdown()
         self._hub.close()
-        self._notices.close()
+        _close(self._notices.notices)
         self._over.set()
         self._timers.close()
-        self._logs.close()
-        self._history.close()
+        _close(self._logs.logs, self._history.history)
         self._log.close()
         self._audit.close()
-        processes.end_orphans()
+        end_orphans()
         cgroup.remove_left()
         if over:
-            processes.guardian.stop()
+            guardian.stop()
         else:
             # The guardian stays, and ends what is left once this process is gone.
             _log.warning("some tasks have not ended: %r", self._hub)
@@ -299,22 +292,10 @@ class Daemon:
             self._signals.request_end()
             return
         try:
-            start_thread(self._reload, "reload")  # the main thread must be free for the next signal
+            # The main thread must be free for the next signal.
+            start_thread(partial(self._reloader.on_signal, self._manager), "reload")
         except RuntimeError as error:
             _log.error("the configuration was not reloaded: %s", error)
-
-    def _reload(self) -> None:
-        def tell(changes: Reloaded) -> None:
-            self._manager.ready(f"configuration reloaded: {summary(changes)}")
-
-        self._manager.reloading()
-        try:
-            self._reloader.reload(tell)
-        except RequestError:
-            self._manager.ready("the new configuration has errors; the previous one stays in force")
-        except Exception:
-            _log.exception("reloading the configuration failed")
-            self._manager.ready("reloading the configuration failed")
 
     def _limit(self, config: Config) -> None:
         if isinstance(self._server, Server):
@@ -334,10 +315,8 @@ class Daemon:
         config = self._settings.started
         listen = parse_listen(config.listen)
         passed = passed_sockets()
-        if passed:
-            listen = Listen("unix" if passed[0].family == socket.AF_UNIX else "tcp")
         limits = connection_limits(self._settings.config)
-        if listen.kind == "stdio":
+        if listen.kind == "stdio" and not passed:
             return StdioServer(
                 *take_over_stdio(),
                 self._open_handler,
@@ -345,7 +324,13 @@ class Daemon:
                 ended=self._client_gone,
                 limits=limits,
             )
-        metrics = Exposition(self._hub, self._version, self._started_at, self._gauges, self._counters)
+        metrics = Exposition(
+            self._hub,
+            self._version,
+            self._started_at,
+            self._gauges,
+            lambda: counters_of(self._totals, self._upgrades),
+        )
         routes: dict[str, Route] = {"/healthz": lambda _: Response(200, b"ok\n"), "/metrics": metrics.answer}
         endpoint = Endpoint(
             self._open_handler,
@@ -356,9 +341,13 @@ class Daemon:
             limits=limits,
             timers=self._timers,
         )
-        listener = None if self._given is None else self._given.listener()
-        listen = replace(listen, mode=config.socket_mode, group=config.socket_group)
-        return Server(listen, endpoint, passed, listener)
+        if self._given is not None:
+            listener = self._given.listener()
+        elif passed:
+            listener = adopt_listener(passed)
+        else:
+            listener = open_listener(replace(listen, mode=config.socket_mode, group=config.socket_group))
+        return Server(listener, endpoint)
 
     def _open_handler(self, outbox: Outbox, peer: Peer) -> Dispatcher:
         config = self._settings.config
@@ -394,10 +383,20 @@ class Daemon:
         """Whether clients reach it by TLS, which a Unix socket has no use for."""
         return self._gate.access.encrypted and isinstance(self._server.address, tuple)
 
-    def _gauges(self) -> dict[str, tuple[str, float]]:
-        mine = self._reloader, self._upgrades
-        parts = (*mine, self._history, self._logs, self._schedules, self._notices)
-        return {name: gauge for part in parts for name, gauge in part.gauges().items()}
+    def _gauges(self) -> Figures:
+        history, logs, scheduler = self._history.history, self._logs.logs, self._schedules.scheduler
+        return gauges_of(self._reloader, self._upgrades, history, logs, scheduler, self._notices.notices)
 
-    def _counters(self) -> dict[str, tuple[str, float]]:
-        return {**self._totals.counters(), **self._upgrades.counters()}
+    def _counters(self) -> Figures:
+        history, logs, chains = self._history.history, self._logs.logs, self._chains.chains
+        return counters_of(history, logs, chains, self._notices.notices, self._webhooks, self._api)
+
+
+class _Part(Protocol):
+    def close(self) -> None: ...
+
+
+def _close(*parts: _Part | None) -> None:
+    """Close those parts that there are."""
+    for part in filter(None, parts):
+        part.close()

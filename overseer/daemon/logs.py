@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ _NOT_FOUND = "task not found"
 
 
 class TaskLogs:
-    """Creates the logs, answers ``logs`` and ``search`` from them, and closes them."""
+    """Creates the logs, and answers ``logs`` and ``search`` from them."""
 
     def __init__(self, config: Config) -> None:
         self.logs: Logs | None = None
@@ -33,11 +33,6 @@ class TaskLogs:
 
             self.logs = Logs(str(Path(config.data_dir).absolute() / "logs"), config.storage)
             self._searches = Searches(self.logs.root)
-
-    def start(self) -> None:
-        """Begin to keep existing logs within their bounds."""
-        if self.logs is not None:
-            self.logs.start()
 
     def apply(self, config: Config) -> None:
         """Apply the new configuration's bounds."""
@@ -57,11 +52,6 @@ class TaskLogs:
         """End all searches, whose requests then fail."""
         if self.logs is not None:
             self._searches.close()
-
-    def close(self) -> None:
-        """Stop all writing and reading."""
-        if self.logs is not None:
-            self.logs.close()
 
     def page(
         self,
@@ -149,23 +139,6 @@ class TaskLogs:
             for each in found.matches
         ]
         return Matches(request.id, tuple(matches), found.following)
-
-    def gauges(self) -> Mapping[str, tuple[str, float]]:
-        """For monitoring: help text and value, by name."""
-        if self.logs is None:
-            return {}
-        return {"log_bytes": ("Size of the logs of all tasks", self.logs.size)}
-
-    def counters(self) -> Mapping[str, tuple[str, float]]:
-        """The same for counters."""
-        if self.logs is None:
-            return {}
-        return {
-            "log_lost_lines": (
-                "Lines missing from logs because the disk was full, slow or failing",
-                self.logs.lost,
-            )
-        }
 
 
 def _text(moment: datetime | None) -> str:

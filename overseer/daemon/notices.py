@@ -22,7 +22,7 @@ class TaskNotices:
         self._hub = hub
         self._history = history
         self._vault = vault
-        self._notices: Notices | None = None
+        self.notices: Notices | None = None
 
     def apply(self, config: Config, given: Mapping[str, Any] | None = None) -> None:
         """Begin, once there is a channel; or go by another configuration.
@@ -33,8 +33,8 @@ class TaskNotices:
         Raises:
             RuntimeError: the system allows no more threads.
         """
-        if self._notices is not None:
-            self._notices.apply(config)
+        if self.notices is not None:
+            self.notices.apply(config)
         elif config.channels:
             from overseer.notices.notices import Notices
             from overseer.notices.storage import States
@@ -48,35 +48,17 @@ class TaskNotices:
             except RuntimeError:
                 notices.close()
                 raise
-            self._notices = notices
+            self.notices = notices
 
     def test(self, channel: str, done: Callable[[str], None]) -> None:
         """See :meth:`Notices.test`. Raises RequestError."""
-        if self._notices is None:
+        if self.notices is None:
             raise RequestError("this server's configuration has no channels")
-        self._notices.test(channel, done)
-
-    @property
-    def busy(self) -> bool:
-        """Whether something that has happened is still to be looked at."""
-        return self._notices is not None and self._notices.busy
+        self.notices.test(channel, done)
 
     def export(self) -> dict[str, Any] | None:
         """What another program has to know to go on; at a standstill."""
-        return None if self._notices is None else self._notices.export()
-
-    def close(self) -> None:
-        """Stop sending notices. Idempotent."""
-        if self._notices is not None:
-            self._notices.close()
-
-    def gauges(self) -> Mapping[str, tuple[str, float]]:
-        """For monitoring: help text and value, by name."""
-        return {} if self._notices is None else self._notices.gauges()
-
-    def counters(self) -> Mapping[str, tuple[str, float]]:
-        """The same for what only grows."""
-        return {} if self._notices is None else self._notices.counters()
+        return None if self.notices is None else self.notices.export()
 
     def _secret(self, config: Config, name: str) -> str:
         return self._vault.read(config.secrets, name)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from overseer.auth.rights import Principal
 from overseer.daemon.clusters import cluster_figures
 from overseer.net.http import Request, Response
-from overseer.process import guardian
+from overseer.process.guardian import guardian
 from overseer.protocol import SKIP_REASON, GlobalMetrics
 from overseer.schema.fields import fields_of
 from overseer.supervisor.hub import Hub

@@ -20,6 +20,7 @@ from typing import Any
 
 from overseer.config import Config, ErrorCollector, parse_config, read_config
 from overseer.daemon.preflight import check_actions
+from overseer.daemon.systemd import Notifier
 from overseer.drivers.api import ActionHandler, build_action_handlers
 from overseer.errors import ConfigError, OverseerError, RequestError
 from overseer.protocol import Reloaded
@@ -139,6 +140,17 @@ class Reloader:
             return read_config(self._path, again=True) != self._hub.definitions.config.source
         except OverseerError:
             return False
+
+    def on_signal(self, manager: Notifier) -> None:
+        """SIGHUP: reload, and tell the manager what came of it."""
+        manager.reloading()
+        try:
+            self.reload(lambda changes: manager.ready(f"configuration reloaded: {summary(changes)}"))
+        except RequestError:
+            manager.ready("the new configuration has errors; the previous one stays in force")
+        except Exception:
+            _log.exception("reloading the configuration failed")
+            manager.ready("reloading the configuration failed")
 
     def reload(self, tell: Callable[[Reloaded], None], *, dry_run: bool = False) -> None:
         """Read the file and, unless ``dry_run``, put it into effect and log the result.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,12 @@ from overseer.config import Config
 from overseer.daemon.audit import Audit
 from overseer.errors import ConfigError, OverseerError, RequestError
 from overseer.history.records import Recorder
-from overseer.process import registry
+from overseer.process.registry import registry
 from overseer.protocol import RunInfo, RunsReply, RunsRequest, RunStatsReply, RunStatsRequest, RunTrigger
-from overseer.supervisor.follow_ups import change_in
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.intents import returns
 from overseer.supervisor.observers import Change
+from overseer.supervisor.owed import change_in
 from overseer.util.timestamps import now
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _NONE = "this server keeps no history of runs: its configuration has no data_dir
 
 
 class RunHistory:
-    """Opens the history, answers ``runs`` from it, and closes it."""
+    """Opens the history, and answers ``runs`` from it."""
 
     def __init__(
         self,
@@ -62,11 +62,7 @@ class RunHistory:
                 removed,
                 in_use=lambda task_id: task_id in self.returning or has_task(task_id),
             )
-
-    @property
-    def recorder(self) -> Recorder:
-        """Where the hub records its runs."""
-        return self.history or Recorder()
+        self.recorder = self.history or Recorder()  # where the hub records its runs
 
     @property
     def lock(self) -> int:
@@ -149,8 +145,7 @@ class RunHistory:
 
     def paid(self, run_id: str, room: str) -> None:
         """Note that a room owes nothing to the end of a run any more."""
-        if self.history is not None:
-            self.history.paid(run_id, room)
+        self.recorder.paid(run_id, room)
 
     def has(self, task_id: str) -> bool:
         """Whether a task of this id is on record."""
@@ -172,11 +167,6 @@ class RunHistory:
         """Apply the new configuration's bounds."""
         if self.history is not None:
             self.history.config = config.storage
-
-    def close(self) -> None:
-        """Store what is left. Idempotent."""
-        if self.history is not None:
-            self.history.close()
 
     def answer(self, request: RunsRequest, principal: Principal) -> RunsReply:
         """A page of runs.
@@ -224,34 +214,6 @@ class RunHistory:
         query = Query(request.task_id, request.action, since=request.since, until=request.until)
         division = Division(request.by_action, request.every)
         return RunStatsReply(request.id, tuple(self.history.sums(query, principal.scope, division)))
-
-    def gauges(self) -> Mapping[str, tuple[str, float]]:
-        """For monitoring: help text and value, by name."""
-        if self.history is None:
-            return {}
-        figures = self.history.figures()
-        return {
-            "history_bytes": ("Size of the history's database", figures["bytes"]),
-            "history_waiting": ("Changes to the history that wait to be stored", figures["waiting"]),
-            "history_failing": ("Whether the history cannot be written", figures["failing"]),
-        }
-
-    def counters(self) -> Mapping[str, tuple[str, float]]:
-        """The same for counters."""
-        if self.history is None:
-            return {}
-        figures = self.history.figures()
-        return {
-            "history_written": ("Changes to the history that were stored", figures["written"]),
-            "history_lost": (
-                "Changes to the history that were lost because too many waited for the disk",
-                figures["lost"],
-            ),
-            "history_unrecorded": (
-                "Starts and ends announced before they were stored, because the disk was slow or failing",
-                figures["unrecorded"],
-            ),
-        }
 
 
 def _without_origin(run: RunInfo) -> RunInfo:

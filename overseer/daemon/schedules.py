@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class TaskSchedules:
-    """Starts the scheduler, answers what is asked of it, and ends it."""
+    """Starts the scheduler, and answers what is asked of it."""
 
     def __init__(self, hub: Hub, history: RunHistory, audit: Audit) -> None:
         self._hub = hub
         self._history = history
         self._audit = audit
-        self._scheduler: Scheduler | None = None
+        self.scheduler: Scheduler | None = None
         # A client may have the configuration reloaded before the server has come to :meth:`start`. Unranked:
         # nobody takes it with another lock held.
         self._starting = threading.Lock()
@@ -42,8 +42,8 @@ class TaskSchedules:
         from overseer.schedules.scheduler import Scheduler
         from overseer.schedules.store import ScheduleStore
 
-        self._scheduler = Scheduler(self._hub, ScheduleStore(self._history.history), self._record)
-        self._scheduler.load(config.tasks, given)
+        self.scheduler = Scheduler(self._hub, ScheduleStore(self._history.history), self._record)
+        self.scheduler.load(config.tasks, given)
 
     def start(self) -> None:
         """Begin to start tasks.
@@ -56,8 +56,8 @@ class TaskSchedules:
             self._begin()
 
     def _begin(self) -> None:
-        if self._scheduler is not None:
-            self._scheduler.start(self._history.returning)
+        if self.scheduler is not None:
+            self.scheduler.start(self._history.returning)
 
     def apply(self, config: Config) -> None:
         """Go over to a new configuration.
@@ -66,8 +66,8 @@ class TaskSchedules:
             RuntimeError: the system allows no more threads.
         """
         with self._starting:
-            if self._scheduler is not None:
-                self._scheduler.apply(config.tasks)
+            if self.scheduler is not None:
+                self.scheduler.apply(config.tasks)
                 return
             self.load(config)
             if not self._started:
@@ -75,17 +75,12 @@ class TaskSchedules:
             try:
                 self._begin()
             except RuntimeError:
-                self._scheduler = None  # the next reload tries again
+                self.scheduler = None  # the next reload tries again
                 raise
 
     def export(self) -> dict[str, Any] | None:
         """What another program has to know to go on; at a standstill."""
-        return None if self._scheduler is None else self._scheduler.export()
-
-    def close(self) -> None:
-        """Stop starting tasks. Idempotent."""
-        if self._scheduler is not None:
-            self._scheduler.close()
+        return None if self.scheduler is None else self.scheduler.export()
 
     def tell(self, request: SchedulesRequest, client: Client) -> None:
         """Send a client the schedules that it asks for.
@@ -96,13 +91,13 @@ class TaskSchedules:
         if request.task_id:
             self._check(request.task_id, client.principal)
         with DeferredFlush() as out:
-            if self._scheduler is None:
+            if self.scheduler is None:
                 out.send(client, SchedulesReply(request.id, ()))
                 return
             from overseer.schedules.overview import overview_locked
 
-            with self._scheduler.lock:
-                out.send(client, overview_locked(self._scheduler, request, client.principal.sees))
+            with self.scheduler.lock:
+                out.send(client, overview_locked(self.scheduler, request, client.principal.sees))
 
     def pause(self, request: Pause | Resume, principal: Principal) -> Paused | Resumed:
         """Pause a task's schedules, or resume them.
@@ -122,20 +117,10 @@ class TaskSchedules:
             raise RequestError("task not found", code="not_found")
         if not principal.sees(standing.action):
             raise NotPermittedError("task not found", code="not_found")
-        if self._scheduler is None or task_id not in self._scheduler.tracks:
+        if self.scheduler is None or task_id not in self.scheduler.tracks:
             raise RequestError(f"{task_id} has no schedule")
-        return self._scheduler
+        return self.scheduler
 
     def _record(self, name: str, request: Start, error: str) -> None:
         """Have a start by the schedule of the task ``name`` in the audit, as if a person had asked for it."""
         self._audit.record_own(f"schedule:{name}", request, error=error)
-
-    def gauges(self) -> Mapping[str, tuple[str, float]]:
-        """For monitoring: help text and value, by name."""
-        if self._scheduler is None:
-            return {}
-        tracks = list(self._scheduler.tracks.values())
-        return {
-            "scheduled_tasks": ("Standing tasks with a schedule", len(tracks)),
-            "paused_schedules": ("Those of them that are paused", sum(track.plan.paused for track in tracks)),
-        }

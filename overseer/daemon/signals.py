@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from overseer.errors import RequestError
+from overseer.errors import ClosingError, RequestError
 from overseer.util.threads import run_on_thread
 from overseer.util.wakeup import Wakeup, poll_timeout
 
@@ -143,7 +143,7 @@ class SignalLoop:
             return
         try:
             if self._ending is not None or self._end_requested:
-                raise RequestError("the server is shutting down", code="unavailable")
+                raise ClosingError()
             self._alone(job.work)
         except Exception as error:
             job.error = error

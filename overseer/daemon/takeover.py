@@ -10,11 +10,11 @@ from overseer.daemon.daemon import Daemon
 from overseer.daemon.handover import Given
 from overseer.drivers.api import build_action_handlers
 from overseer.errors import OverseerError
-from overseer.process import registry
+from overseer.process.registry import registry
 from overseer.secrets.vault import Vault
 from overseer.upgrade.reexec import Succession, succession, use_findings
 from overseer.upgrade.rehearsal import say
-from overseer.util.handover import from_memory
+from overseer.util.handover_format import from_memory
 from overseer.util.logs import Stderr
 from overseer.util.standstill import standstill
 

@@ -1,29 +1,45 @@
-"""What the parts of a server have counted, also in the programs before this one."""
+"""What the parts of a server tell monitoring, and what they have counted in the programs before this one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
-Counters = Mapping[str, tuple[str, float]]
+Figures = Mapping[str, tuple[str, float]]
 """Help text and value, by name."""
 
 
 class Counting(Protocol):
     """A part that counts from its beginning."""
 
-    def counters(self) -> Counters: ...
+    def counters(self) -> Figures: ...
+
+
+class Gauging(Protocol):
+    """A part that tells how things are."""
+
+    def gauges(self) -> Figures: ...
+
+
+def counters_of(*parts: Counting | None) -> Figures:
+    """The counters of those parts that there are."""
+    return {name: figure for part in filter(None, parts) for name, figure in part.counters().items()}
+
+
+def gauges_of(*parts: Gauging | None) -> Figures:
+    """The gauges of those parts that there are."""
+    return {name: figure for part in filter(None, parts) for name, figure in part.gauges().items()}
 
 
 class Totals:
-    """The counters of these parts, and what was ``before`` them."""
+    """What is counted, and what was ``before`` that."""
 
-    def __init__(self, parts: Sequence[Counting], before: Counters) -> None:
-        self._parts = parts
+    def __init__(self, counted: Callable[[], Figures], before: Figures) -> None:
+        self._counted = counted
         self._before = before
 
-    def counters(self) -> Counters:
-        counters = {name: counter for part in self._parts for name, counter in part.counters().items()}
+    def counters(self) -> Figures:
+        counters = dict(self._counted())
         for name, (text, before) in self._before.items():
             text, value = counters.get(name, (text, 0.0))
             counters[name] = text, value + before

@@ -20,8 +20,8 @@ from overseer.daemon.audit import Audit
 from overseer.daemon.systemd import Notifier
 from overseer.daemon.upgrade_parts import Parts
 from overseer.errors import OverseerError, RequestError
-from overseer.process import registry
 from overseer.process.guardian import guardian
+from overseer.process.registry import registry
 from overseer.protocol import Error, LastUpgrade, Upgrade, Upgraded
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.upgrade.package import Package
@@ -75,21 +75,12 @@ class Upgrades:
         parts: of the server; None: it cannot be upgraded (stdio).
         log, audit: what is written to them is written before the end.
         version: this program's.
-        quiet: whether nothing is under way that follows from what observers have heard.
     """
 
     def __init__(
-        self,
-        parts: Callable[[], Parts | None],
-        manager: Notifier,
-        log: EventLog,
-        audit: Audit,
-        version: str,
-        *,
-        quiet: Callable[[], bool],
+        self, parts: Callable[[], Parts | None], manager: Notifier, log: EventLog, audit: Audit, version: str
     ) -> None:
         self._parts = parts
-        self._quiet = quiet
         self._log = log
         self._audit = audit
         self._manager = manager
@@ -259,10 +250,9 @@ class Upgrades:
         if parts is None:
             raise OverseerError("a server that listens on stdio cannot be upgraded")
         hub = parts.hub
-        obstacles.refuse_closing(hub)
+        left = obstacles.look(hub)
         if parts.history.returning:
             raise OverseerError("the server has not restarted all tasks of the last server yet: try again")
-        left = obstacles.look(hub)
         if any(left) and not (asked.check or asked.force or asked.wait_until):
             raise obstacles.LeftError(left)
         state, tasks, clients = self._state(parts)
@@ -281,7 +271,6 @@ class Upgrades:
 
     def _replace(self, parts: Parts, asked: Asked, new: Rehearsed) -> NoReturn:
         """As :meth:`_become`, once nothing is left that cannot go over."""
-        from overseer.net.handover import is_portable
         from overseer.supervisor.handover import obstacles
         from overseer.upgrade.rehearsal import rehearse
 
@@ -298,7 +287,7 @@ class Upgrades:
                     ended += obstacles.end(hub)
                 hub.services.interrupt()
                 self._manager.reloading()
-                parts.server.drain(is_portable, _DRAINED_S)
+                parts.server.drain(_DRAINED_S)
                 try:
                     self._become(parts, new, ended, asked.since)
                 except obstacles.LeftError:  # it has begun meanwhile
@@ -332,7 +321,7 @@ class Upgrades:
         from overseer.supervisor.handover.obstacles import is_settled
 
         def is_quiet() -> bool:
-            return is_settled(parts.hub) and self._quiet()
+            return is_settled(parts.hub) and not parts.busy
 
         deadline = time.monotonic() + _QUIET_S
         while True:
@@ -354,13 +343,12 @@ class Upgrades:
             OverseerError, OSError: it cannot be executed.
         """
         from overseer.daemon.handover import export
-        from overseer.supervisor.handover.obstacles import LeftError, look_locked, refuse_closing
+        from overseer.supervisor.handover.obstacles import LeftError, look_locked
         from overseer.upgrade.reexec import replace_by
-        from overseer.util.handover import to_memory
+        from overseer.util.handover_format import to_memory
 
         package = self._package()
         with self._at_rest(parts) as (connections, began):
-            refuse_closing(parts.hub)
             if any(left := look_locked(parts.hub)):
                 raise LeftError(left)
             with self._lock:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from overseer.auth.digest import Digest
     from overseer.config import Config
+    from overseer.daemon.chains import TaskChains
     from overseer.daemon.gate import Gate
     from overseer.daemon.lazy_api import WebApi
     from overseer.daemon.notices import TaskNotices
@@ -30,6 +31,7 @@ class Parts:
     gate: Gate
     history: RunHistory
     schedules: TaskSchedules
+    chains: TaskChains
     notices: TaskNotices
     api: WebApi
     webhooks: TaskWebhooks
@@ -41,3 +43,9 @@ class Parts:
     started: Config  # the configuration that the server was started with
     variables: Mapping[str, Digest]
     secrets: Mapping[str, str]
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way that follows from what observers have heard."""
+        chains, notices = self.chains.chains, self.notices.notices
+        return bool((chains and chains.busy) or (notices and notices.busy))

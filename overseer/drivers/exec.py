@@ -54,7 +54,7 @@ from overseer.util.findings import findings
 from overseer.util.suggest import did_you_mean, nearest
 from overseer.workers.base import OutputBatch, Worker, WorkerCallbacks
 from overseer.workers.config import WorkerConfig
-from overseer.workers.os_process import start_worker
+from overseer.workers.starting import start_worker
 
 if TYPE_CHECKING:
     from overseer.cel.program import Condition  # not loaded until an expression is compiled

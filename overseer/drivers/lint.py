@@ -19,7 +19,8 @@ from overseer.cel import eval_cel_bool
 from overseer.config.exec import ExecConfig
 from overseer.config.parameters import Parameter, fault_of, template_values, values_of
 from overseer.errors import CelError, ConfigError, ConfigWarning, TemplateError
-from overseer.process import EnvFile, setup_faults
+from overseer.process.environment import EnvFile
+from overseer.process.setup import setup_faults
 from overseer.schema.location import Path
 from overseer.templates import Template
 

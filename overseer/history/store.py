@@ -156,16 +156,26 @@ class History(Recorder):
 
     # -- for monitoring
 
-    def figures(self) -> Mapping[str, float]:
-        """For monitoring."""
-        writer = self._writer
+    def gauges(self) -> Mapping[str, tuple[str, float]]:
+        """For monitoring: help text and value, by name."""
         return {
-            "written": writer.written,
-            "lost": writer.lost,
-            "unrecorded": writer.unrecorded,
-            "waiting": writer.waiting,
-            "failing": float(writer.failing),
-            "bytes": self._database.bytes,
+            "history_bytes": ("Size of the history's database", self._database.bytes),
+            "history_waiting": ("Changes to the history that wait to be stored", self._writer.waiting),
+            "history_failing": ("Whether the history cannot be written", float(self._writer.failing)),
+        }
+
+    def counters(self) -> Mapping[str, tuple[str, float]]:
+        """The same for counters."""
+        return {
+            "history_written": ("Changes to the history that were stored", self._writer.written),
+            "history_lost": (
+                "Changes to the history that were lost because too many waited for the disk",
+                self._writer.lost,
+            ),
+            "history_unrecorded": (
+                "Starts and ends announced before they were stored, because the disk was slow or failing",
+                self._writer.unrecorded,
+            ),
         }
 
     # -- recording

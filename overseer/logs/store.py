@@ -79,6 +79,15 @@ class Logs:
         """The number of lines that clients were sent but no log has."""
         return self._threads.lost
 
+    def gauges(self) -> Mapping[str, tuple[str, float]]:
+        """For monitoring: help text and value, by name."""
+        return {"log_bytes": ("Size of the logs of all tasks", self.size)}
+
+    def counters(self) -> Mapping[str, tuple[str, float]]:
+        """The same for counters."""
+        lost = "Lines missing from logs because the disk was full, slow or failing"
+        return {"log_lost_lines": (lost, self.lost)}
+
     def log_of(self, task_id: str) -> TaskLog:
         """A task's log, for writing: the same object for all callers while any of them keeps it."""
         return self._log(self.directory_of(task_id), lambda: task_id)

@@ -9,8 +9,9 @@ import signal
 import time
 from contextlib import suppress
 
+from overseer.process.finder import finder
 from overseer.process.forking import hand_forked, is_popen_child, remember_popens
-from overseer.process.registry import Registry, registry
+from overseer.process.registry import registry
 from overseer.process.standalone.terminate import Termination
 from overseer.process.standalone.tree import Process, read_process
 
@@ -32,8 +33,7 @@ class Orphans:
 
     UNCLAIMED_S = 5.0
 
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+    def __init__(self) -> None:
         self._seen: dict[int, float] = {}  # zombies of unknown origin, and when each was first seen
         self._next_scan = 0.0
         self._recheck: float | None = None  # in how many seconds one must be rechecked
@@ -67,7 +67,7 @@ class Orphans:
             self._recheck_in(self._next_scan - now)
             return
         try:
-            children = self._registry.adopted()
+            children = finder.adopted()
         except OSError:
             self._recheck_in(_RETRY_S)
             return
@@ -82,9 +82,9 @@ class Orphans:
     def _is_orphan(self, pid: int) -> bool:
         """Whether this zombie should be reaped here, now."""
         # Checked first: a child spawned between the two checks is registered by the second.
-        spawning = self._registry.spawning()
+        spawning = registry.spawning()
         in_the_making = spawning or is_popen_child(pid)
-        if self._registry.has_child(pid):
+        if registry.has_child(pid):
             return False
         try:
             process = read_process(pid)
@@ -123,7 +123,7 @@ def _reap(pid: int) -> None:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
 
 
-_orphans = Orphans(registry)
+_orphans = Orphans()
 
 
 def adopt_orphans() -> bool:
@@ -135,7 +135,7 @@ def adopt_orphans() -> bool:
     remember_popens()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0:
-        registry.adopt()
+        finder.adopt()
         return True
     error = os.strerror(ctypes.get_errno())
     _log.warning("cannot adopt orphans (%s): a stop will not find every process that left its group", error)
@@ -165,7 +165,7 @@ def end_orphans() -> bool:
     ended: set[int] = set()
 
     def find() -> list[tuple[Process, int]]:
-        snapshot = registry.look()
+        snapshot = finder.look()
         spared = registry.children()
         found = [
             process

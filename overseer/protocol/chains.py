@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from overseer.protocol.declare import value as _value
-from overseer.schema.fields import field
+from overseer.schema.fields import field, optional
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.types import TEXT, TEXT_MAP
 
@@ -15,9 +15,7 @@ class FollowUp:
     """A start that follows a task's end."""
 
     action: str = field(TEXT, "The action that is started")
-    params: Mapping[str, str] = field(
-        TEXT_MAP, "Its parameters, which are templates", default=dict, omit=True
-    )
+    params: Mapping[str, str] = optional(TEXT_MAP, "Its parameters, which are templates", default=dict)
 
 
 _FOLLOW_UPS = ListOf(Object(FollowUp))
@@ -27,9 +25,9 @@ _FOLLOW_UPS = ListOf(Object(FollowUp))
 class Then:
     """What is started when a task of an action is over."""
 
-    success: tuple[FollowUp, ...] = field(_FOLLOW_UPS, "When it has succeeded", default=(), omit=True)
-    failure: tuple[FollowUp, ...] = field(_FOLLOW_UPS, "When it has failed", default=(), omit=True)
-    any: tuple[FollowUp, ...] = field(_FOLLOW_UPS, "In either case", default=(), omit=True)
+    success: tuple[FollowUp, ...] = optional(_FOLLOW_UPS, "When it has succeeded", default=())
+    failure: tuple[FollowUp, ...] = optional(_FOLLOW_UPS, "When it has failed", default=())
+    any: tuple[FollowUp, ...] = optional(_FOLLOW_UPS, "In either case", default=())
 
     def seen_by(self, sees: Callable[[str], bool]) -> Then | None:
         """The part of it that is about actions which ``sees`` lets through; None: there is none."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
-from overseer.schema.fields import Declared, declared, field
+from overseer.schema.fields import Declared, declared, field, optional
 from overseer.schema.types import REQUEST_ID, TASK_ID, TEXT
 
 _T = TypeVar("_T", bound=Declared)
@@ -16,7 +16,7 @@ VALUES: list[type[Declared]] = []
 """Every class that is declared so, in the order the documents list them."""
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+@dataclass_transform(frozen_default=True, field_specifiers=(field, optional))
 def value(
     *, init: bool = True, kw_only: bool = False, made_often: bool = False
 ) -> Callable[[type[_T]], type[_T]]:
@@ -53,25 +53,6 @@ class TaskRequest(Request):
     task_id: str = field(TASK_ID, "The task")
 
 
-REQUESTS: dict[str, type[Request]] = {}
-"""Every request by its ``type``, in the order the documents list them."""
-
-_R = TypeVar("_R", bound=Request)
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def request(name: str) -> Callable[[type[_R]], type[_R]]:
-    """Makes the class the request that the wire calls ``name``."""
-
-    def register(cls: type[_R]) -> type[_R]:
-        made = declared()(cls)
-        made.type = name
-        REQUESTS[name] = made
-        return made
-
-    return register
-
-
 @declared()
 class Event:
     """Base of all messages from the server."""
@@ -94,21 +75,34 @@ class TaskReply(Reply):
     task_id: str = field(TASK_ID, "The task")
 
 
+REQUESTS: dict[str, type[Request]] = {}
+"""Every request by its ``type``, in the order the documents list them."""
 EVENTS: dict[str, type[Event]] = {}
-"""Every message by its ``type``, in the order the documents list them."""
+"""Every message from the server, likewise."""
 
+_R = TypeVar("_R", bound=Request)
 _E = TypeVar("_E", bound=Event)
+_M = TypeVar("_M", bound=Request | Event)
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+@dataclass_transform(frozen_default=True, field_specifiers=(field, optional))
+def request(name: str) -> Callable[[type[_R]], type[_R]]:
+    """Makes the class the request that the wire calls ``name``."""
+    return lambda cls: _registered(cls, name, REQUESTS)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field, optional))
 def event(name: str, delivery: Delivery) -> Callable[[type[_E]], type[_E]]:
     """Makes the class the message that the wire calls ``name``."""
 
     def register(cls: type[_E]) -> type[_E]:
-        made = declared()(cls)
-        made.type = name
-        made.delivery = delivery
-        EVENTS[name] = made
-        return made
+        cls.delivery = delivery
+        return _registered(cls, name, EVENTS)
 
     return register
+
+
+def _registered(cls: type[_M], name: str, messages: dict[str, Any]) -> type[_M]:
+    cls.type = name
+    messages[name] = made = declared()(cls)
+    return made

@@ -9,7 +9,7 @@ from overseer.protocol.declare import event as _event
 from overseer.protocol.values import PoolInfo, TaskInfo, TaskUsage
 from overseer.protocol.words import EXIT_REASON, HEALTH, SKIP_REASON, STREAM
 from overseer.schema.binary import BASE64
-from overseer.schema.fields import declared, field
+from overseer.schema.fields import declared, field, optional
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import COUNT, DURATION, TIMESTAMP, Integer
 from overseer.schema.types import BOOLEAN, TASK_ID, TEXT, Choice
@@ -22,16 +22,15 @@ _TS = "When it happened"
 class TaskEvent(Event):
     """Base of a task's events, which also go to all watchers."""
 
-    task: TaskInfo | None = field(
+    task: TaskInfo | None = optional(
         Object(TaskInfo),
         "The task as list has it from now on; only where you watch",
         default=None,
         kw_only=True,
-        omit=True,
         last=True,
     )
-    cursor: str = field(
-        TEXT, "Where you are then, for the after of a watch", default="", kw_only=True, omit=True, last=True
+    cursor: str = optional(
+        TEXT, "Where you are then, for the after of a watch", default="", kw_only=True, last=True
     )
 
 
@@ -42,21 +41,19 @@ class Started(TaskEvent):
     id: str = field(TEXT, 'The id of your start or reset that led to it; "" if it was not yours')
     task_id: str = field(TASK_ID, _TASK)
     pid: int = field(COUNT, "Its process, the leader of its own process group; 0: it is not a process")
-    restart_of: int = field(COUNT, "The pid of the previous run", default=0, kw_only=True, omit=True)
+    restart_of: int = optional(COUNT, "The pid of the previous run", default=0, kw_only=True)
     ts: datetime = field(TIMESTAMP, _TS)
-    first_seq: int = field(
+    first_seq: int = optional(
         COUNT,
         "Where the seq of the task's lines begins, when an earlier task had its id; absent: at 1, or, for a "
         "later run, it goes on",
         default=0,
-        omit=True,
     )
-    host: str = field(TEXT, "The machine that it runs on; absent: the server's own", default="", omit=True)
-    warnings: tuple[str, ...] = field(
+    host: str = optional(TEXT, "The machine that it runs on; absent: the server's own", default="")
+    warnings: tuple[str, ...] = optional(
         ListOf(TEXT),
         "Probable mistakes in your start: parameters that its action does not have, and are ignored",
         default=(),
-        omit=True,
     )
 
 
@@ -70,14 +67,11 @@ class Output(Event):
     data: str = field(TEXT, "The line without its end; bytes that are not UTF-8 are U+FFFD")
     ts: datetime = field(TIMESTAMP, "When it was read")
     seq: int = field(COUNT, "Counts the task's lines, from 1, over all its runs")
-    truncated: bool = field(
-        BOOLEAN, "Whether the line was too long and its end is missing", default=False, omit=True
-    )
-    overwritten: bool = field(
+    truncated: bool = optional(BOOLEAN, "Whether the line was too long and its end is missing", default=False)
+    overwritten: bool = optional(
         BOOLEAN,
         "Whether the line was long and redrew itself (with CR), and its beginning is missing",
         default=False,
-        omit=True,
     )
 
 
@@ -90,20 +84,19 @@ class Exited(TaskEvent):
     exit_code: int = field(Integer(None), "The exit code; -1 when a signal ended it")
     intentional: bool = field(BOOLEAN, "Whether it was requested: a stop, a lowered limit, a shutdown")
     ts: datetime = field(TIMESTAMP, _TS)
-    signal: str = field(TEXT, 'The signal that ended it, such as "SIGKILL"', default="", omit=True)
-    will_restart: bool = field(BOOLEAN, "Whether the task goes on with another run", default=False, omit=True)
+    signal: str = optional(TEXT, 'The signal that ended it, such as "SIGKILL"', default="")
+    will_restart: bool = optional(BOOLEAN, "Whether the task goes on with another run", default=False)
     reason: str = field(EXIT_REASON, "Why it ended", default="")
     duration_ms: int = field(COUNT, "Milliseconds from its start to its end", default=0)
-    cpu_ms: int | None = field(
-        COUNT, "Milliseconds of CPU that its processes used; absent: unknown", default=None, omit=True
+    cpu_ms: int | None = optional(
+        COUNT, "Milliseconds of CPU that its processes used; absent: unknown", default=None
     )
-    max_rss: int | None = field(
+    max_rss: int | None = optional(
         COUNT,
         "Peak memory of all its processes together, as far as measured, in bytes; absent: unknown",
         default=None,
-        omit=True,
     )
-    host: str = field(TEXT, "The machine that it ran on; absent: the server's own", default="", omit=True)
+    host: str = optional(TEXT, "The machine that it ran on; absent: the server's own", default="")
 
 
 @_event("restarting", Delivery.SUBSCRIBERS)
@@ -152,7 +145,7 @@ class Health(TaskEvent):
 
     task_id: str = field(TASK_ID, _TASK)
     status: str = field(HEALTH, "What it is now")
-    detail: str = field(TEXT, "Why, for people", default="", kw_only=True, omit=True)
+    detail: str = optional(TEXT, "Why, for people", default="", kw_only=True)
     ts: datetime = field(TIMESTAMP, "When that was found")
 
 
@@ -167,17 +160,15 @@ class Queued(TaskEvent):
         COUNT, "Its place in the queue, from 1; 0: it waits for other tasks first, or for a cluster"
     )
     ts: datetime = field(TIMESTAMP, _TS)
-    waiting_on: tuple[str, ...] = field(
+    waiting_on: tuple[str, ...] = optional(
         ListOf(TEXT),
         'The tasks that it waits for; "cluster": a place to run on, in which its pool counts it as running',
         default=(),
-        omit=True,
     )
-    warnings: tuple[str, ...] = field(
+    warnings: tuple[str, ...] = optional(
         ListOf(TEXT),
         "Probable mistakes in your start: parameters that its action does not have, and are ignored",
         default=(),
-        omit=True,
     )
 
 
@@ -199,12 +190,11 @@ class Moved(TaskEvent):
     action: str = field(TEXT, "Its action")
     position: int = field(COUNT, "Its place in its action's queue, from 1")
     ts: datetime = field(TIMESTAMP, _TS)
-    overall: int = field(
+    overall: int = optional(
         COUNT,
         "Its place among all waiting tasks that you may see, from 1; only in the answer to a move without an "
         "action",
         default=0,
-        omit=True,
     )
 
 
@@ -216,14 +206,14 @@ class Skipped(TaskEvent):
     slot: datetime = field(TIMESTAMP, "The time at which it was to be started; of several, the latest")
     reason: str = field(SKIP_REASON, "Why")
     ts: datetime = field(TIMESTAMP, "When that was decided")
-    number: int = field(COUNT, "How many such times there were, up to 1000", default=1, omit=True)
+    number: int = optional(COUNT, "How many such times there were, up to 1000", default=1)
 
 
 @_event("pool_updated", Delivery.BROADCAST)
 class PoolUpdated(Event):
     """A pool was changed."""
 
-    action: str = field(TEXT, "Whose pool; absent: the global one", default="", kw_only=True, omit=True)
+    action: str = optional(TEXT, "Whose pool; absent: the global one", default="", kw_only=True)
     pool: PoolInfo = field(Object(PoolInfo), "The pool as it is now")
 
 
@@ -232,7 +222,7 @@ class Usage(Event):
     """The resource usage of tasks: the reply to usage, and a push every two seconds to clients whose
     subscription asked for it."""
 
-    id: str = field(TEXT, "The id of your request; absent from pushes", default="", omit=True)
+    id: str = optional(TEXT, "The id of your request; absent from pushes", default="")
     tasks: tuple[TaskUsage, ...] = field(
         ListOf(Object(TaskUsage)),
         "Those that run, as processes",
@@ -248,12 +238,11 @@ class Gap(Event):
     from_seq: int = field(COUNT, "The first line missed")
     to_seq: int = field(COUNT, "The last line missed")
     ts: datetime = field(TIMESTAMP, "When it was sent")
-    reason: str = field(
+    reason: str = optional(
         Choice("expired", "not_logged", "unreadable"),
         "Why the log does not have it: it was removed; it was never written, because the disk was full, slow "
         "or failed; or it cannot be read. Absent with on_lag drop",
         default="",
-        omit=True,
     )
 
 
@@ -290,5 +279,5 @@ class ChainRefused(TaskEvent):
 
     task_id: str = field(TASK_ID, "The task that is over")
     ts: datetime = field(TIMESTAMP, _TS)
-    action: str = field(TEXT, "The action that was not started", default="", omit=True)
-    message: str = field(TEXT, "Why, for people", default="", omit=True)
+    action: str = optional(TEXT, "The action that was not started", default="")
+    message: str = optional(TEXT, "Why, for people", default="")

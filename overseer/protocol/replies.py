@@ -22,7 +22,7 @@ from overseer.protocol.values import (
     TaskMetrics,
 )
 from overseer.protocol.words import REFUSAL
-from overseer.schema.fields import field
+from overseer.schema.fields import field, optional
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import COUNT, TIMESTAMP
 from overseer.schema.types import BOOLEAN, DOCUMENT, TASK_ID, TEXT
@@ -55,7 +55,7 @@ class Tasks(Reply):
     """The tasks asked for."""
 
     tasks: tuple[TaskInfo, ...] = field(ListOf(Object(TaskInfo)), "Never null")
-    next: str = field(TEXT, "There are more: ask again with this value as after", default="", omit=True)
+    next: str = optional(TEXT, "There are more: ask again with this value as after", default="")
 
 
 @_event("graph", Delivery.DIRECT)
@@ -78,7 +78,7 @@ class RunsReply(Reply):
     """The runs asked for."""
 
     runs: tuple[RunInfo, ...] = field(ListOf(Object(RunInfo)), "The newest first; never null")
-    next: str = field(TEXT, "There are more: ask again with this value as before", default="", omit=True)
+    next: str = optional(TEXT, "There are more: ask again with this value as before", default="")
 
 
 @_event("run_stats", Delivery.DIRECT)
@@ -107,7 +107,7 @@ class Matches(Reply):
     matches: tuple[LogMatch, ...] = field(
         ListOf(Object(LogMatch)), "The newest parts of logs first, and of each the last lines; never null"
     )
-    next: str = field(TEXT, "There may be more: ask again with this as after", default="", omit=True)
+    next: str = optional(TEXT, "There may be more: ask again with this as after", default="")
 
 
 @_event("actions", Delivery.DIRECT)
@@ -121,7 +121,7 @@ class Actions(Reply):
 class PoolInfoReply(Reply):
     """The pool asked for, or just changed."""
 
-    action: str = field(TEXT, "Whose pool; absent: the global one", default="", kw_only=True, omit=True)
+    action: str = optional(TEXT, "Whose pool; absent: the global one", default="", kw_only=True)
     pool: PoolInfo = field(Object(PoolInfo), "The pool as it is now")
 
 
@@ -129,7 +129,7 @@ class PoolInfoReply(Reply):
 class Purged(Reply):
     """A queue was emptied."""
 
-    action: str = field(TEXT, "Whose queue; absent: every queue", default="", kw_only=True, omit=True)
+    action: str = optional(TEXT, "Whose queue; absent: every queue", default="", kw_only=True)
     count: int = field(COUNT, "How many tasks were waiting")
 
 
@@ -137,18 +137,13 @@ class Purged(Reply):
 class Subscribed(TaskReply):
     """The task's events follow. The other fields are there when the request had since_seq."""
 
-    last_seq: int | None = field(COUNT, "The seq of its latest line; 0: none yet", default=None, omit=True)
-    oldest_seq: int | None = field(
-        COUNT, "The seq of the oldest line stored; 0: none is", default=None, omit=True
+    last_seq: int | None = optional(COUNT, "The seq of its latest line; 0: none yet", default=None)
+    oldest_seq: int | None = optional(COUNT, "The seq of the oldest line stored; 0: none is", default=None)
+    created_at: datetime | None = optional(
+        TIMESTAMP, "When its start was accepted; another time is another task", default=None
     )
-    created_at: datetime | None = field(
-        TIMESTAMP, "When its start was accepted; another time is another task", default=None, omit=True
-    )
-    first_seq: int = field(
-        COUNT,
-        "Where the seq of its lines begins, when an earlier task had its id; absent: at 1",
-        default=0,
-        omit=True,
+    first_seq: int = optional(
+        COUNT, "Where the seq of its lines begins, when an earlier task had its id; absent: at 1", default=0
     )
 
 
@@ -161,11 +156,11 @@ class Unsubscribed(TaskReply):
 class MetricsReply(Reply):
     """The counters asked for: one of the three, or none if no such action or task exists."""
 
-    global_: GlobalMetrics | None = field(
-        Object(GlobalMetrics), "Of the whole server", default=None, name="global", omit=True
+    global_: GlobalMetrics | None = optional(
+        Object(GlobalMetrics), "Of the whole server", default=None, name="global"
     )
-    action: ActionMetrics | None = field(Object(ActionMetrics), "Of the action", default=None, omit=True)
-    task: TaskMetrics | None = field(Object(TaskMetrics), "Of the task", default=None, omit=True)
+    action: ActionMetrics | None = optional(Object(ActionMetrics), "Of the action", default=None)
+    task: TaskMetrics | None = optional(Object(TaskMetrics), "Of the task", default=None)
 
 
 @_event("manifest", Delivery.DIRECT)
@@ -180,7 +175,7 @@ class SchedulesReply(Reply):
     """The schedules asked for, in the order of their tasks' ids."""
 
     schedules: tuple[ScheduleInfo, ...] = field(ListOf(Object(ScheduleInfo)), "Never null")
-    next: str = field(TEXT, "There are more: ask again with this value as after", default="", omit=True)
+    next: str = optional(TEXT, "There are more: ask again with this value as after", default="")
 
 
 @_event("paused", Delivery.DIRECT)
@@ -200,32 +195,19 @@ class Reloaded(Reply):
     A task keeps the definition of its action that it was accepted with, until it is reset.
     """
 
-    dry_run: bool = field(BOOLEAN, "Whether nothing was changed", default=False, omit=True)
-    added: tuple[str, ...] = field(ListOf(TEXT), "Actions that are new", default=(), omit=True)
-    changed: tuple[str, ...] = field(
-        ListOf(TEXT),
-        "Actions that differ, themselves or in what they inherit from the top level",
-        default=(),
-        omit=True,
+    dry_run: bool = optional(BOOLEAN, "Whether nothing was changed", default=False)
+    added: tuple[str, ...] = optional(ListOf(TEXT), "Actions that are new", default=())
+    changed: tuple[str, ...] = optional(
+        ListOf(TEXT), "Actions that differ, themselves or in what they inherit from the top level", default=()
     )
-    removed: tuple[str, ...] = field(
-        ListOf(TEXT), "Actions that can no longer be started", default=(), omit=True
+    removed: tuple[str, ...] = optional(ListOf(TEXT), "Actions that can no longer be started", default=())
+    settings: tuple[str, ...] = optional(
+        ListOf(TEXT), "Keys at the top that differ, in the file or in files that they name", default=()
     )
-    settings: tuple[str, ...] = field(
-        ListOf(TEXT),
-        "Keys at the top that differ, in the file or in files that they name",
-        default=(),
-        omit=True,
+    restart_needed: tuple[str, ...] = optional(
+        ListOf(TEXT), "Keys that differ and take effect only when the server is restarted", default=()
     )
-    restart_needed: tuple[str, ...] = field(
-        ListOf(TEXT),
-        "Keys that differ and take effect only when the server is restarted",
-        default=(),
-        omit=True,
-    )
-    warnings: tuple[str, ...] = field(
-        ListOf(TEXT), "Probable mistakes, with file and line", default=(), omit=True
-    )
+    warnings: tuple[str, ...] = optional(ListOf(TEXT), "Probable mistakes, with file and line", default=())
 
 
 @_event("notify_tested", Delivery.DIRECT)
@@ -241,8 +223,8 @@ class Error(Event):
 
     id: str = field(TEXT, 'The request\'s; "" if none could be read')
     message: str = field(TEXT, "Why, for people")
-    existing_task_id: str = field(
-        TASK_ID, "The task that a refused start would have duplicated", default="", omit=True
+    existing_task_id: str = optional(
+        TASK_ID, "The task that a refused start would have duplicated", default=""
     )
-    param: str = field(TEXT, "The parameter that a refused start is about", default="", omit=True)
-    code: str = field(REFUSAL, "The same for programs; absent: the server is older", default="", omit=True)
+    param: str = optional(TEXT, "The parameter that a refused start is about", default="")
+    code: str = optional(REFUSAL, "The same for programs; absent: the server is older", default="")

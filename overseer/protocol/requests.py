@@ -12,7 +12,7 @@ from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.values import ExcessConfig
 from overseer.protocol.words import ORDERS
 from overseer.schema.binary import BASE64
-from overseer.schema.fields import declared, field
+from overseer.schema.fields import declared, field, optional
 from overseer.schema.objects import Object, PartOf
 from overseer.schema.quantities import COUNT, PAGE_SIZE, SIDE, TIMESTAMP, Integer
 from overseer.schema.types import BOOLEAN, SIGNAL, TASK_ID, TEXT, TEXT_MAP, Choice, Name
@@ -24,36 +24,26 @@ _ACTION = Name()
 class _Following(Request):
     """Base of the requests that subscribe their sender to a task."""
 
-    on_lag: str = field(
+    on_lag: str = optional(
         Choice("block", "drop", "catch_up"),
         "When you read too slowly: block: the task waits for you; drop: you miss lines and get a gap; "
         "catch_up: you are sent from its log what you missed (the default where there are logs)",
         default="",
-        omit=True,
         last=True,
     )
-    catch_up: bool = field(
-        BOOLEAN,
-        "With on_lag block: catch_up instead, where there are logs",
-        default=False,
-        omit=True,
-        last=True,
+    catch_up: bool = optional(
+        BOOLEAN, "With on_lag block: catch_up instead, where there are logs", default=False, last=True
     )
-    partial: bool | None = field(
-        BOOLEAN, "Whether you are also sent unfinished lines (partial)", default=None, omit=True, last=True
+    partial: bool | None = optional(
+        BOOLEAN, "Whether you are also sent unfinished lines (partial)", default=None, last=True
     )
-    raw: bool | None = field(
-        BOOLEAN,
-        "Whether you are also sent the task's raw terminal output (data)",
-        default=None,
-        omit=True,
-        last=True,
+    raw: bool | None = optional(
+        BOOLEAN, "Whether you are also sent the task's raw terminal output (data)", default=None, last=True
     )
-    usage: bool | None = field(
+    usage: bool | None = optional(
         BOOLEAN,
         "Whether you are also sent the task's resource usage (usage), every two seconds",
         default=None,
-        omit=True,
         last=True,
     )
 
@@ -63,29 +53,24 @@ class Start(_Following):
     """Start an action as a new task, or queue it. The sender is subscribed to the task."""
 
     either = ("action", "task_id")
-    action: str = field(_ACTION, "The action to start; not needed for a standing task", default="", omit=True)
-    task_id: str = field(
+    action: str = optional(_ACTION, "The action to start; not needed for a standing task", default="")
+    task_id: str = optional(
         TASK_ID,
         "A name for the task; absent: a UUID is generated. A standing task's (one that the configuration "
         "names) stands for its action and parameters",
         default="",
-        omit=True,
     )
-    params: Mapping[str, str] = field(
-        TEXT_MAP, "The action's parameters, names to strings", default=dict, omit=True, hint="json-editor"
+    params: Mapping[str, str] = optional(
+        TEXT_MAP, "The action's parameters, names to strings", default=dict, hint="json-editor"
     )
-    retry_policy: RetryPolicy | None = field(
+    retry_policy: RetryPolicy | None = optional(
         Object(RetryPolicy),
         "In place of the action's own; {} restarts at once, without limit",
         default=None,
-        omit=True,
         hint="json-editor",
     )
-    force: bool = field(
-        BOOLEAN,
-        "In a full queue, take the place of the oldest task that is not forced",
-        default=False,
-        omit=True,
+    force: bool = optional(
+        BOOLEAN, "In a full queue, take the place of the oldest task that is not forced", default=False
     )
 
 
@@ -114,13 +99,12 @@ class Input(TaskRequest):
     comes before or after it. It waits while the task does not read; what still waits when the
     run ends is dropped."""
 
-    data: str = field(TEXT, "A text, sent as UTF-8", default="", omit=True)
-    data_base64: bytes = field(BASE64, "Any bytes, in place of data", default=b"", omit=True)
-    eof: bool = field(
+    data: str = optional(TEXT, "A text, sent as UTF-8", default="")
+    data_base64: bytes = optional(BASE64, "Any bytes, in place of data", default=b"")
+    eof: bool = optional(
         BOOLEAN,
         "Whether the input ends here: a pipe is closed; a terminal gets its EOF character (Ctrl-D)",
         default=False,
-        omit=True,
     )
 
     @property
@@ -151,21 +135,15 @@ class Forget(TaskRequest):
 class List(Request):
     """List the tasks that the server knows."""
 
-    since: datetime | None = field(
+    since: datetime | None = optional(
         TIMESTAMP,
         "Only those that started, exited, or changed in readiness or health since then, and all that are "
         "queued",
         default=None,
-        omit=True,
     )
-    limit: int = field(COUNT, "At most this many, in the order of their ids; 0: all", default=0, omit=True)
-    after: str = field(
-        TASK_ID,
-        "Only those with ids after this one, which need not exist",
-        default="",
-        omit=True,
-    )
-    task_id: str = field(TASK_ID, "Only this task, if there is one", default="", omit=True)
+    limit: int = optional(COUNT, "At most this many, in the order of their ids; 0: all", default=0)
+    after: str = optional(TASK_ID, "Only those with ids after this one, which need not exist", default="")
+    task_id: str = optional(TASK_ID, "Only this task, if there is one", default="")
 
 
 @_request("graph")
@@ -183,10 +161,8 @@ class ClusterRequest(Request):
 class Replay(TaskRequest):
     """Send the stored output and exited events of a task to the sender; nothing marks the end."""
 
-    since: datetime | None = field(TIMESTAMP, "Only events from then on", default=None, omit=True)
-    since_seq: int | None = field(
-        COUNT, "Only events after the output with this seq", default=None, omit=True
-    )
+    since: datetime | None = optional(TIMESTAMP, "Only events from then on", default=None)
+    since_seq: int | None = optional(COUNT, "Only events after the output with this seq", default=None)
 
 
 @_request("subscribe")
@@ -194,11 +170,8 @@ class Subscribe(_Following):
     """Send everything that happens to a task to the sender from now on."""
 
     task_id: str = field(TASK_ID, "The task")
-    since_seq: int | None = field(
-        COUNT,
-        "First send the stored events after the output with this seq; 0: all of them",
-        default=None,
-        omit=True,
+    since_seq: int | None = optional(
+        COUNT, "First send the stored events after the output with this seq; 0: all of them", default=None
     )
 
 
@@ -212,18 +185,15 @@ class Watch(Request):
     """Show all tasks that you may see, and everything that happens to them and to new ones from then on.
     Another watch of the same connection takes its place."""
 
-    output: bool = field(
-        BOOLEAN, "Whether you are also sent the output of all of them", default=False, omit=True
+    output: bool = optional(BOOLEAN, "Whether you are also sent the output of all of them", default=False)
+    usage: bool = optional(
+        BOOLEAN, "Whether you are also sent their resource usage, every two seconds", default=False
     )
-    usage: bool = field(
-        BOOLEAN, "Whether you are also sent their resource usage, every two seconds", default=False, omit=True
-    )
-    after: str = field(
+    after: str = optional(
         TEXT,
         "The last cursor that you got: only what has happened since, in place of all tasks, if the server "
         "still knows",
         default="",
-        omit=True,
     )
 
 
@@ -236,39 +206,31 @@ class Unwatch(Request):
 class Describe(Request):
     """Describe the actions."""
 
-    action: str = field(_ACTION, "Only this one", default="", omit=True)
+    action: str = optional(_ACTION, "Only this one", default="")
 
 
 @_request("pool_info")
 class PoolInfoRequest(Request):
     """Show a pool's limit, its running tasks and its queue."""
 
-    action: str = field(_ACTION, "This action's pool; absent: the global one", default="", omit=True)
+    action: str = optional(_ACTION, "This action's pool; absent: the global one", default="")
 
 
 @_request("set_pool")
 class SetPool(Request):
     """Change a pool while the server runs. Absent fields stay as they are."""
 
-    action: str = field(_ACTION, "This action's pool; absent: the global one", default="", omit=True)
-    limit: int | None = field(
-        COUNT,
-        "How many may run at once; 0: any number (size means the same)",
-        default=None,
-        synonym="size",
-        omit=True,
+    action: str = optional(_ACTION, "This action's pool; absent: the global one", default="")
+    limit: int | None = optional(
+        COUNT, "How many may run at once; 0: any number (size means the same)", default=None, synonym="size"
     )
-    queue_size: int | None = field(
-        COUNT,
-        "How many may wait; 0: any number; more than 0 adds a queue where there is none",
-        default=None,
-        omit=True,
+    queue_size: int | None = optional(
+        COUNT, "How many may wait; 0: any number; more than 0 adds a queue where there is none", default=None
     )
-    excess: Mapping[str, Any] | None = field(
+    excess: Mapping[str, Any] | None = optional(
         PartOf(ExcessConfig),
         "What happens to running tasks in excess of a lowered limit; any of its fields",
         default=None,
-        omit=True,
         hint="json-editor",
     )
 
@@ -279,39 +241,38 @@ class Move(TaskRequest):
     and after. Later arrivals still go where the queue's order puts them."""
 
     either = ("to", "position", "before", "after")
-    action: str = field(
+    action: str = optional(
         _ACTION,
         "Its action: it is moved only among this action's tasks, and all others keep their turns; "
         "absent: among all waiting tasks that you may see",
         default="",
-        omit=True,
     )
-    to: str = field(Choice(*ORDERS), "Whether it becomes the first or the last", default="", omit=True)
-    position: int = field(COUNT, "Its new place, from 1; beyond the end: the last", default=0, omit=True)
-    before: str = field(TASK_ID, "The waiting task that it is to start before", default="", omit=True)
-    after: str = field(TASK_ID, "The waiting task that it is to start after", default="", omit=True)
+    to: str = optional(Choice(*ORDERS), "Whether it becomes the first or the last", default="")
+    position: int = optional(COUNT, "Its new place, from 1; beyond the end: the last", default=0)
+    before: str = optional(TASK_ID, "The waiting task that it is to start before", default="")
+    after: str = optional(TASK_ID, "The waiting task that it is to start after", default="")
 
 
 @_request("purge")
 class Purge(Request):
     """Empty a queue."""
 
-    action: str = field(_ACTION, "This action's queue; absent: every queue", default="", omit=True)
+    action: str = optional(_ACTION, "This action's queue; absent: every queue", default="")
 
 
 @_request("usage")
 class UsageRequest(Request):
     """Show what running tasks use: CPU, memory, processes, threads, disks."""
 
-    task_id: str = field(TASK_ID, "Only this one", default="", omit=True)
+    task_id: str = optional(TASK_ID, "Only this one", default="")
 
 
 @_request("metrics")
 class MetricsRequest(Request):
     """Show the counters of one action, of one task, or of the whole server."""
 
-    action: str = field(_ACTION, "This action's", default="", omit=True)
-    task_id: str = field(TASK_ID, "This task's (not together with action)", default="", omit=True)
+    action: str = optional(_ACTION, "This action's", default="")
+    task_id: str = optional(TASK_ID, "This task's (not together with action)", default="")
 
 
 @_request("manifest")
@@ -323,12 +284,10 @@ class ManifestRequest(Request):
 class SchedulesRequest(Request):
     """Show when standing tasks are started by themselves, and which of these starts were skipped and why."""
 
-    task_id: str = field(TASK_ID, "Only this task's", default="", omit=True)
-    upcoming: int = field(
-        Integer(maximum=100), "How many of its next times to list for each", default=0, omit=True
-    )
-    limit: int = field(PAGE_SIZE, "How many tasks the answer has at most", default=100, omit=True)
-    after: str = field(TEXT, "The next of an earlier answer: go on after it", default="", omit=True)
+    task_id: str = optional(TASK_ID, "Only this task's", default="")
+    upcoming: int = optional(Integer(maximum=100), "How many of its next times to list for each", default=0)
+    limit: int = optional(PAGE_SIZE, "How many tasks the answer has at most", default=100)
+    after: str = optional(TEXT, "The next of an earlier answer: go on after it", default="")
 
 
 @_request("pause")
@@ -345,7 +304,7 @@ class Resume(TaskRequest):
 class Reload(Request):
     """Reload the configuration file and put it into effect, without stopping any task."""
 
-    dry_run: bool = field(BOOLEAN, "Only say what would change", default=False, omit=True)
+    dry_run: bool = optional(BOOLEAN, "Only say what would change", default=False)
 
 
 @_request("notify_test")

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TypeAlias
 
 from overseer.protocol.declare import value
-from overseer.schema.fields import field, fields_of
+from overseer.schema.fields import fields_of, optional
 from overseer.schema.quantities import COUNT, DURATION, Factor
 from overseer.schema.types import Choice
 from overseer.util.durations import nanoseconds
@@ -22,45 +22,35 @@ class RetryPolicy:
     """When and how a task is restarted after an exit that was not asked for."""
 
     # Durations are whole nanoseconds here.
-    restart_delay: int = field(DURATION, "How long to wait before a restart", default=0, omit=True)
-    restart_jitter: int = field(
+    restart_delay: int = optional(DURATION, "How long to wait before a restart", default=0)
+    restart_jitter: int = optional(
         DURATION,
         "Up to this much is added to each delay, at random, so that many tasks do not restart at once",
         default=0,
-        omit=True,
     )
-    error_window: int = field(
-        DURATION, "Only exits this recent count towards error_threshold; 0s counts all", default=0, omit=True
+    error_window: int = optional(
+        DURATION, "Only exits this recent count towards error_threshold; 0s counts all", default=0
     )
-    error_threshold: int = field(
+    error_threshold: int = optional(
         COUNT,
         "After this many exits the task is errored, which means down until a reset; 0: it restarts without "
         "limit",
         default=0,
-        omit=True,
     )
-    restart_on: str = field(
+    restart_on: str = optional(
         _RESTART_ON,
         "Which exits restart the task: failure (a code that is not a success, a signal, a timeout), or any",
         default_text="`failure`",
         default="",
-        omit=True,
     )
-    restart_factor: float | None = field(
-        Factor(1),
-        "Each delay is this many times the one before; absent: 1",
-        default_text="`1`",
-        default=None,
-        omit=True,
+    restart_factor: float | None = optional(
+        Factor(1), "Each delay is this many times the one before; absent: 1", default_text="`1`", default=None
     )
-    restart_max_delay: int = field(
-        DURATION, "No delay grows longer than this, jitter aside; 0s: any length", default=0, omit=True
+    restart_max_delay: int = optional(
+        DURATION, "No delay grows longer than this, jitter aside; 0s: any length", default=0
     )
-    restart_reset: int = field(
-        DURATION,
-        "After a run that lasted this long, the delays start over; 0s: never",
-        default=0,
-        omit=True,
+    restart_reset: int = optional(
+        DURATION, "After a run that lasted this long, the delays start over; 0s: never", default=0
     )
 
     def __init__(

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from overseer.protocol.declare import value as _value
 from overseer.protocol.words import SKIP_REASON
-from overseer.schema.fields import field
+from overseer.schema.fields import field, optional
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import COUNT, TIMESTAMP
 from overseer.schema.types import BOOLEAN, TASK_ID, TEXT
@@ -18,8 +18,8 @@ class SkippedSlot:
 
     slot: datetime = field(TIMESTAMP, "That time; of several, the latest")
     reason: str = field(SKIP_REASON, "Why")
-    number: int = field(COUNT, "How many such times there were, up to 1000", default=1, omit=True)
-    ts: datetime | None = field(TIMESTAMP, "When that was decided", default=None, omit=True)
+    number: int = optional(COUNT, "How many such times there were, up to 1000", default=1)
+    ts: datetime | None = optional(TIMESTAMP, "When that was decided", default=None)
 
 
 @_value(kw_only=True)
@@ -29,34 +29,23 @@ class ScheduleInfo:
     task_id: str = field(TASK_ID, "The task")
     action: str = field(TEXT, "Its action")
     when: tuple[str, ...] = field(ListOf(TEXT), "Its schedules, as the configuration has them")
-    next: datetime | None = field(
-        TIMESTAMP,
-        "The next time at which it is to be started; absent: there is none",
-        default=None,
-        omit=True,
+    next: datetime | None = optional(
+        TIMESTAMP, "The next time at which it is to be started; absent: there is none", default=None
     )
-    due: datetime | None = field(
-        TIMESTAMP, "When that start comes, if jitter delays it", default=None, omit=True
+    due: datetime | None = optional(TIMESTAMP, "When that start comes, if jitter delays it", default=None)
+    last: datetime | None = optional(
+        TIMESTAMP, "The latest time for which it was started; absent: it never was", default=None
     )
-    last: datetime | None = field(
-        TIMESTAMP, "The latest time for which it was started; absent: it never was", default=None, omit=True
+    paused: bool = optional(
+        BOOLEAN, "Whether somebody has paused them, so that each start is skipped", default=False
     )
-    paused: bool = field(
-        BOOLEAN, "Whether somebody has paused them, so that each start is skipped", default=False, omit=True
+    waiting: tuple[datetime, ...] = optional(
+        ListOf(TIMESTAMP), "Times whose starts wait until its current run has ended", default=()
     )
-    waiting: tuple[datetime, ...] = field(
-        ListOf(TIMESTAMP),
-        "Times whose starts wait until its current run has ended",
-        default=(),
-        omit=True,
+    skipped: tuple[SkippedSlot, ...] = optional(
+        ListOf(Object(SkippedSlot)), "The latest starts that were skipped, the last one first", default=()
     )
-    skipped: tuple[SkippedSlot, ...] = field(
-        ListOf(Object(SkippedSlot)),
-        "The latest starts that were skipped, the last one first",
-        default=(),
-        omit=True,
-    )
-    error: str = field(TEXT, "Why the latest start was refused, if it was", default="", omit=True)
-    upcoming: tuple[datetime, ...] = field(
-        ListOf(TIMESTAMP), "The next times, as many as were asked for", default=(), omit=True
+    error: str = optional(TEXT, "Why the latest start was refused, if it was", default="")
+    upcoming: tuple[datetime, ...] = optional(
+        ListOf(TIMESTAMP), "The next times, as many as were asked for", default=()
     )

@@ -8,7 +8,7 @@ from overseer.protocol.declare import Delivery, Reply, Request
 from overseer.protocol.declare import event as _event
 from overseer.protocol.declare import request as _request
 from overseer.protocol.declare import value as _value
-from overseer.schema.fields import field
+from overseer.schema.fields import field, optional
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import COUNT, TIMESTAMP
 from overseer.schema.types import BOOLEAN, TEXT
@@ -19,13 +19,12 @@ class Upgrade(Request):
     """Have the server become the program that is installed now, with the same process: tasks, connections and
     queues go on."""
 
-    check: bool = field(BOOLEAN, "Only try whether it can; nothing changes", default=False, omit=True)
-    force: bool = field(BOOLEAN, "End the tasks and services that cannot go on", default=False, omit=True)
-    wait_ms: int = field(
+    check: bool = optional(BOOLEAN, "Only try whether it can; nothing changes", default=False)
+    force: bool = optional(BOOLEAN, "End the tasks and services that cannot go on", default=False)
+    wait_ms: int = optional(
         COUNT,
         "Milliseconds to wait for these to end by themselves; given up when your connection ends",
         default=0,
-        omit=True,
     )
 
 
@@ -35,34 +34,33 @@ class LastUpgrade:
 
     at: datetime = field(TIMESTAMP, "When it was over")
     from_: str = field(TEXT, "The version that the server was", name="from")
-    to: str = field(TEXT, "The version that it became", default="", omit=True)
-    pause_ms: int = field(COUNT, "For how long nothing was read or sent", default=0, omit=True)
+    to: str = optional(TEXT, "The version that it became", default="")
+    pause_ms: int = optional(COUNT, "For how long nothing was read or sent", default=0)
     duration_ms: int = field(COUNT, "Milliseconds from the request to the end", default=0)
-    tasks: int = field(COUNT, "The running tasks that went on", default=0, omit=True)
-    clients: int = field(COUNT, "The connections that went on", default=0, omit=True)
-    ended: tuple[str, ...] = field(ListOf(TEXT), "Tasks that were ended for it", default=(), omit=True)
-    error: str = field(TEXT, "Why it failed, and the server stayed what it was", default="", omit=True)
+    tasks: int = optional(COUNT, "The running tasks that went on", default=0)
+    clients: int = optional(COUNT, "The connections that went on", default=0)
+    ended: tuple[str, ...] = optional(ListOf(TEXT), "Tasks that were ended for it", default=())
+    error: str = optional(TEXT, "Why it failed, and the server stayed what it was", default="")
 
 
 @_event("upgraded", Delivery.DIRECT)
 class Upgraded(Reply):
     """The server is the new program now or, with check, could become it."""
 
-    check: bool = field(BOOLEAN, "Whether nothing was changed", default=False, omit=True)
+    check: bool = optional(BOOLEAN, "Whether nothing was changed", default=False)
     from_: str = field(TEXT, "The version that the server was", default="", name="from")
     to: str = field(TEXT, "The version that it is, or would be", default="")
     tasks: int = field(COUNT, "The running tasks that went on, or would", default=0)
     clients: int = field(COUNT, "The connections that went on, or would", default=0)
-    pause_ms: int = field(COUNT, "For how long nothing was read or sent", default=0, omit=True)
-    ended: tuple[str, ...] = field(
-        ListOf(TEXT), "Tasks that could not go on, and were ended, or would be", default=(), omit=True
+    pause_ms: int = optional(COUNT, "For how long nothing was read or sent", default=0)
+    ended: tuple[str, ...] = optional(
+        ListOf(TEXT), "Tasks that could not go on, and were ended, or would be", default=()
     )
-    services: tuple[str, ...] = field(
+    services: tuple[str, ...] = optional(
         ListOf(TEXT),
         "With check: the actions whose services cannot go on; the new program starts them again",
         default=(),
-        omit=True,
     )
-    last: LastUpgrade | None = field(
-        Object(LastUpgrade), "With check: how the last upgrade went", default=None, omit=True
+    last: LastUpgrade | None = optional(
+        Object(LastUpgrade), "With check: how the last upgrade went", default=None
     )

@@ -23,7 +23,7 @@ from overseer.protocol.words import (
     TASK_STATE,
     WORKER_STATE,
 )
-from overseer.schema.fields import field
+from overseer.schema.fields import field, optional
 from overseer.schema.location import quoted
 from overseer.schema.objects import ListOf, MapOf, Object
 from overseer.schema.quantities import COUNT, NUMBER, SECONDS, TIMESTAMP, Integer
@@ -70,11 +70,8 @@ class PoolConfig:
     """How many tasks may run at once, and what happens to the others."""
 
     limit: int = field(COUNT, "How many may run at once; 0: any number", default=0)
-    queue: QueueConfig | None = field(
-        Object(QueueConfig),
-        "How tasks wait when it is full; absent: as in the global pool",
-        default=None,
-        omit=True,
+    queue: QueueConfig | None = optional(
+        Object(QueueConfig), "How tasks wait when it is full; absent: as in the global pool", default=None
     )
     excess: ExcessConfig = field(
         Object(ExcessConfig), "What a lowered limit does to running tasks", default=ExcessConfig
@@ -99,8 +96,8 @@ class PoolInfo:
     limit: int = field(COUNT, "How many may run at once; 0: any number")
     running: int = field(COUNT, "How many count as running, including those that wait for a restart")
     queue_depth: int = field(COUNT, "How many wait")
-    queue_items: tuple[QueueItem, ...] = field(
-        ListOf(Object(QueueItem)), "The waiting tasks, the next one first", default=(), omit=True
+    queue_items: tuple[QueueItem, ...] = optional(
+        ListOf(Object(QueueItem)), "The waiting tasks, the next one first", default=()
     )
 
 
@@ -109,53 +106,35 @@ class ParamChoice:
     """A value that a parameter may have."""
 
     value: str = field(TEXT, "The value", missing="it is what the parameter is given")
-    title: str = field(TEXT, "Shown to people in its place", default="", omit=True)
+    title: str = optional(TEXT, "Shown to people in its place", default="")
 
 
 @_value()
 class ParamSpec:
     """A parameter of an action; it must be given if it is null on the wire or has no ``default``."""
 
-    default: str | None = field(
-        TEXT, "Its value when a start does not give it; without one it must be given", default=None, omit=True
+    default: str | None = optional(
+        TEXT, "Its value when a start does not give it; without one it must be given", default=None
     )
-    validate: str = field(TEXT, "A CEL condition on value that must hold", default="", omit=True)
-    description: str = field(TEXT, "What it is for, for people", default="", omit=True)
-    type: str = field(
-        PARAM_TYPE,
-        "Its type; other values are refused. With `choices`, a text is a choice",
-        default="text",
-        omit=True,
+    validate: str = optional(TEXT, "A CEL condition on value that must hold", default="")
+    description: str = optional(TEXT, "What it is for, for people", default="")
+    type: str = optional(
+        PARAM_TYPE, "Its type; other values are refused. With `choices`, a text is a choice", default="text"
     )
-    choices: tuple[ParamChoice, ...] = field(
+    choices: tuple[ParamChoice, ...] = optional(
         ListOf(Object(ParamChoice, short="value")),
         "The only values allowed: texts, or `{value, title}` to show people a title",
         default=(),
-        omit=True,
     )
-    min: int | float | None = field(
-        NUMBER, "The least that an integer or number may be", default=None, omit=True
-    )
-    max: int | float | None = field(
-        NUMBER, "The most that an integer or number may be", default=None, omit=True
-    )
-    pattern: str = field(
-        TEXT,
-        "A regular expression (RE2's) that must match the whole value",
-        default="",
-        omit=True,
-    )
-    message: str = field(
-        TEXT, "The message shown when the pattern or validate is not met", default="", omit=True
-    )
-    multiline: bool = field(
-        BOOLEAN, "Whether forms have room for several lines of text", default=False, omit=True
-    )
-    allow_in_argv: bool = field(
+    min: int | float | None = optional(NUMBER, "The least that an integer or number may be", default=None)
+    max: int | float | None = optional(NUMBER, "The most that an integer or number may be", default=None)
+    pattern: str = optional(TEXT, "A regular expression (RE2's) that must match the whole value", default="")
+    message: str = optional(TEXT, "The message shown when the pattern or validate is not met", default="")
+    multiline: bool = optional(BOOLEAN, "Whether forms have room for several lines of text", default=False)
+    allow_in_argv: bool = optional(
         BOOLEAN,
         "Whether a secret may be part of a command line, which everyone on the machine can read",
         default=False,
-        omit=True,
     )
 
     @property
@@ -214,56 +193,44 @@ class ActionInfo:
 
     name: str = field(TEXT, "Its name in a start")
     type: str = field(TEXT, "The driver that runs it")
-    description: str = field(TEXT, "What it does, for people", default="", omit=True)
-    params: Mapping[str, ParamSpec | None] = field(
-        MapOf(Object(ParamSpec), is_null=_is_bare),
-        "Its parameters by name; null: required",
-        default=dict,
-        omit=True,
+    description: str = optional(TEXT, "What it does, for people", default="")
+    params: Mapping[str, ParamSpec | None] = optional(
+        MapOf(Object(ParamSpec), is_null=_is_bare), "Its parameters by name; null: required", default=dict
     )
     task_pool: PoolConfig = field(Object(PoolConfig), "Its own pool", default=PoolConfig)
-    retry: RetryPolicy | None = field(
-        Object(RetryPolicy), "The policy of tasks whose start gives none", default=None, omit=True
+    retry: RetryPolicy | None = optional(
+        Object(RetryPolicy), "The policy of tasks whose start gives none", default=None
     )
-    dedupe_key: tuple[str, ...] = field(
-        ListOf(TEXT),
-        "Tasks with equal values of these parameters do not run at the same time",
-        default=(),
-        omit=True,
+    dedupe_key: tuple[str, ...] = optional(
+        ListOf(TEXT), "Tasks with equal values of these parameters do not run at the same time", default=()
     )
-    settings: Mapping[str, str] = field(
+    settings: Mapping[str, str] = optional(
         TEXT_MAP,
         "How its processes are set up, by the keys of its config: cwd, env and secret_files (names only), "
         "env_file, inherit_env, umask, nice, rlimits, user, group, cgroup, stdin, pty",
         default=dict,
-        omit=True,
     )
-    timeout_ms: int = field(
-        COUNT, "Milliseconds after which a run is stopped, a failure; absent: never", default=0, omit=True
+    timeout_ms: int = optional(
+        COUNT, "Milliseconds after which a run is stopped, a failure; absent: never", default=0
     )
-    success_codes: tuple[int, ...] = field(
-        ListOf(Integer(None)), "The exit codes of a success; absent: only 0", default=(), omit=True
+    success_codes: tuple[int, ...] = optional(
+        ListOf(Integer(None)), "The exit codes of a success; absent: only 0", default=()
     )
-    on_boot: str = field(
+    on_boot: str = optional(
         TEXT,
         "resume: a task that was running or queued when the server ended is started again by the next",
         default="",
-        omit=True,
     )
-    ready: str = field(
-        TEXT, "When a run counts as ready, in words; absent: not configured", default="", omit=True
+    ready: str = optional(TEXT, "When a run counts as ready, in words; absent: not configured", default="")
+    health: str = optional(
+        TEXT, "How the health of its runs is probed, in words; absent: it is not", default=""
     )
-    health: str = field(
-        TEXT, "How the health of its runs is probed, in words; absent: it is not", default="", omit=True
-    )
-    then: Then | None = field(
-        Object(Then), "What is started when one of its tasks is over", default=None, omit=True
-    )
-    title: str = field(TEXT, "What people see instead of its name", default="", omit=True)
-    icon: str = field(TEXT, "Its sign: an emoji, or a name that the page knows", default="", omit=True)
-    group: str = field(TEXT, "The heading that it is listed under", default="", omit=True)
-    confirm: str = field(TEXT, "What to ask people, not programs, before a start", default="", omit=True)
-    hidden: bool = field(BOOLEAN, "Whether it is left out of lists for people", default=False, omit=True)
+    then: Then | None = optional(Object(Then), "What is started when one of its tasks is over", default=None)
+    title: str = optional(TEXT, "What people see instead of its name", default="")
+    icon: str = optional(TEXT, "Its sign: an emoji, or a name that the page knows", default="")
+    group: str = optional(TEXT, "The heading that it is listed under", default="")
+    confirm: str = optional(TEXT, "What to ask people, not programs, before a start", default="")
+    hidden: bool = optional(BOOLEAN, "Whether it is left out of lists for people", default=False)
 
 
 @_value(kw_only=True, made_often=True)
@@ -272,68 +239,55 @@ class TaskInfo:
 
     task_id: str = field(TASK_ID, "The task")
     action: str = field(TEXT, "Its action")
-    params: Mapping[str, str] = field(TEXT_MAP, "The parameters of its start", default=dict, omit=True)
-    queued_at: datetime | None = field(
-        TIMESTAMP, "Since when it has waited in a queue", default=None, omit=True
-    )
+    params: Mapping[str, str] = optional(TEXT_MAP, "The parameters of its start", default=dict)
+    queued_at: datetime | None = optional(TIMESTAMP, "Since when it has waited in a queue", default=None)
     state: str = field(TASK_STATE, "Its state")
-    status: str = field(STATUS, "What it is, in one word; absent: the server is older", default="", omit=True)
-    waiting_on: tuple[str, ...] = field(
+    status: str = optional(STATUS, "What it is, in one word; absent: the server is older", default="")
+    waiting_on: tuple[str, ...] = optional(
         ListOf(TEXT),
         'What it waits for: tasks that you may see; "cluster": a place to run on, while active without a pid',
         default=(),
-        omit=True,
     )
-    host: str = field(TEXT, "The machine of its latest run; absent: the server's own", default="", omit=True)
-    retry_policy: RetryPolicy | None = field(
-        Object(RetryPolicy), "The policy it follows", default=None, omit=True
-    )
-    current_pid: int = field(COUNT, "Its process while one runs", default=0, omit=True)
-    worker_state: str = field(WORKER_STATE, "Absent while it is being started", default="", omit=True)
+    host: str = optional(TEXT, "The machine of its latest run; absent: the server's own", default="")
+    retry_policy: RetryPolicy | None = optional(Object(RetryPolicy), "The policy it follows", default=None)
+    current_pid: int = optional(COUNT, "Its process while one runs", default=0)
+    worker_state: str = optional(WORKER_STATE, "Absent while it is being started", default="")
     restart_count: int = field(COUNT, "Restarts attempted so far", default=0)
     created_at: datetime = field(TIMESTAMP, "When its start was accepted")
-    last_started_at: datetime | None = field(TIMESTAMP, "When its latest run began", default=None, omit=True)
-    last_exited_at: datetime | None = field(TIMESTAMP, "When its latest exit was", default=None, omit=True)
-    last_exit_code: int | None = field(
+    last_started_at: datetime | None = optional(TIMESTAMP, "When its latest run began", default=None)
+    last_exited_at: datetime | None = optional(TIMESTAMP, "When its latest exit was", default=None)
+    last_exit_code: int | None = optional(
         Integer(None),
         "The exit code of its latest exit; -1: ended by a signal; absent: none yet",
         default=None,
-        omit=True,
     )
-    error_message: str = field(TEXT, "Why it could not be started, if it could not", default="", omit=True)
-    last_signal: str = field(
-        TEXT, "The signal that ended its latest run, such as SIGKILL", default="", omit=True
-    )
-    output_evicted: bool = field(
+    error_message: str = optional(TEXT, "Why it could not be started, if it could not", default="")
+    last_signal: str = optional(TEXT, "The signal that ended its latest run, such as SIGKILL", default="")
+    output_evicted: bool = optional(
         BOOLEAN,
         "Whether some of its stored output was dropped to keep the server within limits.memory",
         default=False,
-        omit=True,
     )
-    reason: str = field(EXIT_REASON, "Why its latest finished run ended", default="", omit=True)
-    duration_ms: int | None = field(
-        COUNT, "Milliseconds that its latest finished run took; absent: none yet", default=None, omit=True
+    reason: str = optional(EXIT_REASON, "Why its latest finished run ended", default="")
+    duration_ms: int | None = optional(
+        COUNT, "Milliseconds that its latest finished run took; absent: none yet", default=None
     )
-    cpu_ms: int | None = field(
-        COUNT, "Milliseconds of CPU that it used; absent: not known", default=None, omit=True
+    cpu_ms: int | None = optional(COUNT, "Milliseconds of CPU that it used; absent: not known", default=None)
+    max_rss: int | None = optional(
+        COUNT, "The most memory that it had, in bytes; absent: not known", default=None
     )
-    max_rss: int | None = field(
-        COUNT, "The most memory that it had, in bytes; absent: not known", default=None, omit=True
+    success_codes: tuple[int, ...] = optional(
+        ListOf(Integer(None)), "The exit codes of a success; absent: only 0", default=()
     )
-    success_codes: tuple[int, ...] = field(
-        ListOf(Integer(None)), "The exit codes of a success; absent: only 0", default=(), omit=True
+    stdin: str = optional(
+        STDIN, "How its run takes input; absent: it takes none, or does not run", default=""
     )
-    stdin: str = field(
-        STDIN, "How its run takes input; absent: it takes none, or does not run", default="", omit=True
+    ready: bool | None = optional(
+        BOOLEAN, "Whether it runs and is ready; absent: its action does not say when", default=None
     )
-    ready: bool | None = field(
-        BOOLEAN, "Whether it runs and is ready; absent: its action does not say when", default=None, omit=True
-    )
-    health: str = field(
-        HEALTH, "Of its run; absent: it does not run, or is not probed", default="", omit=True
-    )
-    trigger: RunTrigger | None = field(
-        Object(RunTrigger), "What it was started by, if not by a client", default=None, omit=True
+    health: str = optional(HEALTH, "Of its run; absent: it does not run, or is not probed", default="")
+    trigger: RunTrigger | None = optional(
+        Object(RunTrigger), "What it was started by, if not by a client", default=None
     )
 
     @property
@@ -348,7 +302,7 @@ class GraphNode:
 
     task_id: str = field(TASK_ID, "The task")
     action: str = field(TEXT, "Its action")
-    status: str = field(STATUS, "What it is; absent: it has not been started", default="", omit=True)
+    status: str = optional(STATUS, "What it is; absent: it has not been started", default="")
     autostart: str = field(
         TEXT, "true: it is started with the server; last: if it was running then", default="false"
     )
@@ -381,20 +335,17 @@ class TaskUsage:
     """What all processes of a running task use together."""
 
     task_id: str = field(TASK_ID, "The task")
-    cpu: float | None = field(
-        NUMBER,
-        "CPU since the previous pass, in percent of one core; absent in the first pass",
-        default=None,
-        omit=True,
+    cpu: float | None = optional(
+        NUMBER, "CPU since the previous pass, in percent of one core; absent in the first pass", default=None
     )
     rss: int = field(COUNT, "Memory, in bytes; what processes share is counted for each of them", default=0)
     processes: int = field(COUNT, "How many processes it has", default=0)
     threads: int = field(COUNT, "How many threads they have", default=0)
-    read_bytes: int | None = field(
-        COUNT, "Bytes read from disks since its run began; absent: not known", default=None, omit=True
+    read_bytes: int | None = optional(
+        COUNT, "Bytes read from disks since its run began; absent: not known", default=None
     )
-    write_bytes: int | None = field(
-        COUNT, "Bytes written to disks since its run began; absent: not known", default=None, omit=True
+    write_bytes: int | None = optional(
+        COUNT, "Bytes written to disks since its run began; absent: not known", default=None
     )
 
 

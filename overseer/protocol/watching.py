@@ -7,7 +7,7 @@ from datetime import datetime
 from overseer.protocol.declare import Delivery, Event, Reply, event
 from overseer.protocol.events import TaskEvent
 from overseer.protocol.values import TaskInfo
-from overseer.schema.fields import field
+from overseer.schema.fields import field, optional
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import TIMESTAMP
 from overseer.schema.types import TASK_ID, TEXT
@@ -18,13 +18,12 @@ class Watching(Event):
     """A snapshot of all tasks that you may see, followed by events. The server sends another,
     without an id, when you have fallen so far behind that the events in between are no longer kept."""
 
-    id: str = field(TEXT, "The request's; absent: the server sent it by itself", default="", omit=True)
-    tasks: tuple[TaskInfo, ...] | None = field(
+    id: str = optional(TEXT, "The request's; absent: the server sent it by itself", default="")
+    tasks: tuple[TaskInfo, ...] | None = optional(
         ListOf(Object(TaskInfo)),
         "All tasks, replacing those that you knew; absent: yours are still right, and what has happened "
         "since your after follows",
         default=None,
-        omit=True,
     )
     cursor: str = field(TEXT, "Your position, for the after of a later watch", default="")
 
@@ -45,9 +44,7 @@ class Forgotten(TaskEvent):
     """The task is gone: it ended long ago, a client had it forgotten, a new one took its id, it left its
     queue without a run, or it could not be started."""
 
-    id: str = field(
-        TEXT, "The request's; absent: it comes to those who watch", default="", omit=True, kw_only=True
-    )
+    id: str = optional(TEXT, "The request's; absent: it comes to those who watch", default="", kw_only=True)
     task_id: str = field(TASK_ID, "The task")
     ts: datetime = field(TIMESTAMP, "When it happened")
-    error: str = field(TEXT, "Why it could not be started", default="", omit=True)
+    error: str = optional(TEXT, "Why it could not be started", default="")

@@ -182,6 +182,14 @@ class Scheduler:
         if self._thread.ident is not None:  # it was started
             self._thread.join(timeout=2.0)
 
+    def gauges(self) -> Mapping[str, tuple[str, float]]:
+        """For monitoring: help text and value, by name."""
+        tracks = list(self.tracks.values())
+        return {
+            "scheduled_tasks": ("Standing tasks with a schedule", len(tracks)),
+            "paused_schedules": ("Those of them that are paused", sum(track.plan.paused for track in tracks)),
+        }
+
     # -- requests
 
     def pause(self, task_id: str, paused: bool) -> None:

@@ -1,7 +1,7 @@
 """The declaration of a dataclass's fields: of a message, of a value in one, of a section of the file.
 
-A field made with :func:`field` states its type, its meaning and its default, which every reader, writer and
-document follows. A class's docstring is its description.
+A field made with :func:`field` or :func:`optional` states its type, its meaning and its default, which every
+reader, writer and document follows. A class's docstring is its description.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ def field(
     kw_only: bool = False,
     name: str = "",
     synonym: str = "",
-    omit: bool = False,
     hint: str = "",
     env: str = "",
     missing: str = "",
     default_text: str = "",
     last: bool = False,
+    omit: bool = False,
 ) -> Any:
     """A dataclass field with what its readers, writers and documents need to know.
 
@@ -81,14 +81,12 @@ def field(
         default: its value when absent, or a callable that makes it; without one, the field is required.
         name: its name outside Python, where that cannot be an attribute's.
         synonym: a second name in messages, read when the first is absent.
-        omit: whether it is left out of messages when it tells nothing: None where that is the default (so
-            that an exit code of 0 is shown and an unknown one is not), else the default and whatever is
-            empty, zero or false.
         hint: which input a form should show.
         env: the environment variable that overrides the file when it is not empty.
         missing: for a key that the file must have: what to do when it is missing.
         default_text: the default in words, where its value does not explain itself.
         last: whether it comes after those of subclasses.
+        omit: whether messages leave it out when it tells nothing, see :func:`optional`.
     """
     metadata = {
         "type": type, "doc": doc, "name": name, "synonym": synonym, "omit": omit, "hint": hint, "env": env,
@@ -104,7 +102,14 @@ def field(
     return made
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(field, dataclasses.field))
+def optional(type: FieldType, doc: str, *, default: Any, **more: Any) -> Any:
+    """A field that messages leave out when it tells nothing: None where that is the default (so that an exit
+    code of 0 is shown and an unknown one is not), else the default and whatever is empty, zero or false.
+    """
+    return field(type, doc, default=default, omit=True, **more)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field, optional, dataclasses.field))
 def declared(
     *, init: bool = True, kw_only: bool = False, made_often: bool = False
 ) -> Callable[[type[_T]], type[_T]]:

@@ -20,7 +20,7 @@ from overseer.util.locks import Rank, assert_none_held, lock
 class Client:
     """One connection, as the hub sees it; compared by identity.
 
-    ``on_lag`` (``block`` or ``drop``) is the default of its subscriptions. What ``principal`` may not see is
+    ``on_lag`` is the default of its subscriptions, see :class:`Wishes`. What ``principal`` may not see is
     never sent to it.
     """
 

@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import NamedTuple
 
 from overseer.config import StandingTask
-from overseer.supervisor.exits import Exits
 from overseer.supervisor.intents import Intents
 from overseer.supervisor.phases import Phase
 from overseer.supervisor.pool.pool import PoolManager
@@ -61,7 +60,6 @@ class Dependencies:
     _table: TaskTable
     _pool: PoolManager
     _queueing: Queueing
-    _exits: Exits
     _intents: Intents
     _held: dict[str, _Held] = field(default_factory=dict, init=False)
     # Ids of held tasks by what they need.
@@ -134,7 +132,7 @@ class Dependencies:
         entered = self._pool.enter(task.id, task.action, task.queued_at, held.force)
         if task.id not in entered.admitted:
             self._queueing.told_locked(tx, task, entered.position)
-        self._exits.admit_locked(tx, entered.admitted)
+        self._queueing.admit_locked(tx, entered.admitted)
 
     def _drop_locked(self, held: _Held) -> None:
         assert_held(self._table.lock)

@@ -1,17 +1,16 @@
-"""What follows a run or a failed start: the end, a restart after a delay, the queue, or giving up."""
+"""What follows a run or a failed start: another run, a restart after a delay, the queue, or the end."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from overseer.history.records import Owed, Recorder, Run, RunEnd
 from overseer.protocol import Dequeued, Errored, Event, Exited, Restarting
-from overseer.supervisor.follow_ups import owed_after
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.observers import change_of
+from overseer.supervisor.owed import owed_after
 from overseer.supervisor.phases import Phase, RunEnding, RunExit, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
@@ -51,7 +50,7 @@ class _Foreseen:
 
 @dataclass(eq=False, repr=False)
 class Exits:
-    """Moves tasks on when a run is over, and begins the next run: of the same task, or of queued ones."""
+    """Moves tasks on when a run is over, or could not be started."""
 
     _table: TaskTable
     _pool: PoolManager
@@ -61,26 +60,6 @@ class Exits:
     _recorder: Recorder
     # For restart jitter; hub's lock.
     _rng: random.Random = field(default_factory=random.Random, init=False)
-
-    def begin_locked(self, tx: Transaction, task: Task, why: Launch) -> None:
-        """Begin a run of the task, which is in a launching phase and has its slot."""
-        assert_held(self._table.lock)
-        task.runs += 1
-        task.stop_request = StopRequest.NONE
-        task.graces = []
-        task.end_reason = ""
-        tx.launch(task, why)
-
-    def admit_locked(self, tx: Transaction, task_ids: Iterable[str]) -> None:
-        """Launch tasks from the queue, which already have their slots."""
-        assert_held(self._table.lock)
-        for task_id in task_ids:
-            task = self._table.find(task_id)
-            with task.lock:
-                task.move_locked(Phase.STARTING)
-            self.begin_locked(tx, task, Launch.QUEUED)
-            self._metrics.count("dequeued", task.action)
-            self._metrics.observe_wait(task.action, time.monotonic() - task.queued_since)
 
     def exited(self, task: Task, run: int, end: RunExit) -> None:
         """Called when a run's worker is gone and all its output delivered."""
@@ -95,12 +74,17 @@ class Exits:
                 self._metrics.count("cpu_ms", task.action, end.cpu_ms or 0)
                 if ending.reason == "oom":
                     self._metrics.count("out_of_memory", task.action)
+                self._metrics.count("tasks_completed", task.action)
+                self._metrics.observe_run(task.action, ending.ran_for)
+                following = self.decide_locked(task, foreseen)
+                at_once = task.phase.launching
                 event = Exited(
                     task_id=task.id,
                     pid=task.last_pid,
                     exit_code=end.exit_code,
                     intentional=ending.asked,
                     ts=end.at,
+                    will_restart=task.phase.goes_on,
                     signal=end.signal,
                     reason=ending.reason,
                     duration_ms=ending.duration_ms,
@@ -108,15 +92,11 @@ class Exits:
                     max_rss=end.max_rss,
                     host=task.host,
                 )
-                self._metrics.count("tasks_completed", task.action)
-                self._metrics.observe_run(task.action, ending.ran_for)
-                events = self.decide_locked(task, event, foreseen)
-            restarts = self._restarts_locked(task)
             if task.record is not None:
                 self._correct_locked(task, task.record, foreseen)
-            self.conclude_locked(tx, task, events)
-            if restarts:
-                self.begin_locked(tx, task, Launch.AGAIN)
+            self.conclude_locked(tx, task, [event, *following])
+            if at_once:
+                tx.launch(task, Launch.AGAIN)
         if task.stream.disk is not None:
             task.stream.disk.rest()
 
@@ -181,35 +161,15 @@ class Exits:
     def _correct_locked(self, task: Task, record: Run, foreseen: _Foreseen) -> None:
         """Store where what follows a run is not what was foreseen."""
         assert_held(self._table.lock)
-        again = task.phase in (Phase.WAITING, Phase.STARTING)
+        again = task.phase.goes_on
         if again and not foreseen.again:
             self._recorder.goes_on(record)
         elif foreseen.again and not again and not self._table.closing:
             self._recorder.called_off(record)
         if foreseen.gave_up and task.phase is not Phase.ERRORED:
             self._recorder.not_given_up(record)
-        if foreseen.owed and _outcome(task) not in ("succeeded", "failed"):
+        if foreseen.owed and task.outcome not in ("succeeded", "failed"):
             self._recorder.paid(record.run_id)
-
-    def start_failed_locked(
-        self, task: Task, record: Run | None, message: str, event: Event | None = None, outcome: str = ""
-    ) -> None:
-        """Record a failure to start, before it is announced; no message: it was called off.
-
-        Args:
-            event, outcome: what becomes of the task, if that is to be followed by something.
-        """
-        assert_held(self._table.lock)
-        if record is None or not message:
-            self._queueing.left_locked(task)
-            return
-        outcome = outcome or _outcome(task)
-        owed: tuple[Owed, ...] = ()
-        if event is not None and self._table.observers.owe:
-            owed = owed_after(self._table.observers, change_of(task, event, outcome))
-        again = task.phase in (Phase.WAITING, Phase.STARTING)
-        gave_up = event.exit_count if isinstance(event, Errored) else 0
-        self._recorder.start_failed(record, message, again=again, owed=owed, gave_up=gave_up)
 
     def _decision_locked(self, task: Task, ending: RunEnding | None) -> tuple[Decision, RetryState]:
         """What follows a run or, with None, a failure to start one."""
@@ -223,51 +183,39 @@ class Exits:
             rng=self._rng,
         )
 
-    def decide_locked(
-        self, task: Task, exited: Exited | None = None, foreseen: _Foreseen | None = None
-    ) -> list[Event]:
-        """Move the task on after a run, or after a failure to start one (no arguments).
+    def decide_locked(self, task: Task, foreseen: _Foreseen | None = None) -> list[Event]:
+        """Move the task on after a run or, with None, after a failure to start one.
 
-        Returns the events that :meth:`conclude_locked` announces, after it has freed the slot, so that they
-        are true when sent.
+        Returns the events that :meth:`conclude_locked` announces, after that of the exit, once it has freed
+        the slot, so that they are true when sent.
         """
         assert_held(self._table.lock)
         assert_held(task.lock)
-        events: list[Event] = [exited] if exited is not None else []
-        closing = self._table.closing
-        intentional = task.stop_request is not StopRequest.NONE or (exited is not None and exited.intentional)
-        if exited is not None and self._restarts_locked(task):
+        ending = None if foreseen is None else foreseen.ending
+        if ending is not None and self._restarts_locked(task):
             task.move_locked(Phase.STARTING)
-            return [replace(exited, will_restart=True)]
-        if intentional or closing:
+            return []
+        closing = self._table.closing
+        if closing or task.stop_request is not StopRequest.NONE or (ending is not None and ending.asked):
             request = StopRequest.STOP if closing else task.stop_request
-            dequeued = _stop_locked(task, request, "shutdown" if closing else "stopped")
-            return events or dequeued
-        ending, decided = (None, None) if foreseen is None else (foreseen.ending, foreseen.decided)
-        decision, task.retry_state = decided or self._decision_locked(task, ending)
+            stopped = _stop_locked(task, request, "shutdown" if closing else "stopped")
+            return stopped if ending is None else []
+        decision, task.retry_state = (foreseen and foreseen.decided) or self._decision_locked(task, ending)
         if isinstance(decision, Restart):
             task.move_locked(Phase.WAITING)
             self._metrics.count("tasks_restarted", task.action)
             task.restart = self._timers.schedule(decision.delay_ns / 1e9, Due.RESTART, task.id)
-            restarting = Restarting(
-                task_id=task.id,
-                pid=task.last_pid,
-                restart_delay=decision.delay_ns,
-                attempt=decision.attempt,
-                ts=now(),
-            )
-            return [restarting] if exited is None else [replace(exited, will_restart=True), restarting]
-        if isinstance(decision, NoRestart) and exited is not None:
+            return [Restarting(task.id, task.last_pid, decision.delay_ns, decision.attempt, now())]
+        if isinstance(decision, NoRestart) and ending is not None:
             task.move_locked(Phase.ENDED)
-            return events
+            return []
         task.move_locked(Phase.ERRORED)
         self._metrics.count("tasks_errored", task.action)
-        count = decision.exit_count if isinstance(decision, GiveUp) else task.retry_state.total
-        task.exit_count = count
+        task.exit_count = decision.exit_count if isinstance(decision, GiveUp) else task.retry_state.total
         if not task.error_message:
-            exit_code = -1 if exited is None else exited.exit_code
-            task.error_message = _gave_up(count, task.last_reason, exit_code)
-        return [*events, errored(task)]
+            exit_code = -1 if ending is None else task.last_exit_code
+            task.error_message = _gave_up(task.exit_count, task.last_reason, exit_code)
+        return [errored(task)]
 
     def _restarts_locked(self, task: Task) -> bool:
         """Whether the run was stopped for an immediate restart."""
@@ -288,7 +236,7 @@ class Exits:
             self._table.finish(task)
             admitted = self._pool.release(task.id)
         for event in events:
-            tx.observe(task, event, _outcome(task) if event is events[-1] else "")
+            tx.observe(task, event, task.outcome if event is events[-1] else "")
         with task.lock:
             for event in events:
                 if isinstance(event, Dequeued):
@@ -297,24 +245,7 @@ class Exits:
                     task.stream.publish_locked(tx, event)
         if position:
             self._queueing.enqueued_locked(tx, task, position)
-        self.admit_locked(tx, admitted)
-
-    def restart(self, task_id: str) -> None:
-        """Called when the delay of a task's restart may be over."""
-        with self._table.begin() as tx:
-            task = self._table.get(task_id)
-            if task is None or task.phase is not Phase.WAITING or self._table.closing:
-                return
-            if task.restart is None or task.restart.when > time.monotonic():  # of an earlier run or task
-                return
-            self.begin_waiting_locked(tx, task, Launch.RESTART)
-
-    def begin_waiting_locked(self, tx: Transaction, task: Task, why: Launch) -> None:
-        """Begin the run of a task that awaits its restart."""
-        assert_held(self._table.lock)
-        with task.lock:
-            task.move_locked(Phase.STARTING)
-        self.begin_locked(tx, task, why)
+        self._queueing.admit_locked(tx, admitted)
 
     def end_waiting_locked(self, tx: Transaction, task: Task, request: StopRequest, reason: str) -> None:
         """End a task that awaits its restart, and so has no run to stop."""
@@ -326,19 +257,7 @@ class Exits:
         self.conclude_locked(tx, task, events)
 
 
-def _outcome(task: Task) -> str:
-    """What became of a task that is over; "": it is not."""
-    match task.phase:
-        case Phase.ENDED:
-            return "failed" if task.failed else "succeeded"
-        case Phase.ERRORED:
-            return "failed"
-        case Phase.STOPPED:
-            return "stopped"
-    return ""
-
-
-def _gave_up(count: int, reason: str, exit_code: int) -> str:
+def _gave_up(count: int, reason: str, exit_code: int | None) -> str:
     last = _LAST.get(reason, f"with exit code {exit_code}")
     return f"gave up after {count} exits, the last {last}"
 

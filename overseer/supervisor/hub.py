@@ -26,6 +26,7 @@ from overseer.supervisor.clients import Client, Clients
 from overseer.supervisor.definitions import Current, Definitions
 from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.exits import Exits
+from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.intents import Intents
 from overseer.supervisor.interaction import Interaction
 from overseer.supervisor.listing import Listing
@@ -34,11 +35,10 @@ from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.metrics_view import MetricsView
 from overseer.supervisor.observers import Change, Observer
-from overseer.supervisor.orphaned_workers import OrphanedWorkers
 from overseer.supervisor.output.subscription import NO_WISHES, Wishes
 from overseer.supervisor.phases import StopRequest
 from overseer.supervisor.pool.pool import PoolManager
-from overseer.supervisor.pools import Pools
+from overseer.supervisor.pool_requests import Pools
 from overseer.supervisor.probing import Probing
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.restarts import Restarts
@@ -93,29 +93,28 @@ class Hub:
         metrics = self._metrics = Metrics(handlers)
         self._log = log or EventLog()
         recorder, self._logs = recorder or Recorder(), logs
-        orphans = OrphanedWorkers(table)
+        failed_starts = FailedStarts(table)
         self._queueing = Queueing(table, pool, self._clients, metrics, timers, recorder, self._current)
         self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder)
         self.usage = UsageWatch(table, timers)
         self.probing = Probing(table, metrics)
         intents = Intents(table, self._current, recorder)
-        dependencies = Dependencies(table, pool, self._queueing, self._exits, intents)
+        dependencies = Dependencies(table, pool, self._queueing, intents)
         self.standing = Standing(table, self._current, dependencies, intents, self.start)
         outcomes = StartOutcomes(
-            table, pool, metrics, timers, self._queueing, self._exits, orphans, self.usage, recorder
+            table, pool, metrics, timers, self._queueing, self._exits, failed_starts, self.usage, recorder
         )
         self._starts = Starts(
-            table, self._current, self._queueing, self._exits, orphans, dependencies, intents, outcomes,
+            table, self._current, self._queueing, self._exits, failed_starts, dependencies, intents, outcomes,
             self.probing, vault or Vault(), recorder, logs, timers,
         )  # fmt: skip
         self._stops = Stops(
-            table, pool, self._clients, self._current, self._queueing, self._exits, orphans, metrics, recorder
-        )
-        self.pools = Pools(table, pool, self._current, self._queueing, self._exits, self._stops, intents)
+            table, pool, self._clients, self._current, self._queueing, self._exits, failed_starts, metrics,
+            recorder,
+        )  # fmt: skip
+        self.pools = Pools(table, pool, self._clients, self._current, self._queueing, self._stops, intents)
         self.interaction = Interaction(table, metrics)
-        self._restarts = Restarts(
-            table, pool, self._current, self._queueing, self._exits, dependencies, intents
-        )
+        self._restarts = Restarts(table, pool, self._current, self._queueing, dependencies, intents)
         table.launch, table.settle = self._starts.launch_for, dependencies.settle_locked
         use = self._memory_use = MemoryUse()
         self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)
@@ -135,7 +134,7 @@ class Hub:
     def _fire(self, due: Due, *ids: str) -> None:
         match due:
             case Due.RESTART:
-                self._exits.restart(*ids)
+                self._restarts.due(*ids)
             case Due.TIMEOUT:
                 run_on_thread(lambda: self._stops.time_out(*ids), f"timeout-{ids[0]}")  # it calls the driver
             case Due.EXPIRE:
@@ -371,10 +370,10 @@ class Hub:
             self._current.value = definitions
             self._table.history = config.history
             self._table.prune()
-            self._exits.admit_locked(tx, changed.admitted)
+            self._queueing.admit_locked(tx, changed.admitted)
             self._queueing.watch_queues_locked()
             for action in changed.changed:
-                self._queueing.pool_changed_locked(tx, action, self._pool.rows(action))
+                self.pools.changed_locked(tx, action, self._pool.rows(action))
         self._memory.check()
         self.services.update()
         self.standing.start_added(before.tasks)

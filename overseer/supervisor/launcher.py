@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from overseer.process import has_forked
+from overseer.process.finder import has_forked
 from overseer.supervisor.timer_kinds import Due
 from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.standstill import standstill

@@ -34,6 +34,11 @@ class Phase(Enum):
         return self in _IN_USE
 
     @property
+    def goes_on(self) -> bool:
+        """Whether its driver is starting a run, or is about to when a delay is over."""
+        return self in (Phase.STARTING, Phase.WAITING)
+
+    @property
     def launching(self) -> bool:
         """Whether its driver is starting a run, or about to."""
         return self in (Phase.STARTING, Phase.RESETTING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -9,25 +10,15 @@ from datetime import datetime
 from overseer.auth.rights import Principal
 from overseer.errors import RequestError
 from overseer.history.records import Recorder
-from overseer.net.frames import Encoded
-from overseer.process import registry
-from overseer.protocol import (
-    Dequeued,
-    Moved,
-    PoolInfo,
-    PoolInfoReply,
-    PoolUpdated,
-    Queued,
-    Skipped,
-    encode_pool,
-)
+from overseer.process.registry import registry
+from overseer.protocol import Dequeued, Moved, Queued, Skipped
 from overseer.supervisor.clients import Client, Clients
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.intents import returns
 from overseer.supervisor.launching import run_of
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.phases import Phase
-from overseer.supervisor.pool.pool import PoolManager, Rows
+from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.timer_kinds import Due
@@ -78,6 +69,17 @@ class Queueing:
             raise RequestError(admission.refusal, code="full")
         self.dequeued_locked(tx, admission.displaced, "displaced")
         return admission.position
+
+    def admit_locked(self, tx: Transaction, task_ids: Iterable[str]) -> None:
+        """Launch tasks from the queue, which already have their slots."""
+        assert_held(self._table.lock)
+        for task_id in task_ids:
+            task = self._table.find(task_id)
+            with task.lock:
+                task.move_locked(Phase.STARTING)
+            tx.launch(task, Launch.QUEUED)
+            self._metrics.count("dequeued", task.action)
+            self._metrics.observe_wait(task.action, time.monotonic() - task.queued_since)
 
     def enqueued_locked(self, tx: Transaction, task: Task, position: int) -> None:
         """Announce a task that has just entered its queue; position 0: it waits for other tasks first."""
@@ -187,33 +189,6 @@ class Queueing:
             if client.principal.sees(action)
             and (not client.watch or task is None or client in task.stream.subscribers)
         ]
-
-    def tell_pool_locked(self, tx: Transaction, action: str, requester: Requester, picture: Rows) -> PoolInfo:
-        """Answer the requester with a pool's snapshot."""
-        assert_held(self._table.lock)
-        if requester.client is None:
-            return self._pool.info(action)
-        info, rows = picture
-        reply = PoolInfoReply(id=requester.request_id, action=action, pool=info)
-        tx.send_encoded(requester.client, Encoded([encode_pool(reply, rows)]))
-        return info
-
-    def pool_changed_locked(
-        self, tx: Transaction, action: str, picture: Rows, *, but: str | None = None
-    ) -> None:
-        """Broadcast a changed pool; of the global one, each client is shown the part about its own
-        actions. Those who see the action ``but`` hear of the change in another way."""
-        assert_held(self._table.lock)
-        told: dict[Principal | None, Encoded] = {}  # None: the unrestricted view
-        for client in self._clients:
-            who = client.principal
-            if (action and not who.sees(action)) or (but is not None and who.sees(but)):
-                continue
-            view = None if action or who.scope is None else who
-            if view not in told:
-                info, rows = picture if view is None else self._pool.rows(action, view.scope)
-                told[view] = Encoded([encode_pool(PoolUpdated(action=action, pool=info), rows)])
-            tx.send_encoded(client, told[view])
 
     def watch_queues_locked(self) -> None:
         """Set the timer for the next queued item that expires."""

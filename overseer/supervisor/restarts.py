@@ -1,13 +1,13 @@
-"""Reset and restart: start a task over at a client's request."""
+"""Reset and restart: start a task over, at a client's request or when the delay of a restart is over."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 
 from overseer.errors import RequestError, TakenError
 from overseer.supervisor.definitions import Current, Definitions, Terms
 from overseer.supervisor.dependencies import Dependencies
-from overseer.supervisor.exits import Exits
 from overseer.supervisor.intents import Intents
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
@@ -39,7 +39,6 @@ class Restarts:
     _pool: PoolManager
     _current: Current
     _queueing: Queueing
-    _exits: Exits
     _dependencies: Dependencies
     _intents: Intents
 
@@ -65,6 +64,16 @@ class Restarts:
                     self._start_locked(tx, task, terms, requester)
                 break
         tx.check()
+
+    def due(self, task_id: str) -> None:
+        """Called when the delay of a task's restart may be over."""
+        with self._table.begin() as tx:
+            task = self._table.get(task_id)
+            if task is None or task.phase is not Phase.WAITING or self._table.closing:
+                return
+            if task.restart is None or task.restart.when > time.monotonic():  # of an earlier run or task
+                return
+            self._begin_waiting_locked(tx, task, Launch.RESTART)
 
     def _find_locked(self, task_id: str, requester: Requester, errored: bool) -> Task:
         assert_held(self._table.lock)
@@ -98,7 +107,7 @@ class Restarts:
             task.terms = terms
             task.move_locked(Phase.RESETTING)
         self._table.take(task)
-        self._exits.begin_locked(tx, task, Launch.RESET)
+        tx.launch(task, Launch.RESET)
 
     def _start_locked(self, tx: Transaction, task: Task, terms: Terms, requester: Requester) -> None:
         """Start or queue a task that is over, as a start would."""
@@ -133,12 +142,19 @@ class Restarts:
         self._table.change_dedupe(task, terms.dedupe)
         self._enter_locked(task, terms, requester)
         if task.phase is Phase.WAITING:
-            self._exits.begin_waiting_locked(tx, task, Launch.AGAIN)
+            self._begin_waiting_locked(tx, task, Launch.AGAIN)
             return
         assert task.worker is not None
         task.stop_request = StopRequest.RESTART
         task.end_reason = task.end_reason or "stopped"
         tx.stop(task.worker)
+
+    def _begin_waiting_locked(self, tx: Transaction, task: Task, why: Launch) -> None:
+        """Begin the run of a task that awaits its restart."""
+        assert_held(self._table.lock)
+        with task.lock:
+            task.move_locked(Phase.STARTING)
+        tx.launch(task, why)
 
 
 def _terms(task: Task, definitions: Definitions, requester: Requester) -> Terms:

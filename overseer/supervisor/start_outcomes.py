@@ -12,19 +12,21 @@ from datetime import datetime
 from functools import partial
 
 from overseer.drivers.api import driver_failure
-from overseer.errors import OverseerError
-from overseer.history.records import Recorder, Run
+from overseer.errors import CLOSING, OverseerError
+from overseer.history.records import Owed, Recorder, Run
 from overseer.net.frames import Encoded
-from overseer.protocol import Started, encode
+from overseer.protocol import Errored, Event, Started, encode
 from overseer.supervisor.exits import Exits, dequeued, errored
+from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.launching import Launching, checked, surroundings_of
 from overseer.supervisor.metrics import Metrics
-from overseer.supervisor.orphaned_workers import OrphanedWorkers
+from overseer.supervisor.observers import change_of
+from overseer.supervisor.owed import owed_after
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.retry import RetryState
-from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
+from overseer.supervisor.table import STOPPED, TaskTable
 from overseer.supervisor.task import NOBODY, Requester, Task
 from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.transaction import Launch, Transaction
@@ -48,7 +50,7 @@ class StartOutcomes:
     _timers: Timers
     _queueing: Queueing
     _exits: Exits
-    _orphans: OrphanedWorkers
+    _failed_starts: FailedStarts
     _usage: UsageWatch
     _recorder: Recorder
 
@@ -120,7 +122,7 @@ class StartOutcomes:
         message = masked(message, secrets)
         launching.gate.failed()
         for made in left:
-            self._orphans.end(task, made)
+            self._failed_starts.end(task, made)
         with self._table.begin() as tx:
             task.record, task.run_id = record, launching.context.run_id
             with task.lock:
@@ -186,10 +188,10 @@ class StartOutcomes:
                 with task.lock:  # no client is told that it failed
                     task.error_message, task.start_failed = message, True
                 event = errored(task)
-                self._exits.start_failed_locked(task, record, message, event, "failed")
+                self._record_failure_locked(task, record, message, event, "failed")
                 tx.observe(task, event, "failed")
             else:
-                self._exits.start_failed_locked(task, record, message)
+                self._record_failure_locked(task, record, message)
             self._take_back_locked(tx, task, why, requester, message)
             requester.refuse(tx, message, code="failed")
             return
@@ -200,8 +202,28 @@ class StartOutcomes:
             if message or why is Launch.AGAIN:
                 requester.refuse(tx, message or (CLOSING if self._table.closing else STOPPED))
             events = self._exits.decide_locked(task)
-        self._exits.start_failed_locked(task, record, message, events[-1] if events else None)
+        self._record_failure_locked(task, record, message, events[-1] if events else None)
         self._exits.conclude_locked(tx, task, events)
+
+    def _record_failure_locked(
+        self, task: Task, record: Run | None, message: str, event: Event | None = None, outcome: str = ""
+    ) -> None:
+        """Record a failure to start, before it is announced; no message: it was called off.
+
+        Args:
+            event, outcome: what becomes of the task, if that is to be followed by something.
+        """
+        assert_held(self._table.lock)
+        if record is None or not message:
+            self._queueing.left_locked(task)
+            return
+        outcome = outcome or task.outcome
+        owed: tuple[Owed, ...] = ()
+        if event is not None and self._table.observers.owe:
+            owed = owed_after(self._table.observers, change_of(task, event, outcome))
+        again = task.phase.goes_on
+        gave_up = event.exit_count if isinstance(event, Errored) else 0
+        self._recorder.start_failed(record, message, again=again, owed=owed, gave_up=gave_up)
 
     def _take_back_locked(
         self, tx: Transaction, task: Task, why: Launch, requester: Requester, message: str
@@ -226,4 +248,4 @@ class StartOutcomes:
                 for client in task.onlookers & task.stream.subscribers.keys():
                     tx.send(client, over)
             task.onlookers = set()
-        self._exits.admit_locked(tx, self._pool.release(task.id))
+        self._queueing.admit_locked(tx, self._pool.release(task.id))

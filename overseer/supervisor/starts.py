@@ -9,7 +9,7 @@ from dataclasses import InitVar, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from overseer.errors import ClosingError, RequestError
+from overseer.errors import CLOSING, ClosingError, RequestError
 from overseer.history.records import Recorder
 from overseer.process.pipe import LITTLE_READ, MOST_READ
 from overseer.process.policy import StopPolicy
@@ -18,17 +18,17 @@ from overseer.supervisor.clients import Client
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.exits import Exits
+from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.intents import Intents
 from overseer.supervisor.launcher import Launcher
 from overseer.supervisor.launching import Launching, run_of
-from overseer.supervisor.orphaned_workers import OrphanedWorkers
 from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.phases import StopRequest
 from overseer.supervisor.probing import Probing
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.start_gate import StartGate
 from overseer.supervisor.start_outcomes import StartOutcomes
-from overseer.supervisor.table import CLOSING, TaskTable
+from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Task
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import assert_held, assert_none_held
@@ -49,7 +49,7 @@ class Starts:
     _current: Current
     _queueing: Queueing
     _exits: Exits
-    _orphans: OrphanedWorkers
+    _failed_starts: FailedStarts
     _dependencies: Dependencies
     _intents: Intents
     _outcomes: StartOutcomes
@@ -94,7 +94,7 @@ class Starts:
             # What the server starts by itself is as good as accepted: nobody would hear of a refusal.
             scheduled = requester.trigger.type == "schedule"  # also a run beside a standing task
             by_server = requester.client is None and (task.terms.standing is not None or scheduled)
-            self._exits.begin_locked(tx, task, Launch.QUEUED if by_server else Launch.FIRST)
+            tx.launch(task, Launch.QUEUED if by_server else Launch.FIRST)
         else:
             with task.lock:
                 task.enter_queue_locked(at)
@@ -115,9 +115,9 @@ class Starts:
         """Have the driver start the task's latest run; returns "" or the error."""
         assert_none_held("launch")
         if self._called_off(task, why):
-            return ClosingError(CLOSING)
+            return ClosingError()
         secrets = Secrets(task.secrets)
-        gate = StartGate(task, secrets, self._exits.exited, self._orphans.heard_of)
+        gate = StartGate(task, secrets, self._exits.exited, self._failed_starts.heard_of)
         launching = Launching(task, why, gate)
         action, config = task.terms.definition.config, self._current.value.config
         context = RunContext(

@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from overseer.errors import CLOSING
 from overseer.history.records import Recorder
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.supervisor.clients import Clients
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.exits import Exits
+from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.metrics import Metrics
-from overseer.supervisor.orphaned_workers import OrphanedWorkers
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
-from overseer.supervisor.table import CLOSING, STOPPED, TaskTable
+from overseer.supervisor.table import STOPPED, TaskTable
 from overseer.supervisor.task import NOBODY, Task
 from overseer.supervisor.transaction import Transaction, lives
 from overseer.util.locks import assert_held
@@ -38,7 +39,7 @@ class Stops:
     _current: Current
     _queueing: Queueing
     _exits: Exits
-    _orphans: OrphanedWorkers
+    _failed_starts: FailedStarts
     _metrics: Metrics
     _recorder: Recorder
 
@@ -149,7 +150,7 @@ class Stops:
     def _budget_locked(self) -> float:
         """How long all stops together may take, in seconds."""
         assert_held(self._table.lock)
-        tasks = self._in_use_locked() + self._orphans.tasks_locked()
+        tasks = self._in_use_locked() + self._failed_starts.tasks_locked()
         longest = max((task.terms.definition.config.stop_grace for task in tasks), default=0.0)
         in_order = any(task.depends_on for task in self._table)
         return self._current.value.config.shutdown_timeout or longest + (_IN_ORDER_S if in_order else 0.0)
@@ -164,7 +165,7 @@ class Stops:
         self.skip_graces()  # includes runs still being started
         with self._table.begin() as tx:
             live = filter(None, [task.live_worker for task in self._in_use_locked()])
-            for worker in (*live, *self._orphans.workers_locked()):
+            for worker in (*live, *self._failed_starts.workers_locked()):
                 tx.stop(worker, 0.0)
 
     def wait_until_idle(self, timeout: float | None = None) -> bool:
@@ -174,7 +175,7 @@ class Stops:
 
     def _idle_locked(self) -> bool:
         assert_held(self._table.lock)
-        return not self._table.in_use and not self._orphans.workers_locked()
+        return not self._table.in_use and not self._failed_starts.workers_locked()
 
     @property
     def budget(self) -> float:

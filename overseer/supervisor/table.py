@@ -22,7 +22,6 @@ from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.timers import Timer, Timers
 
-CLOSING = "the overseer is shutting down"
 TAKEN = "task already running or starting"
 STOPPED = "the task was stopped meanwhile"
 
@@ -115,7 +114,7 @@ class TaskTable:
         """Raises RequestError when starts are refused."""
         assert_held(self.lock)
         if self.closing:
-            raise ClosingError(CLOSING)
+            raise ClosingError()
 
     def get(self, task_id: str) -> Task | None:
         assert_held(self.lock)

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -87,13 +87,13 @@ class Task:
     id: str
     action: str
     terms: Terms
-    metrics: Metrics
+    metrics: InitVar[Metrics]
     log: EventLog
     hub_lock: threading.Lock
     requester: Requester = NOBODY  # hub's lock
     asked_policy: RetryPolicy | None = None  # given by its start
     memory: MemoryUse = field(default_factory=MemoryUse)  # shared by all tasks
-    logs: Logs | None = None
+    logs: InitVar[Logs | None] = None
     trigger: Trigger = field(init=False)  # of its latest requested start; hub's lock
     record: Run | None = None  # of its latest run, if runs are recorded; hub's lock
     phase: Phase = Phase.STARTING
@@ -145,10 +145,10 @@ class Task:
     lock: threading.Lock = field(init=False)
     stream: Stream = field(init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, metrics: Metrics, logs: Logs | None) -> None:
         self.trigger = self.requester.trigger
         self.lock = lock(Rank.TASK, f"task {self.id}")
-        self.stream = Stream(self.id, self.action, self.lock, self.metrics, self.log, self.memory, self.logs)
+        self.stream = Stream(self.id, self.action, self.lock, metrics, self.log, self.memory, logs)
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -167,6 +167,11 @@ class Task:
         return self.terms.params
 
     @property
+    def params_size(self) -> int:
+        """How many characters the names and values of its parameters have."""
+        return sum(len(name) + len(value) for name, value in self.params.items())
+
+    @property
     def secrets(self) -> list[str]:
         """The parameter values that are shown to nobody."""
         return [self.params[name] for name in self.terms.hidden]
@@ -180,6 +185,13 @@ class Task:
         """Make ``requester`` the origin of its next run, to be sent the outcome; hub's lock."""
         self.requester = requester
         self.trigger = requester.trigger
+
+    def next_run(self) -> None:
+        """Go on to another run, which nobody has asked to end; hub's lock."""
+        self.runs += 1
+        self.stop_request = StopRequest.NONE
+        self.graces = []
+        self.end_reason = ""
 
     def move_locked(self, phase: Phase) -> None:
         """Step to another phase.
@@ -196,8 +208,7 @@ class Task:
         if self.moved is not None:
             self.moved.add(self.id)
         if Phase.QUEUED in (self.phase, phase):
-            size = sum(len(name) + len(value) for name, value in self.params.items())
-            self.memory.params_changed(size if phase is Phase.QUEUED else -size)
+            self.memory.params_changed(self.params_size if phase is Phase.QUEUED else -self.params_size)
         if self.restart is not None:
             self.restart.cancel()
             self.restart = None
@@ -333,6 +344,18 @@ class Task:
         """Whether its latest run that is over failed."""
         codes = self.terms.definition.config.success_codes
         return failed(self.last_reason, self.last_exit_code, codes)
+
+    @property
+    def outcome(self) -> str:
+        """What became of it, as :class:`Change` has it; "": it is not over, or will go on."""
+        match self.phase:
+            case Phase.ENDED:
+                return "failed" if self.failed else "succeeded"
+            case Phase.ERRORED:
+                return "failed"
+            case Phase.STOPPED:
+                return "stopped"
+        return ""
 
     @property
     def is_encoded(self) -> bool:

@@ -137,8 +137,9 @@ class Transaction(DeferredFlush):
         self._observers.note(task, event, outcome)
 
     def launch(self, task: Task, why: Launch) -> None:
-        """Launch the task's latest run, which has its slot."""
+        """Begin a run of a task, which is in a launching phase and has its slot."""
         assert_held(self._lock)
+        task.next_run()
         self._launches.append((task, why, task.requester.client if why.requested else None))
 
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from overseer.net.frames import Encoded
-from overseer.process import Usage as Measured
-from overseer.process import usage_meter
+from overseer.process.usage import Usage as Measured
+from overseer.process.usage import usage_meter
 from overseer.protocol import TaskUsage, Usage, encode
 from overseer.supervisor.clients import Client
 from overseer.supervisor.phases import Phase

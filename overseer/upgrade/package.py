@@ -12,7 +12,7 @@ from pathlib import Path
 import overseer
 from overseer.upgrade.own import Kept, OwnModules, identity_of
 from overseer.upgrade.standalone.stage import NAME
-from overseer.util.handover import to_memory
+from overseer.util.handover_format import to_memory
 
 _ROOT = Path(overseer.__file__).parent
 _STAGE = Path(__file__).parent / "standalone"

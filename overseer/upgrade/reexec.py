@@ -14,7 +14,7 @@ from overseer.errors import OverseerError
 from overseer.upgrade.package import Package
 from overseer.upgrade.standalone.stage import COPIES_ABOVE, MESSAGE, NAME
 from overseer.util.findings import findings
-from overseer.util.handover import VARIABLE, Outgoing, from_memory, to_memory
+from overseer.util.handover_format import VARIABLE, Outgoing, from_memory, to_memory
 
 _DEADLINE_S = 60.0  # for the new program to take over, after which the old one is executed again
 _MORE_DESCRIPTORS = 64  # that the new program may need before it has taken over

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from overseer.errors import OverseerError
 from overseer.upgrade.reexec import invocation
 from overseer.upgrade.standalone.stage import MESSAGE
-from overseer.util.handover import VARIABLE, to_memory
+from overseer.util.handover_format import VARIABLE, to_memory
 
 _PATIENCE_S = 60.0
 _SHOWN = 2000  # characters of what it says

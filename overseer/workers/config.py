@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from overseer.process import Cgroup, EnvFile, StopPolicy
+from overseer.process.cgroup import Cgroup
+from overseer.process.environment import EnvFile
+from overseer.process.policy import StopPolicy
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Ends the processes of one run: by stops, and what its leader leaves behind.
 
-The stop of a lone leader sends the signal and leaves the rest to the worker's last reader, which finishes the
-run. If there is more to end, or the end does not come promptly, the stop gets a thread of its own, which a
-blocked callback cannot hold up; the run is over only when that thread is done, too.
+What a stop is to a task is decided in ``supervisor.stops``. The stop of a lone leader sends the signal and
+leaves the rest to the worker's last reader, which finishes the run. If there is more to end, or the end does
+not come promptly, the stop gets a thread of its own, which a blocked callback cannot hold up; the run is over
+only when that thread is done, too.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from overseer.errors import OverseerError
-from overseer.process import Entry, Process, Termination, Tree, registry, signal_name
+from overseer.process.finder import finder
+from overseer.process.registry import Entry
 from overseer.process.standalone import cgroups
+from overseer.process.standalone.terminate import Termination, signal_name
+from overseer.process.standalone.tree import Process, Tree
 from overseer.process.usage import Rusage
 from overseer.util.latch import Latch
 from overseer.util.locks import assert_held
@@ -116,7 +120,7 @@ class Processes:
         try:
             if cgroup and not {self._pid}.issuperset(cgroups.members(cgroup)):
                 return False
-            return registry.is_alone(self._pid, self._tree, since, dead=dead)
+            return finder.is_alone(self._pid, self._tree, since, dead=dead)
         except OSError:  # out of file descriptors
             return False
 
@@ -182,7 +186,7 @@ class Processes:
     def _session_members(self) -> list[int]:
         """The other processes in the leader's session, any of which may be gone a moment later."""
         try:
-            return [each.pid for each in registry.look().sessions.get(self._pid, ())]
+            return [each.pid for each in finder.look().sessions.get(self._pid, ())]
         except OSError:  # out of file descriptors
             return []
 
@@ -325,7 +329,7 @@ class Processes:
         if tree.mode == "leader":
             return []
         gentle = self._policy.signal_number
-        found = registry.find(tree, self._pid, self._entry.pipes, self._entry.cgroup)
+        found = finder.find(tree, self._pid, self._entry.pipes, self._entry.cgroup)
         return [(process, gentle) for process in found]
 
     def _signal_group(self, number: int | None) -> set[int]:

@@ -24,7 +24,7 @@ from overseer.errors import RequestError
 from overseer.protocol import Reloaded
 from overseer.supervisor.definitions import Definitions
 from overseer.supervisor.hub import Hub
-from tests.daemon.support import get
+from tests.daemon.support import Manager, get
 from tests.e2e.conftest import end_all
 from tests.faults.support import wait_until
 from tests.harness import ROOT, Daemon, WsClient, shell
@@ -267,12 +267,16 @@ def short_of_threads(tmp_path: Path) -> Iterator[tuple[Daemon, Path]]:
     """A server that may be denied threads, and the file that says which."""
     names = tmp_path / "names"
     names.touch()
-    with Daemon(
-        **BASE,
-        data_dir=str(tmp_path / "data"),
-        program=Path(__file__).parent / "short_of_threads.py",
-        environment={"NO_THREADS": str(names), "PYTHONPATH": str(ROOT)},
-    ) as daemon:
+    with (
+        contextlib.closing(Manager(str(tmp_path / "manager"))) as manager,
+        Daemon(
+            **BASE,
+            data_dir=str(tmp_path / "data"),
+            program=Path(__file__).parent / "short_of_threads.py",
+            environment={"NO_THREADS": str(names), "PYTHONPATH": str(ROOT), "NOTIFY_SOCKET": manager.address},
+        ) as daemon,
+    ):
+        manager.hear_until("READY")  # it listens before it has all threads of its own
         yield daemon, names
 
 

@@ -30,5 +30,6 @@ def test_a_reload_that_is_quicker_than_the_start_leaves_that_to_it() -> None:
         schedules.apply(Config(tasks=tasks))
         assert running() == 1
     finally:
-        schedules.close()
+        assert schedules.scheduler is not None
+        schedules.scheduler.close()
     assert running() == 0

@@ -96,4 +96,4 @@ def test_at_shutdown_it_is_told_to_stop_and_nothing_more_is_taken() -> None:
     with Daemon(actions=actions, program=PROGRAM, environment=ENVIRONMENT) as daemon:
         daemon.wait_stderr("acme: service runs on")
         daemon.stop()
-        assert "acme: service is told to stop: the overseer is shutting down" in daemon.stderr
+        assert "acme: service is told to stop: the server is shutting down" in daemon.stderr

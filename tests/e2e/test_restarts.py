@@ -185,7 +185,7 @@ def test_a_shutdown_meanwhile_wins() -> None:
         client.send("restart", id="r", task_id="t")
         client.settle()
         daemon.stop()
-        assert client.expect("error", id="r")["message"] == "the overseer is shutting down"
+        assert client.expect("error", id="r")["message"] == "the server is shutting down"
         assert "will_restart" not in client.expect("exited", task_id="t")
 
 

@@ -92,11 +92,11 @@ def test_what_is_queued_before_a_late_first_opening_is_dequeued_after_it(
     first.close()
     opening = Opening(monkeypatch)
     history = open_history("one")  # the same server, as after an upgrade
-    assert history.figures()["failing"]
+    assert history.gauges()["history_failing"][1]
     history.queued(a_run("new", queued=a_run().started))
     history.never_started("goes", "stopped", "")
     opening.possible = True
-    until(lambda: not history.figures()["failing"])
+    until(lambda: not history.gauges()["history_failing"][1])
     history.settle(60)
     assert stored(directory, "SELECT task_id FROM queued ORDER BY id") == [("stays",), ("new",)]
     history.never_started("goes", "stopped", "")
@@ -133,7 +133,7 @@ def test_damage_that_is_found_after_opening_begins_a_new_history(
     history.started(run)
     until(lambda: list(directory.glob("overseer.db.broken-*")))
     history.ended(run, an_end())
-    until(lambda: not history.figures()["waiting"])
+    until(lambda: not history.gauges()["history_waiting"][1])
     until(lambda: [run.task_id for run in all_runs(history)] == ["after"])
     assert caplog.text.count("is damaged") == 1
     known = history.last_seq("t299")
@@ -167,7 +167,7 @@ def test_a_file_that_is_opened_again_is_not_taken_over_again(
     connection = sqlite3.connect(directory / "overseer.db")
     connection.execute("CREATE TABLE later (value INTEGER)")
     connection.close()
-    until(lambda: not history.figures()["failing"])
+    until(lambda: not history.gauges()["history_failing"][1])
     assert opened == [True, *[False] * (len(opened) - 1)]
     assert len(taken_over) == 1
     assert stored(directory, "SELECT * FROM ids") == before, "used as long ago as before"

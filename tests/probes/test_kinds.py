@@ -20,8 +20,8 @@ from overseer.probes.attempt import Attempt, CancelledError, NotProbedError, Pro
 from overseer.probes.connections import probe_target
 from overseer.probes.programs import probe_by_program
 from overseer.probes.resolver import Resolver
-from overseer.process import registry
-from overseer.workers.program import Surroundings
+from overseer.process.registry import registry
+from overseer.workers.surroundings import Surroundings
 from tests.harness import allowed
 from tests.probes.targets import OK, Target
 from tests.workers.support import gone

@@ -17,7 +17,9 @@ import pytest
 
 from overseer.errors import SpawnError
 from overseer.probes.notify import NotifySocket, NotifySockets
-from overseer.process import RUN_VARIABLE, SERVER_VARIABLE, Entry, StopPolicy, registry
+from overseer.process.policy import StopPolicy
+from overseer.process.registry import Entry, registry
+from overseer.process.standalone.tree import RUN_VARIABLE, SERVER_VARIABLE
 
 _SEND = """
 import os, socket, sys

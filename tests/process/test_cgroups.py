@@ -16,7 +16,8 @@ from tests.harness.cgroups import AS_USER, controllers, delegated
 _PROGRAM = """\
 import subprocess, sys
 from pathlib import Path
-from overseer.process import Cgroup, cgroup
+from overseer.process import cgroup
+from overseer.process.cgroup import Cgroup
 from overseer.process.standalone import cgroups
 
 base, controller, stranger = Path(sys.argv[1]), *sys.argv[2:]

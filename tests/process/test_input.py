@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from overseer.errors import OverseerError, SpawnError
-from overseer.process import Stdin
 from overseer.process.input import MOST, TaskInput
+from overseer.process.stdin import Stdin
 
 
 @pytest.fixture

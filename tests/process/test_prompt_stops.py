@@ -11,14 +11,15 @@ from tests.workers.support import in_process
 _HEAD = """
 import os, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
-from overseer import process
-from overseer.process import StopPolicy, registry
+from overseer.process.finder import finder
+from overseer.process.policy import StopPolicy
+from overseer.process.reaper import adopt_orphans, reap_orphans
 from overseer.process.standalone.tree import Scanner, read_process
 from overseer.workers.base import *
 from overseer.workers import stopping
-from overseer.workers.os_process import *
+from overseer.workers.starting import *
 
-assert process.adopt_orphans() and registry.adopting
+assert adopt_orphans() and finder.adopting
 looks, threads = [], set()
 scan = Scanner.scan
 Scanner.scan = lambda *args: looks.append(1) or scan(*args)
@@ -45,7 +46,7 @@ def start(script, grace=5.0, program=("sh", "-c")):
 
 def reap():
     while not over.wait(0.002):
-        process.reap_orphans()
+        reap_orphans()
 
 over = threading.Event()
 reaper = threading.Thread(target=reap, daemon=True)
@@ -78,8 +79,8 @@ def test_stops_in_a_row_share_a_look_for_orphans() -> None:
         """
         stopping._PROMPT_S = stopping._FRESH_S = 60
         runs = [start("echo up; exec sleep 60") for _ in range(20)]
-        adopted, reads = registry.adopted, []
-        registry.adopted = lambda: reads.append(threading.current_thread()) or adopted()
+        adopted, reads = finder.adopted, []
+        finder.adopted = lambda: reads.append(threading.current_thread()) or adopted()
         for worker, _ in runs:
             worker.stop()
         for worker, _ in runs:
@@ -101,7 +102,7 @@ def test_an_orphan_that_is_younger_than_the_look_is_ended_before_the_exit_is_tol
         deadline = time.monotonic() + 30
         while read_process(pid).parent != os.getpid() and time.monotonic() < deadline:
             time.sleep(0.005)  # there is no event for an adoption
-        registry._none_at = time.monotonic()  # as if a look had missed it
+        finder._none_at = time.monotonic()  # as if a look had missed it
         worker.stop()
         assert worker.wait(30)
         left = read_process(pid)

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from overseer.errors import SpawnError
-from overseer.process import Child, Setup, spawn
+from overseer.process.setup import Setup
+from overseer.process.spawn import Child, spawn
 from overseer.process.standalone.tree import children
 from tests.faults.support import wait_until
 from tests.harness.forking import others

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from overseer.process import spawn
+from overseer.process.spawn import spawn
 from overseer.process.standalone.tree import read_process
 
 

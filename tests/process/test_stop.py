@@ -14,13 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from overseer.process import StopPolicy, registry
 from overseer.process import pipe as reader
+from overseer.process.finder import finder
+from overseer.process.policy import StopPolicy
+from overseer.process.registry import registry
 from overseer.process.standalone.tree import Scanner
 from overseer.testing.leaks import wait_for_exit
 from overseer.workers.base import OutputBatch, WorkerCallbacks
 from overseer.workers.config import WorkerConfig
-from overseer.workers.os_process import start_worker
+from overseer.workers.starting import start_worker
 from tests.harness import allowed
 from tests.harness.forking import others
 from tests.workers.support import HEADLESS, Recorder, alive, gone, in_process, run, until_headless
@@ -324,7 +326,7 @@ def test_the_end_is_told_although_ending_what_was_left_fails(
     def fail(*_: object) -> None:
         raise MemoryError("none left")
 
-    monkeypatch.setattr(registry, "find", fail)
+    monkeypatch.setattr(finder, "find", fail)
     worker, recorder = run("sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!; exit 3")
     assert worker.wait(PATIENCE)
     assert stopped(recorder) == (3, False)
@@ -451,17 +453,17 @@ def test_a_stop_ends_what_forks_itself_away_again_and_again(kind: str, tmp_path:
         answer = in_process(
             f"""
             import threading
-            from overseer import process
-            from overseer.process.standalone.tree import Scanner
+            from overseer.process.finder import finder, new_scanner
+            from overseer.process.reaper import adopt_orphans, reap_orphans
             from overseer.workers.base import *
-            from overseer.workers.os_process import *
+            from overseer.workers.starting import *
 
-            assert process.adopt_orphans()
+            assert adopt_orphans()
             over = threading.Event()
 
             def reap():
                 while not over.wait(0.002):
-                    process.reap_orphans()
+                    reap_orphans()
 
             reaper = threading.Thread(target=reap)
             reaper.start()
@@ -475,9 +477,9 @@ def test_a_stop_ends_what_forks_itself_away_again_and_again(kind: str, tmp_path:
                 run = worker._entry.run
                 worker.stop()
                 assert worker.wait(30)
-                scanner = Scanner(process.registry.server_id, process.registry.since)
+                scanner = new_scanner()
                 alive = [p for _ in range(3) for p in scanner.scan().runs.get(run, ()) if not p.zombie]
-                print(alive + process.registry._chase(run, set()))
+                print(alive + finder._chase(run, set()))
             over.set()
             reaper.join()
             """

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from overseer import process
 from overseer.errors import SpawnError
-from overseer.process import StopPolicy, registry
+from overseer.process.finder import finder
+from overseer.process.policy import StopPolicy
+from overseer.process.registry import registry
 from overseer.process.standalone.tree import Process, Scanner, Snapshot, Tree, read_process
-from overseer.workers import os_process as worker
+from overseer.workers.base import RunContext
 from overseer.workers.config import WorkerConfig
-from overseer.workers.os_process import start_worker
+from overseer.workers.starting import start_worker
 from tests.workers.support import Recorder, in_process, run
 
 
@@ -233,7 +234,7 @@ def test_a_name_full_of_parentheses_and_an_environment_of_any_size() -> None:
     )
     recorder.words(2)
     entry = next(entry for entry in registry.entries() if entry.pid == worker.pid)
-    [process] = [process for process in registry.look().runs[entry.run] if process.pid == worker.pid]
+    [process] = [process for process in finder.look().runs[entry.run] if process.pid == worker.pid]
     assert (process.parent, process.group) == (os.getpid(), worker.pid)
     worker.stop(0)
     assert worker.wait(30)
@@ -244,13 +245,13 @@ def test_orphans_are_adopted_found_and_reaped_but_nobody_else_s_children() -> No
     answer = in_process(
         """
         import os, signal, subprocess, sys, threading, time
-        from overseer import process
-        from overseer.process import StopPolicy
+        from overseer.process.policy import StopPolicy
+        from overseer.process.reaper import adopt_orphans, reap_orphans
         from overseer.process.standalone.tree import read_process
         from overseer.workers.base import *
-        from overseer.workers.os_process import *
+        from overseer.workers.starting import *
 
-        assert process.adopt_orphans()
+        assert adopt_orphans()
         lines, came = [], threading.Event()
         callbacks = WorkerCallbacks(
             lambda batch: (lines.extend(batch.lines), came.set()), print, lambda *_: None
@@ -269,9 +270,9 @@ def test_orphans_are_adopted_found_and_reaped_but_nobody_else_s_children() -> No
         for own in ({"process_group": 0}, {"start_new_session": True}):
             child = subprocess.Popen(["sh", "-c", "exit 6"], **own)
             os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-            process.reap_orphans()
+            reap_orphans()
             time.sleep(0.1)  # longer than between two looks
-            process.reap_orphans()
+            reap_orphans()
             print("own", child.wait())
 
         # Another in this process's group, and, behind it, an orphan that nobody waits for.
@@ -283,10 +284,10 @@ def test_orphans_are_adopted_found_and_reaped_but_nobody_else_s_children() -> No
         assert worker.wait(30)
         deadline = time.monotonic() + 30
         while os.path.exists(f"/proc/{lines[0]}") and time.monotonic() < deadline:
-            process.reap_orphans()
+            reap_orphans()
             time.sleep(0.01)  # there is no signal loop here
         print("orphan", time.monotonic() > deadline - 8)
-        print("plain", plain.wait(), process.reap_orphans())
+        print("plain", plain.wait(), reap_orphans())
         """
     )
     assert answer.splitlines() == ["escaped False", "own 6", "own 6", "orphan False", "plain 5 None"]
@@ -296,12 +297,13 @@ def test_orphans_of_unknown_origin_are_ended_and_nobody_else() -> None:
     answer = in_process(
         """
         import os, shutil, subprocess, sys, tempfile, time
-        from overseer import process
-        from overseer.process import StopPolicy
+        from overseer.process.guardian import guardian
+        from overseer.process.policy import StopPolicy
+        from overseer.process.reaper import adopt_orphans, end_orphans
         from overseer.workers.base import *
-        from overseer.workers.os_process import *
+        from overseer.workers.starting import *
 
-        assert process.adopt_orphans()
+        assert adopt_orphans()
         lines = []
         callbacks = WorkerCallbacks(lambda batch: lines.extend(batch.lines), print, lambda *_: None)
 
@@ -327,7 +329,7 @@ def test_orphans_of_unknown_origin_are_ended_and_nobody_else() -> None:
         shutil.rmtree(place)
         mine = subprocess.Popen(["sleep", "60"])
         running = start_worker(WorkerConfig("r", "sleep", ["60"]), callbacks)
-        assert process.guardian.start()
+        assert guardian.start()
 
         def lives(*pids):
             return [os.path.exists(f"/proc/{pid}") and open(f"/proc/{pid}/stat").read().split()[2] != "Z"
@@ -335,13 +337,13 @@ def test_orphans_of_unknown_origin_are_ended_and_nobody_else() -> None:
 
         print(lives(detached, deaf, child, marked))
         begun = time.monotonic()
-        print(process.end_orphans(), time.monotonic() - begun < 30)
+        print(end_orphans(), time.monotonic() - begun < 30)
         print(lives(detached, deaf, child))
-        print(lives(marked, mine.pid, running.pid, process.guardian.pid))
-        print(process.end_orphans())
+        print(lives(marked, mine.pid, running.pid, guardian.pid))
+        print(end_orphans())
         running.stop()
         assert running.wait(30)
-        process.guardian.stop()
+        guardian.stop()
         os.kill(marked, 9)
         mine.kill()
         mine.wait()
@@ -360,9 +362,9 @@ def test_a_raised_file_limit_is_not_the_children_s() -> None:
     answer = in_process(
         """
         import resource, subprocess, threading
-        from overseer import process
+        from overseer.process.forking import raise_file_limit
         from overseer.workers.base import *
-        from overseer.workers.os_process import *
+        from overseer.workers.starting import *
 
         def busy():
             while True:
@@ -370,7 +372,7 @@ def test_a_raised_file_limit_is_not_the_children_s() -> None:
 
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (123, hard))
-        process.raise_file_limit()
+        raise_file_limit()
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
         callbacks = WorkerCallbacks(lambda batch: print(batch.lines), print, lambda *_: None)
         threading.Thread(target=busy, daemon=True).start()
@@ -391,19 +393,21 @@ def test_a_program_that_forks_itself_beside_starts_can_start_programs_in_the_cop
     answer = in_process(
         """
         import os, resource, subprocess, threading
-        from overseer import process
+        from overseer.process.forking import raise_file_limit
+        from overseer.process.reaper import adopt_orphans
+        from overseer.process.spawn import spawn
         from overseer.workers.base import *
-        from overseer.workers.os_process import *
+        from overseer.workers.starting import *
 
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (123, hard))
-        process.raise_file_limit()
-        process.adopt_orphans()
+        raise_file_limit()
+        adopt_orphans()
         over = threading.Event()
 
         def start():
             while not over.is_set():
-                child = process.spawn("true", [], env={}, cwd=None, streams=[])
+                child = spawn("true", [], env={}, cwd=None, streams=[])
                 os.waitpid(child.pid, 0)
                 os.close(child.pidfd)
 
@@ -430,8 +434,4 @@ def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, str]) -> None:
 
 def test_a_run_id_must_fit_into_an_environment() -> None:
     with pytest.raises(ValueError, match="not a run id"):
-        worker.RunContext("t", "a b")
-
-
-def test_the_package_says_what_it_offers() -> None:
-    assert all(hasattr(process, name) for name in process.__all__)
+        RunContext("t", "a b")

@@ -8,16 +8,16 @@ from tests.workers.support import HEADLESS, in_process
 
 _HEAD = """
 import os, sys, textwrap, threading, time
-from overseer import process
-from overseer.process import usage_meter
+from overseer.process.reaper import adopt_orphans, reap_orphans
+from overseer.process.usage import usage_meter
 from overseer.workers.base import *
-from overseer.workers.os_process import *
+from overseer.workers.starting import *
 
-assert process.adopt_orphans()
+assert adopt_orphans()
 
 def reap():
     while not over.wait(0.002):
-        process.reap_orphans()
+        reap_orphans()
 
 over = threading.Event()
 threading.Thread(target=reap, daemon=True).start()

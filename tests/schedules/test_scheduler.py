@@ -181,7 +181,7 @@ def test_one_beside_it_whose_id_is_taken_is_refused_once() -> None:
 
 def test_the_end_of_the_server_is_no_refusal() -> None:
     served = Served({"t": Schedule(every=60)})
-    served.hub.refuse = ClosingError("it ends")
+    served.hub.refuse = ClosingError()
     served.after(seconds=60)
     assert (served.recorded, served.scheduler.tracks["t"].refused) == ([], "")
 

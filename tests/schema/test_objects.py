@@ -13,7 +13,7 @@ from overseer.config import ConfigErrors, TextInt
 from overseer.drivers.exec import ExecFactory, ExecHandler
 from overseer.errors import ConfigError, UnknownKeyWarning
 from overseer.protocol import ParamSpec, PoolConfig, RetryPolicy
-from overseer.schema.fields import declared, field, fields_of
+from overseer.schema.fields import declared, field, fields_of, optional
 from overseer.schema.location import Location, Report
 from overseer.schema.nodes import to_node, to_value
 from overseer.schema.objects import Object
@@ -120,7 +120,7 @@ def test_a_field_without_a_default_is_required_by_python_and_by_its_documents() 
         something."""
 
         id: str = field(TEXT, "Which")
-        note: str = field(TEXT, "More", default="", omit=True)
+        note: str = optional(TEXT, "More", default="")
 
     assert [(spec.name, spec.required, spec.shown_default()) for spec in fields_of(Message)] == [
         ("id", True, "**required**"),

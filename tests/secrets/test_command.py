@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from overseer.errors import SpawnError
-from overseer.process import registry
+from overseer.process.registry import registry
 from overseer.secrets import command
 from overseer.secrets.command import MOST, output_of
 from overseer.testing.leaks import Snapshot

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from overseer.process import has_forked
+from overseer.process.finder import has_forked
 from overseer.supervisor import launcher as module
 from overseer.supervisor.launcher import Launcher
 from overseer.util.timers import Timers

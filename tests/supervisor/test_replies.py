@@ -120,7 +120,7 @@ class Stage:
             history=history,
             logs=TaskLogs(config),
             schedules=TaskSchedules(self.hub, history, Audit()),
-            upgrades=Upgrades(lambda: None, Notifier(), EventLog(), Audit(), "", quiet=lambda: True),
+            upgrades=Upgrades(lambda: None, Notifier(), EventLog(), Audit(), ""),
             notices=TaskNotices(self.hub, history, Vault()),
         )
 

@@ -49,7 +49,7 @@ class _World:
         return cast(Worker, SimpleNamespace(task_id=name, stop=stop))
 
     def task(self, name: str) -> Task:
-        return cast(Task, SimpleNamespace(id=name, requester=self.requester))
+        return cast(Task, SimpleNamespace(id=name, requester=self.requester, next_run=lambda: None))
 
     def launch(self, task: Task, why: Launch, client: Client | None) -> str:
         asker = "its client" if client is self.client else "nobody"

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from overseer.util.handover import FORMAT
+from overseer.util.handover_format import FORMAT
 from tests.harness import shell
 from tests.upgrade.support import Installed
 

@@ -63,7 +63,7 @@ def _refused(client: WsClient) -> str:
         ("overseer/daemon/cli.py", "def _run(", "def _run((", "SyntaxError"),
         ("sticky_overseer.py", "import sys\n", "import sys\nimport of_no_such_name\n", "of_no_such_name"),
         ("overseer/daemon/cli.py", "def run_cli(", "raise SystemExit(7)\ndef run_cli(", "status 7"),
-        ("overseer/util/handover.py", "FORMAT = 2\n", "FORMAT = 1\n", "format 2"),
+        ("overseer/util/handover_format.py", "FORMAT = 2\n", "FORMAT = 1\n", "format 2"),
     ],
 )
 def test_a_program_that_cannot_take_over_is_not_executed(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from overseer.upgrade.standalone import compiled as compiled_module
-from overseer.util.handover import to_memory
+from overseer.util.handover_format import to_memory
 
 _TRY = """
 import sys

@@ -23,7 +23,7 @@ from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.retry import RetryState
 from overseer.upgrade.reexec import invocation
 from overseer.util.dataclass_json import from_plain, to_plain
-from overseer.util.handover import FORMAT, Outgoing, pack, to_memory, unpack
+from overseer.util.handover_format import FORMAT, Outgoing, pack, to_memory, unpack
 from tests.harness import ROOT
 
 STATES = Path(__file__).parent / "states"

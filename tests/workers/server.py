@@ -11,11 +11,13 @@ import resource
 import sys
 import time
 
-from overseer import process
+from overseer.process.guardian import guardian
 from overseer.process.policy import StopPolicy
+from overseer.process.reaper import adopt_orphans
+from overseer.process.registry import Entry, registry
 from overseer.workers.base import RunContext, WorkerCallbacks, run_context
 from overseer.workers.config import WorkerConfig
-from overseer.workers.os_process import start_worker
+from overseer.workers.starting import start_worker
 
 
 def say(**words: object) -> None:
@@ -24,9 +26,9 @@ def say(**words: object) -> None:
 
 def main() -> None:
     mode, *scripts = sys.argv[1:]
-    process.adopt_orphans()
-    process.guardian.start()
-    say(guardian=process.guardian.pid)
+    adopt_orphans()
+    guardian.start()
+    say(guardian=guardian.pid)
     workers = []
     for number, script in enumerate(scripts):
         with run_context(RunContext(f"t{number}", stop=StopPolicy(mode, grace=1.0))):
@@ -40,26 +42,26 @@ def main() -> None:
         match line.split():
             case ["guardian", restarts]:  # which has been told of all there is
                 deadline = time.monotonic() + 30
-                while process.guardian.restarts < int(restarts) or not process.guardian.pid:
+                while guardian.restarts < int(restarts) or not guardian.pid:
                     assert time.monotonic() < deadline, "the guardian was not replaced"
                     time.sleep(0.01)
-                say(guardian=process.guardian.pid, restarts=process.guardian.restarts)
+                say(guardian=guardian.pid, restarts=guardian.restarts)
             case ["stop", "guardian"]:
-                process.guardian.stop()
-                say(guardian=process.guardian.pid)
+                guardian.stop()
+                say(guardian=guardian.pid)
             case ["start", "guardian", "high"]:  # with descriptors of high numbers
                 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
                 resource.setrlimit(resource.RLIMIT_NOFILE, (2000, hard))
                 while os.dup(0) < 1024:
                     pass
-                process.guardian.start()
-                say(guardian=process.guardian.pid)
+                guardian.start()
+                say(guardian=guardian.pid)
             case ["remember", count]:  # runs that no process has
                 for number in range(int(count)):
-                    entry = process.Entry(f"r{number}", StopPolicy(mode, grace=1.0))
-                    process.registry.enter(entry)
-                    process.guardian.entered(entry)
-                say(runs=len(process.registry.entries()))
+                    entry = Entry(f"r{number}", StopPolicy(mode, grace=1.0))
+                    registry.enter(entry)
+                    guardian.tell(entry)
+                say(runs=len(registry.entries()))
             case ["stop"]:
                 for worker in workers:
                     worker.stop()

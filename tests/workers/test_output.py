@@ -14,14 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from overseer.process import SECRETS, registry
 from overseer.process import pipe as reader
+from overseer.process.environment import SECRETS
+from overseer.process.finder import finder
 from overseer.process.lines import Lines, LineSplitter
 from overseer.process.policy import StopPolicy
 from overseer.util.hung_threads import Replaced
 from overseer.workers.base import OutputBatch, WorkerCallbacks
 from overseer.workers.config import WorkerConfig
-from overseer.workers.os_process import start_worker
+from overseer.workers.starting import start_worker
 from tests.harness import allowed
 from tests.workers.support import Recorder, alive, gone, run
 
@@ -312,7 +313,7 @@ def test_an_ordinary_exit_needs_no_look_at_proc(monkeypatch: pytest.MonkeyPatch)
     def look() -> None:
         raise AssertionError("an ordinary exit needs no look at /proc")
 
-    monkeypatch.setattr(registry, "look", look)
+    monkeypatch.setattr(finder, "look", look)
     worker, recorder = run("sh", "-c", "echo hi", policy=StopPolicy())
     assert worker.wait(PATIENCE)
     assert recorder.log == []

@@ -31,7 +31,7 @@ from overseer.drivers.dask.places import Entry, Places
 from overseer.drivers.dask.remote_worker import RemoteWorker
 from overseer.drivers.dask.transport import CONNECT_S, Transport, refuses, said_of
 from overseer.errors import SpawnError
-from overseer.process import registry
+from overseer.process.registry import registry
 from overseer.protocol import ClusterInfo, ClusterWorker
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.standstill import standstill

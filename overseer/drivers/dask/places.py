@@ -17,7 +17,7 @@ from overseer.drivers.dask import relay
 from overseer.drivers.dask.remote_worker import RemoteWorker
 from overseer.drivers.dask.transport import said_of
 from overseer.errors import SpawnError
-from overseer.process import registry
+from overseer.process.registry import registry
 from overseer.util.locks import Rank, lock
 
 _log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import Any
 
 from overseer.supervisor.journal import Journal, JournalEntry
 from overseer.supervisor.output.encode import row_data
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.locks import assert_held
 
 

@@ -47,12 +47,6 @@ class LeftError(RequestError):
         super().__init__(f"these cannot survive an upgrade: {left}; {ways}")
 
 
-def refuse_closing(hub: Hub) -> None:
-    """Raises RequestError if the server is shutting down."""
-    if hub._table.closing:
-        raise RequestError("the server is shutting down", code="unavailable")
-
-
 def is_settled(hub: Hub) -> bool:
     """Whether all observers have heard of what has happened."""
     return not hub._table.observers.busy
@@ -65,7 +59,11 @@ def running(hub: Hub) -> int:
 
 
 def look(hub: Hub) -> Bound:
-    """What there is now."""
+    """What there is now.
+
+    Raises:
+        ClosingError: the server is shutting down.
+    """
     with hub._table.lock:
         return look_locked(hub)
 
@@ -73,6 +71,7 @@ def look(hub: Hub) -> Bound:
 def look_locked(hub: Hub) -> Bound:
     """The same."""
     assert_held(hub._table.lock)
+    hub._table.refuse_closing()
     tasks = tuple(task.id for task in hub._table if bound_to_this_program(task))
     return Bound(tasks, tuple(hub.services.bound))
 
@@ -97,7 +96,8 @@ def wait(
         wanted: whether anybody still waits for this.
 
     Raises:
-        RequestError: something is left, or nobody wants it any more; services go on.
+        RequestError: something is left, nobody wants it any more, or the server is shutting down; services go
+            on.
     """
     while True:
         _wait_for_tasks(hub, min(until(), time.monotonic() + _LOOK_S))
@@ -113,7 +113,6 @@ def wait(
             return
         if not wanted():
             raise RequestError("nobody waits for the upgrade any more", code="conflict")
-        refuse_closing(hub)
         if time.monotonic() >= until():
             raise RequestError(f"these have not ended in time: {left}", code="conflict")
 

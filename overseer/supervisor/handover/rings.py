@@ -10,7 +10,7 @@ from typing import Any
 from overseer.protocol import Exited
 from overseer.supervisor.output.ring import Ring, StoredExit, StoredOutput
 from overseer.util.dataclass_json import from_plain, to_plain
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.timestamps import parse_timestamp
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

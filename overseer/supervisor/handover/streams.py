@@ -12,7 +12,7 @@ from overseer.supervisor.output.publisher import Stream
 from overseer.supervisor.output.raw import KEPT, RawOutput
 from overseer.supervisor.output.subscription import Behind, Subscription, Wishes
 from overseer.supervisor.output.unfinished import UnfinishedLines, _Line
-from overseer.util.handover import Incoming, Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 
 Numbers = Mapping[Client, int]
 """The clients that are handed over: those of connections that are."""

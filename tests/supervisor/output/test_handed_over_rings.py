@@ -10,7 +10,7 @@ from overseer.protocol import Exited
 from overseer.supervisor.handover.rings import export_ring, restore_ring
 from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.output.ring import Ring, StoredOutput
-from overseer.util.handover import Incoming, Outgoing, pack, unpack
+from overseer.util.handover_format import Incoming, Outgoing, pack, unpack
 
 _TS = datetime(2026, 11, 28, 3, 4, 5, 678901, tzinfo=UTC)
 

@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from overseer.auth.rights import Principal
 from overseer.errors import RequestError
-from overseer.protocol import Move, Moved, PoolInfo, Purged
+from overseer.net.frames import Encoded
+from overseer.protocol import Move, Moved, PoolInfo, PoolInfoReply, PoolUpdated, Purged, encode_pool
+from overseer.supervisor.clients import Clients
 from overseer.supervisor.definitions import Current
-from overseer.supervisor.exits import Exits
 from overseer.supervisor.intents import Intents
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.policy import LAST, Where
-from overseer.supervisor.pool.pool import PoolManager
+from overseer.supervisor.pool.pool import PoolManager, Rows
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.stops import Stops
 from overseer.supervisor.table import TaskTable
@@ -29,9 +31,9 @@ class Pools:
 
     _table: TaskTable
     _pool: PoolManager
+    _clients: Clients
     _current: Current
     _queueing: Queueing
-    _exits: Exits
     _stops: Stops
     _intents: Intents
 
@@ -43,7 +45,7 @@ class Pools:
         """
         with self._begin_for(action, requester) as tx:
             picture = self._pool.rows(action, requester.principal.scope)
-            return self._queueing.tell_pool_locked(tx, action, requester, picture)
+            return self._tell_locked(tx, action, requester, picture)
 
     def change(
         self,
@@ -63,16 +65,16 @@ class Pools:
         """
         with self._begin_for(action, requester) as tx:
             resized = self._pool.resize(action, limit, queue_size, excess)
-            self._exits.admit_locked(tx, resized.admitted)
+            self._queueing.admit_locked(tx, resized.admitted)
             for trim in resized.trimmed:
                 task = self._table.find(trim.task_id)
                 request = StopRequest.REQUEUE if trim.requeue else StopRequest.STOP
                 self._stops.stop_locked(tx, task, request, "stopped", trim.grace)
             self._queueing.watch_queues_locked()
             picture = self._pool.rows(action)
-            self._queueing.pool_changed_locked(tx, action, picture)
+            self.changed_locked(tx, action, picture)
             # Whoever may change a pool sees all of it.
-            return self._queueing.tell_pool_locked(tx, action, requester, picture)
+            return self._tell_locked(tx, action, requester, picture)
 
     def move(self, request: Move, requester: Requester = NOBODY) -> Moved:
         """Move a waiting task within its queue; the requester is sent ``moved``.
@@ -98,7 +100,7 @@ class Pools:
             self._queueing.moved_locked(tx, task, requester, moved)
             if sees is not None and not action:
                 # Its way may have led past tasks whose places others see change.
-                self._queueing.pool_changed_locked(tx, "", self._pool.rows(), but=task.action)
+                self.changed_locked(tx, "", self._pool.rows(), but=task.action)
             return moved
 
     def _not_there_locked(self, task_id: str, request: Move, requester: Requester) -> RequestError:
@@ -127,6 +129,33 @@ class Pools:
             self._queueing.dequeued_locked(tx, purged, "purged")
             requester.tell(tx, Purged(id=requester.request_id, action=action, count=len(purged)))
         return len(purged)
+
+    def _tell_locked(self, tx: Transaction, action: str, requester: Requester, picture: Rows) -> PoolInfo:
+        """Answer the requester with a pool's snapshot."""
+        assert_held(self._table.lock)
+        if requester.client is None:
+            return self._pool.info(action)
+        info, rows = picture
+        reply = PoolInfoReply(id=requester.request_id, action=action, pool=info)
+        tx.send_encoded(requester.client, Encoded([encode_pool(reply, rows)]))
+        return info
+
+    def changed_locked(
+        self, tx: Transaction, action: str, picture: Rows, *, but: str | None = None
+    ) -> None:
+        """Broadcast a changed pool; of the global one, each client is shown the part about its own
+        actions. Those who see the action ``but`` hear of the change in another way."""
+        assert_held(self._table.lock)
+        told: dict[Principal | None, Encoded] = {}  # None: the unrestricted view
+        for client in self._clients:
+            who = client.principal
+            if (action and not who.sees(action)) or (but is not None and who.sees(but)):
+                continue
+            view = None if action or who.scope is None else who
+            if view not in told:
+                info, rows = picture if view is None else self._pool.rows(action, view.scope)
+                told[view] = Encoded([encode_pool(PoolUpdated(action=action, pool=info), rows)])
+            tx.send_encoded(client, told[view])
 
     @contextmanager
     def _begin_for(self, action: str, requester: Requester) -> Iterator[Transaction]:

@@ -1,4 +1,4 @@
-"""Orphaned workers: a start failed and yet left a worker, which no task has, so it is ended here."""
+"""What failed starts leave: a worker that no task has, so it is ended here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from overseer.workers.base import Worker
 _log = logging.getLogger(__name__)
 
 
-class OrphanedWorkers:
+class FailedStarts:
     """The workers of failed starts; guarded by the table's lock."""
 
     def __init__(self, table: TaskTable) -> None:
