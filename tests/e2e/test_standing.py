@@ -253,7 +253,8 @@ def test_what_the_server_starts_by_itself_is_in_the_audit() -> None:
         "idle": {"action": "sleep"},
         "wrong": {"action": "picky", "autostart": True},
     }
-    actions = {"picky": shell("true", config={"parameters": {"n": {"type": "integer", "default": "x"}}})}
+    refused = {"n": {"default": "x", "validate": "value != 'x'"}}
+    actions = {"picky": shell("true", config={"parameters": refused})}
     with served(tasks, actions=actions, audit_file="audit") as daemon, daemon.connect() as client:
         wait_until(lambda: statuses(client).get("web") == "running", 20.0)
         client.request("start", task_id="idle")
