@@ -27,7 +27,7 @@ _FOREVER = 10 * 365 * 86400.0  # seconds
 _COMMENT_S = 15.0  # between signs of life, where an event stream has nothing else to say
 _LONGEST_S = 600.0  # for what is stored
 _PAGE = 1000
-_END = ".end"  # ends the id of the last event
+_END = ".end"  # ends the id of what may be the last event; before it is when its run ended
 _FORMS: dict[str, Callable[[bytes], bytes]] = {TEXT: as_text, LINES: bytes, EVENTS: as_events}
 
 
@@ -43,7 +43,7 @@ def of_task(call: Call) -> None:
         return
     row = rows[0]
     last_seq = call.exchange.last_seq(task_id)
-    if _resumed(call) == f"{last_seq}{_END}" and is_over(row):
+    if _resumed(call) == f"{last_seq}.{row.get('last_exited_at')}{_END}" and is_over(row):
         call.reply.send(Response(204))
         return
     if "tail" in call.own:
@@ -114,7 +114,8 @@ def _last_run(call: Call, task_id: str) -> Message:
 def _write_log(call: Call, writer: _Writer, since: int, run: Message, **which: str) -> None:
     """What a log has after the line ``since`` and, with ``follow``, the end of its last ``run``."""
     follow = call.flag("follow") and not _goes_on(run)
-    if follow and _resumed(call).endswith(_END):
+    end = _end_of(run)
+    if follow and _resumed(call).endswith(f".{end['ts']}{_END}"):
         call.reply.send(Response(204))
         return
     if "tail" in call.own:
@@ -133,7 +134,7 @@ def _write_log(call: Call, writer: _Writer, since: int, run: Message, **which: s
             break
         from_seq = page["next_seq"]
     if follow:
-        writer.write_end(_end_of(run), since)
+        writer.write_end(end, since)
     writer.end()
 
 
@@ -193,7 +194,7 @@ def _as_events(lines: bytes) -> bytes:
 
 def _since(call: Call) -> int:
     """The seq of the last line that the client has."""
-    resumed = _resumed(call).removesuffix(_END)
+    resumed = _resumed(call).partition(".")[0]
     if resumed.isascii() and resumed.isdigit() and len(resumed) < 19:
         return int(resumed)
     since = call.given.get("since_seq", 0)
@@ -315,5 +316,6 @@ class _Writer:
             return line
         if self._type == TEXT:
             return b""
-        id = f"{self._last_seq}{_END}" if message["type"] == "exited" and ends(message) else ""
+        last = message["type"] == "exited" and ends(message)
+        id = f"{self._last_seq}.{message['ts']}{_END}" if last else ""
         return event(line.rstrip(b"\n"), id=id, name=message["type"])
