@@ -154,7 +154,8 @@ class Exchange:
                 lines = self._outbox.take() if granted else b""
                 if lines:
                     write(form(lines))
-            if not granted and self._outbox.closed:
+            # Nothing more comes; of a long message that has come in part, the rest is pending.
+            if not lines and self._outbox.closed and not self._outbox.pending:
                 raise GoneError("the connection has ended")
             yield granted
 

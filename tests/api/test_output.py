@@ -254,6 +254,7 @@ def test_readers_are_let_go_when_the_server_ends() -> None:
             assert output.read() == b""  # it ended before the server did
             with contextlib.suppress(IncompleteRead):
                 events.read()
+        assert "still busy" not in daemon.stderr
 
 
 def test_a_reader_that_comes_while_lines_do_gets_each_once(http_: Http) -> None:
