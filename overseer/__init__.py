@@ -1,4 +1,4 @@
-"""Runs, watches and streams processes over one WebSocket.
+"""A process supervisor that clients drive over one WebSocket.
 
 The daemon is ``overseer.run_cli``. A program with drivers of its own imports this package, then its drivers,
 which register themselves, and calls it::

@@ -242,7 +242,7 @@ class Config:
         "How long shutting down may take in all: each standing task is stopped once those that depend on it "
         "are over, and what is left in the end is killed.",
         default=0.0,
-        default_text="the longest `stop_grace`, and two seconds",
+        default_text="the longest `stop_grace`, and two seconds more if tasks depend on others",
     )
     task_pool: PoolConfig = field(
         POOL, "How many tasks run at once, and what happens to the rest.", default=PoolConfig

@@ -102,7 +102,7 @@ class AuthConfig:
         default=dict,
     )
     session_age: float = field(
-        Seconds(zero=False), "How long a sign-in to the playground lasts.", default=12 * 3600.0
+        Seconds(zero=False), "How long a sign-in to the page lasts.", default=12 * 3600.0
     )
 
     @property

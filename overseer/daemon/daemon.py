@@ -32,7 +32,7 @@ from overseer.daemon.schedules import TaskSchedules
 from overseer.daemon.settings import Settings
 from overseer.daemon.signals import SignalLoop, has_terminal
 from overseer.daemon.systemd import Notifier, passed_sockets
-from overseer.daemon.totals import Figures, Totals, counters_of, gauges_of
+from overseer.daemon.totals import Samples, Totals, counters_of, gauges_of
 from overseer.daemon.upgrade import Upgrades
 from overseer.daemon.upgrade_parts import Parts
 from overseer.daemon.webhooks import TaskWebhooks
@@ -96,7 +96,7 @@ class Daemon:
         self._version = version
         opened = replace(config, data_dir=started.data_dir)
         self._log = EventLog(started.log_file)
-        self._logs = TaskLogs(opened)
+        self._logs = TaskLogs(opened, lambda: self._history.has_directory())
         self._history = RunHistory(opened, self._logs.forget, lambda task_id: self._hub.listing.has(task_id))
         hub = self._hub = Hub(
             config, handlers, self._log, vault=vault, recorder=self._history.recorder, logs=self._logs.logs
@@ -383,11 +383,11 @@ class Daemon:
         """Whether clients reach it by TLS, which a Unix socket has no use for."""
         return self._gate.access.encrypted and isinstance(self._server.address, tuple)
 
-    def _gauges(self) -> Figures:
+    def _gauges(self) -> Samples:
         history, logs, scheduler = self._history.history, self._logs.logs, self._schedules.scheduler
         return gauges_of(self._reloader, self._upgrades, history, logs, scheduler, self._notices.notices)
 
-    def _counters(self) -> Figures:
+    def _counters(self) -> Samples:
         history, logs, chains = self._history.history, self._logs.logs, self._chains.chains
         return counters_of(history, logs, chains, self._notices.notices, self._webhooks, self._api)
 

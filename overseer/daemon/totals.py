@@ -5,40 +5,40 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-Figures = Mapping[str, tuple[str, float]]
+Samples = Mapping[str, tuple[str, float]]
 """Help text and value, by name."""
 
 
 class Counting(Protocol):
     """A part that counts from its beginning."""
 
-    def counters(self) -> Figures: ...
+    def counters(self) -> Samples: ...
 
 
 class Gauging(Protocol):
     """A part that tells how things are."""
 
-    def gauges(self) -> Figures: ...
+    def gauges(self) -> Samples: ...
 
 
-def counters_of(*parts: Counting | None) -> Figures:
+def counters_of(*parts: Counting | None) -> Samples:
     """The counters of those parts that there are."""
-    return {name: figure for part in filter(None, parts) for name, figure in part.counters().items()}
+    return {name: sample for part in filter(None, parts) for name, sample in part.counters().items()}
 
 
-def gauges_of(*parts: Gauging | None) -> Figures:
+def gauges_of(*parts: Gauging | None) -> Samples:
     """The gauges of those parts that there are."""
-    return {name: figure for part in filter(None, parts) for name, figure in part.gauges().items()}
+    return {name: sample for part in filter(None, parts) for name, sample in part.gauges().items()}
 
 
 class Totals:
     """What is counted, and what was ``before`` that."""
 
-    def __init__(self, counted: Callable[[], Figures], before: Figures) -> None:
+    def __init__(self, counted: Callable[[], Samples], before: Samples) -> None:
         self._counted = counted
         self._before = before
 
-    def counters(self) -> Figures:
+    def counters(self) -> Samples:
         counters = dict(self._counted())
         for name, (text, before) in self._before.items():
             text, value = counters.get(name, (text, 0.0))

@@ -82,7 +82,7 @@ class Stop(TaskRequest):
 @_request("reset")
 class Reset(TaskRequest):
     """Start an errored task again, with an empty exit history, even over its pool's limit. When the driver
-    cannot start it, the request is refused and the task's subscribers are sent ``errored`` again."""
+    cannot start it, the request is refused and the task's subscribers are sent errored again."""
 
 
 @_request("signal")

@@ -88,43 +88,40 @@ class Hub:
         timers = self._timers = Timers(fire=self._fire)
         table = self._table = TaskTable(config.history, timers)
         pool = self._pool = PoolManager(config.task_pool, definitions.pools)
-        self._current = Current(definitions)
-        self._clients = Clients()
+        current = self._current = Current(definitions)
+        clients = self._clients = Clients()
         metrics = self._metrics = Metrics(handlers)
         self._log = log or EventLog()
-        recorder, self._logs = recorder or Recorder(), logs
-        failed_starts = FailedStarts(table)
-        self._queueing = Queueing(table, pool, self._clients, metrics, timers, recorder, self._current)
-        self._exits = Exits(table, pool, self._queueing, metrics, timers, recorder)
-        self.usage = UsageWatch(table, timers)
-        self.probing = Probing(table, metrics)
-        intents = Intents(table, self._current, recorder)
-        dependencies = Dependencies(table, pool, self._queueing, intents)
-        self.standing = Standing(table, self._current, dependencies, intents, self.start)
-        outcomes = StartOutcomes(
-            table, pool, metrics, timers, self._queueing, self._exits, failed_starts, self.usage, recorder
+        recorder = self._recorder = recorder or Recorder()
+        self._logs = logs
+        failed = self._failed_starts = FailedStarts(table)
+        queueing = self._queueing = Queueing(table, pool, clients, metrics, timers, recorder, current)
+        exits = self._exits = Exits(table, pool, queueing, metrics, timers, recorder)
+        usage = self.usage = UsageWatch(table, timers)
+        probing = self.probing = Probing(table, metrics)
+        intents = self._intents = Intents(table, current, recorder)
+        dependencies = self._dependencies = Dependencies(table, pool, queueing, intents)
+        self.standing = Standing(table, current, dependencies, intents, self.start)
+        outcomes = self._outcomes = StartOutcomes(
+            table, pool, metrics, timers, queueing, exits, failed, usage, recorder
         )
         self._starts = Starts(
-            table, self._current, self._queueing, self._exits, failed_starts, dependencies, intents, outcomes,
-            self.probing, vault or Vault(), recorder, logs, timers,
+            table, current, queueing, exits, failed, dependencies, intents, outcomes, probing,
+            vault or Vault(), recorder, logs, timers,
         )  # fmt: skip
-        self._stops = Stops(
-            table, pool, self._clients, self._current, self._queueing, self._exits, failed_starts, metrics,
-            recorder,
-        )  # fmt: skip
-        self.pools = Pools(table, pool, self._clients, self._current, self._queueing, self._stops, intents)
+        self._stops = Stops(table, pool, clients, current, queueing, exits, failed, metrics, recorder)
+        self.pools = Pools(table, pool, clients, current, queueing, self._stops, intents)
         self.interaction = Interaction(table, metrics)
-        self._restarts = Restarts(table, pool, self._current, self._queueing, dependencies, intents)
+        self._restarts = Restarts(table, pool, current, queueing, dependencies, intents)
         table.launch, table.settle = self._starts.launch_for, dependencies.settle_locked
         use = self._memory_use = MemoryUse()
-        self._memory = MemoryLimit(use, self._current, table, self._clients, metrics, timers)
-        self.subscriptions = Subscriptions(table, self.usage, logs)
+        self._memory = MemoryLimit(use, current, table, clients, metrics, timers)
+        self.subscriptions = Subscriptions(table, usage, logs)
         self.listing = Listing(table)
-        self.watchers = Watchers(table, self.listing, self.usage, timers)
+        self.watchers = Watchers(table, self.listing, usage, timers)
         self.metrics_view = MetricsView(
-            table, pool, self._clients, metrics, self._current, use, self.watchers,
-            self.probing.unhealthy,
-        )  # fmt: skip
+            table, pool, clients, metrics, current, use, self.watchers, probing.unhealthy
+        )
         self.services = Services(self, lambda: self.definitions.handlers)
 
     def __repr__(self) -> str:

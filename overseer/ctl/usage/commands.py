@@ -117,7 +117,7 @@ def paging(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--no-pager",
         action="store_true",
-        help="print it, in place of showing it in $OVERSEER_PAGER or $PAGER (less)",
+        help="print it, without a pager ($OVERSEER_PAGER, $PAGER or less)",
     )
 
 

@@ -68,7 +68,7 @@ def add_output(commands: Commands) -> None:
     command = commands.add(
         "search",
         "search the logs of all tasks",
-        "Shows matching lines, the oldest first; where there are more than -n, recent ones. Status 1 if "
+        "Shows matching lines, the oldest first; if there are more than -n, the latest. Status 1 if "
         "there are none. On a terminal, times are local. The server needs a data_dir.",
         'search "connection refused" --since 1d --action web',
     )

@@ -213,7 +213,8 @@ def add_showing(commands: Commands) -> None:
     command.add_argument("task", type=nonempty, metavar=TASK, nargs="?", help="only this task's")
     command.add_argument("--action", action=Once, type=nonempty, metavar="ACTION", help="only this action's")
     command.add_argument(
-        *("--state", "--status"),
+        *("--status", "--state"),
+        dest="state",
         type=run_statuses,
         metavar="STATUS[,STATUS]",
         help=f"only those that are {', '.join(RUN_STATUSES[:-1])} or {RUN_STATUSES[-1]} (failed too often)",

@@ -26,18 +26,10 @@ class Operation:
     notes: str = ""
 
 
-_RUN: _Events = (
-    protocol.Started,
-    protocol.Output,
-    protocol.Exited,
-    protocol.Restarting,
-    protocol.Errored,
-    protocol.Gap,
-    protocol.Partial,
-    protocol.Data,
-    protocol.Usage,
-    protocol.ChainRefused,
+_RUN: _Events = tuple(
+    event for event in protocol.EVENTS.values() if event.delivery is protocol.Delivery.SUBSCRIBERS
 )
+_OUTPUT: _Events = (protocol.Output, protocol.Partial, protocol.Data, protocol.Exited)
 
 OPERATIONS = (
     Operation(
@@ -83,7 +75,7 @@ OPERATIONS = (
         protocol.Input,
         "Give a task input",
         success=(protocol.InputAccepted,),
-        subscribers=_RUN,
+        subscribers=_OUTPUT,
         notes="Only a running task whose action has stdin: pipe or pty takes input; list shows it as stdin. "
         "At most 1 MiB waits for a task: an input without room is refused with an error, as is one "
         "that follows an eof to a pipe, or comes when the task has closed its stdin.",
@@ -93,7 +85,7 @@ OPERATIONS = (
         protocol.Resize,
         "Resize a task's terminal",
         success=(protocol.Resized,),
-        subscribers=_RUN,
+        subscribers=_OUTPUT,
         notes="If the task has no terminal, or does not run, the answer is an error.",
     ),
     Operation(
@@ -248,7 +240,7 @@ OPERATIONS = (
         protocol.Watch,
         "Watch all tasks",
         success=(protocol.Watching,),
-        broadcast=(protocol.Queued, protocol.Dequeued),
+        broadcast=(protocol.Queued, protocol.Dequeued, protocol.Moved, protocol.Skipped),
         subscribers=_RUN,
         notes="The events that follow also have task (the task as list shows it from then on) and cursor; "
         "changed and forgotten are among them. Each event comes once: one that you get as a subscriber of "

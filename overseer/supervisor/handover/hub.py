@@ -70,11 +70,11 @@ def export_hub(hub: Hub, numbers: Numbers, origins: Origins, out: Outgoing) -> d
             [driver, numbers.get(asker) if isinstance(asker, Client) else None, task.id, why.name]
             for driver, asker, (task, why) in hub._starts.launcher.waiting()
         ],
-        "stopped": sorted(hub.standing._intents.stopped),
-        "kept": {name: list(intent) for name, intent in hub.standing._intents._kept.items()},
-        "last_place": hub.standing._intents._last,
+        "stopped": sorted(hub._intents.stopped),
+        "kept": {name: list(intent) for name, intent in hub._intents._kept.items()},
+        "last_place": hub._intents._last,
         "held": [
-            [held.task.id, dict(held.left), held.force] for held in hub.standing._dependencies._held.values()
+            [held.task.id, dict(held.left), held.force] for held in hub._dependencies._held.values()
         ],
         "metrics": export_metrics(hub._metrics),
         "journal": export_journal(table.journal, out),
@@ -118,18 +118,18 @@ def restore_hub(
         for task_id, number, said, events in data["waiting"]:
             if (client := clients.get(number)) is not None:
                 table.wait(task_id, restore_subscription(client, said, events, given))
-        hub.standing._intents.stopped = set(data["stopped"])
+        hub._intents.stopped = set(data["stopped"])
         # An earlier program had no places: a word alone.
         kept = {
             name: Intent(said) if isinstance(said, str) else Intent(*said)
             for name, said in data["kept"].items()
         }
-        hub.standing._intents._kept = kept
-        hub.standing._intents._last = data.get("last_place", 0)
+        hub._intents._kept = kept
+        hub._intents._last = data.get("last_place", 0)
         for task_id, left, force in data["held"]:
             held = table.get(task_id)
             if held is not None:
-                hub.standing._dependencies.keep_locked(_Held(held, left, force))
+                hub._dependencies.keep_locked(_Held(held, left, force))
         restore_pools(hub._pool, data["pools"])
         restore_metrics(hub._metrics, data["metrics"])
         restore_journal(table.journal, data["journal"], given)

@@ -230,7 +230,7 @@ class TaskRestorer:
             restore_stream(task.stream, data["stream"], self._clients, self._given)
             reserve_at = data["stream"]["reserve_at"]
             if reserve_at is not None and task.record is not None:
-                task.stream.reserve_locked(partial(hub._starts._recorder.reserve, task.record))
+                task.stream.reserve_locked(partial(hub._recorder.reserve, task.record))
                 task.stream._reserve_at = reserve_at
         if data["restart"] is not None:
             task.restart = hub._timers.schedule_at(data["restart"], Due.RESTART, task.id)
@@ -245,7 +245,7 @@ class TaskRestorer:
     def _restore_run(self, task: Task, data: Mapping[str, Any]) -> None:
         hub = self._hub
         context = RunContext.restored(task.id, data["worker"]["run"])
-        gate = StartGate(task, context.secrets, hub._exits.exited, hub._starts._failed_starts.heard_of)
+        gate = StartGate(task, context.secrets, hub._exits.exited, hub._failed_starts.heard_of)
         context = replace(context, exited=gate.on_exited, begun=gate.begun)
         if (pending := data.get("pending")) is not None:
             self._restore_pending(task, data, pending, gate, context)
@@ -268,7 +268,7 @@ class TaskRestorer:
         context: RunContext,
     ) -> None:
         """A run that waits to begin."""
-        outcomes = self._hub._starts._outcomes
+        outcomes = self._hub._outcomes
         launching = Launching(task, Launch[pending["why"]], gate, told=pending["told"])
         launching.record = _restore_record(pending["record"])
         if context.probed:
