@@ -22,14 +22,8 @@ ACTIONS = {
         },
     ),
     "pooled": shell("exec sleep 60", task_pool={"limit": 3}),
-    "slow": shell("trap 'sleep 0.3; exit 0' TERM; echo up; while :; do sleep 0.02; done"),
 }
-TASKS = {
-    "rollout": {"action": "deploy"},
-    "db": {"action": "nap"},
-    "web": {"action": "slow", "depends_on": ["db"]},
-    "proxy": {"action": "slow", "depends_on": {"web": "started"}},
-}
+TASKS = {"rollout": {"action": "deploy"}}
 
 
 def ids(ctl: Ctl, *arguments: str) -> set[str]:
@@ -135,18 +129,6 @@ def test_several_are_chosen_by_what_they_have_in_common(ctl: Ctl) -> None:
     assert ctl("stop", "--all", "-y").err == "overseerctl: no matching tasks\n"
     assert ctl("rm", "--all", "-y").status == 0
     assert ids(ctl) == set()
-
-
-def test_all_are_stopped_in_the_reverse_of_their_dependencies(ctl: Ctl, daemon: Daemon) -> None:
-    with daemon.connect() as client:
-        client.request("watch", output=True)
-        ctl("start", "proxy")
-        for name in ("web", "proxy"):
-            client.expect("output", task_id=name, data="up")
-        done = ctl("stop", "--all", "--yes", "--json")
-        assert (done.status, done.json) == (0, {"stopped": ["proxy", "web", "db"]})
-        assert [client.expect("exited")["task_id"] for _ in range(3)] == ["proxy", "web", "db"]
-    ctl("rm", "--all", "-y")
 
 
 @pytest.mark.parametrize(("command", "words"), [("stop", "name tasks"), ("stop x --all", "not both")])
