@@ -376,8 +376,9 @@ def test_a_restart_takes_the_dedupe_key_as_it_is_now(daemon: Daemon, client: WsC
         client.request("start", action="a", params={"x": "0", "y": "3"}),
     ):
         assert (refused["type"], refused["existing_task_id"]) == ("error", "one")
+    client.expect("exited", task_id="one", will_restart=True)
     client.send("stop", task_id="one")
-    client.expect("exited", task_id="one", intentional=True, will_restart=None)
+    client.expect("exited", task_id="one")
     assert client.request("restart", task_id="two")["type"] == "started"
 
 
