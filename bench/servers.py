@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import shlex
@@ -82,6 +83,7 @@ class Server:
                 stdout=said,
                 stderr=said,
                 process_group=0,
+                preexec_fn=_end_with_parent,
             )
         try:
             self._wait_until_it_accepts(begun + _LAUNCH_S)
@@ -130,6 +132,16 @@ class Server:
                 said = self._said.read_text(errors="replace")[-1000:]
                 raise RuntimeError(f"{self.kind.name} does not accept connections; it said: {said}")
             time.sleep(0.002)  # nothing tells that a server of another kind accepts
+
+
+_PR_SET_PDEATHSIG = 1  # see prctl(2)
+_prctl = ctypes.CDLL(None).prctl
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process when the benchmark does, however that ends: a flood that went on would
+    fill the disk."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _actions() -> dict[str, Any]:

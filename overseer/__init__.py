@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from overseer.util.standstill import standstill
     from overseer.workers.base import OutputBatch, Worker, WorkerCallbacks
     from overseer.workers.config import WorkerConfig
-    from overseer.workers.os_process import start_worker
+    from overseer.workers.starting import start_worker
     from overseer.workers.thread import VirtualContext, start_virtual_worker
 
 __version__ = "0.1.0"
@@ -141,7 +141,7 @@ _HOMES = {
     "overseer.workers.thread": ("VirtualContext", "start_virtual_worker"),
     "overseer.workers.base": ("OutputBatch", "Worker", "WorkerCallbacks"),
     "overseer.workers.config": ("WorkerConfig",),
-    "overseer.workers.os_process": ("start_worker",),
+    "overseer.workers.starting": ("start_worker",),
     "overseer.process.cgroup": ("Cgroup",),
     "overseer.process.policy": ("StopPolicy",),
     "overseer.process.usage": ("Usage",),

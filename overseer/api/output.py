@@ -27,7 +27,7 @@ _FOREVER = 10 * 365 * 86400.0  # seconds
 _COMMENT_S = 15.0  # between signs of life, where an event stream has nothing else to say
 _LONGEST_S = 600.0  # for what is stored
 _PAGE = 1000
-_END = ".end"  # ends the id of the last event
+_END = ".end"  # ends the id of what may be the last event; before it is when its run ended
 _FORMS: dict[str, Callable[[bytes], bytes]] = {TEXT: as_text, LINES: bytes, EVENTS: as_events}
 
 
@@ -39,7 +39,7 @@ def of_task(call: Call) -> None:
     row = first(call.exchange.ask("list", task_id=task_id)["tasks"], "task not found")
     last_seq = call.exchange.last_seq(task_id)
     resumed = call.request.headers.get("last-event-id", "")
-    if resumed == f"{last_seq}{_END}" and is_over(row):
+    if resumed == f"{last_seq}.{row.get('last_exited_at')}{_END}" and is_over(row):
         call.reply.send(Response(204))
         return
     if "tail" in call.own:
@@ -110,7 +110,7 @@ def _as_events(lines: bytes) -> bytes:
 
 def _since(call: Call) -> int:
     """The seq of the last line that the client has."""
-    resumed = call.request.headers.get("last-event-id", "").removesuffix(_END)
+    resumed = call.request.headers.get("last-event-id", "").partition(".")[0]
     if resumed.isascii() and resumed.isdigit() and len(resumed) < 19:
         return int(resumed)
     since = call.given.get("since_seq", 0)
@@ -222,5 +222,5 @@ class _Writer:
         if self._type == TEXT:
             return b""
         last = message["type"] == "exited" and not message.get("will_restart")
-        id = f"{self._last_seq}{_END}" if last else ""
+        id = f"{self._last_seq}.{message['ts']}{_END}" if last else ""
         return event(line.rstrip(b"\n"), id=id, name=message["type"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from itertools import chain
@@ -22,6 +21,7 @@ from overseer.protocol import ParamSpec
 from overseer.secrets.vault import advice as secrets_advice
 from overseer.templates import compile_template
 from overseer.util.suggest import did_you_mean
+from overseer.util.thread_warnings import collected
 from overseer.util.timestamps import now
 
 _Found = Iterator[tuple[str, tuple[str | int, ...]]]
@@ -220,12 +220,6 @@ def _open_words(
         for name, spec in ((name, spec or ParamSpec()) for name, spec in params.items())
     }
     words = [compile_template(text, probes.dialect, probes.booleans) for text in probes.exec]
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConfigWarning)
+    with collected(ConfigWarning) as said:
         warn_of_open_params(words[0], words[1:], parameters)
-    found = []
-    for each in caught:
-        if isinstance(each.message, ConfigWarning):
-            path = each.message.path
-            found.append((each.message.message, int(path[1]) + 1 if len(path) > 1 else 0))
-    return found
+    return [(each.message, int(each.path[1]) + 1 if len(each.path) > 1 else 0) for each in said]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import signal
-import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from overseer.auth.peer import Peer
-from overseer.config import Config, Digest, Listen, parse_config, parse_listen
+from overseer.config import Config, Digest, parse_config, parse_listen
 from overseer.daemon.access_rules import Access
 from overseer.daemon.audit import Audit
 from overseer.daemon.chains import TaskChains
@@ -40,7 +39,7 @@ from overseer.daemon.webhooks import TaskWebhooks
 from overseer.drivers.api import ActionHandler
 from overseer.net.endpoint import Endpoint
 from overseer.net.http import Response, Route
-from overseer.net.listeners import written
+from overseer.net.listeners import adopt_listener, open_listener, written
 from overseer.net.outbox import Outbox
 from overseer.net.readable_outbox import ReadableOutbox
 from overseer.net.server import Server
@@ -312,10 +311,8 @@ class Daemon:
         config = self._settings.started
         listen = parse_listen(config.listen)
         passed = passed_sockets()
-        if passed:
-            listen = Listen("unix" if passed[0].family == socket.AF_UNIX else "tcp")
         limits = connection_limits(self._settings.config)
-        if listen.kind == "stdio":
+        if listen.kind == "stdio" and not passed:
             return StdioServer(
                 *take_over_stdio(),
                 self._open_handler,
@@ -340,9 +337,13 @@ class Daemon:
             limits=limits,
             timers=self._timers,
         )
-        listener = None if self._given is None else self._given.listener()
-        listen = replace(listen, mode=config.socket_mode, group=config.socket_group)
-        return Server(listen, endpoint, passed, listener)
+        if self._given is not None:
+            listener = self._given.listener()
+        elif passed:
+            listener = adopt_listener(passed)
+        else:
+            listener = open_listener(replace(listen, mode=config.socket_mode, group=config.socket_group))
+        return Server(listener, endpoint)
 
     def _open_handler(self, outbox: Outbox, peer: Peer) -> Dispatcher:
         config = self._settings.config

@@ -16,13 +16,11 @@ from overseer.config import Config, parse_config
 from overseer.daemon.upgrade_parts import Parts
 from overseer.drivers.api import ActionHandler, build_action_handlers
 from overseer.errors import OverseerError
-from overseer.net import handover as net
-from overseer.net.connection import Connection
+from overseer.net.connection import Connection, frozen
 from overseer.net.handler import Handler
 from overseer.net.listeners import Listener
 from overseer.process.forking import given_file_limit
 from overseer.process.guardian import guardian
-from overseer.process.handover import export_entry, export_usage, restore_usage
 from overseer.process.registry import registry
 from overseer.process.usage import usage_meter
 from overseer.supervisor.clients import Client
@@ -93,7 +91,7 @@ class Given:
 
     def listener(self) -> Listener:
         """The listening sockets."""
-        return net.restore_listener(self.values["listener"], self.incoming)
+        return Listener.restored(self.values["listener"], self.incoming)
 
     @property
     def version(self) -> str:
@@ -113,9 +111,9 @@ def at_rest(parts: Parts) -> Iterator[list[Connection]]:
         stop_waiting(hub)
         if not standstill.wait(_REST_S):
             raise OverseerError("the server could not be paused: a request or a start is still in progress")
-        connections = [each for each in parts.server.connections() if net.is_portable(each)]
+        connections = [each for each in parts.server.connections() if each.portable]
         try:
-            with freeze(hub, _FREEZE_S), net.freeze(connections, _FREEZE_S):
+            with freeze(hub, _FREEZE_S), frozen(connections, _FREEZE_S):
                 yield connections
         except TimeoutError as error:
             raise OverseerError(f"the server could not be paused: {error}") from None
@@ -142,9 +140,9 @@ def export(
     values = {
         "version": parts.version,
         "registry": registry.export(),
-        "usage": export_usage(usage_meter),
+        "usage": usage_meter.export(),
         "guardian": guardian.pid,
-        "strays": [export_entry(each) for each in registry.entries() if each.run not in mine],
+        "strays": [each.export() for each in registry.entries() if each.run not in mine],
         "file_limit": given_file_limit(),
         "started_at": parts.started_at,
         "upgrades": parts.upgrades,
@@ -153,8 +151,8 @@ def export(
         "origins": [_source(each, out) for each in origins.configs],
         "tokens": {name: each.value.hex() for name, each in parts.variables.items()},
         "secrets": dict(parts.secrets),
-        "listener": net.export_listener(parts.server.listener, out),
-        "connections": [net.export_connection(each, gate.sign_ins.key_of, out) for each in connections],
+        "listener": parts.server.listener.export(out),
+        "connections": [each.export(gate.sign_ins.key_of, out) for each in connections],
         "sign_ins": [[key, to_plain(who), ends] for key, who, ends in gate.sign_ins.export()],
         "signals": [out.fd(each) for each in parts.signals.pipe],
         "history": out.fd(lock),
@@ -226,11 +224,11 @@ class Restored:
         self.connections: list[Connection] = []
         self.clients: dict[int, Client] = {}
         for number, said in enumerate(values["connections"]):
-            connection, handler = net.restore_connection(parts.server, said, sign_ins.get, incoming)
+            connection = parts.server.restore_connection(said, sign_ins.get, incoming)
             self.connections.append(connection)
-            if (client := _client_of(handler)) is not None:
+            if (client := _client_of(connection.handler)) is not None:
                 self.clients[number] = client
-        restore_usage(usage_meter, values["usage"])
+        usage_meter.restore(values["usage"])
         gate.failures.restore(values.get("failures", ()))
         parts.history.adopt(given.directory_lock, back=bool(given.passed.failure))
         parts.api.restore(values.get("api"))
@@ -253,7 +251,7 @@ class Restored:
         standstill.open()
         self._resume()
         for connection in self.connections:
-            net.resume(connection)
+            connection.resume()
         for connection, requests in zip(self.connections, self._unanswered, strict=True):
             if (handler := connection.handler) is not None:
                 for text in requests:

@@ -271,7 +271,6 @@ class Upgrades:
 
     def _replace(self, parts: Parts, asked: Asked, new: Rehearsed) -> NoReturn:
         """As :meth:`_become`, once nothing is left that cannot go over."""
-        from overseer.net.handover import is_portable
         from overseer.supervisor.handover import obstacles
         from overseer.upgrade.rehearsal import rehearse
 
@@ -288,7 +287,7 @@ class Upgrades:
                     ended += obstacles.end(hub)
                 hub.services.interrupt()
                 self._manager.reloading()
-                parts.server.drain(is_portable, _DRAINED_S)
+                parts.server.drain(_DRAINED_S)
                 try:
                     self._become(parts, new, ended, asked.since)
                 except obstacles.LeftError:  # it has begun meanwhile

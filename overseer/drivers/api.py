@@ -17,7 +17,6 @@ import inspect
 import logging
 import threading
 import traceback
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import replace
@@ -29,6 +28,7 @@ from overseer.config import Config, ConfigErrors
 from overseer.config.presentation import PRESENTED
 from overseer.errors import ConfigError, ConfigWarning, OverseerError, UnknownKeyWarning
 from overseer.protocol import ActionInfo, ClusterInfo, ParamChoice, ParamSpec, PoolConfig, RetryPolicy
+from overseer.util.thread_warnings import collected
 from overseer.workers.base import Worker, WorkerCallbacks
 
 _log = logging.getLogger(__name__)
@@ -249,27 +249,23 @@ def build_action_handlers(
             problem = ConfigError(f"unknown type {action.type!r}; known types: {', '.join(list_handlers())}")
             errors.append(config.placed(problem, "actions", name, "type"))
             continue
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", ConfigWarning)
+        with collected(ConfigWarning) as said:
             try:
                 handlers[name] = create_handler(factory, config, name)
             except ConfigError as error:
                 placed = config.placed(error, "actions", name, "config")
                 errors += placed.errors if isinstance(placed, ConfigErrors) else [placed]
-        for warning in caught:
-            if isinstance(warning.message, ConfigWarning):
-                about = ConfigError(warning.message.message, path=warning.message.path)
-                placed = config.placed(about, "actions", name, "config")
-                if str(placed) in map(str, errors):
-                    continue  # an unknown key, of which its errors speak as well
-                if unknown is not None and isinstance(warning.message, UnknownKeyWarning):
-                    unknown(placed)
-                elif warned is not None:
-                    warned(placed)
-                else:
-                    _log.warning("%s", placed)
+        for warning in said:
+            about = ConfigError(warning.message, path=warning.path)
+            placed = config.placed(about, "actions", name, "config")
+            if str(placed) in map(str, errors):
+                continue  # an unknown key, of which its errors speak as well
+            if unknown is not None and isinstance(warning, UnknownKeyWarning):
+                unknown(placed)
+            elif warned is not None:
+                warned(placed)
             else:
-                warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
+                _log.warning("%s", placed)
     if errors:
         raise ConfigErrors(errors)
     return MappingProxyType(handlers)

@@ -29,7 +29,6 @@ from overseer.config.probes import booleans_of
 from overseer.config.process_limits import shown_cgroup, shown_limits
 from overseer.drivers.api import ActionHandler, register_factory
 from overseer.drivers.lint import (
-    noted,
     warn_of_failing_templates,
     warn_of_missing_files,
     warn_of_missing_program,
@@ -52,9 +51,10 @@ from overseer.schema.objects import Object
 from overseer.templates import Dialect, Template
 from overseer.util.findings import findings
 from overseer.util.suggest import did_you_mean, nearest
+from overseer.util.thread_warnings import collected
 from overseer.workers.base import OutputBatch, Worker, WorkerCallbacks
 from overseer.workers.config import WorkerConfig
-from overseer.workers.os_process import start_worker
+from overseer.workers.starting import start_worker
 
 if TYPE_CHECKING:
     from overseer.cel.program import Condition  # not loaded until an expression is compiled
@@ -200,8 +200,9 @@ class ExecFactory:
         about = "exec", action_name, repr(config), dedupe_key, None if secrets is None else tuple(secrets)
         said: list[tuple[str, Path]] | None = findings.get(*about)
         if said is None:
-            with noted() as said:
+            with collected(ConfigWarning) as warned:
                 _check(read, dedupe_key, secrets)
+            said = [(each.message, each.path) for each in warned]
             findings.add(lambda: said, *about)
         for message, path in said:
             warnings.warn(ConfigWarning(message, path=tuple(path)), stacklevel=2)

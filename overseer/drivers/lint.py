@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path as FilePath
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -21,7 +20,6 @@ from overseer.config.parameters import Parameter, fault_of, template_values, val
 from overseer.errors import CelError, ConfigError, ConfigWarning, TemplateError
 from overseer.process.environment import EnvFile
 from overseer.process.setup import setup_faults
-from overseer.schema.location import Path
 from overseer.templates import Template
 
 if TYPE_CHECKING:
@@ -46,17 +44,6 @@ _SAMPLES = (
 # "-o" and the like mostly take the next argument as their value, which is then never read as an option.
 _TAKES_A_VALUE = re.compile(r"-[A-Za-z0-9]\Z")
 _SHELLS = ("sh", "ash", "bash", "dash", "fish", "ksh", "mksh", "zsh")
-
-
-@contextmanager
-def noted() -> Iterator[list[tuple[str, Path]]]:
-    """Gives a list to which, at the end, the block's warnings are added instead of being said."""
-    said: list[tuple[str, Path]] = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConfigWarning)
-        yield said
-    found = (each.message for each in caught)
-    said += [(each.message, each.path) for each in found if isinstance(each, ConfigWarning)]
 
 
 def warn_of_open_params(

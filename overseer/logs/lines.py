@@ -12,18 +12,21 @@ from typing import NamedTuple
 from overseer.logs.standalone.segments import PREFIX, TIME, Text
 from overseer.protocol import utf8
 
-_PREFIX = re.compile(r"[0-9]{4}(-[0-9]{2}){2}T([0-9]{2}:){2}[0-9]{2}\.[0-9]{6}Z (stdout|stderr) ([FP]) \Z")
-_BEFORE = itemgetter(slice(PREFIX))
+_DAY = 10  # characters of a time
+_TIMES = re.compile(r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3])(?::[0-5][0-9]){2}\.[0-9]{6}Z)+")
+_KINDS = {f" {stream} {flag} ": (stream, flag == "P") for stream in ("stdout", "stderr") for flag in "FP"}
+_kind_of = itemgetter(slice(TIME, PREFIX))
+_NO_TIME = "1970-01-01T00:00:00.000000Z"
 _PIECE = 1000  # lines; larger texts need new memory pages each time, which costs more than everything else
 _BACK = 200  # lines
 _NEWLINE = "\u2424"  # replaces a newline within a driver's line, which would make two lines of the log
 
 
 class Lines(NamedTuple):
-    """Lines of one stream with one timestamp; ``ts`` as written in the log."""
+    """Lines of one stream; ``times``: of each, as written in the log."""
 
     first: int
-    ts: str
+    times: list[str]
     stream: str
     lines: list[str]
     truncated: bool
@@ -96,19 +99,34 @@ def decode(text: Text) -> Iterator[Lines]:
     lines = text.data.decode("utf-8", "replace").split("\n")
     lines.pop()
     seq = text.first
-    for prefix, some in groupby(lines, _BEFORE):
-        match = _PREFIX.match(prefix)
-        if match is None or not _is_time(prefix[:TIME]):
-            found = Lines(seq, "1970-01-01T00:00:00.000000Z", "stdout", list(some), False)
+    for written, alike in groupby(lines, _kind_of):
+        some = list(alike)
+        kind = _KINDS.get(written)
+        times = [line[:TIME] for line in some]
+        if kind is None:
+            yield _text(seq, some)
+        elif _are_times(times):
+            yield Lines(seq, times, kind[0], [line[PREFIX:] for line in some], kind[1])
         else:
-            found = Lines(seq, prefix[:TIME], match[3], [line[PREFIX:] for line in some], match[4] == "P")
-        yield found
-        seq += len(found.lines)
+            at = seq
+            for line, time in zip(some, times, strict=True):
+                known = _are_times([time])
+                yield Lines(at, [time], kind[0], [line[PREFIX:]], kind[1]) if known else _text(at, [line])
+                at += 1
+        seq += len(some)
 
 
-def _is_time(text: str) -> bool:
+def _text(seq: int, lines: list[str]) -> Lines:
+    return Lines(seq, [_NO_TIME] * len(lines), "stdout", lines, False)
+
+
+def _are_times(times: list[str]) -> bool:
+    """Whether each is a time, which is checked of all at once, as a log has a million."""
+    if _TIMES.fullmatch("".join(times)) is None:
+        return False
     try:
-        datetime.fromisoformat(text)
+        for day in {time[:_DAY] for time in times}:
+            datetime.fromisoformat(day)
     except ValueError:
         return False
     return True

@@ -113,10 +113,10 @@ def _lines(text: Text, query: LogQuery, begin: int, end: int) -> Iterator[Line]:
     for some in decode(lines_from(text, begin)):
         if some.first > end:
             return
-        if some.first + len(some.lines) <= begin or some.ts < query.since:
+        if some.first + len(some.lines) <= begin or (query.stream and some.stream != query.stream):
             continue
-        if query.stream and some.stream != query.stream:
-            continue
-        for seq, data in enumerate(some.lines, some.first):
-            if begin <= seq <= end and (query.sees is None or query.sees(run_at(text.runs, seq).action)):
-                yield Line(seq, some.ts, some.stream, data, some.truncated)
+        for seq, (ts, data) in enumerate(zip(some.times, some.lines, strict=True), some.first):
+            if not begin <= seq <= end or ts < query.since:
+                continue
+            if query.sees is None or query.sees(run_at(text.runs, seq).action):
+                yield Line(seq, ts, some.stream, data, some.truncated)

@@ -180,9 +180,9 @@ class Searches:
                 found.following = f"{began}/{first}/{seq}/{name}"
                 if what == "match":
                     run_id, text = match
-                    (shown,) = decode(Text(seq, f"{text}\n".encode(), []))
+                    ((_, (ts,), stream, (data,), _),) = decode(Text(seq, f"{text}\n".encode(), []))
                     task_id = task_of(f"{self._root}/{name}")
-                    found.matches.append(Match(task_id, run_id, seq, shown.ts, shown.stream, shown.lines[0]))
+                    found.matches.append(Match(task_id, run_id, seq, ts, stream, data))
         if over:
             found.following = ""
         elif status > 0:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from typing import Any
 
 from overseer.auth.peer import Peer
+from overseer.auth.sign_ins import SignIn
 from overseer.net.bytestream import ByteStream
-from overseer.net.endpoint import ENDPOINT, Endpoint, Service
+from overseer.net.endpoint import ENDPOINT, Endpoint, Hooks, Service
 from overseer.net.handler import Handler
 from overseer.net.http import (
     BadRequest,
@@ -23,18 +26,19 @@ from overseer.net.http import (
     read_request,
     route,
 )
-from overseer.net.keepalive import Keepalive
 from overseer.net.outbox import Outbox
 from overseer.net.readable_outbox import ReadableOutbox
-from overseer.net.websocket import Received, opening, run_websocket
-from overseer.net.writer import SocketOutbox, Writer
+from overseer.net.receiver import opening
+from overseer.net.websocket import WebSocket
+from overseer.net.writer import Writer
 from overseer.util.awake_clock import awake
+from overseer.util.dataclass_json import to_plain
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.locks import Rank, lock
 
 _log = logging.getLogger(__name__)
 
 _HEALTH = "/healthz"
-_DRAIN = 64 * 1024
 _TRY_AGAIN = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 )
@@ -76,9 +80,7 @@ class Connection:
         self.outbox: Outbox | None = None  # once it is a WebSocket, or a request to a service
         self._stopped: tuple[int, str] | None = None
         self._asked = False  # the request has been read
-        # Of a WebSocket.
-        self.handler: Handler | None = None
-        self.received: Received | None = None
+        self.websocket: WebSocket | None = None
         # A daemon: the server joins it, but with a timeout.
         self._thread = threading.Thread(target=self._run, name=f"client-{number}", daemon=True)
 
@@ -136,36 +138,16 @@ class Connection:
             finally:
                 self._ended(self)
 
-    def take_over(self, outbox: SocketOutbox, received: Received, *, closing: bool) -> None:
-        """Be the WebSocket that another program has handed over; ``closing``: nothing of it is handled.
-
-        Raises:
-            RuntimeError: there are too many connections.
-        """
-        if not self._endpoint.enter():
-            raise RuntimeError("too many clients are connected")
-        self.outbox, self.received = outbox, received
-        if not closing:
-            self.handler = self._endpoint.open_handler(outbox, self.peer)
-
     def _serve(self) -> None:
-        if isinstance(self.outbox, SocketOutbox):
+        if self.websocket is not None:  # it was handed over
             try:
-                self._converse(None, self.outbox)
+                self.websocket.serve(None)
             finally:
                 self._endpoint.leave()
             return
+        hooks = self._endpoint.hooks
         try:
-            allowed = self._endpoint.limits.handshake_timeout
-            deadline = awake() + (min(allowed, _STRANGERS_TIME) if self._stranger else allowed)
-            self.peer = replace(self.peer, certificate=self.stream.open(deadline))
-            hooks = self._endpoint.hooks
-            open_to_all = hooks is not None and hooks.enabled
-            begun = begin_request(self.stream, deadline, hooks=open_to_all) if self._stranger else b""
-            if begun is None:
-                self._respond(self._refused())
-                return
-            request = read_request(self.stream, self.peer, deadline, begun)
+            request = self._read_request(hooks)
         except BadRequest as error:
             self._respond(error.response)
             return
@@ -188,13 +170,25 @@ class Connection:
         try:
             if service is None:
                 request = opening(request)
-                self._websocket(request)
+                self._open_websocket(request)
             else:
                 # Who reads slowly has as long as on a WebSocket.
                 patience = self._endpoint.limits.stall_timeout
                 self._serve_by(service, request, self._reply(head_only=head_only, timeout=patience))
         finally:
             self._endpoint.leave()
+
+    def _read_request(self, hooks: Hooks | None) -> Request | None:
+        """The request; None: the peer went away without one. Raises BadRequest, OSError."""
+        allowed = self._endpoint.limits.handshake_timeout
+        deadline = awake() + (min(allowed, _STRANGERS_TIME) if self._stranger else allowed)
+        self.peer = replace(self.peer, certificate=self.stream.open(deadline))
+        if not self._stranger:
+            return read_request(self.stream, self.peer, deadline)
+        begun = begin_request(self.stream, deadline, hooks=hooks is not None and hooks.enabled)
+        if begun is None:
+            raise BadRequest(self._refused())
+        return read_request(self.stream, self.peer, deadline, begun)
 
     def _respond(self, response: Response, *, head_only: bool = False) -> None:
         self._reply(head_only=head_only).send(response)
@@ -262,56 +256,69 @@ class Connection:
         self._upgraded(self)
         return True
 
-    def _websocket(self, request: Request) -> None:
-        outbox = SocketOutbox(self.stream, self._writer, self._endpoint.limits, self._endpoint.timers)
-        self.received = Received(request.rest)
-        if self._enter(outbox):
-            self._converse(request, outbox)
+    def _open_websocket(self, request: Request) -> None:
+        websocket = WebSocket(self.stream, self._writer, self._endpoint, self.peer, request.rest)
+        self.websocket = websocket
+        if self._enter(websocket.outbox):
+            websocket.serve(request)
         else:
-            outbox.detach()
+            websocket.outbox.detach()
 
-    def _converse(self, request: Request | None, outbox: SocketOutbox) -> None:
-        """Serve a WebSocket to its end; no ``request``: it has been opened before."""
-        keepalive = Keepalive(outbox, self._endpoint.limits, self._endpoint.timers)
-        try:
-            if request is not None or self.handler is not None:
-                self._talk(request, outbox, keepalive)
-            # Read to the peer's end: closing a socket with bytes unread would cut off what it has not read
-            # yet. The outbox cuts the connection when its close timeout is over.
-            while self.stream.receive(_DRAIN):
-                pass
-        finally:
-            keepalive.stop()
-            outbox.detach()
+    # Upgrades
 
-    def _talk(self, request: Request | None, outbox: SocketOutbox, keepalive: Keepalive) -> None:
-        assert self.received is not None
+    @property
+    def handler(self) -> Handler | None:
+        """What takes a WebSocket's messages."""
+        return None if self.websocket is None else self.websocket.handler
 
-        def opened() -> Callable[[str | bytes], None]:
-            self.handler = self.handler or self._endpoint.open_handler(outbox, self.peer)
-            return receive
+    @property
+    def portable(self) -> bool:
+        """Whether another program can go on with it: a WebSocket, at most."""
+        return self.websocket is not None and self.websocket.portable
 
-        def receive(data: str | bytes) -> None:
-            assert self.handler is not None
-            try:
-                self.handler.receive(data)
-            except Exception:
-                _log.exception("a message could not be handled: %r", self)
-                outbox.close(1011, "internal error")
+    def export(self, key_of: Callable[[SignIn], str], out: Outgoing) -> dict[str, Any]:
+        """What another program has to know to go on with a portable one; within :func:`frozen`.
 
-        try:
-            run_websocket(
-                request,
-                self.stream,
-                outbox,
-                max_message=self._endpoint.limits.max_message,
-                keepalive=keepalive,
-                received=self.received,
-                opened=opened,
-            )
-        except Exception:
-            _log.exception("a WebSocket failed: %r", self)
-            outbox.close(1011, "internal error")
-        finally:
-            if self.handler is not None:
-                self.handler.closed()
+        Args:
+            key_of: by what a sign-in is known there.
+        """
+        assert self.websocket is not None
+        sign_in = self.peer.sign_in
+        return {
+            "fd": out.fd(self.stream.fileno()),
+            "peer": to_plain(replace(self.peer, sign_in=None)) | {"sign_in": sign_in and key_of(sign_in)},
+            **self.websocket.export(out),
+        }
+
+    def restore(self, data: Mapping[str, Any], given: Incoming) -> None:
+        """Be the WebSocket that another program has exported; it goes on with :meth:`resume`.
+
+        Raises:
+            RuntimeError: there are too many connections.
+        """
+        if not self._endpoint.enter():
+            raise RuntimeError("too many clients are connected")
+        self.websocket = WebSocket(self.stream, self._writer, self._endpoint, self.peer)
+        self.outbox = self.websocket.outbox
+        self.websocket.restore(data, given)
+
+    def resume(self) -> None:
+        """Go on with what was restored. Raises RuntimeError when the system allows no more threads."""
+        assert self.websocket is not None
+        self.start()
+        self.websocket.outbox.go_on()
+
+
+@contextmanager
+def frozen(connections: Sequence[Connection], seconds: float) -> Iterator[None]:
+    """Keep what waits for the clients of portable connections as it is: nothing is sent.
+
+    Raises:
+        TimeoutError: something is held for longer.
+    """
+    deadline = time.monotonic() + seconds
+    with ExitStack() as stack:
+        for each in connections:
+            assert each.websocket is not None
+            stack.enter_context(each.websocket.outbox.frozen(deadline))
+        yield

@@ -1,6 +1,6 @@
 """A bound on clients' messages that is kept before they are buffered; no I/O.
 
-Messages are parsed by wsproto, in :mod:`overseer.net.websocket`; their headers are read here first, so that
+Messages are parsed by wsproto, in :mod:`overseer.net.receiver`; their headers are read here first, so that
 one is refused for the length that it announces.
 """
 

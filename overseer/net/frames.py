@@ -1,7 +1,7 @@
 """WebSocket frames on the server's side; no I/O.
 
 A server's frames are not masked, so one encoding serves every client: the hub passes an :class:`Encoded` to
-the outboxes. Clients' frames are read in :mod:`overseer.net.websocket`.
+the outboxes. Clients' frames are read in :mod:`overseer.net.receiver`.
 """
 
 from __future__ import annotations

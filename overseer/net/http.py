@@ -114,7 +114,7 @@ Route = Callable[[Request], Response]
 
 
 class BadRequest(Exception):
-    """The request is malformed; carries the response."""
+    """The request is malformed, or not to be read any further; carries the response."""
 
     def __init__(self, response: Response) -> None:
         super().__init__(response.body.decode().strip())

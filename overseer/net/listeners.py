@@ -12,13 +12,15 @@ import socket
 import stat
 import struct
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from overseer.auth.networks import plain_address
 from overseer.auth.peer import Peer
 from overseer.config.listen import Listen
 from overseer.errors import OverseerError
+from overseer.util.handover_format import Incoming, Outgoing
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +44,23 @@ class Listener:
         self.address = address
         self._path = Path(address).absolute() if isinstance(address, str) else None
         self._identity = _identity(self._path) if self._path and own else None
+
+    @classmethod
+    def restored(cls, data: Mapping[str, Any], given: Incoming) -> Listener:
+        """The one that another program has exported. Raises OSError: its sockets are not there."""
+        sockets = [given.socket(number) for number in data["sockets"]]
+        for each in sockets:
+            each.setblocking(False)
+        address = data["address"]
+        return cls(sockets, address if isinstance(address, str) else tuple(address), own=data["own"])
+
+    def export(self, out: Outgoing) -> dict[str, Any]:
+        """What another program has to know to listen with these sockets."""
+        return {
+            "sockets": [out.fd(each.fileno()) for each in self.sockets],
+            "address": self.address if isinstance(self.address, str) else list(self.address),
+            "own": self._identity is not None,
+        }
 
     @property
     def everywhere(self) -> bool:

@@ -8,21 +8,24 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from overseer.auth.peer import Peer
-from overseer.config.listen import Listen
+from overseer.auth.sign_ins import SignIn
 from overseer.net.bytestream import ByteStream, SocketStream
 from overseer.net.connection import Connection
 from overseer.net.endpoint import Endpoint
 from overseer.net.frames import GOING_AWAY
-from overseer.net.listeners import Listener, adopt_listener, open_listener
+from overseer.net.listeners import Listener
 from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.net.pending_connections import PendingConnections
 from overseer.net.readable_outbox import ReadableOutbox
 from overseer.net.writer import Writer
 from overseer.util.awake_clock import Ticker, awake
+from overseer.util.dataclass_json import from_plain
+from overseer.util.handover_format import Incoming
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.standstill import standstill
 from overseer.util.threads import VitalThread
@@ -47,24 +50,10 @@ class _Broken(Exception):
 
 
 class Server:
-    """Serves an endpoint on one listening address, TCP or a Unix socket.
+    """Serves an endpoint on one listening address, TCP or a Unix socket."""
 
-    Args:
-        sockets: those to serve, which listen already; ``listen`` then only says of which kind they are.
-        listener: that of the program before this one.
-
-    Raises:
-        OverseerError: it cannot listen there.
-    """
-
-    def __init__(
-        self,
-        listen: Listen,
-        endpoint: Endpoint,
-        sockets: Sequence[socket.socket] = (),
-        listener: Listener | None = None,
-    ) -> None:
-        self.listener = listener or (adopt_listener(sockets) if sockets else open_listener(listen))
+    def __init__(self, listener: Listener, endpoint: Endpoint) -> None:
+        self.listener = listener
         self.endpoint = endpoint
         self._writer = Writer()
         self._lock = lock(Rank.LEAF, "server")  # guards the fields below
@@ -102,7 +91,7 @@ class Server:
         return sum(connection.close_if_revoked() for connection in self.connections())
 
     def start(self) -> None:
-        """Begin to accept; the address is bound since construction.
+        """Begin to accept.
 
         Starts the threads that all clients share, while there are threads to be had.
         """
@@ -116,11 +105,10 @@ class Server:
         with self._changed:
             return list(self._connections)
 
-    def drain(self, stays: Callable[[Connection], bool], seconds: float) -> None:
-        """Accept nothing, until :meth:`accept_again`, and let requests by HTTP come to their end.
+    def drain(self, seconds: float) -> None:
+        """Accept nothing, until :meth:`accept_again`, and let what is not portable come to its end.
 
         Args:
-            stays: whether a connection is not waited for.
             seconds: what is left then is closed, with code 1012.
         """
         with self._changed:
@@ -129,10 +117,14 @@ class Server:
             if isinstance(outbox := connection.outbox, ReadableOutbox):
                 outbox.hasten()
         with self._changed:
-            self._changed.wait_for(lambda: not self._busy and all(map(stays, self._connections)), seconds)
-            left = [connection for connection in self._connections if not stays(connection)]
-        for connection in left:
+            self._changed.wait_for(lambda: not (self._busy or self._leaving_locked()), seconds)
+            leaving = self._leaving_locked()
+        for connection in leaving:
             connection.turn_away(_SERVICE_RESTART, "the server is being upgraded: connect again")
+
+    def _leaving_locked(self) -> list[Connection]:
+        assert_held(self._lock)
+        return [connection for connection in self._connections if not connection.portable]
 
     def accept_again(self) -> None:
         """Go on accepting."""
@@ -140,10 +132,24 @@ class Server:
             self._held = False
             self._changed.notify_all()
 
-    def take_over(self, sock: socket.socket, peer: Peer) -> tuple[Connection, Writer]:
-        """A connection that another program has served as a WebSocket; it is to be started."""
+    def restore_connection(
+        self, data: Mapping[str, Any], sign_in_of: Callable[[str], SignIn | None], given: Incoming
+    ) -> Connection:
+        """The connection that another program has exported, which goes on with :meth:`Connection.resume`.
+
+        Args:
+            sign_in_of: the sign-in that is known by a key there.
+
+        Raises:
+            OSError: its socket is not there.
+            RuntimeError: there are too many connections.
+        """
+        said = data["peer"]
+        peer = from_plain(Peer, {**said, "sign_in": said["sign_in"] and sign_in_of(said["sign_in"])})
         with self._changed:
-            return self._add_locked(SocketStream(sock), peer), self._writer
+            connection = self._add_locked(SocketStream(given.socket(data["fd"])), peer)
+        connection.restore(data, given)
+        return connection
 
     def _add_locked(self, stream: ByteStream, peer: Peer, *, stranger: bool = False) -> Connection:
         assert_held(self._lock)

@@ -9,14 +9,19 @@ from __future__ import annotations
 import logging
 import select
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from overseer.net.bytestream import ByteStream
 from overseer.net.chunks import Buffer, Chunk
 from overseer.net.frames import Message
 from overseer.net.limits import ConnectionLimits
 from overseer.net.outbox import Outbox
-from overseer.util.locks import CHECKED, Rank, assert_held, assert_none_held, lock
+from overseer.util.awake_clock import awake
+from overseer.util.handover_format import Incoming, Outgoing
+from overseer.util.locks import CHECKED, Rank, assert_held, assert_none_held, lock, seized
 from overseer.util.threads import start_thread
 from overseer.util.timers import Timers
 from overseer.util.waiters import Waiters
@@ -26,6 +31,7 @@ _log = logging.getLogger(__name__)
 
 _BUFFERS = 64  # handed to the kernel in one call
 _SENDS = 16  # calls in a row, before others get their turn
+_MOST_HANDED_OVER = 64 * 2**20  # bytes that wait; with more, a client is not handed over
 
 
 class Writer:
@@ -194,6 +200,63 @@ class SocketOutbox(Outbox):
             # Sends do not block, so this is short.
             self._until_idle.wait_for(lambda: not self._sending)
         self._writer.forget(self._fd)
+
+    # Upgrades
+
+    @property
+    def portable(self) -> bool:
+        """Whether another program can go on sending what waits."""
+        return not self._dead and self._queue.size <= _MOST_HANDED_OVER
+
+    @contextmanager
+    def frozen(self, deadline: float) -> Iterator[None]:
+        """Keep what waits as it is: nothing is sent.
+
+        Raises:
+            TimeoutError: something is held until ``deadline`` (monotonic).
+        """
+        while True:
+            with seized(self._lock, deadline):
+                if not self._sending:
+                    yield
+                    return
+            # Sends do not block, so this is short.
+            if time.monotonic() >= deadline:
+                raise TimeoutError("a client is being sent something")
+            time.sleep(0.0005)
+
+    def export_locked(self, out: Outgoing) -> dict[str, Any]:
+        """What another program has to know to go on; while it is :meth:`frozen`."""
+        assert_held(self._lock)
+        chunks, offset, within = self._queue.export()
+        since = self._over_since
+        return {
+            "closing": [self.close_code, self.close_reason] if self._closing else None,
+            "chunks": [[out.blob(bytes(each.data)), each.output, each.more] for each in chunks],  # type: ignore[arg-type]
+            "offset": offset,
+            "within": within,
+            "over_for": None if since is None else awake() - since,
+            "full": self._full,
+            "refused": self._refused,
+        }
+
+    def restore(self, data: Mapping[str, Any], given: Incoming) -> None:
+        """Be what another program has exported; it goes on with :meth:`go_on`."""
+        chunks = [Chunk(given.blob(number), output, more) for number, output, more in data["chunks"]]
+        self._queue.restore(chunks, data["offset"], data["within"])
+        self._full, self._refused = data["full"], data["refused"]
+        if data["over_for"] is not None:
+            self._over_since = awake() - data["over_for"]
+        if data["closing"] is not None:
+            self._closing = True
+            self.close_code, self.close_reason = data["closing"]
+
+    def go_on(self) -> None:
+        """Send what was restored."""
+        if self._closing:
+            self._start_closing()
+        else:
+            self.flush()
 
     def _abort(self) -> None:
         self.fail()

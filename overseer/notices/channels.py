@@ -13,7 +13,8 @@ from overseer.notices.notice import Notice
 from overseer.notices.outbox import Answer, Attempt
 from overseer.notices.signing import signed_headers
 from overseer.protocol import utf8
-from overseer.workers.program import Surroundings, run_program, with_words
+from overseer.workers.program import run_program, with_words
+from overseer.workers.surroundings import Surroundings
 
 ANSWER_S = 10.0
 """How long a receiver may take."""

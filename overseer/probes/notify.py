@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from overseer.errors import SpawnError
-from overseer.process.membership import belongs
+from overseer.process.finder import belongs
 from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.standstill import standstill

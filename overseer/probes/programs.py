@@ -5,7 +5,8 @@ from __future__ import annotations
 from overseer.config.targets import Program
 from overseer.errors import SpawnError
 from overseer.probes.attempt import Attempt, NotProbedError, ProbeFailedError, is_ours
-from overseer.workers.program import Surroundings, run_program, with_words
+from overseer.workers.program import run_program, with_words
+from overseer.workers.surroundings import Surroundings
 
 _KEPT = 4096  # bytes of what it writes
 

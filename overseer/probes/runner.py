@@ -9,7 +9,7 @@ from overseer.probes.notify import NotifySockets
 from overseer.probes.pool import Pool
 from overseer.probes.resolver import Resolver
 from overseer.util.timers import Timers
-from overseer.workers.program import Surroundings
+from overseer.workers.surroundings import Surroundings
 
 
 class ProbeRunner:

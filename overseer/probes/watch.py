@@ -23,12 +23,11 @@ from overseer.probes.notify import NotifySocket
 from overseer.probes.runner import ProbeRunner
 from overseer.probes.verdict import Verdict
 from overseer.supervisor.probing import Earlier, Findings, RunWatch
-from overseer.util.dataclass_json import to_plain
 from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.standstill import standstill
 from overseer.util.timers import Timer
-from overseer.workers.program import Surroundings, surroundings_from
+from overseer.workers.surroundings import Surroundings
 
 _log = logging.getLogger(__name__)
 
@@ -119,7 +118,7 @@ class Watch(RunWatch):
                 # Also those that fire already: what follows may not have come so far.
                 "timers": {name: timer.when for name, timer in self._timers.items()},
                 "verdict": self._verdict and self._verdict.export(),
-                "surroundings": to_plain(self._surroundings),
+                "surroundings": self._surroundings.export(),
                 "socket": self._socket and self._socket.export(out),
             }
 
@@ -127,7 +126,7 @@ class Watch(RunWatch):
         self._awaited &= set(data["awaited"])
         self._began_at, self._lacking = data["began_at"], data["lacking"]
         self._ready_found, self._over = data["ready_found"], data["over"]
-        self._surroundings = surroundings_from(data["surroundings"])
+        self._surroundings = Surroundings.restored(data["surroundings"])
         if data["verdict"] is not None and self._health is not None:
             self._verdict = Verdict(self._health, self._began_at)
             self._verdict.restore(data["verdict"])

@@ -27,6 +27,7 @@ from overseer.util.locks import Rank, assert_none_held, lock
 
 _CHASE_S = 0.02
 _ORPHAN_LOOKS = 4
+_HIGHEST = 64  # ancestors that are looked at
 
 
 class Finder:
@@ -211,6 +212,31 @@ def _start_of(pid: int) -> int | None:
 def _lives(process: Process) -> bool:
     current = read_process(process.pid)
     return current is not None and current.start == process.start and not current.zombie
+
+
+def belongs(pid: int, run: str) -> bool | None:
+    """Whether a process belongs to a run of this server; None: it is gone, or /proc does not tell.
+
+    It is in the session or group of the run's leader, or descends from it, or carries the run's id.
+    """
+    leader = next((entry.pid for entry in registry.entries() if entry.run == run), 0)
+    try:
+        process = read_process(pid)
+        if process is None:
+            return None
+        found = new_scanner().read(pid)
+        if found is not None and found.run:
+            return found.run == run
+        for _ in range(_HIGHEST):
+            if leader and leader in (process.pid, process.session, process.group):
+                return True
+            parent = read_process(process.parent) if process.parent > 1 else None
+            if parent is None:
+                return False
+            process = parent
+    except OSError:  # no file descriptor left
+        return None
+    return False
 
 
 def has_forked() -> bool:

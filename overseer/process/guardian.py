@@ -112,13 +112,13 @@ class Guardian:
             self._runs = runs
             self._map = mmap.mmap(runs, _SLOTS * SLOT)
         for entry in registry.entries():
-            self.entered(entry)
+            self.tell(entry)
         # A run listed above may have left before its slot was written.
         living = {entry.run for entry in registry.entries()}
         with self._lock:
             gone = self._slots.keys() - living
         for run in gone:
-            self._clear(run)
+            self.forget(run)
 
     def _close(self) -> None:
         with self._lock:
@@ -134,8 +134,8 @@ class Guardian:
             self._wake.close()
             self._wake = None
 
-    def entered(self, entry: Entry) -> None:
-        """A run is about to be spawned."""
+    def tell(self, entry: Entry) -> None:
+        """Have it know a run as it is now: that is about to be spawned, or has been."""
         with self._lock:
             if self._runs < 0:
                 return
@@ -145,15 +145,8 @@ class Guardian:
                 self._slots[entry.run] = slot
             self._write_locked(slot, _line(entry))
 
-    def spawned(self, entry: Entry) -> None:
-        """The run has a leader."""
-        self.entered(entry)
-
-    def left(self, entry: Entry) -> None:
+    def forget(self, run: str) -> None:
         """Nothing of the run is left to end."""
-        self._clear(entry.run)
-
-    def _clear(self, run: str) -> None:
         with self._lock:
             slot = self._slots.pop(run, None)
             if slot is not None:

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from overseer.errors import NotRunningError, OverseerError, RequestError
-from overseer.util.handover_format import Outgoing
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.threads import start_thread
 from overseer.util.wakeup import Wakeup
@@ -65,9 +65,10 @@ class TaskInput:
         self._closing = False  # the descriptor is closed when all is written
 
     @classmethod
-    def restored(cls, fd: int, data: Mapping[str, Any], waiting: bytes) -> TaskInput:
-        """The input that another program has exported."""
-        made = cls(fd, terminal=data["terminal"])
+    def restored(cls, data: Mapping[str, Any], given: Incoming) -> TaskInput:
+        """The input that another program has exported; it goes on with :meth:`begin`."""
+        made = cls(given.fd(data["fd"]), terminal=data["terminal"])
+        waiting = given.blob(data["waiting"])
         made._waiting.extend([memoryview(waiting)] if waiting else [])
         made._size = len(waiting)
         made._refusal, made._closing = data["refusal"], data["closing"]

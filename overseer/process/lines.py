@@ -13,8 +13,10 @@ This is the hot path: each read is decoded and split by one call each, with no w
 from __future__ import annotations
 
 import codecs
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.masking import Mask, Masker
 
 Mark = Literal["", "truncated", "overwritten"]
@@ -106,6 +108,16 @@ class LineSplitter:
         overwritten = self._overwritten
         return [self._one(self._take(), overwritten)]
 
+    def export(self, out: Outgoing) -> dict[str, Any]:
+        """What another program has to know to go on with the unfinished line."""
+        state = [self._redrawn, self._overwritten, self._skipping]
+        return {"held": out.blob(bytes(self.held)), "state": state, "masker": None}
+
+    def restore(self, data: Mapping[str, Any], given: Incoming) -> None:
+        """Go on where another program's has been."""
+        self.held += given.blob(data["held"])
+        self._redrawn, self._overwritten, self._skipping = data["state"]
+
     def _hold(self, data: bytes) -> list[Lines]:
         """Keep the beginning of a line, or return it, cut, if it is too long already."""
         if self._skipping or not data:
@@ -181,6 +193,14 @@ class MaskedSplitter(LineSplitter):
 
     def close(self) -> list[Lines]:
         return super().feed(self._masker.flush()) + super().close()
+
+    def export(self, out: Outgoing) -> dict[str, Any]:
+        return {**super().export(out), "masker": self._masker.export(out)}
+
+    def restore(self, data: Mapping[str, Any], given: Incoming) -> None:
+        super().restore(data, given)
+        if data["masker"] is not None:
+            self._masker.restore(data["masker"], given)
 
 
 def _split(data: bytes | bytearray) -> list[str]:

@@ -15,9 +15,12 @@ import select
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from overseer.process.lines import Lines, LineSplitter
+from overseer.process.raw import MaskedRaw
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.standstill import standstill
 
 DRAIN_IDLE_S = 2.0
@@ -25,6 +28,7 @@ DRAIN_MAX_S = 10.0
 SHOW_EVERY_S = 0.1  # at most one look at a pipe's unfinished line in this time
 MOST_READ = 65536  # at a time: as much as a pipe holds
 LITTLE_READ = 4096  # the size of the first read, which mostly gets a single line
+_HANDED_OVER = ("again_at", "owed", "silent_at", "_showing", "_show_at", "_raw_again")  # of a pipe
 _READS_A_CHECK = 32  # after which a flood lets the other pipe and the leader's exit be seen
 
 
@@ -165,6 +169,24 @@ class Pipe:
         self._showing = bool(line)
         return self._show(line)
 
+    def export(self, out: Outgoing) -> dict[str, Any]:
+        """What another program has to know to go on with it, its unfinished line included."""
+        return {
+            "fd": out.pipe(self.fd),
+            "state": [getattr(self, name) for name in _HANDED_OVER],
+            "splitter": self._splitter.export(out),
+            "raw": self._raw.export(out) if isinstance(self._raw, MaskedRaw) else None,
+        }
+
+    def restore(self, data: Mapping[str, Any], given: Incoming) -> None:
+        """Go on where another program's has been."""
+        self.ahead = given.kept(data["fd"])
+        for name, value in zip(_HANDED_OVER, data["state"], strict=True):
+            setattr(self, name, value)
+        self._splitter.restore(data["splitter"], given)
+        if data["raw"] is not None and isinstance(self._raw, MaskedRaw):
+            self._raw.restore(data["raw"], given)
+
 
 class PipeReader:
     """Reads all pipes of a run to their ends on the calling thread."""
@@ -187,6 +209,11 @@ class PipeReader:
             with standstill:
                 self._drained_by = self._begin_drain()
         self._drain(self._drained_by)
+
+    @property
+    def streams(self) -> list[str]:
+        """The names of those that are still read."""
+        return [pipe.stream for pipe in self._open.values()]
 
     def close(self) -> None:
         """Close the pipes that are still open."""
@@ -256,6 +283,19 @@ class PipeReader:
         pipe.finish()
         del self._open[pipe.fd]
         os.close(pipe.fd)
+
+    def export(self, out: Outgoing) -> dict[str, Any]:
+        """The pipes that are still read; at a standstill."""
+        return {
+            "drained_by": self._drained_by,
+            "pipes": [pipe.export(out) for pipe in self._open.values()],
+        }
+
+    def restore(self, data: Mapping[str, Any], given: Incoming) -> None:
+        """Go on with the pipes that another program has exported; it has these, in this order."""
+        self._drained_by = data["drained_by"]
+        for pipe, said in zip(self._open.values(), data["pipes"], strict=True):
+            pipe.restore(said, given)
 
 
 def _instead(error: OSError) -> bytes | None:

@@ -18,10 +18,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from overseer.errors import SpawnError
 from overseer.process.registry import registry
 from overseer.process.standalone.private import PREFIX, directory_of, remove
+from overseer.util.handover_format import Incoming, Outgoing
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +62,24 @@ class PrivateFiles:
         except OSError as error:
             self.remove()
             raise SpawnError(f"cannot make the run's own files: {error.strerror}") from error
+
+    @classmethod
+    def restored(cls, data: Mapping[str, Any], given: Incoming) -> PrivateFiles:
+        """Those that another program has exported."""
+        files = cls.__new__(cls)
+        files._directory, files._owner = data["directory"], data["owner"]
+        files._lock = given.fd(data["lock"])
+        files.paths = dict(data["paths"])
+        return files
+
+    def export(self, out: Outgoing) -> dict[str, Any]:
+        """What another program has to know of them."""
+        return {
+            "directory": self._directory,
+            "lock": out.fd(self._lock),
+            "owner": self._owner,
+            "paths": dict(self.paths),
+        }
 
     def tail(self, name: str, most: int) -> bytes:
         """The last bytes that the run has written to one of them, ``most`` at most. Whatever it has put in

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.masking import Mask, Masker
 
 _HELD_S = 0.1  # how long a tail that may begin a secret is held back; it may be a prompt
@@ -26,3 +27,11 @@ class MaskedRaw:
         if said:
             self._raw(said)
         return _HELD_S if self._masker.holds else None
+
+    def export(self, out: Outgoing) -> list[int]:
+        """What another program has to know to go on."""
+        return self._masker.export(out)
+
+    def restore(self, data: Sequence[int], given: Incoming) -> None:
+        """Go on where another program's has been."""
+        self._masker.restore(data, given)

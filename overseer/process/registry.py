@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from overseer.process.policy import StopPolicy
 from overseer.process.standalone.tree import read_process
+from overseer.util.dataclass_json import from_plain, to_plain
 from overseer.util.hashes import blake2b
 from overseer.util.ids import new_id
 from overseer.util.locks import Rank, lock
@@ -33,6 +35,16 @@ class Entry:
         """What a stop ends; with a terminal, the whole session, as a shell puts each job in its own group."""
         mode = self.policy.kill_mode
         return "session" if self.tty and mode == "group" else mode
+
+    @classmethod
+    def restored(cls, data: Mapping[str, Any]) -> Entry:
+        """That of a run that lives, as another program has exported it; it must be entered."""
+        return from_plain(cls, data)
+
+    def export(self) -> dict[str, Any]:
+        """What another program has to know of the run."""
+        said: dict[str, Any] = to_plain(self)
+        return {**said, "pipes": sorted(self.pipes)}
 
 
 class Registry:

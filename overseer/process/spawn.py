@@ -55,8 +55,8 @@ def spawn(
         merge: stderr goes where stdout goes.
         inherit: which of this process's own variables it gets; see :func:`inherited`.
         umask: None: this process's own.
-        setup: further settings, applied by a small program on the way to ``command``. With a ``tty``,
-            ``streams`` and ``stdin`` have no effect.
+        setup: further settings; what is set is applied by a small program on the way to ``command``. With a
+            ``tty``, ``streams`` and ``stdin`` have no effect.
         stdin: a descriptor to read from; not closed here.
 
     Raises:
@@ -66,7 +66,7 @@ def spawn(
     environment = _environment(inherit, env)
     start = partial(_spawn, streams=streams, merge=merge, stdin=stdin)
     try:
-        if setup is not None:
+        if setup is not None and setup.needed:
             return _spawn_wrapped(Wrapper(setup, [command, *args], environment, cwd, umask), cwd, start)
         with forking:
             return start([command, *args], environment, cwd=cwd, umask=umask)

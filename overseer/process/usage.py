@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any, NamedTuple
 
 from overseer.process.finder import new_scanner
 from overseer.process.registry import Entry, registry
@@ -28,6 +28,7 @@ from overseer.util.locks import Rank, assert_none_held, lock
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _INEXACT = 1024  # KiB by which the system's own figures may differ
+_HANDED_OVER = ("parent", "session", "cpu", "children_cpu", "start", "rss", "threads", "io")  # of a process
 _IO_PASSES = 5  # after which the disk I/O of an idle process is read again
 
 
@@ -93,6 +94,18 @@ class _Process:
         self.rss = _rss_of_threads(pid) if self.headless else int(fields[21]) * _PAGE  # 0 of a zombie
         self.run = ""
         self.io: tuple[int, int] | None = None  # bytes read and written, if readable
+
+    @classmethod
+    def restored(cls, pid: int, run: str, values: Sequence[Any]) -> _Process:
+        process = cls.__new__(cls)
+        process.pid, process.run = pid, run
+        for name, value in zip(_HANDED_OVER, values, strict=True):
+            setattr(process, name, value)
+        process.io = process.io and (process.io[0], process.io[1])
+        return process
+
+    def export(self) -> list[Any]:
+        return [getattr(self, name) for name in _HANDED_OVER]
 
 
 class _Run:
@@ -178,6 +191,28 @@ class _Run:
         counted = self.ticks * _TICK
         return max(counted, leaders, counted + leaders - (known + others) * _TICK)
 
+    @classmethod
+    def restored(cls, name: str, data: Mapping[str, Any]) -> _Run:
+        run = cls(data["leader"])
+        run.ticks, run.peak, run._passes = data["ticks"], data["peak"], data["passes"]
+        run.io = data["io"] and tuple(data["io"])
+        run.last = Usage(*data["last"]) if data["last"] else None
+        run.members = {
+            int(pid): _Process.restored(int(pid), name, values) for pid, values in data["members"].items()
+        }
+        return run
+
+    def export(self) -> dict[str, Any]:
+        return {
+            "leader": self.leader,
+            "ticks": self.ticks,
+            "peak": self.peak,
+            "io": self.io,
+            "passes": self._passes,
+            "last": self.last and astuple(self.last),
+            "members": {str(pid): process.export() for pid, process in self.members.items()},
+        }
+
 
 class UsageMeter:
     """Measures all runs of this process. Thread-safe; costs nothing while unused."""
@@ -241,6 +276,18 @@ class UsageMeter:
         if known is not None:
             seconds, peak = known.total(seconds), max(peak, known.peak)
         return seconds, peak or None
+
+    def export(self) -> dict[str, Any]:
+        """What the runs have used up to the last pass, for another program."""
+        with self._passed:
+            return {name: run.export() for name, run in self._runs.items()}
+
+    def restore(self, data: Mapping[str, Any]) -> None:
+        """Go on where another program's has been; once the registry is that one's."""
+        self._scanner = new_scanner()
+        for name, said in data.items():
+            run = self._runs[name] = _Run.restored(name, said)
+            self._owners.update((pid, (process.start, name)) for pid, process in run.members.items())
 
     def _is_its_own(self, peak: int) -> bool:
         """Whether a child reached a peak (KiB) by itself, as it is above this process's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import datetime
 from typing import NamedTuple
 
@@ -76,8 +77,9 @@ class Batch:
             self._wait(track, offer)
 
     def _wait(self, track: Track, offer: Offer) -> None:
-        track.plan.waiting.append(offer)
-        self._add(track, Slot(track.task_id, offer.slot, WAITING, self.at, offer.overlap))
+        # Sorted, as it may be the first of several, whose task was started otherwise just then.
+        track.plan.waiting = deque(sorted((*track.plan.waiting, offer)))
+        self._add(track, Slot(track.task_id, offer.slot, WAITING, self.at, offer.how))
 
     def fire(self, track: Track, offer: Offer, task_id: str = "") -> None:
         """Have the task started for a slot; ``task_id``: as this id, not its own."""

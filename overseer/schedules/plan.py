@@ -14,6 +14,7 @@ from overseer.config.schedules import Schedule
 from overseer.schedules.slots import Slots
 from overseer.schedules.spans import Spans
 
+_IN_TURN = "in_turn"
 LATE_S = 60  # a slot that is decided within this time has not been missed
 MOST = 20  # missed slots that are made up for
 
@@ -24,6 +25,15 @@ class Offer(NamedTuple):
     slot: int
     overlap: str
     made_up: bool = False  # one of several missed slots, which are run one after another
+
+    @property
+    def how(self) -> str:
+        """How it waits, in a word that can be stored, for :meth:`stored`."""
+        return _IN_TURN if self.made_up else self.overlap
+
+    @classmethod
+    def stored(cls, slot: int, how: str) -> Offer:
+        return cls(slot, how, how == _IN_TURN)
 
 
 class Skip(NamedTuple):

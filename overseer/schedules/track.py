@@ -46,7 +46,7 @@ class Track:
             if slot.outcome != FIRING:
                 self.note(slot)
             if slot.outcome == WAITING:
-                self.plan.waiting.append(Offer(slot.slot, slot.reason))
+                self.plan.waiting.append(Offer.stored(slot.slot, slot.reason))
 
     @property
     def task_id(self) -> str:
@@ -87,6 +87,6 @@ def _known(track: Track) -> Schedules:
         row.slots.append(Slot(track.task_id, track.last, FIRED, at))
     if track.refused:
         row.slots.append(Slot(track.task_id, track.last or 0, REFUSED, at, detail=track.refused))
-    row.slots += [Slot(track.task_id, offer.slot, WAITING, at, offer.overlap) for offer in plan.waiting]
+    row.slots += [Slot(track.task_id, offer.slot, WAITING, at, offer.how) for offer in plan.waiting]
     row.slots += [Slot(track.task_id, slot, "", at) for slot in plan.decided]
     return row

@@ -14,7 +14,7 @@ from overseer.supervisor.transaction import Launch
 from overseer.util.latch import Latch
 from overseer.util.timestamps import now
 from overseer.workers.base import RunContext, Worker
-from overseer.workers.program import Surroundings
+from overseer.workers.surroundings import Surroundings
 
 
 @dataclass(slots=True, eq=False)

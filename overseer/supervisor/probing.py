@@ -24,7 +24,7 @@ from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.masking import Secrets, masked
 from overseer.util.timestamps import now
-from overseer.workers.program import Surroundings
+from overseer.workers.surroundings import Surroundings
 
 _log = logging.getLogger(__name__)
 

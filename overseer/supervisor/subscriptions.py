@@ -179,7 +179,7 @@ class Subscriptions:
         self, logs: Logs, task: Task, client: Client, since: datetime | None, since_seq: int
     ) -> int:
         """Send what only the log has; returns the seq of its last line, after which the ring continues."""
-        from overseer.supervisor.output.catch_up import LogReplay
+        from overseer.supervisor.output.log_replay import LogReplay
 
         stream = task.stream
         replay = LogReplay(task.id, logs.reader_of(task.id), client, since, since_seq)

@@ -11,9 +11,11 @@ import logging
 import re
 import traceback
 from base64 import b64encode
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import AnyStr
 from urllib.parse import quote, quote_plus
+
+from overseer.util.handover_format import Incoming, Outgoing
 
 MASK = "***"
 """What stands for a secret."""
@@ -134,6 +136,14 @@ class Masker:
         if len(held) < LEAST:
             return held[covered:]
         return b"" if covered else MASK.encode()
+
+    def export(self, out: Outgoing) -> list[int]:
+        """What another program has to know to go on."""
+        return [out.blob(self._held), self._covered]
+
+    def restore(self, data: Sequence[int], given: Incoming) -> None:
+        """Go on where another program's has been."""
+        self._held, self._covered = given.blob(data[0]), data[1]
 
 
 def masked(text: str, secrets: Iterable[str]) -> str:

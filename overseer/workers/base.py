@@ -24,12 +24,13 @@ from overseer.process.pipe import MOST_READ
 from overseer.process.policy import StopPolicy
 from overseer.process.registry import registry
 from overseer.process.usage import Usage
+from overseer.util.dataclass_json import from_plain, to_plain
 from overseer.util.hung_threads import Replaced
 from overseer.util.latch import Latch
 from overseer.util.locks import CHECKED, Rank, assert_held, assert_none_held, lock
 from overseer.util.masking import Secrets
 from overseer.util.timestamps import now
-from overseer.workers.program import Surroundings
+from overseer.workers.surroundings import Surroundings
 
 _log = logging.getLogger(__name__)
 
@@ -135,6 +136,30 @@ class RunContext:
         """A new splitter for one stream of the run's output."""
         mask = self.secrets.mask
         return LineSplitter(self.max_line) if mask is None else MaskedSplitter(self.max_line, mask)
+
+    def export(self) -> dict[str, Any]:
+        """What another program has to know to go on with the run."""
+        return {
+            "run_id": self.run_id,
+            "stop": to_plain(self.stop),
+            "max_line": self.max_line,
+            "secrets": list(self.secrets),
+            "hands_on": self.hands_on,
+            "probed": self.probed,
+        }
+
+    @classmethod
+    def restored(cls, task_id: str, data: Mapping[str, Any]) -> RunContext:
+        """The settings that another program has exported."""
+        return cls(
+            task_id,
+            data["run_id"],
+            from_plain(StopPolicy, data["stop"]),
+            data["max_line"],
+            secrets=Secrets(data["secrets"]),
+            hands_on=data["hands_on"],
+            probed=data["probed"],
+        )
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", self.run_id):

@@ -17,15 +17,14 @@ from __future__ import annotations
 import logging
 import os
 import select
+import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from overseer.errors import SpawnError
 from overseer.process import cgroup
-from overseer.process.environment import read_env_files
 from overseer.process.guardian import guardian
-from overseer.process.identity import Identity, identity_of
 from overseer.process.input import TaskInput
 from overseer.process.lines import Lines
 from overseer.process.output_values import MOST, OUTPUT_VARIABLE, values_in
@@ -33,22 +32,19 @@ from overseer.process.pipe import DRAIN_MAX_S, Pipe, PipeReader
 from overseer.process.private_files import PrivateFiles
 from overseer.process.raw import MaskedRaw
 from overseer.process.registry import Entry, registry
-from overseer.process.setup import Setup
-from overseer.process.spawn import Child, spawn
-from overseer.process.standalone.tree import RUN_VARIABLE, SERVER_VARIABLE
-from overseer.process.stdin import Stdin
+from overseer.process.spawn import Child
 from overseer.process.terminal_lines import drawn
 from overseer.process.usage import usage_meter
+from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.hung_threads import Replaced, replaceable
 from overseer.util.latch import Latch
 from overseer.util.masking import masked
 from overseer.util.standstill import standstill
 from overseer.util.threads import start_thread
-from overseer.util.timestamps import now
+from overseer.util.timestamps import now, parse_timestamp
 from overseer.workers.base import Exit, OutputBatch, RunContext, Worker, WorkerCallbacks
-from overseer.workers.config import WorkerConfig
-from overseer.workers.program import Surroundings
 from overseer.workers.stopping import LOST, Outcome, Processes
+from overseer.workers.surroundings import Surroundings
 
 _log = logging.getLogger(__name__)
 
@@ -59,96 +55,8 @@ _READ_OUT_S = DRAIN_MAX_S + 1.0  # for reading and delivering the rest after a s
 _AFTER_STARTED_S = 0.005
 
 
-def start_worker(config: WorkerConfig, callbacks: WorkerCallbacks) -> Worker:
-    """Start an OS process; its output may be reported before this returns.
-
-    Raises:
-        SpawnError: it cannot be started; the message is one sentence.
-    """
-    run = callbacks.run or RunContext(config.task_id)
-    on_terminal = config.stdin == "pty"
-    who = identity_of(config.user, config.group) if config.user or config.group else Identity()
-    variables = _variables(config, run, who)
-    contents = {variable: run.secret(name) for variable, name in config.secret_files.items()}
-    files: PrivateFiles | None = None
-    stdin = Stdin(config.stdin, config.pty)
-    entry = Entry(run.run_id, config.stop if config.stop is not None else run.stop, tty=stdin.tty)
-    registry.enter(entry)
-    guardian.entered(entry)
-    try:
-        if config.cgroup is not None:
-            entry.cgroup = config.cgroup.make(run.run_id)
-        if contents or run.hands_on:
-            files = _private_files(run, contents, who)
-            variables |= files.paths
-        setup = Setup(stdin.tty, config.nice, config.rlimits, who, entry.cgroup)
-        child = spawn(
-            config.command,
-            config.args,
-            env=variables | run.env | _markers(config, run),
-            cwd=config.cwd,
-            streams=[] if on_terminal else _streams(config),
-            merge=config.merge,
-            inherit=config.inherit_env,
-            umask=config.umask,
-            setup=setup if setup.needed else None,
-            stdin=stdin.theirs,
-        )
-    except BaseException:
-        stdin.discard()
-        registry.leave(entry)
-        guardian.left(entry)
-        if entry.cgroup:
-            cgroup.remove(entry.cgroup)
-        if files is not None:
-            files.remove()
-        raise
-    finally:
-        stdin.handed_over()
-    registry.spawned(entry, child.pid, frozenset({stdin.tty}) if on_terminal else child.links())
-    guardian.spawned(entry)
-    if on_terminal:
-        child = replace(child, pipes={"stdout": stdin.master})
-    shown = config.include_stdout or not on_terminal
-    worker = OSWorker(config.task_id, child, entry, run, callbacks, files, stdin.input, shown)
-    if run.probed:
-        env = variables | {"OVERSEER_TASK_ID": config.task_id}
-        worker.surroundings = Surroundings(env, config.inherit_env, config.cwd, config.umask, who)
-    worker.begin()
-    worker.begun()
-    return worker
-
-
-def _variables(config: WorkerConfig, run: RunContext, who: Identity) -> dict[str, str]:
-    """What is set for the process beside what it inherits."""
-    terminal = {"TERM": "xterm-256color"} if config.stdin == "pty" else {}
-    secrets = {variable: run.secret(name) for variable, name in config.secret_env.items()}
-    return {**terminal, **who.variables, **read_env_files(config.env_file), **(config.env or {}), **secrets}
-
-
-def _markers(config: WorkerConfig, run: RunContext) -> dict[str, str]:
-    """The variables that its processes are recognised by."""
-    return {
-        "OVERSEER_TASK_ID": config.task_id,
-        RUN_VARIABLE: run.run_id,
-        SERVER_VARIABLE: registry.server_id,
-    }
-
-
-def _streams(config: WorkerConfig) -> list[str]:
-    """Those that are read through a pipe each."""
-    stderr = config.include_stderr and not config.merge
-    return ["stdout"] * config.include_stdout + ["stderr"] * stderr
-
-
-def _private_files(run: RunContext, contents: Mapping[str, str], who: Identity) -> PrivateFiles:
-    files = {variable: value.encode("utf-8", "surrogateescape") for variable, value in contents.items()}
-    owner = None if who.uid is None else (who.uid, -1 if who.gid is None else who.gid)
-    return PrivateFiles(run.run_id, files, owner, OUTPUT_VARIABLE if run.hands_on else "")
-
-
 class OSWorker(Worker):
-    """See the module. Created by :func:`start_worker`."""
+    """See the module. Created by :func:`~overseer.workers.starting.start_worker`."""
 
     hides_secrets = True
 
@@ -304,7 +212,7 @@ class OSWorker(Worker):
             if self._input is not None:
                 self._input.close()
             registry.leave(self._entry)
-            guardian.left(self._entry)
+            guardian.forget(self._entry.run)
             if self._entry.cgroup:
                 self.ran_out_of_memory = cgroup.ran_out_of_memory(self._entry.cgroup)
                 cgroup.remove(self._entry.cgroup)
@@ -367,6 +275,63 @@ class OSWorker(Worker):
             self._read_out.set()
             start_thread(self._finish, f"run-{self.task_id}")
         self._processes.resume()
+
+    @property
+    def writing(self) -> threading.Lock | None:
+        """While it is held, nothing is written to its input; None: it takes none."""
+        return None if self._input is None else self._input.writing
+
+    def export(self, out: Outgoing) -> dict[str, Any]:
+        """What another program has to know to go on with a run that is not over; at a standstill, with the
+        lock of ``writing``. Its process stays the server's child, and its pipes keep their descriptors."""
+        with self._lock:
+            said = {
+                "pid": self.pid,
+                "started_at": self.started_at.isoformat(),
+                "intentional": self._intentional,
+                "reading": self._reading,
+                "outcome": self._outcome,
+                "cpu": self.cpu,
+                "max_rss": self.max_rss,
+                "shown": self._shown,
+            }
+        return {
+            **said,
+            "pidfd": out.fd(self._pidfd),
+            "streams": self._reader.streams,
+            "entry": self._entry.export(),
+            "reader": self._reader.export(out),
+            "processes": self._processes.export(),
+            "input": self._input and self._input.export_locked(out),
+            "files": self._files and self._files.export(out),
+            "surroundings": self.surroundings and self.surroundings.export(),
+            "run": self._run.export(),
+        }
+
+    @classmethod
+    def restored(
+        cls, task_id: str, data: Mapping[str, Any], callbacks: WorkerCallbacks, given: Incoming
+    ) -> OSWorker:
+        """The run that another program has exported, which goes on with :meth:`resume`."""
+        assert callbacks.run is not None
+        entry = Entry.restored(data["entry"])
+        fds = [given.fd(said["fd"]) for said in data["reader"]["pipes"]]
+        stdin = data["input"] and TaskInput.restored(data["input"], given)
+        files = data["files"] and PrivateFiles.restored(data["files"], given)
+        pipes = dict(zip(data["streams"], fds, strict=True))
+        child = Child(data["pid"], given.fd(data["pidfd"]), pipes)
+        worker = cls(task_id, child, entry, callbacks.run, callbacks, files, stdin, data["shown"])
+        worker.started_at = parse_timestamp(data["started_at"])
+        worker._intentional, worker._reading = data["intentional"], data["reading"]
+        worker._finishing = not worker._reading
+        worker._outcome = data["outcome"] and Outcome(*data["outcome"])
+        worker.cpu, worker.max_rss = data["cpu"], data["max_rss"]
+        worker.surroundings = data["surroundings"] and Surroundings.restored(data["surroundings"])
+        worker._reader.restore(data["reader"], given)
+        worker._processes.restore(data["processes"])
+        registry.enter(entry)
+        registry.spawned(entry, entry.pid, entry.pipes)
+        return worker
 
     def _all_ended(self) -> None:
         """Called when a stop has ended everything."""

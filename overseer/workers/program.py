@@ -6,43 +6,23 @@ import os
 import select
 import subprocess
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from overseer.process.guardian import guardian
-from overseer.process.identity import Identity
 from overseer.process.policy import StopPolicy
 from overseer.process.registry import Entry, registry
 from overseer.process.setup import Setup
 from overseer.process.spawn import Child, spawn
 from overseer.process.standalone.tree import RUN_VARIABLE, SERVER_VARIABLE
-from overseer.util.dataclass_json import from_plain
 from overseer.util.locks import Rank, assert_none_held, lock
 from overseer.util.standstill import standstill
 from overseer.util.wakeup import poll_timeout
 from overseer.workers.stopping import Processes
+from overseer.workers.surroundings import Surroundings
 
 _READ = 65536
 _WORDS = 300  # characters of what a program says that are quoted
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a program finds: variables beside those it inherits, its directory and umask, whom it runs as."""
-
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    inherit: str | Collection[str] = "all"
-    cwd: str | None = None
-    umask: int | None = None
-    identity: Identity = Identity()  # noqa: RUF009 (frozen)
-
-
-def surroundings_from(data: Mapping[str, Any]) -> Surroundings:
-    """Those that were written down by :func:`to_plain`."""
-    inherit = data["inherit"]
-    read = from_plain(Surroundings, {**data, "inherit": ""})
-    return replace(read, inherit=inherit if isinstance(inherit, str) else tuple(inherit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +60,7 @@ def run_program(
     *,
     patience: float,
     most: int,
-    surroundings: Surroundings = Surroundings(),
+    surroundings: Surroundings = Surroundings(),  # noqa: B008 (frozen)
     streams: Sequence[str] = ("stdout", "stderr"),
     merge: bool = False,
     overflow: str = "",
@@ -126,9 +106,8 @@ def _start(
     merge: bool,
 ) -> Child:
     registry.enter(entry)
-    guardian.entered(entry)
+    guardian.tell(entry)
     own = {RUN_VARIABLE: entry.run, SERVER_VARIABLE: registry.server_id}
-    setup = Setup(identity=surroundings.identity)
     try:
         child = spawn(
             argv[0],
@@ -139,15 +118,15 @@ def _start(
             merge=merge,
             inherit=surroundings.inherit,
             umask=surroundings.umask,
-            setup=setup if setup.needed else None,
+            setup=Setup(identity=surroundings.identity),
             stdin=stdin,
         )
     except BaseException:
         registry.leave(entry)
-        guardian.left(entry)
+        guardian.forget(entry.run)
         raise
     registry.spawned(entry, child.pid, child.links())
-    guardian.spawned(entry)
+    guardian.tell(entry)
     return child
 
 
@@ -220,5 +199,5 @@ def _end(title: str, child: Child, entry: Entry) -> tuple[int, str]:
     processes.wait_for_stops()
     code, signal, _ = processes.reap()
     registry.leave(entry)
-    guardian.left(entry)
+    guardian.forget(entry.run)
     return code, signal

@@ -1,8 +1,9 @@
 """Ends the processes of one run: by stops, and what its leader leaves behind.
 
-The stop of a lone leader sends the signal and leaves the rest to the worker's last reader, which finishes the
-run. If there is more to end, or the end does not come promptly, the stop gets a thread of its own, which a
-blocked callback cannot hold up; the run is over only when that thread is done, too.
+What a stop is to a task is decided in ``supervisor.stops``. The stop of a lone leader sends the signal and
+leaves the rest to the worker's last reader, which finishes the run. If there is more to end, or the end does
+not come promptly, the stop gets a thread of its own, which a blocked callback cannot hold up; the run is over
+only when that thread is done, too.
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ import pytest
 
 from tests.harness import Daemon, shell
 
+EVENTS = "text/event-stream"
+
 ACTIONS = {
     "hello": shell(
         'for i in 1 2 3; do echo "$i $1"; done; echo oops >&2; exit 3',
@@ -90,3 +92,15 @@ def daemon(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture
 def http_(daemon: Daemon) -> Http:
     return Http(daemon.address)
+
+
+def events_of(response: http.client.HTTPResponse) -> Iterator[dict[str, str]]:
+    """Server-sent events, as they come."""
+    event: dict[str, str] = {}
+    while line := response.readline():
+        name, _, value = line.decode().rstrip("\n").partition(": ")
+        if name:
+            event[name] = value
+        elif event:
+            yield event
+            event = {}

@@ -8,17 +8,22 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.api.conftest import Answer, Http
+from tests.api.conftest import EVENTS, Answer, Http, events_of
 from tests.harness import Daemon, WsClient, shell
 
 READS = 'echo began; while read -r line; do echo "$line"; [ "$line" != end ] || exit 3; done'
+SILENT = 'while read -r line; do [ "$line" != end ] || exit 3; echo "$line"; done'
 REQUEUE = {"action": "requeue", "order": "last"}
 
 
 @pytest.fixture
 def daemon() -> Iterator[Daemon]:
     pool = {"limit": 2, "queue": {"enabled": True, "size": 5}}
-    with Daemon(actions={"e": shell(READS, config={"stdin": "pipe"}, task_pool=pool)}) as daemon:
+    scripts = {"e": READS, "silent": SILENT}
+    actions = {
+        name: shell(script, config={"stdin": "pipe"}, task_pool=pool) for name, script in scripts.items()
+    }
+    with Daemon(actions=actions) as daemon:
         yield daemon
 
 
@@ -77,6 +82,29 @@ def test_a_follower_goes_on(daemon: Daemon, form: str) -> None:
             said = [json.loads(line) for line in texts[1].splitlines()]
             assert [each["type"] for each in said][-1] == "exited"
             assert said[-1]["exit_code"] == 3
+
+
+def test_a_stream_that_broke_at_the_earlier_end_goes_on_to_the_last_one(daemon: Daemon) -> None:
+    """Even if no line came between them."""
+    http, path = Http(daemon.address), "/tasks/b/output?follow"
+    with daemon.connect() as client:
+        client.request("start", action="silent", task_id="a")
+        client.request("start", action="silent", task_id="b")
+        client.request("input", task_id="b", data="one\n")
+        with http.open("GET", path, Accept=EVENTS) as response:
+            read = events_of(response)
+            assert next(read)["event"] == "output"
+            client.request("set_pool", action="silent", limit=1, excess=REQUEUE)
+            earlier = next(event for event in read if event["event"] == "exited")
+        client.request("set_pool", action="silent", limit=2)
+        client.expect("started", task_id="b")
+        client.request("input", task_id="b", data="end\n")
+        client.expect("exited", task_id="b", exit_code=3)
+    with http.open("GET", path, Accept=EVENTS, Last_Event_ID=earlier["id"]) as response:
+        assert response.status == 200
+        (*_, last) = events_of(response)
+    assert (last["event"], json.loads(last["data"])["exit_code"]) == ("exited", 3)
+    assert http("GET", path, Accept=EVENTS, Last_Event_ID=last["id"]).status == 204
 
 
 def test_a_stop_that_is_waited_for_looks_past_the_earlier_end(daemon: Daemon) -> None:

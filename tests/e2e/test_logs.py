@@ -44,6 +44,21 @@ def test_a_log_outlives_the_server_and_numbers_go_on(tmp_path: Path) -> None:
         assert match["next"]
 
 
+def test_a_replay_since_a_time_begins_with_that_line_wherever_the_log_has_it(tmp_path: Path) -> None:
+    slow = shell("for line in $(seq 300); do echo $line; sleep 0.002; done")
+    with (
+        Daemon(actions={"slow": slow}, data_dir=str(tmp_path / "data")) as daemon,
+        daemon.connect() as client,
+    ):
+        client.run("slow", task_id="t")
+        lines = client.request("logs", task_id="t", limit=300)["lines"]
+        since = lines[57]["ts"]
+        client.send("replay", task_id="t", since=since)
+        replayed = [each["seq"] for each in client.settle() if each["type"] == "output"]
+        assert replayed == [line["seq"] for line in lines if line["ts"] >= since]
+        assert 0 < replayed[0] <= 58
+
+
 @pytest.mark.parametrize(
     ("type", "fields", "message"),
     [

@@ -57,9 +57,9 @@ class Script:
 def all_of(reader: LogReader, seq: int = 0) -> list[Stored]:
     """Everything that is in a log from that line on."""
     return [
-        (number, some.ts, some.stream, line)
+        (number, ts, some.stream, line)
         for text in reader.forward(seq)
         for some in decode(text)
-        for number, line in enumerate(some.lines, some.first)
+        for number, (ts, line) in enumerate(zip(some.times, some.lines, strict=True), some.first)
         if number >= seq
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,7 +47,7 @@ def test_it_tells_its_size_and_that_of_the_text(lines: list[str]) -> None:
 def test_a_large_batch_has_as_many_lines_as_it_has() -> None:
     lines = [str(number) for number in range(3500)]
     assert list(decode(Text(1, b"".join(encode(_TS, "stdout", lines, False).pieces), []))) == [
-        Lines(1, _TS, "stdout", lines, False)
+        Lines(1, [_TS] * 3500, "stdout", lines, False)
     ]
 
 
@@ -55,6 +56,25 @@ def test_a_line_break_within_a_line_and_half_a_character_do_no_harm() -> None:
     assert [some.lines for some in decode(Text(1, data, []))] == [["a\u2424b", "\ufffd"]]
 
 
-def test_what_somebody_else_has_written_is_text() -> None:
-    (some,) = decode(Text(1, b"what is this\n", []))
-    assert some.lines == ["what is this"]
+def test_lines_differ_in_their_times_alone_and_are_read_together() -> None:
+    times = [f"2026-05-06T07:08:09.{number:06}Z" for number in range(300)]
+    data = b"".join(piece for ts in times for piece in encode(ts, "stderr", ["x"], False).pieces)
+    assert list(decode(Text(7, data, []))) == [Lines(7, times, "stderr", ["x"] * 300, False)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "what is this",
+        f"{_TS} stdout X of no kind",
+        "2026-13-06T07:08:09.123456Z stdout F of no month",
+        "2026-05-06T25:08:09.123456Z stdout F of no hour",
+        "2026-05-06 07:08:09.1234567 stdout F of no form",
+    ],
+)
+def test_what_somebody_else_has_written_is_text_among_lines_that_are_none(line: str) -> None:
+    ours = f"{_TS} stdout F ours"
+    found = list(decode(Text(1, f"{ours}\n{line}\n{ours}\n".encode(), [])))
+    assert [text for some in found for text in some.lines] == ["ours", line, "ours"]
+    assert [some.first + index for some in found for index in range(len(some.lines))] == [1, 2, 3]
+    assert [ts for some in found for ts in some.times] == [_TS, "1970-01-01T00:00:00.000000Z", _TS]

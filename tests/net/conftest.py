@@ -18,6 +18,7 @@ from overseer.net.endpoint import Endpoint, Policy
 from overseer.net.frames import Encoded
 from overseer.net.http import Response, Route
 from overseer.net.limits import ConnectionLimits
+from overseer.net.listeners import open_listener
 from overseer.net.outbox import Outbox
 from overseer.net.server import Server
 from overseer.util.timers import Timers
@@ -62,7 +63,7 @@ class Harness:
         policy = Policy()
         vars(policy).update(options)
         endpoint = Endpoint(open_handler, routes, policy=policy, limits=limits, timers=self.timers)
-        self.server = Server(listen, endpoint)
+        self.server = Server(open_listener(listen), endpoint)
         self.server.start()
         self.address = self.server.address
 

@@ -117,3 +117,19 @@ def test_a_session_that_cannot_be_opened_closes_its_client(
         assert client.close_code() == 1011
         assert client.at_end()
     assert "a WebSocket failed" in caplog.text
+
+
+def test_a_websocket_that_is_not_open_yet_is_not_handed_over(serve: Serve) -> None:
+    portable: list[bool] = []
+
+    def admits(peer: object) -> bool:  # asked once more when it is known as a WebSocket
+        portable.extend(each.portable for each in harness.server.connections())
+        return True
+
+    harness = serve(admits=admits)
+    client, _ = harness.pair()
+    with client:
+        client.send_text("open")
+        assert client.receive() == "open"
+        assert portable == [False]
+        assert [each.portable for each in harness.server.connections()] == [True]

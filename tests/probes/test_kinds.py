@@ -21,7 +21,7 @@ from overseer.probes.connections import probe_target
 from overseer.probes.programs import probe_by_program
 from overseer.probes.resolver import Resolver
 from overseer.process.registry import registry
-from overseer.workers.program import Surroundings
+from overseer.workers.surroundings import Surroundings
 from tests.harness import allowed
 from tests.probes.targets import OK, Target
 from tests.workers.support import gone

@@ -14,7 +14,7 @@ from overseer.config.probes import HealthConfig, ReadyConfig
 from overseer.probes.prober import Probes
 from overseer.probes.runner import ProbeRunner
 from overseer.supervisor.probing import RunWatch
-from overseer.workers.program import Surroundings
+from overseer.workers.surroundings import Surroundings
 from tests.harness import allowed
 from tests.probes.targets import Target
 

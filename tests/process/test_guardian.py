@@ -352,10 +352,10 @@ def test_its_file_grows_with_the_runs_and_forgets_those_that_end(monkeypatch: py
     try:
         entries = [Entry(f"run{number}", StopPolicy()) for number in range(9)]
         for entry in entries:
-            guardian.entered(entry)
+            guardian.tell(entry)
         for entry in entries[::2]:
-            guardian.left(entry)
-        guardian.entered(Entry("another", StopPolicy()))
+            guardian.forget(entry.run)
+        guardian.tell(Entry("another", StopPolicy()))
         file = Path(f"/proc/{guardian.pid}/fd/0").read_bytes()
         slots = [file[at : at + SLOT] for at in range(0, len(file), SLOT)]
         assert sorted(slot.split()[0] for slot in slots if slot[0]) == sorted(

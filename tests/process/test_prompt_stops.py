@@ -17,7 +17,7 @@ from overseer.process.reaper import adopt_orphans, reap_orphans
 from overseer.process.standalone.tree import Scanner, read_process
 from overseer.workers.base import *
 from overseer.workers import stopping
-from overseer.workers.os_process import *
+from overseer.workers.starting import *
 
 assert adopt_orphans() and finder.adopting
 looks, threads = [], set()

@@ -22,7 +22,7 @@ from overseer.process.standalone.tree import Scanner
 from overseer.testing.leaks import wait_for_exit
 from overseer.workers.base import OutputBatch, WorkerCallbacks
 from overseer.workers.config import WorkerConfig
-from overseer.workers.os_process import start_worker
+from overseer.workers.starting import start_worker
 from tests.harness import allowed
 from tests.harness.forking import others
 from tests.workers.support import HEADLESS, Recorder, alive, gone, in_process, run, until_headless
@@ -456,7 +456,7 @@ def test_a_stop_ends_what_forks_itself_away_again_and_again(kind: str, tmp_path:
             from overseer.process.finder import finder, new_scanner
             from overseer.process.reaper import adopt_orphans, reap_orphans
             from overseer.workers.base import *
-            from overseer.workers.os_process import *
+            from overseer.workers.starting import *
 
             assert adopt_orphans()
             over = threading.Event()

@@ -17,9 +17,9 @@ from overseer.process.finder import finder
 from overseer.process.policy import StopPolicy
 from overseer.process.registry import registry
 from overseer.process.standalone.tree import Process, Scanner, Snapshot, Tree, read_process
-from overseer.workers import os_process as worker
+from overseer.workers.base import RunContext
 from overseer.workers.config import WorkerConfig
-from overseer.workers.os_process import start_worker
+from overseer.workers.starting import start_worker
 from tests.workers.support import Recorder, in_process, run
 
 
@@ -249,7 +249,7 @@ def test_orphans_are_adopted_found_and_reaped_but_nobody_else_s_children() -> No
         from overseer.process.reaper import adopt_orphans, reap_orphans
         from overseer.process.standalone.tree import read_process
         from overseer.workers.base import *
-        from overseer.workers.os_process import *
+        from overseer.workers.starting import *
 
         assert adopt_orphans()
         lines, came = [], threading.Event()
@@ -301,7 +301,7 @@ def test_orphans_of_unknown_origin_are_ended_and_nobody_else() -> None:
         from overseer.process.policy import StopPolicy
         from overseer.process.reaper import adopt_orphans, end_orphans
         from overseer.workers.base import *
-        from overseer.workers.os_process import *
+        from overseer.workers.starting import *
 
         assert adopt_orphans()
         lines = []
@@ -364,7 +364,7 @@ def test_a_raised_file_limit_is_not_the_children_s() -> None:
         import resource, subprocess, threading
         from overseer.process.forking import raise_file_limit
         from overseer.workers.base import *
-        from overseer.workers.os_process import *
+        from overseer.workers.starting import *
 
         def busy():
             while True:
@@ -397,7 +397,7 @@ def test_a_program_that_forks_itself_beside_starts_can_start_programs_in_the_cop
         from overseer.process.reaper import adopt_orphans
         from overseer.process.spawn import spawn
         from overseer.workers.base import *
-        from overseer.workers.os_process import *
+        from overseer.workers.starting import *
 
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (123, hard))
@@ -434,4 +434,4 @@ def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, str]) -> None:
 
 def test_a_run_id_must_fit_into_an_environment() -> None:
     with pytest.raises(ValueError, match="not a run id"):
-        worker.RunContext("t", "a b")
+        RunContext("t", "a b")

@@ -11,7 +11,7 @@ import os, sys, textwrap, threading, time
 from overseer.process.reaper import adopt_orphans, reap_orphans
 from overseer.process.usage import usage_meter
 from overseer.workers.base import *
-from overseer.workers.os_process import *
+from overseer.workers.starting import *
 
 assert adopt_orphans()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ from overseer.config import StandingTask
 from overseer.config.schedules import Schedule
 from overseer.errors import ClosingError, RequestError, TakenError
 from overseer.history.records import Trigger
-from overseer.history.slots import FIRED, Slot
+from overseer.history.slots import FIRED, Schedules, Slot
 from overseer.protocol import Exited, Skipped, Started
 from overseer.schedules.plan import Plan
 from overseer.schedules.scheduler import Scheduler
@@ -57,15 +58,21 @@ class Hub:
 class Served:
     """A scheduler that is not running: a test moves its clock, and has it take a step."""
 
-    def __init__(self, schedules: dict[str, Schedule]) -> None:
-        self.now = NOON
+    def __init__(
+        self,
+        schedules: dict[str, Schedule],
+        store: ScheduleStore | None = None,
+        given: Mapping[str, Any] | None = None,
+        at: datetime = NOON,
+    ) -> None:
+        self.now = at
         self.hub = Hub()
         self.recorded: list[tuple[str, str]] = []
         record: Callable[..., None] = lambda name, request, error: self.recorded.append((name, error))  # noqa: E731
         hub: Any = self.hub
-        self.scheduler = Scheduler(hub, ScheduleStore(None), record, lambda: self.now)
+        self.scheduler = Scheduler(hub, store or ScheduleStore(None), record, lambda: self.now)
         self.scheduler.load(
-            {name: StandingTask(name, "a", schedule=(each,)) for name, each in schedules.items()}
+            {name: StandingTask(name, "a", schedule=(each,)) for name, each in schedules.items()}, given
         )
 
     def after(self, **time: float) -> None:
@@ -237,6 +244,45 @@ def test_what_is_heard_late_of_an_earlier_run_says_nothing_of_a_later_one(
     assert hear("exited", two) == []
     assert hear("started", three) == [(120, FIRED)]
     assert served.scheduler.export()["firing"] == []
+
+
+class _Memory(ScheduleStore):
+    """Outlives a scheduler, as a history does."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self._slots: dict[int, Slot] = {}
+        self._rows: dict[str, Schedules] = {}
+
+    def keep(self, slots: Iterable[Slot], schedules: Iterable[Schedules], *, wait: bool = True) -> None:
+        self._slots.update((slot.slot, slot) for slot in slots)
+        self._rows.update((row.task_id, row) for row in schedules)
+
+    def load(self) -> dict[str, Schedules]:
+        return {name: replace(row, slots=list(self._slots.values())) for name, row in self._rows.items()}
+
+
+@pytest.mark.parametrize("by", ["restart", "upgrade"])
+def test_missed_slots_are_still_run_one_after_another_by_the_next_server(by: str) -> None:
+    """Even if somebody else is quicker to start the task: that its schedule skips an overlap is about slots
+    that were not missed."""
+    hourly = {"t": Schedule(cron="0 * * * *", missed="all", overlap="skip")}
+    store = _Memory()
+    first = Served(hourly, store)
+    first.hub.used.add("t")
+    first.after(hours=3, minutes=10)
+    waiting = [offer.slot for offer in first.scheduler.tracks["t"].plan.waiting]
+    assert len(waiting) == 3
+    given = first.scheduler.export() if by == "upgrade" else None
+    second = Served(hourly, store, given, first.now)
+    second.hub.refuse = TakenError("it runs")
+    second.after(seconds=1)
+    assert second.hub.skipped == []
+    assert [offer.slot for offer in second.scheduler.tracks["t"].plan.waiting] == waiting
+    second.hub.refuse = None
+    for _ in waiting:
+        second.after(seconds=1)
+    assert second.hub.started == ["t"] * 3
 
 
 def test_a_schedule_that_a_reload_has_removed_cannot_be_paused() -> None:

@@ -25,7 +25,7 @@ _STEPS = {
         "return _successor(path, Given.read(passed), version)",
         4,
     ),
-    "while it is made again": ("daemon/handover.py", 'restore_usage(usage_meter, values["usage"])', 8),
+    "while it is made again": ("daemon/handover.py", 'usage_meter.restore(values["usage"])', 8),
     "before there is no way back": ("daemon/daemon.py", "self._given.passed.commit()", 8),
     "before the guardian is taken up": ("daemon/daemon.py", "restored.begin_guarding()", 8),
     "before anything goes on": ("daemon/daemon.py", "restored.go_on()", 8),

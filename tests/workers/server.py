@@ -17,7 +17,7 @@ from overseer.process.reaper import adopt_orphans
 from overseer.process.registry import Entry, registry
 from overseer.workers.base import RunContext, WorkerCallbacks, run_context
 from overseer.workers.config import WorkerConfig
-from overseer.workers.os_process import start_worker
+from overseer.workers.starting import start_worker
 
 
 def say(**words: object) -> None:
@@ -60,7 +60,7 @@ def main() -> None:
                 for number in range(int(count)):
                     entry = Entry(f"r{number}", StopPolicy(mode, grace=1.0))
                     registry.enter(entry)
-                    guardian.entered(entry)
+                    guardian.tell(entry)
                 say(runs=len(registry.entries()))
             case ["stop"]:
                 for worker in workers:

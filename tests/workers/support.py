@@ -17,7 +17,7 @@ from overseer.process.policy import StopPolicy
 from overseer.process.standalone.tree import read_process
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
 from overseer.workers.config import WorkerConfig
-from overseer.workers.os_process import start_worker
+from overseer.workers.starting import start_worker
 
 __all__ = ["HEADLESS", "Recorder", "alive", "gone", "in_process", "run", "until_headless"]
 

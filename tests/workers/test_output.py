@@ -22,7 +22,7 @@ from overseer.process.policy import StopPolicy
 from overseer.util.hung_threads import Replaced
 from overseer.workers.base import OutputBatch, WorkerCallbacks
 from overseer.workers.config import WorkerConfig
-from overseer.workers.os_process import start_worker
+from overseer.workers.starting import start_worker
 from tests.harness import allowed
 from tests.workers.support import Recorder, alive, gone, run
 

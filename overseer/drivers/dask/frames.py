@@ -14,7 +14,7 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 from overseer.process.policy import StopPolicy
 from overseer.util.dataclass_json import from_plain
@@ -40,7 +40,12 @@ def pack(head: Mapping[str, Any], body: bytes = b"") -> bytes:
     return b"".join((_SIZES.pack(len(text), len(body)), text, body))
 
 
-def read_frame(stream: BinaryIO) -> tuple[bytes, bytes] | None:
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes:
+        """So many bytes, or fewer at the end."""
+
+
+def read_frame(stream: Readable) -> tuple[bytes, bytes] | None:
     """The head, still JSON, and the body of the next frame; None at the end. Raises OSError."""
     sizes = stream.read(_SIZES.size)
     if len(sizes) < _SIZES.size:
@@ -77,3 +82,22 @@ class Order:
     @classmethod
     def of(cls, head: Mapping[str, Any]) -> Order:
         return from_plain(cls, head)
+
+
+class RunnerLink(Protocol):
+    """The way to a run's runner."""
+
+    @property
+    def host(self) -> str: ...
+
+    def say(self, head: dict[str, Any], body: bytes = b"") -> None:
+        """Send a word to the runner; does not block."""
+
+    def measure(self) -> None:
+        """Ask what all runs there use; does not block."""
+
+    def took(self, run: str, size: int) -> None:
+        """So many bytes of a run's output have been handed on; does not block."""
+
+    def export(self, run: str) -> dict[str, Any]:
+        """What another program needs of it to go on with a run."""

@@ -15,7 +15,6 @@ from weakref import WeakValueDictionary
 
 from overseer.config.cluster import ClusterSection
 from overseer.drivers.dask.frames import Order
-from overseer.drivers.dask.handover_state import restore_run
 from overseer.drivers.dask.link import Link
 from overseer.drivers.dask.remote_worker import RemoteWorker
 from overseer.workers.base import RunContext, WorkerCallbacks
@@ -41,14 +40,13 @@ def take_up(
     """
     context = callbacks.run or RunContext("")
     run = RemoteWorker(Order.of(json.loads(data["order"])), callbacks, context, forget, action)
-    restore_run(run, data)
     link = None
     if data["link"] is not None:
         link = _link(section, data["link"])
         link.restore_words(data["words"])
         link.took(run.order.run, data["taken"])
         link.add(run)
-        run._link = link
+    run.restore(data, link)
     run.adopt = partial(adopt, run, link)
     return run
 

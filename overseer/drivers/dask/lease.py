@@ -73,7 +73,8 @@ class GrantedLease:
         """Whether the runner has certainly ended what it ran."""
         return time.monotonic() - self._renewed > self.seconds + _ENDING_S
 
-    def hand_over(self) -> dict[str, Any]:
+    def export(self) -> dict[str, Any]:
+        """What another program has to know to go on."""
         return {"lease": self.seconds, "heard": self._heard, "renewed": self._renewed}
 
     def restore(self, said: Mapping[str, Any]) -> None:

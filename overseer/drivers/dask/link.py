@@ -79,7 +79,7 @@ class Link:
         start_thread(self._ask_on, f"cluster-{self.address}")
         start_thread(self._send_words, f"cluster-{self.address}")
 
-    def hand_over(self, run: str) -> dict[str, Any]:
+    def export(self, run: str) -> dict[str, Any]:
         """What another program needs of it to go on with a run; at a standstill. Words that no run here is
         meant by come with each."""
         with self._lock:
@@ -93,7 +93,7 @@ class Link:
                 "number": self._number,
                 "idle_since": self._idle_since,
                 "last": self._last,
-                **self._lease.hand_over(),
+                **self._lease.export(),
             }
         return {"link": said, "words": [list(word) for word in mine], "taken": taken}
 

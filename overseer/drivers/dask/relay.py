@@ -254,7 +254,7 @@ class Relay:
         """Keep the runner's frames until the overseer has them."""
         pipe = self._runner.stdout
         assert pipe is not None
-        while (frame := read_frame(pipe)) is not None:  # type: ignore[arg-type]
+        while (frame := read_frame(pipe)) is not None:
             head, body = frame
             over = ""
             if head.startswith((b'{"op":"exit"', b'{"op":"failed"')):

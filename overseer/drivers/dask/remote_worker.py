@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
-from overseer.drivers.dask.frames import Frame, Order
-from overseer.drivers.dask.handover_state import export_run
+from overseer.drivers.dask.frames import Frame, Order, RunnerLink
 from overseer.errors import NotRunningError, OverseerError, SpawnError
 from overseer.process.input import CLOSED, check_room
 from overseer.process.pipe import DRAIN_MAX_S
@@ -26,26 +26,12 @@ _log = logging.getLogger(__name__)
 CLUSTER = "cluster"
 """What a run waits for that has no place yet."""
 
+# Attributes that are handed over to another program as they are; moments are monotonic.
+_HANDED_OVER = (
+    "pid", "stdin", "host", "told", "key", "_intentional", "_begun_at", "_stopped_at", "_end",
+    "_input_under_way", "_input_closed",
+)  # fmt: skip
 _READ_OUT_S = DRAIN_MAX_S + 1.5  # after a stop, for delivering the rest; a little longer than a runner takes
-
-
-class RunnerLink(Protocol):
-    """The way to a run's runner."""
-
-    @property
-    def host(self) -> str: ...
-
-    def say(self, head: dict[str, Any], body: bytes = b"") -> None:
-        """Send a word to the runner; does not block."""
-
-    def measure(self) -> None:
-        """Ask what all runs there use; does not block."""
-
-    def took(self, run: str, size: int) -> None:
-        """So many bytes of a run's output have been handed on; does not block."""
-
-    def hand_over(self, run: str) -> dict[str, Any]:
-        """What another program needs of it to go on with a run."""
 
 
 class RemoteWorker(Worker):
@@ -386,7 +372,29 @@ class RemoteWorker(Worker):
     # Upgrades
 
     def hand_over(self) -> dict[str, Any]:
-        return export_run(self)
+        with self._lock:
+            shown = [({"op": "part", "stream": stream}, line) for stream, (_, line) in self._again.items()]
+            said = {
+                **{name: getattr(self, name) for name in _HANDED_OVER},
+                "order": json.dumps(self.order.head()).encode(),
+                "waiting_on": list(self.waiting_on),
+                "started_at": self.started_at.isoformat(),
+                "failure": None if self._failure is None else str(self._failure),
+                "frames": [[head, bytes(body)] for head, body in (*shown, *self._frames)],
+                "link": None,
+            }
+            link = self._link
+        return said if link is None else {**said, **link.export(self.order.run)}
+
+    def restore(self, data: Mapping[str, Any], link: RunnerLink | None) -> None:
+        """Be as another program has handed it over; :meth:`resume` must follow."""
+        for name in _HANDED_OVER:
+            setattr(self, name, data[name])
+        self.waiting_on = tuple(data["waiting_on"])
+        self.started_at = datetime.fromisoformat(data["started_at"])
+        self._failure = None if data["failure"] is None else OverseerError(data["failure"])
+        self._frames.extend((head, body) for head, body in data["frames"])
+        self._link = link
 
     def resume(self) -> None:
         name = f"run-{self.task_id}"

@@ -19,6 +19,7 @@ import time
 from collections import deque
 from dataclasses import astuple, dataclass, field
 from datetime import datetime
+from io import FileIO
 from typing import Any
 
 from overseer.drivers.dask.frames import WINDOW, Order, pack, read_frame
@@ -31,7 +32,7 @@ from overseer.process.usage import usage_meter
 from overseer.util.masking import Secrets
 from overseer.util.threads import start_thread
 from overseer.workers.base import OutputBatch, RunContext, Worker, WorkerCallbacks
-from overseer.workers.os_process import start_worker
+from overseer.workers.starting import start_worker
 from overseer.workers.stopping import overdue
 
 _log = logging.getLogger(__name__)
@@ -224,7 +225,7 @@ class Runner:
         poll = select.poll()
         poll.register(source, select.POLLIN)
         poll.register(reading, select.POLLIN)
-        stream = os.fdopen(source, "rb", buffering=0)
+        stream = FileIO(source)
         again: float | None = None
         while True:
             waits = [each for each in (again, _AGAIN_S if self._full else None) if each is not None]
@@ -236,7 +237,7 @@ class Runner:
             for run in list(self._full.values()):
                 self.give_input(run)
             if source in ready:
-                frame = read_frame(_Whole(stream))  # type: ignore[arg-type]
+                frame = read_frame(_Whole(stream))
                 if frame is None:
                     self.end("its worker has gone")
                     return
@@ -246,10 +247,10 @@ class Runner:
 class _Whole:
     """Reads as much as it is asked for, and no more, so that poll sees the rest."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: FileIO) -> None:
         self._stream = stream
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int, /) -> bytes:
         data = bytearray()
         while len(data) < size:
             some = self._stream.read(size - len(data))

@@ -1,5 +1,7 @@
 """Terminates processes: a signal, a grace period, then SIGKILL until a scan of /proc finds none left.
 
+What a stop does before it needs this is in :mod:`overseer.workers.stopping`; the guardian begins here.
+
 No signal goes to a bare pid: a pidfd is opened, the process behind it is verified to be the one that was
 found, and the signal is sent through the pidfd. Self-contained like ``tree``, since the guardian uses it.
 """

@@ -26,7 +26,7 @@ from overseer.supervisor.transaction import Launch
 from overseer.supervisor.watching import Watcher
 from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.locks import seized
-from overseer.workers.handover import inputs_of
+from overseer.workers.os_process import OSWorker
 
 
 def stop_waiting(hub: Hub) -> None:
@@ -47,9 +47,9 @@ def freeze(hub: Hub, seconds: float) -> Iterator[None]:
         stack.enter_context(seized(hub._table.lock, deadline))
         for task in hub._table:
             stack.enter_context(seized(task.lock, deadline))
-            if task.worker is not None and task.phase is Phase.RUNNING:
-                for each in inputs_of(task.worker):
-                    stack.enter_context(seized(each, deadline))
+            worker = task.worker if task.phase is Phase.RUNNING else None
+            if isinstance(worker, OSWorker) and worker.writing is not None:
+                stack.enter_context(seized(worker.writing, deadline))
         yield
 
 

@@ -25,7 +25,6 @@ from overseer.supervisor.transaction import Launch
 from overseer.util.dataclass_json import from_plain, to_plain
 from overseer.util.handover_format import Incoming, Outgoing
 from overseer.workers.base import RunContext, Worker, WorkerCallbacks
-from overseer.workers.handover import context_of, export_context, export_worker, restore_worker
 from overseer.workers.os_process import OSWorker
 
 if TYPE_CHECKING:
@@ -120,11 +119,11 @@ def _export_run(worker: Worker, out: Outgoing) -> dict[str, Any]:
     gate = _gate_of(worker)
     assert gate is not None
     if isinstance(worker, OSWorker):
-        said: dict[str, Any] = {"worker": export_worker(worker, out)}
+        said: dict[str, Any] = {"worker": worker.export(out)}
     else:
         assert worker._callbacks.run is not None
         said = {
-            "worker": {"run": export_context(worker._callbacks.run)},
+            "worker": {"run": worker._callbacks.run.export()},
             "own": out.with_blobs(worker.hand_over()),
         }
     launching = _launching_of(worker)
@@ -245,7 +244,7 @@ class TaskRestorer:
 
     def _restore_run(self, task: Task, data: Mapping[str, Any]) -> None:
         hub = self._hub
-        context = context_of(task.id, data["worker"])
+        context = RunContext.restored(task.id, data["worker"]["run"])
         gate = StartGate(task, context.secrets, hub._exits.exited, hub._failed_starts.heard_of)
         context = replace(context, exited=gate.on_exited, begun=gate.begun)
         if (pending := data.get("pending")) is not None:
@@ -285,7 +284,7 @@ class TaskRestorer:
         callbacks = handler.resume(task.id, own) or own
         if "own" in data:
             return handler.take_up(task.id, self._given.with_bytes(data["own"]), callbacks)
-        return restore_worker(task.id, data["worker"], callbacks, self._given)
+        return OSWorker.restored(task.id, data["worker"], callbacks, self._given)
 
     def resume(self) -> None:
         """Have all runs go on. Raises RuntimeError: the system allows no more threads."""

@@ -12,22 +12,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from overseer.logs.lines import beginning, decode, lines_from
-from overseer.logs.reader import LogReader
-from overseer.logs.standalone.segments import Text, run_at
-from overseer.net.outbox import Outbox
+from overseer.logs.lines import beginning, lines_from
 from overseer.protocol import Gap
-from overseer.supervisor.clients import Client, DeferredFlush
-from overseer.supervisor.output.encode import StreamedOutput, encoded_output
-from overseer.supervisor.output.replay import SMALL, Messages, prepare, send
+from overseer.supervisor.clients import DeferredFlush
+from overseer.supervisor.output.encode import output_size
+from overseer.supervisor.output.logged import LoggedOutput, logged_output, messages_of, parted, prepared
+from overseer.supervisor.output.replay import send
 from overseer.supervisor.output.ring import Ring, StoredOutput
 from overseer.supervisor.output.subscription import Behind, Subscription
 from overseer.util.locks import assert_held
-from overseer.util.timestamps import format_timestamp, now
+from overseer.util.timestamps import now
 
 if TYPE_CHECKING:
     from overseer.logs.store import Logs
@@ -36,9 +32,8 @@ _log = logging.getLogger(__name__)
 
 _STEP = 64 * 1024  # characters that a client is sent at a time, and that may be encoded under the lock
 _FIRST_STEP = 4 * 1024  # so that who asks for what is past soon sees the first of it
+_BATCH = 160  # characters that take about as long to encode as a batch without them
 _AT_ONCE = 2  # streams of a client that may be read for at the same time
-_LINES = 100  # that a replay sends at a time
-_AROUND = 160  # bytes, about, of a message without its line
 _PATIENCE_S = 10.0  # with a log that cannot be read; then what is in it counts as gone
 _AGAIN_S = 0.5
 
@@ -66,6 +61,7 @@ class Laggards:
         self._ring = ring
         self._logs = logs
         self._last_seq = last_seq
+        self._around = output_size([""], task_id)
         self._caught_up = caught_up
         self._count = 0
         # The last batches, while any client is behind: the ring keeps only the end of a long one.
@@ -87,9 +83,9 @@ class Laggards:
         assert_held(self._lock)
         if self._count:
             self._recent.append(output)
-            self._recent_size += _length(output)
+            self._recent_size += _cost(output)
             while self._recent_size > _STEP and len(self._recent) > 1:
-                self._recent_size -= _length(self._recent.popleft())
+                self._recent_size -= _cost(self._recent.popleft())
 
     def _later(self, subscription: Subscription, behind: Behind) -> None:
         try:
@@ -140,8 +136,8 @@ class Laggards:
         outbox = subscription.client.outbox
         most = min(_STEP if behind.begun else _FIRST_STEP, outbox.place // _AT_ONCE)
         behind.begun = True
-        parts = list(_some(outputs, behind.next_seq, last_seq, most, cuts))
-        messages = [_encoded(self._task_id, part, outbox) for part in parts]
+        parts = list(self._some(outputs, behind.next_seq, last_seq, most, cuts))
+        messages = [prepared(self._task_id, part, outbox) for part in parts]
         with DeferredFlush() as out, self._lock:
             if not self._left_locked(subscription, behind):
                 to = parts[0].first_seq if parts else last_seq + 1
@@ -179,29 +175,32 @@ class Laggards:
     def _meet_locked(self, out: DeferredFlush, subscription: Subscription, behind: Behind) -> bool:
         """Send the rest if it is in memory and small, which makes the client live again."""
         assert_held(self._lock)
-        rest = self._in_memory(behind.next_seq) if behind.next_seq <= self._last_seq() else []
-        if rest is None or sum(map(_weight, rest)) > max(subscription.client.outbox.place, _AROUND):
+        rest = self._in_memory_locked(behind.next_seq) if behind.next_seq <= self._last_seq() else []
+        if rest is None:
+            return False
+        size = sum(output_size(output.lines, self._task_id) for output in rest)
+        if size > max(subscription.client.outbox.place, self._around):
             return False
         cuts = [seq for seq, _ in behind.events]
         for output in rest:
-            for part in _parted(output, cuts):
+            for part in parted(output, cuts):
                 _send_events(out, subscription, behind, part.first_seq)
-                send(out, subscription.client, _encoded(self._task_id, part))
+                send(out, subscription.client, messages_of(self._task_id, part))
         _send_events(out, subscription, behind, self._last_seq() + 1)
         subscription.behind = None
         self._caught_up(out, subscription)
         return True
 
-    def _in_memory(self, next_seq: int) -> list[StoredOutput] | None:
+    def _in_memory_locked(self, next_seq: int) -> list[StoredOutput] | None:
         """What has been published from there on; None if it is not all in memory, or is too much."""
-        kept = [each for each in self._ring.since(None, next_seq - 1) if isinstance(each, StoredOutput)]
-        recent = [part for each in self._recent if (part := each.after(next_seq - 1)) is not None]
+        assert_held(self._lock)
         lines = self._last_seq() + 1 - next_seq
-        for outputs in (recent, kept):  # the former lack what came while nobody was subscribed
-            whole = sum(len(each.lines) for each in outputs) == lines
-            if whole and sum(map(_length, outputs)) <= _STEP:
-                return outputs
-        return None
+        if self._recent and self._recent[0].first_seq <= next_seq:
+            recent = [part for each in self._recent if (part := each.after(next_seq - 1)) is not None]
+            if _is_rest(recent, lines):  # it lacks what came while nobody was subscribed
+                return recent
+        kept = self._kept_locked(next_seq)
+        return kept if _is_rest(kept, lines) else None
 
     def _kept_locked(self, seq: int) -> list[StoredOutput]:
         """What the ring has from that line on, if it has that line."""
@@ -226,7 +225,7 @@ class Laggards:
 
     # -- what is on the disk ---------------------------------------------------------------------------
 
-    def _logged(self, behind: Behind) -> tuple[Iterator[StoredOutput], str]:
+    def _logged(self, behind: Behind) -> tuple[Iterator[LoggedOutput], str]:
         """What the log has from the next line on, as much as a step may take; and why it lacks that line, if
         it does."""
         reader = self._logs.reader_of(self._task_id)
@@ -237,90 +236,29 @@ class Laggards:
         if text is None:
             return iter(()), reader.why_not(behind.next_seq)
         gone = "" if text.first <= behind.next_seq else reader.why_not(behind.next_seq)
-        return _stored(beginning(lines_from(text, behind.next_seq), _STEP)), gone
+        return logged_output(beginning(lines_from(text, behind.next_seq), _STEP)), gone
 
-
-def _stored(text: Text) -> Iterator[StoredOutput]:
-    """A block of a log as it was published."""
-    cuts = [run.first - 1 for run in text.runs if run.first > text.first]
-    for some in decode(text):
-        ts = datetime.fromisoformat(some.ts)
-        pid = run_at(text.runs, some.first).pid
-        output = StoredOutput(some.first, ts, pid, some.stream, some.lines, some.truncated)
-        if not cuts:
-            yield output
-            continue
-        for part in _parted(output, cuts):
-            part.pid = run_at(text.runs, part.first_seq).pid
-            yield part
-
-
-def _some(
-    outputs: Iterable[StoredOutput], seq: int, last_seq: int, most: int, cuts: list[int]
-) -> Iterator[StoredOutput]:
-    """Those from one line to another, in parts that end at the cuts, until they are as many bytes."""
-    size = 0
-    for output in outputs:
-        rest = output.after(seq - 1)
-        if rest is None:
-            continue
-        for part in _parted(rest, cuts):
-            if part.first_seq > last_seq:
-                return
-            count = 0
-            for line in part.lines:
-                size += len(line) + _AROUND
-                count += 1
+    def _some(
+        self, outputs: Iterable[StoredOutput], seq: int, last_seq: int, most: int, cuts: list[int]
+    ) -> Iterator[StoredOutput]:
+        """Those from one line to another, in parts that end at the cuts, until they are as many bytes."""
+        size = 0
+        for output in outputs:
+            rest = output.after(seq - 1)
+            if rest is None:
+                continue
+            for part in parted(rest, cuts):
+                if part.first_seq > last_seq:
+                    return
+                count = 0
+                for line in part.lines:
+                    size += len(line) + self._around
+                    count += 1
+                    if size >= most:
+                        break
+                yield part.between(part.first_seq, min(part.first_seq + count - 1, last_seq))
                 if size >= most:
-                    break
-            yield _between(part, part.first_seq, min(part.first_seq + count - 1, last_seq))
-            if size >= most:
-                return
-
-
-class LogReplay:
-    """One client's replay of output that only the log has, read and sent in steps.
-
-    ``seq`` is the last line passed.
-    """
-
-    def __init__(
-        self, task_id: str, reader: LogReader, client: Client, since: datetime | None, seq: int
-    ) -> None:
-        self._task_id = task_id
-        self._reader = reader
-        self._client = client
-        self._since = since
-        self.seq = seq
-        self._parts: list[StoredOutput] = []
-
-    def read(self, to: int) -> bool:
-        """Read some lines before ``to``, on a reader thread; returns whether there were any."""
-        since = "" if self._since is None else format_timestamp(self._since)
-        text = next(self._reader.forward(self.seq + 1, since), None)
-        if text is None or text.first >= to:
-            return False
-        steps = range(text.first + _LINES, text.first + text.data.count(b"\n"), _LINES)
-        for output in _stored(lines_from(text, self.seq + 1)):
-            for part in _parted(output, [to - 1, *steps]):
-                if self.seq < part.first_seq < to and (self._since is None or part.ts >= self._since):
-                    self._parts.append(part)
-        self.seq = min(to, text.first + text.data.count(b"\n")) - 1
-        return True
-
-    def send(self) -> bool:
-        """Send what was read, as the client takes it; False if it is gone."""
-        outbox = self._client.outbox
-        parts, self._parts = self._parts, []
-        for part in parts:
-            if not outbox.has_place(_weight(part)):
-                drained = threading.Event()
-                outbox.when_drained(drained.set)
-                drained.wait()
-            message = _encoded(self._task_id, part, outbox)
-            with DeferredFlush() as out:
-                send(out, self._client, message)
-        return not outbox.closed
+                    return
 
 
 def _send_events(out: DeferredFlush, subscription: Subscription, behind: Behind, seq: int) -> None:
@@ -329,41 +267,11 @@ def _send_events(out: DeferredFlush, subscription: Subscription, behind: Behind,
         out.send_encoded(subscription.client, behind.events.popleft()[1])
 
 
-def _encoded(task_id: str, output: StoredOutput, outbox: Outbox | None = None) -> Messages:
-    """The batch's messages; prepared, if an outbox is given."""
-    messages: Messages
-    if len(output.lines) == 1 and len(output.lines[0]) > SMALL:
-        messages = StreamedOutput(task_id, output, format_timestamp(output.ts))
-    else:
-        messages = encoded_output(task_id, output)
-    if outbox is not None:
-        prepare(outbox, messages)
-    return messages
+def _is_rest(outputs: list[StoredOutput], lines: int) -> bool:
+    """Whether these are so many lines, and no more than a step."""
+    return sum(len(each.lines) for each in outputs) == lines and sum(map(_cost, outputs)) <= _STEP
 
 
-def _parted(output: StoredOutput, cuts: list[int]) -> Iterator[StoredOutput]:
-    """The batch, split after each of these seqs."""
-    if len(output.lines) == 1:
-        yield output
-        return
-    begin = output.first_seq
-    for cut in sorted({cut for cut in cuts if output.first_seq <= cut < output.last_seq}):
-        yield _between(output, begin, cut)
-        begin = cut + 1
-    yield _between(output, begin, output.last_seq)
-
-
-def _between(output: StoredOutput, first: int, last: int) -> StoredOutput:
-    if first == output.first_seq and last == output.last_seq:
-        return output
-    lines = output.lines[first - output.first_seq : last + 1 - output.first_seq]
-    return replace(output, first_seq=first, lines=lines)
-
-
-def _weight(output: StoredOutput) -> int:
-    """The approximate size of its messages in bytes."""
-    return _length(output) + len(output.lines) * _AROUND
-
-
-def _length(output: StoredOutput) -> int:
-    return sum(map(len, output.lines))
+def _cost(output: StoredOutput) -> int:
+    """Of encoding it, in characters: lines that came one by one cost far more than as many together."""
+    return sum(map(len, output.lines)) + _BATCH

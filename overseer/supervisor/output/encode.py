@@ -64,14 +64,14 @@ class EncodedOutput:
     """The ``output`` messages of one batch; each form is built on first use and then kept.
 
     Args:
-        ts: RFC 3339, the batch's time.
+        ts: RFC 3339, the batch's time; or that of each line.
     """
 
-    def __init__(self, task_id: str, output: StoredOutput, ts: str) -> None:
+    def __init__(self, task_id: str, output: StoredOutput, ts: str | list[str]) -> None:
         self._lines = output.lines
         self.first_seq = output.first_seq
         self._head = output_head(task_id, output.pid, output.stream)
-        self._middle = f',"ts":"{ts}","seq":'
+        self._ts = ts
         flags = ',"truncated":true' if output.truncated else ""
         self._tail = f'{flags},"overwritten":true}}' if output.overwritten else f"{flags}}}"
         # Two threads may build one at the same time; the results are equal, so either may stay.
@@ -82,12 +82,13 @@ class EncodedOutput:
     def lines(self) -> bytes:
         """The messages as newline-delimited JSON."""
         if self._as_lines is None:
-            head, lines, middle, _ = self._escaped()
+            head, lines, after, _ = self._escaped()
             tail = f"{self._tail}\n"
-            self._as_lines = b"".join(
-                utf8(_woven([tail + head] * len(some), some, middle + common, last, tail))
-                for some, common, last in _numbered(lines, self.first_seq)
-            )
+            pieces = []
+            for begin, some, common, last in _numbered(lines, self.first_seq):
+                middles = self._middles(after, begin, common, last)
+                pieces.append(utf8(_woven([tail + head] * len(some), some, middles, last, tail)))
+            self._as_lines = b"".join(pieces)
         return self._as_lines
 
     @property
@@ -95,27 +96,35 @@ class EncodedOutput:
         """The messages as WebSocket text frames, one after the other."""
         if self._as_frames is None:
             # In these texts a character stands for a byte (Latin-1), so lengths are those on the wire.
-            head, lines, middle, ascii_only = self._escaped()
+            head, lines, after, ascii_only = self._escaped()
             if not ascii_only:
                 lines = _as_bytes("\n".join(lines)).split("\n")  # which occurs in none of them
             head, tail, frames = _as_bytes(head), self._tail, []
-            for some, common, last in _numbered(lines, self.first_seq):
-                around = len(head) + len(middle) + len(common) + len(last[0]) + len(tail)
+            for begin, some, common, last in _numbered(lines, self.first_seq):
+                middles = self._middles(after, begin, common, last)
+                around = len(head) + len(middles[0]) + len(last[0]) + len(tail)
                 starts = map(_FrameStarts(around, head, tail).__getitem__, map(len, some))
-                frames.append(_woven(starts, some, middle + common, last, tail).encode("latin-1"))
+                frames.append(_woven(starts, some, middles, last, tail).encode("latin-1"))
             self._as_frames = b"".join(frames)
         return self._as_frames
 
     def _escaped(self) -> tuple[str, list[str], str, bool]:
-        """What precedes a line, the lines escaped for JSON, what stands between a line and its seq, and
-        whether the lines are ASCII."""
+        """What precedes a line, the lines escaped for JSON, what follows a line, and whether the lines are
+        ASCII."""
         # Mostly nothing needs escaping, and one check of all lines is quicker than escaping each.
         text = "".join(self._lines)
         data = text.encode("utf-8", "replace")
         if len(data.translate(None, _ESCAPED)) < len(data):
             lines = [encode_basestring(line) for line in self._lines]
-            return self._head, lines, self._middle, text.isascii()
-        return f'{self._head}"', self._lines, f'"{self._middle}', text.isascii()
+            return self._head, lines, "", text.isascii()
+        return f'{self._head}"', self._lines, '"', text.isascii()
+
+    def _middles(self, after: str, begin: int, common: str, last: list[str]) -> list[str]:
+        """What stands between each of some lines, from that index on, and the last digits of its seq."""
+        if isinstance(self._ts, str):
+            return [f'{after},"ts":"{self._ts}","seq":{common}'] * len(last)
+        times = self._ts[begin : begin + len(last)]
+        return [f'{after},"ts":"{ts}","seq":{common}' for ts in times]
 
 
 def encoded_output(task_id: str, output: StoredOutput) -> EncodedLine | EncodedOutput:
@@ -127,32 +136,33 @@ def encoded_output(task_id: str, output: StoredOutput) -> EncodedLine | EncodedO
     return EncodedOutput(task_id, output, ts)
 
 
-def _numbered(lines: list[str], seq: int) -> Iterator[tuple[list[str], str, list[str]]]:
-    """The lines in blocks whose seqs have equally many digits, and all but the last three in common: lines,
-    the digits in common, and the last ones of each."""
+def _numbered(lines: list[str], seq: int) -> Iterator[tuple[int, list[str], str, list[str]]]:
+    """The lines in blocks whose seqs have equally many digits, and all but the last three in common: the
+    index of the first, lines, the digits in common, and the last ones of each."""
     begin = 0
     while begin < len(lines):
         common, last = divmod(seq, 1000)
         if common:
             some = lines[begin : begin + 1000 - last]
-            yield some, str(common), _LAST_DIGITS[last : last + len(some)]
+            yield begin, some, str(common), _LAST_DIGITS[last : last + len(some)]
         else:
             some = lines[begin : begin + 10 ** len(str(last)) - last]
-            yield some, "", [str(number) for number in range(last, last + len(some))]
+            yield begin, some, "", [str(number) for number in range(last, last + len(some))]
         begin += len(some)
         seq += len(some)
 
 
-def _woven(starts: Iterable[str], lines: list[str], middle: str, last: list[str], tail: str) -> str:
+def _woven(starts: Iterable[str], lines: list[str], middles: list[str], last: list[str], tail: str) -> str:
     """The messages of these lines: start, line, middle, last digits and tail of each. The starts begin with
     the tail of the message before.
 
     Text that is made for each line on the way would cost twice as much, and so much memory that the allocator
     returned some to the system after each batch.
     """
-    parts = [middle] * (4 * len(lines))
+    parts = [""] * (4 * len(lines))
     parts[::4] = starts
     parts[1::4] = lines
+    parts[2::4] = middles
     parts[3::4] = last
     parts[0] = parts[0].removeprefix(tail)
     parts.append(tail)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from sys import getsizeof
+from typing import Self
 
 from overseer.protocol import Exited
 from overseer.supervisor.memory_use import RING_BYTES, MemoryUse
@@ -37,14 +38,21 @@ class StoredOutput:
     def last_seq(self) -> int:
         return self.first_seq + len(self.lines) - 1
 
-    def after(self, seq: int) -> StoredOutput | None:
+    def after(self, seq: int) -> Self | None:
         """The part with greater seqs, or None."""
         skip = seq + 1 - self.first_seq
         if skip <= 0:
             return self
         if skip >= len(self.lines):
             return None
-        return replace(self, first_seq=seq + 1, lines=self.lines[skip:])
+        return self.between(seq + 1, self.last_seq)
+
+    def between(self, first: int, last: int) -> Self:
+        """The lines from one seq to another, both its own."""
+        if first == self.first_seq and last == self.last_seq:
+            return self
+        lines = self.lines[first - self.first_seq : last + 1 - self.first_seq]
+        return replace(self, first_seq=first, lines=lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,8 @@ _BOUND = 64 * 1024
 class _Outbox(Outbox):
     """Sends when it is read; remembers how much has been pending at most."""
 
-    def __init__(self, timers: Timers) -> None:
-        super().__init__("lines", ConnectionLimits(buffer=_BOUND, stall_timeout=60.0), timers)
+    def __init__(self, timers: Timers, bound: int) -> None:
+        super().__init__("lines", ConnectionLimits(buffer=bound, stall_timeout=60.0), timers)
         self.most = 0
 
     def flush(self) -> None:
@@ -48,6 +48,9 @@ class _Outbox(Outbox):
         self.fail()
 
     def read(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.read_bytes().splitlines()]
+
+    def read_bytes(self) -> bytes:
         data = b""
         while self.pending:
             self._make_piece()
@@ -56,7 +59,7 @@ class _Outbox(Outbox):
                 callbacks = self._sent_locked(len(some))
             data += some
             self._call(callbacks)
-        return [json.loads(line) for line in data.splitlines()]
+        return data
 
 
 class _Logs(Logs):
@@ -73,9 +76,9 @@ class _Logs(Logs):
 class _Scene:
     """A stream with a log, and a client that may lag."""
 
-    def __init__(self, root: Path, timers: Timers) -> None:
+    def __init__(self, root: Path, timers: Timers, bound: int) -> None:
         self.logs = _Logs(str(root / "logs"), StorageConfig(segment=64 * 1024, compress="none"))
-        self.outbox = _Outbox(timers)
+        self.outbox = _Outbox(timers, bound)
         self.client = Client(self.outbox, "catch_up")
         self.stream = Stream("t", "a", lock(Rank.TASK, "t"), Metrics(["a"]), EventLog(), logs=self.logs)
         self.stream.disk = self.logs.log_of("t")
@@ -108,10 +111,16 @@ class _Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Scene]:
+def bound() -> int:
+    """A client's bound; small ones are more interesting."""
+    return _BOUND
+
+
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: int) -> Iterator[_Scene]:
     monkeypatch.setattr(catch_up, "_AGAIN_S", 0.01)
     timers = Timers()
-    scene = _Scene(tmp_path, timers)
+    scene = _Scene(tmp_path, timers, bound)
     yield scene
     scene.logs.close()
     timers.close()
@@ -253,6 +262,51 @@ def test_lines_that_came_while_it_was_away_are_not_missing(scene: _Scene) -> Non
     last = scene.stream.last_seq
     heard = [seq for seq in seqs(scene.read_to(last)) if seq >= behind_from]
     assert heard == list(range(behind_from, last + 1))
+
+
+@pytest.mark.parametrize("bound", [8 * 2**20])
+def test_lines_that_came_one_by_one_are_sent_as_cheaply_as_those_that_came_together(scene: _Scene) -> None:
+    """Each has a time of its own."""
+    costs = {}
+    count, moment = 20_000, now()
+    for kind, batch in (("together", count), ("one by one", 1)):
+        begin = scene.stream.last_seq + 1
+        for number in range(count // batch):
+            scene.print(batch, at=moment + timedelta(microseconds=number))
+        _read_on(scene)
+        costs[kind] = min(_cost(lambda: _read_again(scene, begin)) for _ in range(3))  # noqa: B023
+    assert costs["one by one"] < 3 * costs["together"], costs
+
+
+def _read_again(scene: _Scene, begin: int) -> None:
+    scene.resume(begin)
+    _read_on(scene)
+
+
+def _read_on(scene: _Scene) -> None:
+    last = b'"seq":%d}' % scene.stream.last_seq
+    deadline = time.monotonic() + 30
+    while last not in scene.outbox.read_bytes():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.0005)
+
+
+def _cost(work: Callable[[], None]) -> float:
+    before = time.process_time()
+    work()
+    return time.process_time() - before
+
+
+def test_what_is_kept_of_short_lines_for_laggards_is_as_little_as_that_of_long_ones(scene: _Scene) -> None:
+    """All of it is gone through for each of them at each step, with the task's lock held."""
+    while len(scene.stream._laggards or ()) == 0:
+        scene.print(20)
+    for _ in range(5000):
+        scene.print(1, "x")
+    assert scene.stream._laggards is not None
+    assert len(scene.stream._laggards._recent) < 1000
+    last = scene.stream.last_seq
+    assert seqs(scene.read_to(last))[-1] == last
 
 
 def test_events_keep_their_places(scene: _Scene) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -68,6 +68,25 @@ def _expected(
 def test_it_gives_what_the_declaration_gives(lines: list[str], first: int, task_id: str, cut: bool) -> None:
     encoded = _encoded(lines, first, task_id, cut)
     expected = _expected(lines, first, task_id, cut)
+    assert _payloads(encoded.websocket) == expected
+    assert encoded.lines == b"".join(payload + b"\n" for payload in expected)
+
+
+@given(
+    lines=_LINES,
+    first=st.sampled_from([1, 8, 99, 998, 99_995]),
+    cut=st.booleans(),
+    data=st.data(),
+)
+def test_lines_with_times_of_their_own_are_what_each_would_be_alone(
+    lines: list[str], first: int, cut: bool, data: st.DataObject
+) -> None:
+    moments = [_TS + timedelta(microseconds=data.draw(st.integers(0, 10**12))) for _ in lines]
+    encoded = EncodedOutput("task", _stored(lines, first, cut), [format_timestamp(each) for each in moments])
+    expected = [
+        encode(Output("task", 123, "stdout", line, ts, seq, cut))
+        for seq, (line, ts) in enumerate(zip(lines, moments, strict=True), first)
+    ]
     assert _payloads(encoded.websocket) == expected
     assert encoded.lines == b"".join(payload + b"\n" for payload in expected)
 

@@ -22,7 +22,7 @@ from overseer.util.jsonlog import EventLog
 from overseer.util.locks import Rank, lock
 from overseer.workers.base import OutputBatch, RunContext, Worker
 from overseer.workers.config import WorkerConfig
-from overseer.workers.os_process import start_worker
+from overseer.workers.starting import start_worker
 from tests.logs.conftest import all_of
 from tests.workers.support import Recorder
 
