@@ -161,7 +161,7 @@ def make_log(server: Server, size: int, packed: str) -> int:
             text = f"request {chance.randrange(10**9)} took {took:.3f} s of worker {worker}"
             file.write(f"{moment:%Y-%m-%dT%H:%M:%S.%fZ} stdout F {text}\n".encode())
     descriptor = os.open(directory / first.name, os.O_RDONLY)
-    blocks, end = scan(descriptor, 1, times=True)
+    blocks, end = scan(descriptor, Segment(1), times=True)
     os.close(descriptor)
     index = Index(blocks, [Run(1, 7, "bench", "run")], end)
     finish(str(directory), 1, index)

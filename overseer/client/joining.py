@@ -51,6 +51,7 @@ from overseer.protocol import (
     Subscribed,
     Tasks,
 )
+from overseer.protocol.words import ON_LAG
 
 _NOTHING_STORED = 2**62  # since_seq for a subscription that replays nothing
 _FIRST_S, _LAST_S = 0.05, 1.0  # between attempts to find room
@@ -288,7 +289,7 @@ class TaskRequests(Requests):
         from_now: bool = False,
     ) -> Follower:
         lag = text_of(on_lag, "on_lag")
-        if lag not in ("catch_up", "block", "drop"):
+        if lag not in ON_LAG.words:
             raise ValueError(f"on_lag must be catch_up, block or drop, not {on_lag!r}")
         core = self._core
         return Follower(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from overseer.client.address import Address
 from overseer.client.errors import ClientError, ConnectFailedError
+from overseer.util.connecting import connect_first, connect_one, timeout_until
 
 if TYPE_CHECKING:
     import ssl
@@ -113,10 +114,10 @@ def _shake_hands(
     """Send the upgrade, read the response, and return what came after it. Raises ConnectFailedError."""
     data = b""
     try:
-        connected.settimeout(_left(deadline))
+        connected.settimeout(timeout_until(deadline))
         connected.sendall(request)
         while b"\r\n\r\n" not in data and len(data) <= _MAX_HEAD and _may_be_http(data):
-            connected.settimeout(_left(deadline))
+            connected.settimeout(timeout_until(deadline))
             more = connected.recv(_MAX_HEAD)
             if not more:
                 break
@@ -166,7 +167,7 @@ def _words(connected: socket.socket, body: bytes, headers: dict[str, str], deadl
     length = headers.get("content-length", "")
     wanted = min(int(length), _MAX_BODY) if length.isdigit() else 0
     while len(body) < wanted:
-        connected.settimeout(_left(deadline))
+        connected.settimeout(timeout_until(deadline))
         more = connected.recv(wanted - len(body))
         if not more:
             break
@@ -191,11 +192,6 @@ def _refusal(address: Address, status: int, words: str, had_token: bool) -> str:
     if status == 400 and not address.tls and "speaks TLS" in words:  # as an overseer's TLS port does
         return _wants_tls(address)
     return f"{address.url} is not an overseer's address: it answered {status}; an overseer listens at /ws"
-
-
-def _left(deadline: float) -> float:
-    """A timeout for a socket: 0 would mean non-blocking, and months are too long."""
-    return max(0.001, min(deadline - time.monotonic(), 1e6))
 
 
 def _wants_tls(address: Address) -> str:
@@ -231,42 +227,17 @@ def _why(error: OSError) -> str:
 
 def _open_socket(address: Address, tls: Any, deadline: float) -> socket.socket:
     if address.unix_path:
-        return _open_one(socket.AF_UNIX, address.unix_path, deadline)
-    connected = _open_first(address, deadline)
+        return connect_one(socket.AF_UNIX, address.unix_path, deadline)
+    connected = connect_first(address.host, address.port, deadline)
     try:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if address.tls:
             import ssl
 
             context = tls or ssl.create_default_context()
-            connected.settimeout(_left(deadline))
+            connected.settimeout(timeout_until(deadline))
             secured: socket.socket = context.wrap_socket(connected, server_hostname=address.host)
             return secured
-    except BaseException:
-        connected.close()
-        raise
-    return connected
-
-
-def _open_first(address: Address, deadline: float) -> socket.socket:
-    """Connect to the first of the host's addresses that answers; each gets a share of the time, where
-    socket.create_connection would give all of it to each."""
-    failure: OSError | None = None
-    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    for untried, (family, *_, where) in zip(range(len(found), 0, -1), found, strict=True):
-        now = time.monotonic()
-        try:
-            return _open_one(family, where, now + (deadline - now) / untried)
-        except OSError as error:
-            failure = error
-    raise failure or OSError(f"no address of {address.host} is known")
-
-
-def _open_one(family: int, where: Any, deadline: float) -> socket.socket:
-    connected = socket.socket(family)
-    try:
-        connected.settimeout(_left(deadline))
-        connected.connect(where)
     except BaseException:
         connected.close()
         raise

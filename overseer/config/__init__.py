@@ -16,27 +16,3 @@ from overseer.config.standing import StandingTask
 from overseer.config.storage import StorageConfig
 from overseer.schema.location import ConfigErrors, ErrorCollector
 from overseer.schema.scalars import TextFloat, TextInt, config_text
-
-__all__ = [
-    "ActionConfig",
-    "Config",
-    "ConfigErrors",
-    "Digest",
-    "ErrorCollector",
-    "HistoryConfig",
-    "LimitsConfig",
-    "Listen",
-    "SecretSource",
-    "StandingTask",
-    "StorageConfig",
-    "TextFloat",
-    "TextInt",
-    "TokenConfig",
-    "config_text",
-    "digest_of",
-    "load_config",
-    "parse_cidrs",
-    "parse_config",
-    "parse_listen",
-    "read_config",
-]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from overseer.config.exec import TemplateText, check_names
 from overseer.config.references import check_reference
 from overseer.protocol import FollowUp, Then
-from overseer.schema.fields import field
+from overseer.schema.fields import declared, field
 from overseer.schema.location import Location, Path
 from overseer.schema.objects import ListOf, MapOf, Object
 from overseer.schema.types import TEXT
@@ -21,7 +20,7 @@ NAMES = ("exit_code", "reason", "task_id", "run_id", "params", "output")
 """What the templates of parameters may look up."""
 
 
-@dataclass(frozen=True)
+@declared()
 class FollowUpConfig:
     """An entry of ``then``."""
 
@@ -43,7 +42,7 @@ def _follow_up(read: FollowUpConfig, location: Location) -> FollowUpConfig:
 _FOLLOW_UPS = ListOf(Object(FollowUpConfig, _follow_up, short="action"))
 
 
-@dataclass(frozen=True)
+@declared()
 class ThenConfig:
     """``then`` of an action."""
 

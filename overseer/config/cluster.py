@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from overseer.config.exec import EXEC, ExecConfig, checked_exec
 from overseer.config.key_hints import hints_at
-from overseer.schema.fields import field
+from overseer.schema.fields import declared, field
 from overseer.schema.location import Location
-from overseer.schema.nodes import Node, Scalar, describe_node
+from overseer.schema.nodes import Node, Scalar, unexpected
 from overseer.schema.objects import MapOf, Object, or_null
 from overseer.schema.quantities import Seconds
 from overseer.schema.types import FieldType, Text, TextList
@@ -28,7 +27,7 @@ class Address(FieldType):
     def from_yaml(self, node: Node, location: Location) -> str:
         text = self.scalar(node, "address").text
         if not _ADDRESS.fullmatch(text):
-            raise ValueError(f"expected tcp://HOST:PORT or tls://HOST:PORT, found {describe_node(node)}")
+            raise unexpected(node, "tcp://HOST:PORT or tls://HOST:PORT")
         return text
 
 
@@ -40,7 +39,7 @@ class Amount(FieldType):
     def from_yaml(self, node: Node, location: Location) -> float:
         text = node.text if isinstance(node, Scalar) else ""
         if not re.fullmatch(r"[0-9]+(\.[0-9]+)?([eE][0-9]+)?", text) or not float(text) > 0:
-            raise ValueError(f"expected a number above 0, found {describe_node(node)}")
+            raise unexpected(node, "a number above 0")
         return float(text)
 
     def yaml_schema(self) -> dict[str, Any]:
@@ -57,7 +56,7 @@ class Lease(Seconds):
         return seconds
 
 
-@dataclass(frozen=True)
+@declared()
 class ClusterTls:
     """``cluster.tls``: how the cluster's certificates are checked, and ours."""
 
@@ -72,7 +71,7 @@ class ClusterTls:
     key: str = field(Text("path"), "Its private key, PEM.", default="", default_text="in the file of `cert`")
 
 
-@dataclass(frozen=True)
+@declared()
 class ClusterSection:
     """``cluster``: where tasks run. ``resources`` and ``workers`` are the engine's to obey."""
 
@@ -114,7 +113,7 @@ def _cluster(read: ClusterSection, location: Location) -> ClusterSection:
 CLUSTER = Object(ClusterSection, _cluster, strict=True)
 
 
-@dataclass(frozen=True)
+@declared()
 class DaskConfig(ExecConfig):
     """The ``config`` of a ``dask`` action: what is said of a machine is said of the worker's."""
 

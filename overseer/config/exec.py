@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from overseer.cel import compile_condition
@@ -53,7 +52,7 @@ def check_names(template: Template, known: tuple[str, ...], location: Location) 
         location.error(f"there is no .{name} here{hint}; known: {', '.join(f'.{each}' for each in known)}")
 
 
-@dataclass(frozen=True)
+@declared()
 class SecretName:
     """A variable's value that is one of the server's secrets."""
 
@@ -104,7 +103,7 @@ class OutputExpression(Expression):
         return condition
 
 
-@dataclass(frozen=True)
+@declared()
 class EnvFileSection:
     """An ``env_file``."""
 
@@ -142,7 +141,7 @@ class PtySection:
     cols: int = field(SIDE, "Its width in characters.", default=80)
 
 
-@dataclass(frozen=True)
+@declared()
 class StreamSection:
     """``output.stdout`` and ``output.stderr``."""
 
@@ -154,7 +153,7 @@ class StreamSection:
     )
 
 
-@dataclass(frozen=True)
+@declared()
 class OutputSection:
     """``output``: which lines are passed on."""
 
@@ -168,7 +167,7 @@ class OutputSection:
     )
 
 
-@dataclass(frozen=True)
+@declared()
 class ExecConfig:
     """An action's ``config``. ``conditions`` are those of the streams that drop lines."""
 

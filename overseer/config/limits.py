@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from overseer.protocol import MessageLimits
-from overseer.schema.fields import field
+from overseer.protocol.words import ON_LAG
+from overseer.schema.fields import declared, field
 from overseer.schema.quantities import COUNT, SECONDS, Integer, Seconds, Size
-from overseer.schema.types import Choice
 
 
-@dataclass(frozen=True)
+@declared()
 class ClientsConfig:
     """``clients``: how clients are kept connected, and what happens to those that read slowly."""
 
@@ -29,7 +27,7 @@ class ClientsConfig:
         default=20.0,
     )
     on_lag: str = field(
-        Choice("block", "drop", "catch_up"),
+        ON_LAG,
         "What a full buffer means unless a subscription says otherwise: the task waits (`block`, nothing is "
         "lost), the client misses output and gets a `gap` (`drop`), or it is later sent what it missed from "
         "the log (`catch_up`, nothing is lost and nothing waits; needs a `data_dir`).",
@@ -38,7 +36,7 @@ class ClientsConfig:
     )
 
 
-@dataclass(frozen=True)
+@declared()
 class HistoryConfig:
     """``history``: how much of finished tasks is remembered. None younger than a minute is forgotten."""
 
@@ -46,7 +44,7 @@ class HistoryConfig:
     age: float = field(SECONDS, "How long they are kept.", default=86400.0)
 
 
-@dataclass(frozen=True)
+@declared()
 class LimitsConfig:
     """``limits``: what one client, or one line, may cost."""
 

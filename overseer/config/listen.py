@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from overseer.auth.networks import Network
 from overseer.schema.location import quoted
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _SOCKET_PATH_MAX = 107  # bytes, what sockaddr_un takes on Linux
 _FORMS = 'write ":8080", "host:8080", "[::1]:8080", a path, "unix:PATH" or "stdio"'

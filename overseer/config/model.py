@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from overseer.auth.origins import check_host_name, check_origin
@@ -25,7 +25,7 @@ from overseer.config.storage import StorageConfig
 from overseer.config.webhooks import WEBHOOK, WebhookConfig
 from overseer.errors import ConfigError
 from overseer.protocol import SUCCESS_CODES, PoolConfig, RetryPolicy
-from overseer.schema.fields import field
+from overseer.schema.fields import declared, field
 from overseer.schema.location import ConfigErrors, Location, Path
 from overseer.schema.nodes import Node, line_of
 from overseer.schema.objects import ListOf, MapOf, Object
@@ -35,7 +35,7 @@ from overseer.util.hashes import sha256
 from overseer.util.once import Once
 
 
-@dataclass(frozen=True)
+@declared()
 class MetaConfig:
     """``meta`` of an action."""
 
@@ -46,7 +46,7 @@ class DriverConfig(Document):
     """A driver's ``config``, which it reads itself."""
 
 
-@dataclass(frozen=True)
+@declared()
 class ActionConfig(Presentation):
     """One action.
 
@@ -167,7 +167,7 @@ _DRIVERS = " (what is meant for the driver goes under `config`)"
 ACTION = _Action(ActionConfig, _action, advice=_DRIVERS, hint=hints_at("action", ActionConfig))
 
 
-@dataclass(frozen=True)
+@declared()
 class Config:
     """A consistent configuration. ``file`` is its origin, ``""`` for none.
 
@@ -242,7 +242,7 @@ class Config:
         "How long shutting down may take in all: each standing task is stopped once those that depend on it "
         "are over, and what is left in the end is killed.",
         default=0.0,
-        default_text="the longest `stop_grace`, and two seconds",
+        default_text="the longest `stop_grace`, and two seconds more if tasks depend on others",
     )
     task_pool: PoolConfig = field(
         POOL, "How many tasks run at once, and what happens to the rest.", default=PoolConfig

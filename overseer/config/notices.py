@@ -8,13 +8,12 @@ from base64 import b64decode
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as plain_field
-from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from overseer.config.exec import SecretName, TemplateText, check_names
 from overseer.config.references import check_reference, check_secret
-from overseer.schema.fields import field
-from overseer.schema.location import Location, quoted
+from overseer.schema.fields import declared, field
+from overseer.schema.location import Location, check_alternatives, quoted
 from overseer.schema.nodes import MapNode, Node
 from overseer.schema.objects import ListOf, MapOf, Object
 from overseer.schema.quantities import Age
@@ -63,9 +62,6 @@ class ConfidentialText(FieldType):
             raise ValueError("it contains unprintable characters")
         return Confidential(text)
 
-    def shown(self, value: Any) -> str:
-        return ""
-
     def yaml_schema(self) -> Json:
         return {"anyOf": [super().yaml_schema(), self._name.yaml_schema()]}
 
@@ -93,7 +89,7 @@ def split_url(text: str) -> SplitResult:
     return url
 
 
-@dataclass(frozen=True)
+@declared()
 class ChannelConfig:
     """One of ``channels``: a webhook or a program."""
 
@@ -126,10 +122,8 @@ class ChannelConfig:
 
 
 def _channel(read: ChannelConfig, location: Location) -> ChannelConfig:
-    if read.webhook and read.exec:
-        location.error("has both webhook and exec: remove one of them")
-    elif not read.webhook and not read.exec and not any(map(location.has_error, ("webhook", "exec"))):
-        location.error("webhook or exec is missing: say how notices are delivered")
+    none = "webhook or exec is missing: say how notices are delivered"
+    check_alternatives(read, ("webhook", "exec"), location, none)
     if read.exec and not read.exec[0]:
         location.at("exec").error("needs the program to run")
     for key in ("secret", "headers", "body"):
@@ -176,7 +170,7 @@ def check_key(secret: Confidential | None, location: Location) -> None:
         location.at("secret").error(str(error))
 
 
-@dataclass(frozen=True)
+@declared(kw_only=True)
 class NotifyConfig:
     """One of ``notify``: a rule."""
 

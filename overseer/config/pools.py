@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from overseer.protocol import ExcessConfig, PoolConfig, QueueConfig
-from overseer.schema.fields import field
+from overseer.schema.fields import declared, field
 from overseer.schema.location import Location
 from overseer.schema.objects import Object
 from overseer.schema.quantities import COUNT, SECONDS
@@ -17,7 +17,7 @@ def _queue(read: QueueConfig, location: Location) -> QueueConfig:
     return read
 
 
-@dataclass(frozen=True)
+@declared()
 class PoolSection:
     """``task_pool``, of the server or of an action."""
 

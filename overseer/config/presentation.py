@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
 
-from overseer.schema.fields import field
+from overseer.schema.fields import declared, field
 from overseer.schema.types import BOOLEAN, TEXT, Text
 from overseer.util.suggest import did_you_mean
 
@@ -32,7 +31,7 @@ def check_icon(text: str) -> None:
         raise ValueError(f"expected one emoji, found {text!r}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@declared(kw_only=True)
 class Presentation:
     """The keys of an action that are for people alone: none of them changes how it runs."""
 

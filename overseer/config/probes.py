@@ -10,7 +10,7 @@ import dataclasses
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from overseer.config.exec import TemplateText
@@ -18,7 +18,7 @@ from overseer.config.parameters import template_values
 from overseer.config.targets import Program, Target, parse_http, parse_tcp
 from overseer.errors import TemplateError, ValidationError
 from overseer.protocol import ParamSpec
-from overseer.schema.fields import field
+from overseer.schema.fields import declared, field
 from overseer.schema.location import Location, Report
 from overseer.schema.nodes import MapNode, Node, to_value
 from overseer.schema.objects import ListOf, Object
@@ -84,7 +84,7 @@ class _Word(TemplateText):
 _ARGV = ListOf(_Word())
 
 
-@dataclass(frozen=True)
+@declared()
 class _Probes:
     """What ``ready`` and ``health`` share. ``dialect`` and ``booleans`` say how templates are read."""
 
@@ -155,7 +155,7 @@ class _Probes:
         return (*found, Program(argv)) if argv else tuple(found)
 
 
-@dataclass(frozen=True)
+@declared()
 class ReadyConfig(_Probes):
     """``ready``: when a run counts as ready; if there are several conditions, all must hold."""
 
@@ -211,7 +211,7 @@ class ReadyConfig(_Probes):
             raise ValueError(f"log: {error}") from None
 
 
-@dataclass(frozen=True)
+@declared()
 class HealthConfig(_Probes):
     """``health``: whether a run still works, probed for as long as it lasts, once it is ready."""
 

@@ -8,7 +8,7 @@ from overseer.process.cgroup import Cgroup
 from overseer.process.setup import RLIMITS
 from overseer.schema.fields import declared, field
 from overseer.schema.location import Location, quoted
-from overseer.schema.nodes import MapNode, Node, Scalar, describe_node
+from overseer.schema.nodes import MapNode, Node, Scalar, unexpected
 from overseer.schema.quantities import COUNT, NUMBER, Integer, Size
 from overseer.schema.types import BOOLEAN, FieldType, Json
 from overseer.util.suggest import did_you_mean
@@ -31,7 +31,7 @@ class Niceness(FieldType):
         except ValueError:
             value = 20
         if not -20 <= value <= 19:
-            raise ValueError(f"expected a number from -20 to 19, found {describe_node(node)}")
+            raise unexpected(node, "a number from -20 to 19")
         return value
 
     def yaml_schema(self) -> Json:
@@ -46,7 +46,7 @@ class Rlimits(FieldType):
 
     def from_yaml(self, node: Node, location: Location) -> dict[str, tuple[int, int]]:
         if not isinstance(node, MapNode):
-            raise ValueError(f"expected a {self.label}, found {describe_node(node)}")
+            raise unexpected(node, f"a {self.label}")
         found = {}
         for name, entry in node.entries.items():
             here = location.child(name, entry.line)
@@ -61,7 +61,7 @@ class Rlimits(FieldType):
     def _pair(self, name: str, scalar: Scalar, location: Location) -> tuple[int, int]:
         words = scalar.text.split(":")
         if len(words) > 2:
-            raise ValueError(f"expected {self._FORM}, found {describe_node(scalar)}")
+            raise unexpected(scalar, self._FORM)
         soft, hard = (_limit(name, word.strip(), scalar, location) for word in (words[0], words[-1]))
         if hard != _UNLIMITED and not 0 <= soft <= hard:
             raise ValueError(f"the soft limit {words[0]} is above the hard one, {words[-1]}")
@@ -96,7 +96,7 @@ class Cpus(FieldType):
     def from_yaml(self, node: Node, location: Location) -> float:
         cpus = NUMBER.from_yaml(node, location)
         if not self._LEAST <= cpus <= 1_000_000:
-            raise ValueError(f"expected a number of CPUs from {self._LEAST} up, found {describe_node(node)}")
+            raise unexpected(node, f"a number of CPUs from {self._LEAST} up")
         return cpus
 
     def yaml_schema(self) -> Json:

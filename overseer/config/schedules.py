@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
-from overseer.schema.fields import field
-from overseer.schema.location import Location
-from overseer.schema.nodes import Node, describe_node
+from overseer.schema.fields import declared, field
+from overseer.schema.location import Location, check_alternatives
+from overseer.schema.nodes import Node, unexpected
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import SECONDS, Seconds
 from overseer.schema.types import BOOLEAN, Choice, FieldType, Text
@@ -45,10 +45,10 @@ class _Moment(FieldType):
                 return datetime.fromisoformat(text)
             except ValueError as error:
                 raise ValueError(f"{text}: {error}") from None
-        raise ValueError(f"expected a time such as 2026-12-01T09:00, found {describe_node(node)}")
+        raise unexpected(node, "a time such as 2026-12-01T09:00")
 
 
-@dataclass(frozen=True)
+@declared()
 class Schedule:
     """``schedule``, or one of several: when a standing task is started; exactly one of the first three keys.
 
@@ -109,11 +109,8 @@ class Schedule:
 
 
 def _schedule(read: Schedule, location: Location) -> Schedule:
-    given = [key for key in ("cron", "every", "at") if getattr(read, key)]
-    if len(given) > 1:
-        location.error(f"{' and '.join(given)} are different schedules: make them a list of two")
-    elif not given and not any(map(location.has_error, ("cron", "every", "at"))):
-        location.error("say when: cron, every or at")
+    several = "are different schedules: make them a list of two"
+    check_alternatives(read, ("cron", "every", "at"), location, "say when: cron, every or at", several)
     if read.timezone != "UTC" and read.every:
         location.warn("timezone does nothing: `every` is the same in all time zones")
     if 0 < read.every <= read.jitter:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
-from overseer.schema.fields import field
-from overseer.schema.location import Location
+from overseer.schema.fields import declared, field
+from overseer.schema.location import Location, check_alternatives
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.types import Text
 
 
-@dataclass(frozen=True)
+@declared()
 class SecretSource:
     """One of ``secrets``: exactly one of the three keys."""
 
@@ -33,11 +32,7 @@ class SecretSource:
 
 
 def _source(read: SecretSource, location: Location) -> SecretSource:
-    given = [key for key in ("file", "env", "command") if getattr(read, key)]
-    if len(given) > 1:
-        location.error(f"{' and '.join(given)} are alternatives: keep one of them")
-    elif not given and not any(map(location.has_error, ("file", "env", "command"))):
-        location.error("say where it is: file, env or command")
+    check_alternatives(read, ("file", "env", "command"), location, "say where it is: file, env or command")
     if "=" in read.env:
         location.at("env").error("is not a valid name for a variable: it contains a =")
     if read.command and not read.command[0]:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from overseer.auth.digest import Digest, digest_of, doubtful
 from overseer.auth.rights import ROLES
-from overseer.schema.fields import field
-from overseer.schema.location import Location
+from overseer.schema.fields import declared, field
+from overseer.schema.location import Location, check_alternatives
 from overseer.schema.nodes import Node, Scalar
 from overseer.schema.objects import ListOf, MapOf, Object
 from overseer.schema.quantities import Mode, Seconds
 from overseer.schema.types import Choice, FieldType, Text, TextList
-
-_SOURCES = ("token", "token_file", "token_env", "token_sha256")
 
 
 class Secret(FieldType):
@@ -42,7 +39,7 @@ class Sha256(FieldType):
         return Digest(bytes.fromhex(node.text))
 
 
-@dataclass(frozen=True)
+@declared(kw_only=True)
 class TokenConfig:
     """One of ``auth.tokens``. At most one of the four sources is set; without one, a certificate must do."""
 
@@ -79,15 +76,13 @@ class TokenConfig:
 
 
 def _token(read: TokenConfig, location: Location) -> TokenConfig:
-    given = [name for name in _SOURCES if getattr(read, name)]
-    if len(given) > 1:
-        location.error(f"{' and '.join(given)} are alternatives: keep one of them")
+    check_alternatives(read, ("token", "token_file", "token_env", "token_sha256"), location)
     if read.actions == ():
         location.warn("an empty list of actions: this token sees none of them")
     return read
 
 
-@dataclass(frozen=True)
+@declared()
 class AuthConfig:
     """``auth``: who may do what."""
 
@@ -102,7 +97,7 @@ class AuthConfig:
         default=dict,
     )
     session_age: float = field(
-        Seconds(zero=False), "How long a sign-in to the playground lasts.", default=12 * 3600.0
+        Seconds(zero=False), "How long a sign-in to the page lasts.", default=12 * 3600.0
     )
 
     @property
@@ -121,7 +116,7 @@ def _auth(read: AuthConfig, location: Location) -> AuthConfig:
 AUTH = Object(AuthConfig, _auth, strict=True)
 
 
-@dataclass(frozen=True)
+@declared()
 class TlsConfig:
     """``tls``: encryption, 1.2 or later. Off without a ``cert``."""
 

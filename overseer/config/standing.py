@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
 
 from overseer.config.key_hints import hints_at
 from overseer.config.references import check_reference
 from overseer.config.schedules import SCHEDULES, Schedule
 from overseer.protocol import RetryPolicy
 from overseer.protocol.words import CONDITION, CONDITIONS
-from overseer.schema.fields import field
+from overseer.schema.fields import declared, field
 from overseer.schema.location import Location
-from overseer.schema.nodes import ListNode, MapNode, Node, describe_node
+from overseer.schema.nodes import ListNode, MapNode, Node, unexpected
 from overseer.schema.objects import MapOf, Object
 from overseer.schema.types import TEXT, Choice, FieldType, Json
 
@@ -31,10 +29,7 @@ class _DependsOn(FieldType):
             return MapOf(CONDITION).from_yaml(node, location)
         if isinstance(node, ListNode):
             return dict.fromkeys(TEXT.items_from_yaml(node, location), _READY)
-        raise ValueError(f"expected a {self.label}, found {describe_node(node)}")
-
-    def shown(self, value: Any) -> str:
-        return ""
+        raise unexpected(node, f"a {self.label}")
 
     def yaml_schema(self) -> Json:
         return {
@@ -45,7 +40,7 @@ class _DependsOn(FieldType):
         }
 
 
-@dataclass(frozen=True)
+@declared()
 class StandingTask:
     """A task that the file names."""
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from overseer.schema.fields import field
+from overseer.schema.fields import declared, field
 from overseer.schema.quantities import Age, Integer, Percent, Size
 from overseer.schema.types import Choice
 
@@ -12,7 +10,7 @@ _DAY = 86400.0
 _MIB = 2**20
 
 
-@dataclass(frozen=True)
+@declared()
 class StorageConfig:
     """``storage``: bounds on what is kept in ``data_dir``, existing data included; the oldest goes first."""
 

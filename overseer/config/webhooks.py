@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from overseer.cel import compile_cel
@@ -13,7 +12,7 @@ from overseer.config.exec import Expression, TemplateText, check_names
 from overseer.config.listen import Listen
 from overseer.config.notices import Confidential, ConfidentialText, check_key
 from overseer.config.references import check_reference, check_secret
-from overseer.schema.fields import field
+from overseer.schema.fields import declared, field
 from overseer.schema.location import Location
 from overseer.schema.nodes import Node
 from overseer.schema.objects import MapOf, Object
@@ -46,7 +45,7 @@ class _Condition(Expression):
         return condition.expression if condition else ""
 
 
-@dataclass(frozen=True)
+@declared()
 class WebhookConfig:
     """One of ``webhooks``: what a ``POST`` to ``/hooks/NAME`` starts."""
 

@@ -26,6 +26,7 @@ from overseer.ctl.interrupts import signals_to
 from overseer.ctl.tail import Printer, show_last
 from overseer.ctl.terminal import OutputError, Style, plain, say, style_of, write_out
 from overseer.protocol import Data, Dequeued, Errored, Event, Exited, Queued, Restarting, Started
+from overseer.util.threads import start_thread
 
 _LINES = 10  # of earlier output, without a terminal
 _PIECE = 64 * 1024
@@ -111,8 +112,7 @@ class Session:
 
     def run(self) -> int:
         with self._tell, self._told, signals_to(self._tell, _SIGNALS):
-            writer = threading.Thread(target=self._show, name="attach", daemon=True)
-            writer.start()
+            start_thread(self._show, "attach")
             self._until_begun()
             if self._begun:
                 with raw_terminal() as again:

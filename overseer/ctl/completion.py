@@ -14,11 +14,12 @@ from overseer.client import Client
 from overseer.ctl.finding import known_tasks
 from overseer.ctl.schedules import scheduled_tasks
 from overseer.ctl.settings import NAMES
-from overseer.ctl.statuses import GOING_ON, OVER, WORDS
+from overseer.ctl.statuses import GOING_ON, WORDS
 from overseer.ctl.usage.commands import Commands
 from overseer.ctl.values import RUN_STATUSES, run_statuses, statuses
 from overseer.errors import OverseerError
 from overseer.protocol import TaskInfo
+from overseer.protocol.words import OVER
 
 # Candidates are names that other people chose, so each must be quoted: bash inserts them verbatim, so its
 # script quotes them; zsh's compadd (without -Q) and fish do that by themselves.

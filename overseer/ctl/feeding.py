@@ -7,12 +7,14 @@ import threading
 import time
 from argparse import Namespace
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from overseer.client import Client, ClientError, RefusedError
 from overseer.ctl.exit_status import EXIT_REFUSED, EXIT_USAGE
 from overseer.ctl.terminal import counted, on_terminal, plain, print_json, say
 from overseer.protocol import utf8
+from overseer.util.threads import start_thread
 
 _PIECE = 64 * 1024
 _FIRST_S, _LAST_S = 0.02, 0.5  # between attempts while the task does not read
@@ -39,9 +41,7 @@ def pieces(fd: int) -> Iterator[bytes]:
 
 def feed(client: Client, task_id: str) -> threading.Thread:
     """Pass on stdin and its end, on a thread of its own."""
-    thread = threading.Thread(target=_feed, args=(client, task_id), name="feeder", daemon=True)
-    thread.start()
-    return thread
+    return start_thread(partial(_feed, client, task_id), "feeder")
 
 
 def _feed(client: Client, task_id: str) -> None:

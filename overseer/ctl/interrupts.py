@@ -12,6 +12,7 @@ from typing import Self
 
 from overseer.ctl.exit_status import EXIT_INTERRUPTED
 from overseer.ctl.terminal import put_back
+from overseer.util.threads import start_thread
 
 _LEAVE_S = 1.0
 _POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -82,10 +83,10 @@ class Interrupts:
             self.heard = self.heard or number
             if count == 1 and self.first is not None:
                 # On its own thread: the second signal must be heard while this waits.
-                threading.Thread(target=self.first, name="interrupted", daemon=True).start()
+                start_thread(self.first, "interrupted")
                 continue
             if count == 2:
-                threading.Thread(target=self.again, name="interrupted-again", daemon=True).start()
+                start_thread(self.again, "interrupted-again")
                 heard = signal.sigtimedwait({*self._signals, signal.SIGUSR2}, _LEAVE_S)
                 if heard is not None and heard.si_signo == signal.SIGUSR2:
                     return

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from overseer.ctl.terminal import Style, plain
 from overseer.protocol import STATUS
+from overseer.protocol.words import OVER
 
 WORDS = STATUS.words
 _SIGNS = {
@@ -26,7 +27,6 @@ _COLOURS = {
     **dict.fromkeys(("failed", "errored", "lost"), _RED),
     "stopped": _GREY,
 }
-OVER = ("succeeded", "failed", "errored", "stopped", "lost")
 GOING_ON = tuple(word for word in WORDS if word not in OVER)
 
 

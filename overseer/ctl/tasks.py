@@ -14,7 +14,7 @@ from overseer.ctl.choosing import chosen, each, matching
 from overseer.ctl.exit_status import EXIT_TIMEOUT, of_exit, words_of
 from overseer.ctl.graph import missing_of
 from overseer.ctl.listing import tasks_table
-from overseer.ctl.statuses import GOING_ON, OVER
+from overseer.ctl.statuses import GOING_ON
 from overseer.ctl.terminal import (
     OutputError,
     Progress,
@@ -28,6 +28,7 @@ from overseer.ctl.terminal import (
     style_of,
 )
 from overseer.protocol import Queued, Started
+from overseer.protocol.words import OVER
 from overseer.util.timestamps import now
 
 _RESTART_S = 86400.0  # for a restart, whose stop takes what the server's config allows

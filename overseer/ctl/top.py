@@ -20,6 +20,7 @@ from overseer.ctl.screen import Screen, height, keys_of, read_key
 from overseer.ctl.terminal import Style, on_terminal, plain, print_json, print_text, room, style_of, width
 from overseer.ctl.toptable import Answer, in_order, screen_lines
 from overseer.protocol import GlobalMetrics, TaskInfo, TaskUsage
+from overseer.util.threads import start_thread
 
 _LATE_S = 1.0  # after which a late answer is reported
 _SAID_S = 5.0  # how long a remark stays
@@ -95,7 +96,7 @@ class _Live:
         self._remark, self._said_at = "", 0.0
 
     def run(self) -> int:
-        threading.Thread(target=self._look, name="look", daemon=True).start()
+        start_thread(self._look, "look")
         due, told = time.monotonic(), self._hear.fileno()
         while True:
             moment = time.monotonic()
@@ -239,7 +240,7 @@ class _Live:
             with suppress(OSError):
                 self._tell.send(bytes([signal.SIGWINCH]))
 
-        threading.Thread(target=stop, name="stop", daemon=True).start()
+        start_thread(stop, "stop")
 
     def _give_way(self, *arguments: str) -> None:
         """Let another overseerctl have the terminal, until it ends and Enter is pressed, or Ctrl-C is."""

@@ -171,7 +171,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="sticky-overseer",
-        description="Runs, watches and streams processes over one WebSocket.",
+        description="A process supervisor that clients drive over one WebSocket.",
         epilog="Environment: OVERSEER_CONFIG overrides --config; OVERSEER_LISTEN, OVERSEER_DB, "
         "OVERSEER_LOG_FILE and OVERSEER_TRUSTED_CIDRS override the file. OVERSEER_TOKEN is an admin's token; "
         "with it, every client must present a token.",

@@ -95,7 +95,7 @@ class Daemon:
         self._version = version
         opened = replace(config, data_dir=started.data_dir)
         self._log = EventLog(started.log_file)
-        self._logs = TaskLogs(opened)
+        self._logs = TaskLogs(opened, lambda: self._history.has_directory())
         self._history = RunHistory(opened, self._logs.forget, lambda task_id: self._hub.listing.has(task_id))
         hub = self._hub = Hub(
             config, handlers, self._log, vault=vault, recorder=self._history.recorder, logs=self._logs.logs

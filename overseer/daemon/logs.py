@@ -23,15 +23,19 @@ _NOT_FOUND = "task not found"
 
 
 class TaskLogs:
-    """Creates the logs, and answers ``logs`` and ``search`` from them."""
+    """Creates the logs, and answers ``logs`` and ``search`` from them.
 
-    def __init__(self, config: Config) -> None:
+    Args:
+        ours: whether ``data_dir`` is still this server's.
+    """
+
+    def __init__(self, config: Config, ours: Callable[[], bool] = lambda: True) -> None:
         self.logs: Logs | None = None
         if config.data_dir:
             from overseer.logs.search import Searches
             from overseer.logs.store import Logs
 
-            self.logs = Logs(str(Path(config.data_dir).absolute() / "logs"), config.storage)
+            self.logs = Logs(str(Path(config.data_dir).absolute() / "logs"), config.storage, ours)
             self._searches = Searches(self.logs.root)
 
     def apply(self, config: Config) -> None:
@@ -117,7 +121,7 @@ class TaskLogs:
         """
         if self.logs is None:
             raise RequestError(_NONE, code="not_configured")
-        from overseer.logs.search import SearchError, SearchQuery
+        from overseer.logs.search import SearchQuery
 
         query = SearchQuery(
             request.query,
@@ -130,10 +134,7 @@ class TaskLogs:
             principal.actions,
             request.after,
         )
-        try:
-            found = self._searches.search(query, unwanted)
-        except SearchError as error:
-            raise RequestError(str(error), code=error.code) from None
+        found = self._searches.search(query, unwanted)
         matches = [
             LogMatch(each.task_id, each.run_id, each.seq, parse_timestamp(each.ts), each.stream, each.data)
             for each in found.matches

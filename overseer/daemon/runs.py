@@ -69,6 +69,10 @@ class RunHistory:
         """The descriptor that locks its directory, or -1."""
         return -1 if self.history is None else self.history.directory.lock
 
+    def has_directory(self) -> bool:
+        """Whether ``data_dir`` is still this server's."""
+        return self.history is not None and self.history.has_directory()
+
     def adopt(self, lock: int, *, back: bool) -> None:
         """Use the lock that the program before this one has taken; ``back``: a newer one has failed."""
         if self.history is not None and lock >= 0:

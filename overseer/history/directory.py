@@ -27,6 +27,7 @@ class DataDirectory:
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
+        self._lock_path = f"{path}/{_LOCK}"
         self._lock = -1
 
     def acquire(self) -> None:
@@ -43,7 +44,7 @@ class DataDirectory:
             self.path.mkdir(0o700)
         except FileExistsError:
             _make_private(self.path)
-        lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             self._wait_for(lock)
         except BaseException:
@@ -76,14 +77,12 @@ class DataDirectory:
 
     @property
     def intact(self) -> bool:
-        """Whether the lock held is that of the directory now at the path."""
-        if self._lock < 0:
-            return False
+        """Whether the lock held is that of the directory now at the path. Safe from any thread."""
         try:
-            there = os.stat(self.path / _LOCK, follow_symlinks=False)  # noqa: PTH116
-        except OSError:
+            there = os.stat(self._lock_path, follow_symlinks=False)  # noqa: PTH116
+            return os.path.samestat(there, os.fstat(self._lock))
+        except OSError:  # there is none, or it is not held
             return False
-        return os.path.samestat(there, os.fstat(self._lock))
 
     def release(self) -> None:
         """Release the lock. Idempotent."""

@@ -16,7 +16,8 @@ _log = logging.getLogger(__name__)
 
 
 class DatabaseFile:
-    """Opens the database at ``path``, again where it has failed, was replaced or is damaged.
+    """Opens the database at ``path``, again where it has failed, was replaced or is damaged. Used by the
+    writer's thread alone, once that runs.
 
     Args:
         server: this server's id.
@@ -40,6 +41,11 @@ class DatabaseFile:
         self.bytes = 0  # when it was measured last; whoever asks must not wait for the disk
 
     def connect(self) -> sqlite3.Connection:
+        """The connection, (re)opened if necessary.
+
+        Raises:
+            OverseerError, sqlite3.Error, OSError: it cannot be opened for now.
+        """
         if self._connection is not None:
             if self._is_known() and self._directory.intact:
                 return self._connection
@@ -74,6 +80,7 @@ class DatabaseFile:
             return False
 
     def disconnect(self, error: Exception | None = None) -> None:
+        """Close the connection, which may have failed with this error."""
         if error is not None and is_broken(error) and (self._file is None or self._is_known()):
             self._damage = error
         connection, self._connection = self._connection, None
@@ -81,10 +88,12 @@ class DatabaseFile:
             connection.close()
 
     def close(self) -> None:
+        """Close for good."""
         self.disconnect()
         self._directory.release()
 
     def measure(self) -> int:
+        """The size of the write-ahead log in bytes."""
         log_bytes = _size(self._path.with_name(f"{self._path.name}-wal"))
         self.bytes = _size(self._path) + log_bytes
         return log_bytes

@@ -16,6 +16,9 @@ class _Mark:
         self.reserved = 0  # the seq to be stored
 
 
+_NONE = _Mark()
+
+
 class Marks:
     """In memory for every id in the database, so that no start waits for a disk read. Thread-safe."""
 
@@ -39,13 +42,11 @@ class Marks:
 
     def seq(self, task_id: str) -> int:
         with self._lock:
-            mark = self._marks.get(task_id)
-            return 0 if mark is None else mark.seq
+            return self._marks.get(task_id, _NONE).seq
 
     def number(self, task_id: str) -> int:
         with self._lock:
-            mark = self._marks.get(task_id)
-            return 0 if mark is None else mark.number
+            return self._marks.get(task_id, _NONE).number
 
     def next_number(self, task_id: str) -> int:
         """The number for a run that begins now."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from overseer.errors import OverseerError, RequestError
 from overseer.history.moments import stored
@@ -17,6 +17,7 @@ from overseer.protocol import RunInfo
 from overseer.util.locks import Rank, assert_none_held, lock
 from overseer.util.sqlite import open_db
 from overseer.util.thread_pool import ThreadPool
+from overseer.util.threads import answer
 
 _T = TypeVar("_T")
 _READERS = 4  # threads; as many connections are kept for them
@@ -44,17 +45,6 @@ class Query:
     run_id: str = ""
 
 
-class _Asked(Generic[_T]):
-    """A question for the database, and what became of it."""
-
-    def __init__(self, question: Callable[[sqlite3.Connection], _T]) -> None:
-        self.question = question
-        self.over = threading.Event()
-        self.found: list[_T] = []  # its one answer
-        self.error: Exception | None = None
-        self.given_up = False
-
-
 class Pages:
     """Reads the database at ``path``, on threads of its own, as a disk may hang. Thread-safe."""
 
@@ -63,8 +53,8 @@ class Pages:
         self._lock = lock(Rank.LEAF, "history readers")  # guards the fields below
         self._idle: list[sqlite3.Connection] = []
         self._generation = 0  # of the file, which may be replaced
-        self._hung = 0  # readers that were given up on
         self._closed = False
+        self._late: list[Future[Any]] = []  # a hint: answers that did not come in time
         self._pool = ThreadPool("history-reader", _READERS)
 
     def read(
@@ -86,21 +76,16 @@ class Pages:
             RequestError: the database cannot be read now, or not in time.
         """
         assert_none_held("reading the history")
-        asked = _Asked(question)
-        if not self._pool.do(lambda: self._answer(asked)):
+        found: Future[_T] = Future()
+        if not self._pool.do(lambda: answer(found, lambda: self._answer(question))):
             raise RequestError("the history cannot be read: the server ends")
-        if not asked.over.wait(_HUNG_READ_S if self._hung else _READ_S):
-            with self._lock:
-                if not asked.over.is_set():
-                    asked.given_up = True
-                    self._hung += 1
-            if asked.given_up:
-                raise RequestError("the history cannot be read: the disk does not respond")
-        if asked.error is not None:
-            raise asked.error
-        return asked.found[0]
+        late = [each for each in self._late if not each.done()]
+        if not wait([found], _HUNG_READ_S if late else _READ_S).done:
+            self._late = [*late, found]
+            raise RequestError("the history cannot be read: the disk does not respond")
+        return found.result()
 
-    def _answer(self, asked: _Asked[_T]) -> None:
+    def _answer(self, question: Callable[[sqlite3.Connection], _T]) -> _T:
         """On a reader's thread."""
         connection: sqlite3.Connection | None = None
         with self._lock:
@@ -111,19 +96,15 @@ class Pages:
             if connection is None:
                 connection = open_db(self._path)
                 connection.execute("PRAGMA query_only = ON")
-            asked.found.append(asked.question(connection))
-        except (sqlite3.Error, OverseerError) as error:
-            asked.error = RequestError(f"the history cannot be read: {error}")
-        except Exception as error:
-            asked.error = error
-        if connection is not None:
-            if asked.error is None:
-                self._give_back(connection, generation)
-            else:
+            found = question(connection)
+        except BaseException as error:
+            if connection is not None:
                 connection.close()
-        with self._lock:
-            asked.over.set()
-            self._hung -= asked.given_up
+            if isinstance(error, sqlite3.Error | OverseerError):
+                raise RequestError(f"the history cannot be read: {error}") from None
+            raise
+        self._give_back(connection, generation)
+        return found
 
     def _give_back(self, connection: sqlite3.Connection, generation: int) -> None:
         with self._lock:

@@ -51,8 +51,9 @@ class Retention:
         self._dropped = dropped
         self._in_use = in_use
         self._kept: set[str] = set()  # generated ids whose runs are gone and whose tasks are not
-        self._excess = 0  # how many of the runs counted last are still to be removed
-        self._counted: object = None  # where they were counted, and what their number was compared with
+        self._counted: sqlite3.Connection | None = None  # where runs were counted
+        self._runs = 0  # how many there were at the last look
+        self._newest = 0  # the highest id then
         self._clock = SteadyClock()
         self._ids_at = 0.0  # when ids are checked next, monotonic
 
@@ -70,13 +71,22 @@ class Retention:
         return self._next_due(connection, now)
 
     def _too_many(self, connection: sqlite3.Connection) -> list[Removed]:
-        most = self.config.runs
-        if self._excess <= 0 or self._counted != (connection, most):  # it takes as long as removing many
-            (ended,) = connection.execute("SELECT count(*) FROM runs WHERE ended IS NOT NULL").fetchone()
-            self._excess, self._counted = ended - most, (connection, most)
-        found = self._oldest(connection, "ended IS NOT NULL", "id", self._excess)
-        self._excess = self._excess - len(found) if found else 0
-        return found
+        return self._oldest(connection, "ended IS NOT NULL", "id", self._ended(connection) - self.config.runs)
+
+    def _ended(self, connection: sqlite3.Connection) -> int:
+        """How many runs are over. All are counted once; since only this connection adds any, each with the
+        next id, the highest id tells how many have come since."""
+        before = self._newest
+        self._newest = _newest(connection)
+        if self._counted is connection:
+            self._runs += self._newest - before
+        else:
+            (self._runs,) = connection.execute("SELECT count(*) FROM runs").fetchone()
+            self._counted = connection
+        (going_on,) = connection.execute(
+            "SELECT count(*) FROM runs INDEXED BY runs_open WHERE ended IS NULL"
+        ).fetchone()
+        return self._runs - int(going_on)
 
     def _too_old(self, connection: sqlite3.Connection, now: int) -> list[Removed]:
         found: list[Removed] = []
@@ -102,6 +112,8 @@ class Retention:
             rows = ", ".join(str(run.id) for run in runs)
             connection.execute(f"DELETE FROM runs WHERE id IN ({rows})")
             gone = _delete_ids(connection, ids - kept)
+        self._runs -= len(runs)
+        self._newest = _newest(connection)
         self._kept |= kept
         self._removed(runs)
         self._dropped(gone)
@@ -145,6 +157,12 @@ class Retention:
             if ended is not None:
                 wait = min(wait, max(0.1, (ended - now) / 1e6 + age))
         return wait
+
+
+def _newest(connection: sqlite3.Connection) -> int:
+    """The highest id of a run."""
+    (newest,) = connection.execute("SELECT ifnull(max(id), 0) FROM runs").fetchone()
+    return int(newest)
 
 
 def _delete_ids(connection: sqlite3.Connection, task_ids: Iterable[str]) -> list[str]:

@@ -8,32 +8,28 @@ from typing import Any
 
 from overseer.history.moments import restored, stored
 from overseer.history.records import Intent, Owed, Run, RunEnd, Trigger
-from overseer.history.writer import Statement
+from overseer.history.transaction import Statement
 from overseer.protocol import RetryPolicy, RunInfo, RunTrigger, dump, to_plain, utf8
 from overseer.schema.objects import from_plain
 
-_STARTED = (
-    "run_id, task_id, action, number, status, reason, failed, params, complete, policy, trigger_type, "
-    "trigger_by, queued, started, first_seq, definition, server, resume, host"
+# What was asked for, whether it has begun or waits; rows of :func:`_asked`.
+_ASKED = "task_id, run_id, action, params, complete, policy, trigger_type, trigger_by, definition, server"
+_INSERT = (
+    f"INSERT INTO runs ({_ASKED}, number, status, reason, failed, queued, started, first_seq, resume, host) "
+    f"VALUES ({', '.join('?' * 19)}) ON CONFLICT (run_id) DO NOTHING"
 )
-_VALUES = ", ".join("?" * 19)
-_INSERT = f"INSERT INTO runs ({_STARTED}) VALUES ({_VALUES}) ON CONFLICT (run_id) DO NOTHING"
 _END = (
     "UPDATE runs SET status = ?, reason = ?, failed = ?, ended = ?, duration_ms = ?, exit_code = ?, "
     "signal = ?, error = ?, last_seq = ?, cpu_ms = ?, max_rss = ?, resume = ?, gave_up = ? WHERE run_id = ?"
 )
-_MARK = (
-    "INSERT INTO ids (task_id, number, seq, used) VALUES (?, ?, ?, ?) ON CONFLICT (task_id) DO UPDATE SET "
-    "number = excluded.number, seq = excluded.seq, used = excluded.used"
-)
+_MARK = "INSERT OR REPLACE INTO ids (task_id, number, seq, used) VALUES (?, ?, ?, ?)"
 _NOT_GIVEN_UP = "UPDATE runs SET gave_up = 0 WHERE run_id = ?"
 _RESUME = "UPDATE runs SET resume = ? WHERE run_id = ?"
 
-_QUEUED = "task_id, run_id, action, params, complete, policy, trigger_type, trigger_by, queued, definition"
-_QUEUE = f"INSERT OR REPLACE INTO queued ({_QUEUED}, server) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_QUEUE = f"INSERT OR REPLACE INTO queued ({_ASKED}, queued) VALUES ({', '.join('?' * 11)})"
 _DEQUEUE = "DELETE FROM queued WHERE task_id = ?"
-QUEUED_HERE = f"SELECT {_QUEUED} FROM queued WHERE server = ?"
-QUEUED_ELSEWHERE = f"SELECT {_QUEUED} FROM queued WHERE server <> ? ORDER BY id"
+QUEUED_HERE = f"SELECT {_ASKED}, queued FROM queued WHERE server = ?"
+QUEUED_ELSEWHERE = f"SELECT {_ASKED}, queued FROM queued WHERE server <> ? ORDER BY id"
 """The tasks that wait for their run on a server, or did on earlier ones; rows for :func:`waiting`."""
 
 _OWE = "INSERT OR IGNORE INTO owed (run_id, room, change, server) VALUES (?, ?, ?, ?)"
@@ -41,10 +37,7 @@ _PAY = "DELETE FROM owed WHERE run_id = ?"
 OWED = "SELECT run_id, room, change FROM owed WHERE server <> ? ORDER BY id"
 """What earlier servers have owed; rows of :class:`Owed`."""
 
-_INTEND = (
-    "INSERT INTO intents (task_id, intent, place) VALUES (?, ?, ?) ON CONFLICT (task_id) DO UPDATE SET "
-    "intent = excluded.intent, place = excluded.place"
-)
+_INTEND = "INSERT OR REPLACE INTO intents (task_id, intent, place) VALUES (?, ?, ?)"
 _FORGET_INTENT = "DELETE FROM intents WHERE task_id = ?"
 
 SHOWN = (
@@ -58,23 +51,14 @@ SHOWN = (
 def insert(run: Run, server: str) -> Statement:
     """Store a run that has begun, unless it is stored already."""
     values = (
-        run.run_id,
-        run.task_id,
-        run.action,
+        *_asked(run, server),
         run.number,
         "running",
         "",
         0,
-        dump(dict(run.params)).decode(),
-        int(run.complete),
-        _policy(run),
-        run.trigger.type,
-        run.trigger.by,
         None if run.queued is None else stored(run.queued),
         stored(run.started),
         run.first_seq,
-        run.definition,
-        server,
         1,
         _clean(run.host),
     )
@@ -124,20 +108,7 @@ def intend(task_id: str, intent: Intent) -> Statement:
 
 def queue(run: Run, queued: int, server: str) -> Statement:
     """Store that a task waits for its run."""
-    values = (
-        run.task_id,
-        run.run_id,
-        run.action,
-        dump(dict(run.params)).decode(),
-        int(run.complete),
-        _policy(run),
-        run.trigger.type,
-        run.trigger.by,
-        queued,
-        run.definition,
-        server,
-    )
-    return _QUEUE, values
+    return _QUEUE, (*_asked(run, server), queued)
 
 
 def dequeue(task_id: str) -> Statement:
@@ -147,7 +118,7 @@ def dequeue(task_id: str) -> Statement:
 
 def waiting(row: Sequence[Any], first_seq: int) -> Run:
     """The run that a task has waited for, whose first line would have been ``first_seq``."""
-    task_id, run_id, action, params, complete, policy, kind, by, queued, definition = row
+    task_id, run_id, action, params, complete, policy, kind, by, definition, _, queued = row
     at = restored(queued)
     trigger, given = Trigger(kind, by), json.loads(params)
     return Run(
@@ -166,8 +137,19 @@ def pay(run_id: str, room: str = "") -> Statement:
     return (f"{_PAY} AND room = ?", (run_id, room)) if room else (_PAY, (run_id,))
 
 
-def _policy(run: Run) -> str | None:
-    return None if run.policy is None else dump(to_plain(run.policy)).decode()
+def _asked(run: Run, server: str) -> tuple[Any, ...]:
+    return (
+        run.task_id,
+        run.run_id,
+        run.action,
+        dump(dict(run.params)).decode(),
+        int(run.complete),
+        None if run.policy is None else dump(to_plain(run.policy)).decode(),
+        run.trigger.type,
+        run.trigger.by,
+        run.definition,
+        server,
+    )
 
 
 def _clean(text: str) -> str:

@@ -17,7 +17,7 @@ from overseer.history.moments import restored, stored
 if TYPE_CHECKING:
     import sqlite3
 
-    from overseer.history.writer import Statement
+    from overseer.history.transaction import Statement
 
 WAITING = "waiting"  # for the task to be over
 FIRING = "firing"  # its start is asked for; nothing tells yet that it runs
@@ -35,18 +35,15 @@ KEPT = 20
 """How many slots of each task are remembered, other than those that wait."""
 
 _SLOT = (
-    "INSERT INTO slots (task_id, slot, outcome, reason, number, at, detail) VALUES (?, ?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT (task_id, slot) DO UPDATE SET outcome = excluded.outcome, reason = excluded.reason, "
-    "number = excluded.number, at = excluded.at, detail = excluded.detail"
+    "INSERT OR REPLACE INTO slots (task_id, slot, outcome, reason, number, at, detail) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 _FORGET = (
     "DELETE FROM slots WHERE task_id = ?1 AND outcome NOT IN ('waiting', 'firing') AND slot <= (SELECT slot "
     f"FROM slots WHERE task_id = ?1 ORDER BY slot DESC LIMIT 1 OFFSET {KEPT})"
 )
 _SCHEDULE = (
-    "INSERT INTO schedules (task_id, since, spans, paused, wanted, used) VALUES (?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT (task_id) DO UPDATE SET since = excluded.since, spans = excluded.spans, "
-    "paused = excluded.paused, wanted = excluded.wanted, used = excluded.used"
+    "INSERT OR REPLACE INTO schedules (task_id, since, spans, paused, wanted, used) VALUES (?, ?, ?, ?, ?, ?)"
 )
 # Of the start of a slot that an earlier server asked for, a run tells, of the task or of one beside it, be it
 # one that is still waited for.

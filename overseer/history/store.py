@@ -21,8 +21,8 @@ from overseer.history.records import Intent, Owed, Recorder, Run, RunEnd
 from overseer.history.retention import Removed, Retention
 from overseer.history.slots import UNSCHEDULED, Schedules, Slot, keep_schedules, keep_slot, load
 from overseer.history.stats import Division, sums
-from overseer.history.transaction import transaction
-from overseer.history.writer import Statement, Writer
+from overseer.history.transaction import Statement, transaction
+from overseer.history.writer import Writer
 from overseer.protocol import RunInfo, RunStats
 from overseer.util.hanging_disk import patiently
 from overseer.util.timestamps import now
@@ -106,6 +106,13 @@ class History(Recorder):
     def inherited(self) -> Inheritance:
         """What earlier servers have left; nothing as long as the database cannot be opened."""
         return self._inherited or Inheritance()
+
+    def has_directory(self) -> bool:
+        """Whether the directory is still this server's; if not, it is looked for at once."""
+        if self.directory.intact:
+            return True
+        self._writer.tend_within(0.0)
+        return False
 
     def settle(self, seconds: float) -> None:
         """Wait until what is queued has been stored, for at most so many seconds."""
@@ -193,13 +200,8 @@ class History(Recorder):
 
     def ended(self, run: Run, end: RunEnd, owed: Sequence[Owed] = ()) -> None:
         self._mark(run, end.last_seq)
-        ticket = self._writer.put(
-            rows.insert(run, self._server),  # it may be missing, if there was no room for it in the queue
-            rows.end(run, end),
-            *(rows.owe(each, self._server) for each in owed),
-        )
-        self._trim()
-        self._writer.wait(ticket)
+        # Its row may be missing, if there was no room for it in the queue.
+        self._writer.wait(self._over([rows.insert(run, self._server)], run, end, owed))
 
     def start_failed(self, run: Run, error: str, **more: Any) -> None:
         self._not_begun(run, "start_failed", error, **more)
@@ -234,12 +236,16 @@ class History(Recorder):
         """Record a run that never was; ``more``: of its :class:`RunEnd`."""
         end = RunEnd(now(), -1, "", reason, 0, True, run.first_seq - 1, **more)
         run.started = end.at
-        self._writer.put(
-            *self._begun(run, 0),
-            rows.end(run, end, error),
-            *(rows.owe(each, self._server) for each in owed),
-        )
+        self._over(self._begun(run, 0), run, end, owed, error)
+
+    def _over(
+        self, begun: Sequence[Statement], run: Run, end: RunEnd, owed: Sequence[Owed], error: str = ""
+    ) -> int:
+        """Store an end with what it owes, after what says that the run has begun; returns the ticket."""
+        owe = [rows.owe(each, self._server) for each in owed]
+        ticket = self._writer.put(*begun, rows.end(run, end, error), *owe)
         self._trim()
+        return ticket
 
     def goes_on(self, run: Run) -> None:
         self._writer.put(rows.resume(run.run_id, True))

@@ -1,10 +1,14 @@
-"""A transaction of the writer's connection."""
+"""A transaction of the writer's connection, and what is done in it."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
+
+Statement = tuple[str, tuple[Any, ...]]
+"""SQL that writes, and the values for it."""
 
 
 @contextmanager

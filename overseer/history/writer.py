@@ -15,10 +15,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol
 
 from overseer.errors import OverseerError
-from overseer.history.transaction import transaction
+from overseer.history.file import DatabaseFile
+from overseer.history.transaction import Statement, transaction
 from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.threads import start_thread
 
@@ -31,8 +31,6 @@ _HANGS_S = 1.0  # a disk that takes longer is reported as failing
 _CALM_S = 10.0  # without delays before a disk is called well again, so that the log does not flap
 _AGAIN_S = 1.0  # between tries of a disk that failed
 _CHECKPOINT = 4 * 2**20  # size in bytes at which the write-ahead log is copied into the database
-
-Statement = tuple[str, tuple[Any, ...]]
 
 # Why something was announced before it was stored, or is not stored at all.
 _CLOSED = "is closed already: what happens now is not recorded"
@@ -50,26 +48,6 @@ _UNSTORABLE = (
 )
 
 
-class Database(Protocol):
-    """The writer's destination; used by its thread alone, once that runs."""
-
-    def connect(self) -> sqlite3.Connection:
-        """The connection, (re)opened if necessary.
-
-        Raises:
-            OverseerError, sqlite3.Error, OSError: it cannot be opened for now.
-        """
-
-    def disconnect(self, error: Exception) -> None:
-        """Close the connection, which has failed with this error."""
-
-    def close(self) -> None:
-        """Close for good."""
-
-    def measure(self) -> int:
-        """The size of the write-ahead log in bytes."""
-
-
 class Writer:
     """Queues statements and commits them. Thread-safe.
 
@@ -77,7 +55,9 @@ class Writer:
         tend: does a little housekeeping; returns in how many seconds to call it again.
     """
 
-    def __init__(self, database: Database, name: str, tend: Callable[[sqlite3.Connection], float]) -> None:
+    def __init__(
+        self, database: DatabaseFile, name: str, tend: Callable[[sqlite3.Connection], float]
+    ) -> None:
         self._database = database
         self._name = name
         self._tend = tend
@@ -145,9 +125,7 @@ class Writer:
         """Wait until the ticket's statements are stored; False if they are not, or not in time."""
         assert_none_held("waiting for the history")
         with self._lock:
-            if ticket and not self._hangs(patience):
-                self._stored.wait_for(lambda: self._done >= ticket or bool(self._failing), patience)
-            if ticket and self._done >= ticket:
+            if ticket and self._wait_locked(ticket, patience):
                 return True
             self.unrecorded += 1
             self._late_at = time.monotonic()
@@ -159,13 +137,8 @@ class Writer:
     def _news_locked(self, ticket: int) -> str:
         """What is to be logged of a change that is not stored, or not in time."""
         assert_held(self._lock)
-        if not ticket:
-            news = _CLOSED if self._closed else _FULL
-        elif self._failing:
-            return ""  # which was logged
-        else:
-            news = _SLOW
-        if news in self._told:
+        news = _SLOW if ticket else _CLOSED if self._closed else _FULL
+        if news in self._told or (ticket and self._failing):  # which was logged
             return ""
         self._told.add(news)
         return news
@@ -173,9 +146,14 @@ class Writer:
     def settle(self, patience: float) -> None:
         """Wait until everything queued so far is stored, if it can be."""
         with self._lock:
-            ticket = self._put
-            if not self._hangs(patience):
-                self._stored.wait_for(lambda: self._done >= ticket or bool(self._failing), patience)
+            self._wait_locked(self._put, patience)
+
+    def _wait_locked(self, ticket: int, patience: float) -> bool:
+        """Whether so many statements are stored, in time; for a disk that fails or hangs nobody waits."""
+        assert_held(self._lock)
+        if not self._hangs(patience):
+            self._stored.wait_for(lambda: self._done >= ticket or bool(self._failing), patience)
+        return self._done >= ticket
 
     def _hangs(self, patience: float) -> bool:
         return self._busy_since > 0 and time.monotonic() - self._busy_since > patience

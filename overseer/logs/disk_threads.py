@@ -2,8 +2,8 @@
 
 A call to a disk that does not respond cannot be cancelled. A thread that can be replaced
 (``util.hung_threads``) reads and writes itself, since handing work over and back costs more than a write; if
-it hangs, another goes on in its place. For all others one thread writes, and its callers go on without it
-when it hangs. A hanging thread ends when its call returns.
+it hangs, another goes on in its place. For all others one such thread writes, and they go on without it when
+it hangs. A hanging thread ends when its call returns.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
-from enum import Enum
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from overseer.logs.trouble import Trouble
-from overseer.util.hung_threads import Post, Replaced, post
+from overseer.util.hung_threads import Post, ReplaceableThreads, Replaced, post
 from overseer.util.locks import Rank, assert_none_held, lock
 from overseer.util.threads import start_thread
 
@@ -32,40 +32,6 @@ _STARVED_S = 2.0  # a machine too busy to write for this long is as bad as a slo
 _MOMENT_S = 0.02  # in which a thread that waits for the GIL looks for it: it does so every 5 ms
 _LOOK_AGAIN_S = 0.05  # at a call that takes too long but does not hang
 _WATCH_S = 5.0  # that nobody began anything before nobody is watched any more
-
-
-class Outcome(Enum):
-    """What became of a job."""
-
-    DONE = 1
-    LATE = 2  # it is still being done
-    NEVER = 3  # it will not be done
-
-
-class _Job:
-    __slots__ = ("claim", "done", "work", "writer")
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        self.work = work
-        self.claim = threading.Lock()  # taken by the writer that does it, or by a caller that gives up on it
-        self.done = threading.Lock()  # held until it has been done
-        self.done.acquire()
-        self.writer: _Writer | None = None
-
-
-class _Writer:
-    """One thread; ``since``: when its job began, or 0."""
-
-    __slots__ = ("native_id", "since")
-
-    def __init__(self) -> None:
-        self.native_id = 0
-        self.since = 0.0
-
-    def hangs(self, patience: float) -> bool:
-        """Whether its job has been blocked for that long, rather than merely waiting for a CPU."""
-        since = self.since
-        return bool(since) and time.monotonic() - since >= patience and bool(_blocked([self.native_id]))
 
 
 class _Call:
@@ -98,17 +64,16 @@ def _waits(thread: int) -> str:
 
 
 class DiskThreads:
-    """Does jobs; those of its own thread in order, one at a time unless one hangs. Thread-safe."""
+    """Does what may hang: on the calling thread, or on one of its own, in order. Thread-safe."""
 
     def __init__(self) -> None:
         self.lost = 0  # lines that clients were sent but no log has
         self.trouble = Trouble()
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._writer = ReplaceableThreads("log-writer", 1)
         self._lock = lock(Rank.LEAF, "disk threads")  # guards the fields below
-        self._writer: _Writer | None = None  # takes jobs; started by the first one
         self._hung = 0  # replaced threads that have not returned
         self._closed = False
-        self._calls: set[_Call] = set()  # of threads that do their work themselves; each op on it is atomic
+        self._calls: set[_Call] = set()  # under way; each operation on it is atomic
         self._latest = 0.0  # when the last of these began
         self._watching = False  # a thread looks at them
 
@@ -122,8 +87,8 @@ class DiskThreads:
         work: Callable[[], None],
         patience: float = PATIENCE_S,
         late: Callable[[], None] | None = None,
-    ) -> Outcome:
-        """Have ``work()``, which must not raise, done within that time.
+    ) -> bool:
+        """Have ``work()``, which must not raise, done; False if it is not, or not within that time.
 
         Args:
             late: called by the successor of the calling thread, should it hang and have one.
@@ -132,25 +97,12 @@ class DiskThreads:
             Replaced: ``late`` has been called, and the successor has gone on.
         """
         assert_none_held("writing to a log")
-        if self._closed:
-            return Outcome.NEVER
-        if late is not None and self._hung < _MOST_HUNG and (call := self._begin(patience, late)) is not None:
-            return self._do_here(work, call)
-        job = _Job(work)
-        if not self._submit(job):
-            return Outcome.NEVER
-        starved = time.monotonic() + max(patience, _STARVED_S)
-        while not job.done.acquire(timeout=patience):
-            writer = job.writer or self._writer
-            if writer is not None and writer.hangs(patience):
-                replaced = self._replace(writer)
-                if job.writer is writer:
-                    return Outcome.LATE
-                if not replaced and job.claim.acquire(blocking=False):
-                    return Outcome.NEVER
-            elif time.monotonic() > starved and job.claim.acquire(blocking=False):
-                return Outcome.NEVER
-        return Outcome.DONE
+        if self._closed or self._hung >= _MOST_HUNG:
+            return False
+        if late is None or (call := self._begin(patience, late)) is None:
+            return self._hand_over(work, patience)
+        self._finish(work, call)
+        return True
 
     def read(self, work: Callable[[], _T], patience: float, late: Callable[[], None]) -> _T:
         """Do ``work()`` on the calling thread.
@@ -166,22 +118,44 @@ class DiskThreads:
         assert_none_held("reading a log")
         if self._hung >= _MOST_HUNG:
             raise OSError("the logs' disk does not respond")
-        call = self._begin(patience, late)
-        if call is None:
-            return work()
-        results: list[_T] = []
-        errors: list[Exception] = []
+        return self._do_here(work, patience, late)
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Have ``work()`` done later."""
+        if not self._closed:
+            with suppress(RuntimeError):  # there are no more threads: then it is not done
+                self._writer.do(lambda: self._do_here(work, PATIENCE_S, lambda: None))
+
+    def close(self) -> None:
+        """Accept no more work; what was accepted is still done, unless it hangs. Idempotent."""
+        self._latest = 0.0  # so nobody needs to look any more
+        if not self._closed:
+            self._closed = True
+            self._writer.close(1.0)
+
+    def _hand_over(self, work: Callable[[], None], patience: float) -> bool:
+        """Have the writer do it."""
+        done: SimpleQueue[bool] = SimpleQueue()
+        claim = threading.Lock()  # taken by the writer, or by a caller that gives up on it
 
         def job() -> None:
-            try:
-                results.append(work())
-            except Exception as error:
-                errors.append(error)
+            if claim.acquire(blocking=False):
+                self._do_here(work, patience, lambda: done.put(False))
+                done.put(True)
 
-        self._do_here(job, call)
-        if errors:
-            raise errors[0]
-        return results[0]
+        try:
+            self._writer.do(job)
+            return done.get(timeout=max(patience, _STARVED_S))
+        except RuntimeError as error:
+            _log.warning("logs cannot be written: %s", error)
+        except Empty:
+            claim.acquire(blocking=False)
+        return False
+
+    def _do_here(self, work: Callable[[], _T], patience: float, late: Callable[[], None]) -> _T:
+        """On the calling thread, watched if possible."""
+        call = self._begin(patience, late)
+        return work() if call is None else self._finish(work, call)
 
     def _begin(self, patience: float, late: Callable[[], None]) -> _Call | None:
         """Have the calling thread watched; None: it cannot be replaced."""
@@ -196,88 +170,16 @@ class DiskThreads:
         self._calls.discard(call)
         return None
 
-    def _do_here(self, work: Callable[[], None], call: _Call) -> Outcome:
+    def _finish(self, work: Callable[[], _T], call: _Call) -> _T:
+        """Raises Replaced: the successor has gone on."""
         try:
-            work()
-        except Exception:
-            _log.exception("a job of a log failed")
-        self._calls.discard(call)
-        if call.claim.acquire(blocking=False):
-            return Outcome.DONE
-        with self._lock:
-            self._hung -= 1
-        raise Replaced
-
-    def later(self, work: Callable[[], None]) -> None:
-        """Have ``work()`` done later."""
-        if not self._closed:
-            self._submit(_Job(work))
-
-    def close(self) -> None:
-        """Accept no more jobs; those accepted are still done, unless one hangs. Idempotent."""
-        self._latest = 0.0  # so nobody needs to look any more
-        with self._lock:
-            open_, self._closed = not self._closed, True
-            writer = self._writer
-        if open_ and writer is not None:
-            last = _Job(lambda: None)
-            self._queue.put(last)
-            last.done.acquire(timeout=1.0)
-            self._queue.put(None)
-
-    def _submit(self, job: _Job) -> bool:
-        if self._writer is None and not self._start():
-            return False
-        if self._hung >= _MOST_HUNG:
-            writer = self._writer
-            if writer is None or writer.hangs(PATIENCE_S):
-                return False
-        self._queue.put(job)
-        return True
-
-    def _start(self) -> bool:
-        with self._lock:
-            if self._writer is not None:
-                return True
-            writer = self._writer = _Writer()
-        try:
-            start_thread(lambda: self._run(writer), "log-writer")
-        except RuntimeError as error:
-            _log.warning("logs cannot be written: %s", error)
-            with self._lock:
-                self._writer = None
-            return False
-        return True
-
-    def _replace(self, writer: _Writer) -> bool:
-        """Replace a hanging thread; False if too many hang."""
-        with self._lock:
-            if self._writer is not writer:
-                return True
-            if self._hung >= _MOST_HUNG:
-                return False
-            self._hung += 1
-            self._writer = None
-        return self._start()
-
-    def _run(self, writer: _Writer) -> None:
-        writer.native_id = threading.get_native_id()
-        while self._writer is writer:
-            job = self._queue.get()
-            if job is None:
-                return
-            if not job.claim.acquire(blocking=False):
-                continue
-            job.writer = writer
-            writer.since = time.monotonic()
-            try:
-                job.work()
-            except Exception:
-                _log.exception("a log's job failed")
-            writer.since = 0.0
-            job.done.release()
-        with self._lock:
-            self._hung -= 1
+            return work()
+        finally:
+            self._calls.discard(call)
+            if not call.claim.acquire(blocking=False):
+                with self._lock:
+                    self._hung -= 1
+                raise Replaced
 
     def _watch(self) -> bool:
         """See to it that somebody looks at those who work themselves."""

@@ -23,16 +23,8 @@ def export_log(log: TaskLog) -> dict[str, Any]:
             "run": log._run,
             "unsaid": log._unsaid,
             "aside": log._aside_until and max(1.0, log._aside_until - time.monotonic()),
-            "roll": log._roll or log._hangs or log._busy,
-            "tail": tail
-            and {
-                "first": tail.first,
-                "size": tail.size,
-                "reserved": tail.reserved,
-                "blocks": tail.blocks,
-                "runs": tail.runs,
-                "began": tail.began,
-            },
+            "roll": log._roll or log._working.locked(),
+            "tail": tail and {name: getattr(tail, name) for name in _Tail.__slots__},
         }
 
 

@@ -101,7 +101,7 @@ def _read_back(reader: LogReader, query: LogQuery, page: Page, begin: int, end: 
 def _lines_back(reader: LogReader, query: LogQuery, begin: int, end: int) -> Iterator[Line]:
     """The lines wanted, the last ones first."""
     looked = 0
-    for text in reader.backward(None if end == sys.maxsize else end + 1):
+    for text in reader.backward(end + 1):
         for piece in from_the_end(text):
             yield from reversed(list(_lines(piece, query, begin, end)))
         looked += len(text.data)

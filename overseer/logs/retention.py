@@ -6,14 +6,16 @@ then for ages and for changes made by others. A failure is logged once, and retr
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import logging
 import math
 import os
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -32,18 +34,16 @@ SETTLED_S = 60.0
 """How long a full segment is left unsealed: most of a flood is removed before that."""
 _FULL_S = 5.0  # while the disk is full
 _SOON_S = 0.25  # after a change, so that changes are handled in groups
-_CANDIDATES = 1000  # oldest segments remembered from a full scan
 _PAUSES = 9  # times as long as a removal took of the processor, after it, so that nothing else is held up
 _LONGEST_PAUSE_S = 0.25
 _PASS_S = 0.5  # after which logs that have changed meanwhile come first
 
 
-class _Old(NamedTuple):
-    """A candidate for removal; sorts by age."""
+class _Known(NamedTuple):
+    """A log's size in bytes, and the time of its oldest segment; infinity: that cannot be removed for now."""
 
+    size: int
     since: float
-    directory: str
-    segment: Segment
 
 
 class LogRetention:
@@ -52,6 +52,7 @@ class LogRetention:
     Args:
         root: the directory of all logs.
         log_of: returns the log written to a directory, which is asked to let go of its last segment.
+        ours: whether what is at ``root`` is this server's.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class LogRetention:
         root: str,
         settings: StorageConfig,
         log_of: Callable[[str], TaskLog],
+        ours: Callable[[], bool],
     ) -> None:
         self.settings = settings
+        self.ours = ours
         self.room = True  # at the last check, the disk had more than ``min_free``
         self._root = root
         self._log_of = log_of
@@ -72,9 +75,7 @@ class LogRetention:
         self._closed = False
         self._thread: threading.Thread | None = None
         # Used by the thread alone.
-        self._sizes: dict[str, int] = {}  # of each directory
-        self._oldest: list[_Old] = []  # oldest last
-        self._beyond = math.inf  # no segment older than this is missing there
+        self._known: dict[str, _Known] = {}  # by directory
         self._complained: set[str] = set()
         self._due: dict[str, float] = {}  # when a log is due for another check (monotonic)
         self._until = math.inf  # when a pass is late (monotonic)
@@ -85,7 +86,7 @@ class LogRetention:
     @property
     def total(self) -> int:
         """Bytes of all logs, as far as known."""
-        return sum(list(self._sizes.values()))
+        return sum(known.size for known in list(self._known.values()))
 
     @property
     def full(self) -> int:
@@ -146,7 +147,7 @@ class LogRetention:
         """Seconds until there is something to do, unless something changes."""
         if self._exceeds:
             return 0.0
-        due = min(self._due.values(), default=float("inf")) - time.monotonic()
+        due = min(self._due.values(), default=math.inf) - time.monotonic()
         return max(0.0, min(due, _EVERYTHING_S if self.room else _FULL_S))
 
     def _take_due(self) -> dict[str, None]:
@@ -157,6 +158,9 @@ class LogRetention:
         return due
 
     def _look(self, changed: dict[str, None] | None) -> None:
+        self._exceeds = False
+        if not self.ours():
+            return
         if changed is None:
             changed = self._all()
         self._until = time.monotonic() + _PASS_S
@@ -164,11 +168,7 @@ class LogRetention:
         try:
             while left and not self._closed:
                 directory = left.popleft()
-                segments = self._keep(directory)
-                self._sizes[directory] = sum(segment.size for segment in segments)
-                if not segments:
-                    self._sizes.pop(directory)
-                    _remove_directory(directory)
+                if not self._keep(directory):
                     self._pause()
                 if self._is_late():
                     break
@@ -189,12 +189,9 @@ class LogRetention:
                 found = sorted(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
         except FileNotFoundError:
             found = []
-        present = set(found)
-        self._sizes = {directory: size for directory, size in self._sizes.items() if directory in present}
-        self._forget_oldest()
+        self._known = {directory: self._known[directory] for directory in found if directory in self._known}
         for directory in found:
-            with self._complaining(directory):
-                tidy(directory)
+            self._done(tidy, directory)
         return dict.fromkeys(found)
 
     def _pause(self) -> None:
@@ -207,40 +204,43 @@ class LogRetention:
     def _keep(self, directory: str) -> list[Segment]:
         """Seal what is due in one log, and remove what exceeds its bounds; returns the segments left."""
         log = self._log_of(directory)  # kept alive meanwhile, so that a segment given up stays so
-        segments = list_segments(directory)
-        for segment in segments:
+        for segment in list_segments(directory):
             if segment.packed or (segment.sealed and self.settings.compress == "none") or self._closed:
                 continue
-            last = segment is segments[-1]
-            if self._is_due(directory, segment, OLD_S if last else SETTLED_S) and (
-                not last or log.give_up(segment.first)
+            if self._is_due(directory, segment, OLD_S if segment.last else SETTLED_S) and (
+                not segment.last or log.give_up(segment.first)
             ):
-                with self._complaining(directory):
-                    seal(directory, segment, self.settings.compress)
+                self._done(seal, directory, segment, self.settings.compress)
         kept = list_segments(directory)
-        if not kept:
-            return []
         size = sum(segment.size for segment in kept)
         with self._wanted:
-            forgotten = self._forgotten.pop(directory, 0)
-        oldest_first = _by_age(directory, kept, self._now())
+            forgotten = self._forgotten.pop(directory, 0) if kept else 0
         gone = 0
-        for old in oldest_first:
-            too_old = self._now() - old.since > self.settings.log_age
-            unneeded = forgotten and _end_of(directory, kept, gone) <= forgotten + 1
+        for segment, since in zip(kept, _ages(kept, self._now()), strict=True):
+            too_old = self._now() - since > self.settings.log_age
+            unneeded = forgotten and _end_of(directory, segment) <= forgotten + 1
             if not (too_old or unneeded or size > self.settings.task_log_bytes):
                 break
             late = gone > 0 and self._is_late()
-            if late or not self._remove(log, old, kept[-1]):
+            if late or not self._remove(log, segment):
                 if unneeded:
                     self.forget({directory: forgotten})
                 elif late:
                     self.changed(directory)
                 break
-            size -= old.segment.size
+            size -= segment.size
             gone += 1
-        self._remember(directory, oldest_first[gone:])
+        self._left(directory, kept[gone:])
         return kept[gone:]
+
+    def _left(self, directory: str, segments: list[Segment]) -> None:
+        """Note what a log has now."""
+        if segments:
+            since = next(_ages(segments, self._now()))
+            self._known[directory] = _Known(sum(segment.size for segment in segments), since)
+        else:
+            self._known.pop(directory, None)
+            _remove_directory(directory)
 
     def _is_due(self, directory: str, segment: Segment, age: float) -> bool:
         """Whether a segment was last written that long ago; otherwise schedules a recheck for that time."""
@@ -253,56 +253,41 @@ class LogRetention:
     def _bound_all(self) -> bool:
         """Remove the oldest segments of all logs until their total is within bounds; returns whether there is
         more to remove."""
-        looked = removed = False
-        while not self._closed:
-            self.room = self._has_room()
-            if self.total <= self.settings.log_bytes and self.room:
-                return False
+        if self._is_within():
+            return False
+        oldest_first = [(known.since, directory) for directory, known in self._known.items()]
+        heapq.heapify(oldest_first)
+        removed = False
+        while oldest_first and not self._closed and not self._is_within():
             if removed and self._is_late():
                 return True
-            if not self._oldest or self._oldest[-1].since > self._beyond:
-                if looked and not self._oldest:
-                    return False
-                looked = True
-                self._forget_oldest()
-                for directory in list(self._sizes):
-                    self._remember(directory, _by_age(directory, list_segments(directory), self._now()))
-                if not self._oldest:
-                    return False
-            old = self._oldest.pop()
-            segments = list_segments(old.directory)
-            known = next((each for each in segments if each.first == old.segment.first), None)
-            if known is None or known is not segments[0]:
+            since, directory = heapq.heappop(oldest_first)
+            if since == math.inf:
+                return False
+            segments = list_segments(directory)
+            if segments and not self._remove(self._log_of(directory), segments[0]):
+                self._known[directory] = self._known[directory]._replace(since=math.inf)
                 continue
-            if self._remove(self._log_of(old.directory), old._replace(segment=known), segments[-1]):
-                removed = True
-                self._sizes[old.directory] = max(0, self._sizes.get(old.directory, 0) - known.size)
-                if len(segments) == 1:
-                    self._sizes.pop(old.directory, None)
-                    _remove_directory(old.directory)
+            removed = True
+            self._left(directory, segments[1:])
+            if left := self._known.get(directory):
+                heapq.heappush(oldest_first, (left.since, directory))
         return False
 
-    def _forget_oldest(self) -> None:
-        self._oldest = []
-        self._beyond = math.inf
+    def _is_within(self) -> bool:
+        """Whether all logs together are within their bounds."""
+        self.room = self._has_room()
+        return self.room and self.total <= self.settings.log_bytes
 
-    def _remember(self, directory: str, old: list[_Old]) -> None:
-        """What a directory has now takes the place of what it had."""
-        others = (each for each in self._oldest if each.directory != directory)
-        youngest_first = sorted([*others, *old], reverse=True)
-        self._oldest = youngest_first[-_CANDIDATES:]
-        if len(youngest_first) > _CANDIDATES:
-            self._beyond = min(self._beyond, youngest_first[-_CANDIDATES - 1].since)
-
-    def _remove(self, log: TaskLog, old: _Old, last: Segment) -> bool:
-        if old.segment.first == last.first and not log.give_up(last.first):
+    def _remove(self, log: TaskLog, segment: Segment) -> bool:
+        """Remove the oldest segment of a log, unless it is in use, or that fails."""
+        if segment.last and not log.give_up(segment.first):
             log.begin_segment()
             return False
-        with self._complaining(old.directory):
-            remove(old.directory, old.segment)
-            self._pause()
-            return True
-        return False
+        if not self._done(remove, log.directory, segment):
+            return False
+        self._pause()
+        return True
 
     def _has_room(self) -> bool:
         try:
@@ -315,51 +300,38 @@ class LogRetention:
         """The start's wall clock, advanced by the monotonic one, so setting the clock removes nothing."""
         return self._wall + time.monotonic() - self._monotonic
 
-    def _complaining(self, directory: str) -> _Complaint:
-        return _Complaint(directory, self._complained)
+    def _done(self, work: Callable[..., object], directory: str, *args: object) -> bool:
+        """Whether some work on a directory succeeded; what fails there is logged once."""
+        try:
+            work(directory, *args)
+        except (OSError, ValueError, ImportError) as error:
+            if directory not in self._complained:
+                self._complained.add(directory)
+                _log.warning("the log in %s: %s", directory, error)
+            return False
+        self._complained.discard(directory)
+        return True
 
 
-class _Complaint:
-    """Context manager that logs a directory's failures, each once, and suppresses them."""
-
-    def __init__(self, directory: str, said: set[str]) -> None:
-        self._directory = directory
-        self._said = said
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
-        if error is None:
-            self._said.discard(self._directory)
-        elif isinstance(error, OSError | ValueError | ImportError):
-            if self._directory not in self._said:
-                self._said.add(self._directory)
-                _log.warning("the log in %s: %s", self._directory, error)
-            return True
-        return False
-
-
-def _end_of(directory: str, segments: list[Segment], number: int) -> int:
+def _end_of(directory: str, segment: Segment) -> int:
     """A seq above those of all lines of a segment."""
-    if number + 1 < len(segments):
-        return segments[number + 1].first
+    if not segment.last:
+        return segment.below
     try:
-        with Opened(directory, segments[number]) as opened:
+        with Opened(directory, segment) as opened:
             return opened.index.end
     except OSError:
-        return segments[number].first + 2**62  # unknown
+        return sys.maxsize  # unknown
 
 
-def _by_age(directory: str, segments: list[Segment], now: float) -> list[_Old]:
-    """Oldest first, in the order of their lines, whatever the clock did: a segment counts as no older than
-    the one before it, and one from the future as old as the one after it."""
+def _ages(segments: list[Segment], now: float) -> Iterator[float]:
+    """The time of each segment, in the order of their lines, whatever the clock did: one counts as no older
+    than the one before it, and one from the future as old as the one after it."""
     times: list[float] = []
     for segment in reversed(segments):
         later = times[-1] if times else now
         times.append(segment.mtime if segment.mtime <= now else later)
-    since = itertools.accumulate(reversed(times), max)
-    return [_Old(*each) for each in zip(since, itertools.repeat(directory), segments)]
+    return itertools.accumulate(reversed(times), max)
 
 
 def _remove_directory(directory: str) -> None:

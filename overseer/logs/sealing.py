@@ -11,14 +11,8 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from overseer.logs.standalone.segments import (
-    Block,
-    Index,
-    Opened,
-    Segment,
-    beside,
-    zstd,
-)
+from overseer.logs.files import write_all
+from overseer.logs.standalone.segments import Block, Index, Opened, Segment, beside, zstd
 from overseer.util.timestamps import parse_timestamp
 
 Compress = Callable[[bytes], bytes]
@@ -58,15 +52,14 @@ def seal(directory: str, segment: Segment, how: str) -> bool:
     path = f"{directory}/{segment.name}"
     packed = PACKED[how]
     with Opened(directory, segment, times=True) as opened:
-        blocks, runs, end = opened.index
-    if not blocks:
-        remove(directory, segment)
-        return False
-    latest = max(block.latest for block in blocks)
-    if packed:
-        with Opened(directory, segment, Index(blocks, runs, end)) as opened:
-            blocks = _compress(f"{path}.{packed}", opened, compressor(how), latest)
-    _write_index(directory, segment._replace(packed=packed), Index(blocks, runs, end))
+        index = opened.index
+        if not index.blocks:
+            remove(directory, segment)
+            return False
+        latest = max(block.latest for block in index.blocks)
+        if packed:
+            index = index._replace(blocks=_compress(f"{path}.{packed}", opened, compressor(how), latest))
+    _write_index(directory, segment._replace(packed=packed), index)
     if packed:
         os.rename(f"{path}.{packed}.new", f"{path}.{packed}")  # noqa: PTH104
         _sync(directory)
@@ -113,7 +106,7 @@ def _compress(path: str, opened: Opened, compress: Compress, latest: str) -> lis
     with _new(f"{path}.new") as file:
         for block in opened.index.blocks:
             data = compress(opened.read(block).data)
-            _write(file, data)
+            write_all(file, [data], len(data))
             blocks.append(block._replace(offset=offset, size=len(data)))
             offset += len(data)
     _set_time(f"{path}.new", latest)
@@ -124,9 +117,9 @@ def _write_index(directory: str, segment: Segment, index: Index, *, durable: boo
     path = f"{directory}/{beside(segment.first, 'idx')}"
     text = json.dumps(
         {"packed": segment.packed, "end": index.end, "blocks": index.blocks, "runs": index.runs}
-    )
+    ).encode()
     with _new(f"{path}.new", durable=durable) as file:
-        _write(file, text.encode())
+        write_all(file, [text], len(text))
     os.rename(f"{path}.new", path)  # noqa: PTH104
 
 
@@ -145,11 +138,6 @@ def _new(path: str, *, durable: bool = True) -> Iterator[int]:
         with suppress(OSError):
             os.unlink(path)  # noqa: PTH108
         raise
-
-
-def _write(file: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(file, data) :]
 
 
 def _set_time(path: str, latest: str) -> None:

@@ -7,11 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from overseer.errors import OverseerError
+from overseer.errors import RequestError
 from overseer.logs.directory import name_of, task_of
 from overseer.logs.lines import decode
 from overseer.logs.standalone.segments import Text
@@ -23,15 +23,6 @@ _LOOK_S = 0.2  # how often it is looked whether the result is still wanted
 _AT_ONCE = 2
 _FOLDER = str(Path(__file__).parent / "standalone")
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); import search; search.main()"
-
-
-class SearchError(OverseerError):
-    """A search failed; the message says why, and ``code`` does for programs (see
-    :data:`overseer.errors.REFUSALS`)."""
-
-    def __init__(self, message: str, code: str = "refused") -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass(frozen=True)
@@ -89,14 +80,15 @@ class Searches:
         """The matches found within the deadline, or until nobody wants them.
 
         Raises:
-            SearchError: the query is invalid, too many searches are running, or nothing was found in time.
+            RequestError: the query is invalid, too many searches are running, or nothing was found in time.
         """
         assert_none_held("searching")
         if "\n" in query.query:
-            raise SearchError("query must be a single line, since lines are searched one by one", "invalid")
+            problem = "query must be a single line, since lines are searched one by one"
+            raise RequestError(problem, code="invalid")
         with self._lock:
             if not self._places or self._closed:
-                raise SearchError("other searches are running: try again", "full")
+                raise RequestError("other searches are running: try again", code="full")
             self._places -= 1
         try:
             return self._run(json.dumps(self._asked(query)).encode(), unwanted)
@@ -114,15 +106,9 @@ class Searches:
 
     def _asked(self, query: SearchQuery) -> dict[str, Any]:
         return {
+            **asdict(query),
             "root": self._root,
             "names": [name_of(query.task_id)] if query.task_id else None,
-            "query": query.query,
-            "regex": query.regex,
-            "limit": query.limit,
-            "action": query.action,
-            "since": query.since,
-            "until": query.until,
-            "scope": query.scope,
             "after": _place_of(query.after),
             "deadline": self._deadline,
             "path": sys.path,
@@ -139,7 +125,7 @@ class Searches:
                 env={},
             )
         except OSError as error:
-            raise SearchError(f"a search needs a process, which cannot be started: {error}") from None
+            raise RequestError(f"a search needs a process, which cannot be started: {error}") from None
         with self._lock:
             self._running.add(process)
             if self._closed:
@@ -174,7 +160,7 @@ class Searches:
             if what == "done":
                 over = True
             elif what == "error":
-                raise SearchError(f"query is not a valid regular expression: {rest[0]}", "invalid")
+                raise RequestError(f"query is not a valid regular expression: {rest[0]}", code="invalid")
             else:
                 began, name, first, seq, *match = rest
                 found.following = f"{began}/{first}/{seq}/{name}"
@@ -186,20 +172,20 @@ class Searches:
         if over:
             found.following = ""
         elif status > 0:
-            raise SearchError("the search failed")
+            raise RequestError("the search failed")
         elif not found.following:
-            raise SearchError(
+            raise RequestError(
                 f"nothing was found within {self._deadline:g} s: narrow it down, by task, time or query"
             )
         return found
 
 
 def _place_of(following: str) -> list[Any] | None:
-    """Raises SearchError: it is not a cursor of ours."""
+    """Raises RequestError: it is not a cursor of ours."""
     if not following:
         return None
     try:
         began, first, seq, name = following.split("/", 3)
         return [began, name, int(first), int(seq)]
     except ValueError:
-        raise SearchError("after must be the next of an earlier answer", "invalid") from None
+        raise RequestError("after must be the next of an earlier answer", code="invalid") from None

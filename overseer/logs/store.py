@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from queue import SimpleQueue
+from concurrent.futures import Future, wait
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
@@ -17,15 +15,16 @@ from overseer.logs.listing import Listings
 from overseer.logs.reader import LogReader
 from overseer.logs.retention import LogRetention
 from overseer.logs.tasklog import TaskLog
-from overseer.util.hung_threads import Replaced, replaceable
+from overseer.util.hung_threads import ReplaceableThreads
 from overseer.util.locks import Rank, assert_none_held, lock
-from overseer.util.threads import start_thread
+from overseer.util.threads import answer
 
 _T = TypeVar("_T")
 
 _READERS = 2
 _READ_S = 10.0  # how long a read may take
 _HUNG_READ_S = 2.0  # the same while the disk is known not to respond
+_HANGS = "the logs' disk does not respond"
 
 
 class Logs:
@@ -33,17 +32,19 @@ class Logs:
 
     Args:
         root: need not exist yet, but its parent must.
+        ours: whether its parent is this server's, and not one that another has made in its place.
     """
 
-    def __init__(self, root: str, settings: StorageConfig) -> None:
+    def __init__(
+        self, root: str, settings: StorageConfig, ours: Callable[[], bool] = lambda: True
+    ) -> None:
         self.root = os.path.abspath(root)  # noqa: PTH100
         self._threads = DiskThreads()
-        self._retention = LogRetention(self.root, settings, self._log_in)
+        self._readers = ReplaceableThreads("log-reader", _READERS)
+        self._retention = LogRetention(self.root, settings, self._log, ours)
         self._listings = Listings()
         self._lock = lock(Rank.LEAF, "logs")  # guards the fields below
         self._logs: WeakValueDictionary[str, TaskLog] = WeakValueDictionary()
-        self._readers = 0
-        self._reads: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
 
     def start(self) -> None:
         """Begin to keep existing logs within their bounds."""
@@ -52,11 +53,10 @@ class Logs:
     def close(self) -> None:
         """Stop all writing and reading."""
         with self._lock:
-            logs, readers = list(self._logs.values()), self._readers
+            logs = list(self._logs.values())
         for log in logs:
             log.rest()
-        for _ in range(readers):
-            self._reads.put(None)
+        self._readers.close()
         self._threads.close()
         self._retention.close()
 
@@ -90,7 +90,7 @@ class Logs:
 
     def log_of(self, task_id: str) -> TaskLog:
         """A task's log, for writing: the same object for all callers while any of them keeps it."""
-        return self._log(self.directory_of(task_id), lambda: task_id)
+        return self._log(self.directory_of(task_id), task_id)
 
     def reader_of(self, task_id: str) -> LogReader:
         """A reader of a task's log, to be used on the readers' threads."""
@@ -116,24 +116,15 @@ class Logs:
             Exception: whatever ``work`` raises.
         """
         assert_none_held("reading a log")
-        results: list[_T] = []
-        errors: list[Exception] = []
-        over = threading.Event()
+        found: Future[_T] = Future()
 
-        def job() -> None:
-            try:
-                results.append(self.read_here(work, over.set))
-            except Exception as error:
-                errors.append(error)
-            over.set()
+        def hangs() -> None:
+            found.set_exception(TimeoutError(_HANGS))
 
-        self.read_later(job)
-        over.wait(_HUNG_READ_S if self._threads.hang else _READ_S)
-        if errors:
-            raise errors[0]
-        if not results:
-            raise TimeoutError("the logs' disk does not respond")
-        return results[0]
+        self._readers.do(lambda: answer(found, lambda: self.read_here(work, hangs)))
+        if not wait([found], _HUNG_READ_S if self._threads.hang else _READ_S).done:
+            raise TimeoutError(_HANGS)
+        return found.result()
 
     def read_here(self, work: Callable[[], _T], late: Callable[[], None]) -> _T:
         """Do some reading within a job of :meth:`read_later`.
@@ -149,37 +140,18 @@ class Logs:
         return self._threads.read(work, _READ_S, late)
 
     def read_later(self, job: Callable[[], None]) -> None:
-        """Have ``job()``, which must not raise, done on one of the readers' threads.
+        """Have a job done on one of the readers' threads.
 
         Raises:
             RuntimeError: the system allows no more threads.
         """
-        with self._lock:
-            begin = self._readers < _READERS
-            self._readers += begin
-        if begin:
-            try:
-                start_thread(self._read, "log-reader")
-            except RuntimeError:
-                with self._lock:
-                    self._readers -= 1
-                if not self._readers:
-                    raise
-        self._reads.put(job)
+        self._readers.do(job)
 
-    def _read(self) -> None:
-        with replaceable(self._read), suppress(Replaced):
-            while (job := self._reads.get()) is not None:
-                job()
-
-    def _log_in(self, directory: str) -> TaskLog:
-        return self._log(directory, lambda: task_of(directory))
-
-    def _log(self, directory: str, task_id: Callable[[], str]) -> TaskLog:
+    def _log(self, directory: str, task_id: str = "") -> TaskLog:
         with self._lock:
             log = self._logs.get(directory)
         if log is not None:
             return log
-        made = TaskLog(task_id(), directory, self._threads, self._retention)
+        made = TaskLog(task_id or task_of(directory), directory, self._threads, self._retention)
         with self._lock:
             return self._logs.setdefault(directory, made)

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 
 from overseer.logs import files
 from overseer.logs.directory import keep_id, make
-from overseer.logs.disk_threads import PATIENCE_S, DiskThreads, Outcome
+from overseer.logs.disk_threads import PATIENCE_S, DiskThreads
 from overseer.logs.lines import Entry, encode
 from overseer.logs.sealing import finish
 from overseer.logs.standalone.segments import (
@@ -63,6 +63,10 @@ class Bounds(Protocol):
     def room(self) -> bool:
         """Whether the disk has room."""
 
+    @property
+    def ours(self) -> Callable[[], bool]:
+        """Whether what is at the logs' path is this server's."""
+
     def changed(self, directory: str) -> None:
         """Note that a segment or run has ended there. Never blocks."""
 
@@ -103,10 +107,11 @@ class TaskLog:
 
     def __init__(self, task_id: str, directory: str, threads: DiskThreads, bounds: Bounds) -> None:
         self.task_id = task_id
-        self._directory = directory
+        self.directory = directory
         self._threads = threads
         self._bounds = bounds
-        # Held by whatever touches the file, one at a time; unranked, as only the next one is taken under it.
+        # Held by whatever touches the last segment, one at a time, also by what was given up on; unranked, as
+        # only the next one is taken under it.
         self._working = threading.Lock()
         self._lock = lock(Rank.LEAF, "log")  # guards the fields below
         self._end = 1  # one past the last line's seq
@@ -114,16 +119,12 @@ class TaskLog:
         self._file = -1
         self._found = False  # where it ends is known
         self._given_up = 0  # a segment that must not be written any more, though it may be the last
-        self._busy = False  # a job is running
-        self._hangs = False  # a job that was given up on has not returned
         self._roll = False  # the next line must begin a segment
         # Used by the appending thread, one at a time.
         self._run = NOBODY
         self._aside_until = 0.0  # 0: not suspended
         self._pause = _FIRST_PAUSE_S
         self._unsaid = 0  # lost lines not yet logged
-        # Set by the running job.
-        self._error = ""  # why it failed
 
     def __del__(self) -> None:
         files.close(self._file)
@@ -140,14 +141,7 @@ class TaskLog:
         """Attribute the lines that follow to this run. Never blocks."""
         self._run = Run(0, pid, run_id, action)
 
-    @staticmethod
-    def entry(ts: str, stream: str, lines: list[str], truncated: bool, split: bool = False) -> Entry:
-        """A batch as :meth:`append` takes it; ``split``: no line holds a newline.
-
-        Raises:
-            TypeError: a line is not text.
-        """
-        return encode(ts, stream, lines, truncated, split)
+    entry = staticmethod(encode)  # a batch as :meth:`append` takes it
 
     def append(self, seq: int, entry: Entry, late: Callable[[], None] | None = None) -> bool:
         """Write a batch whose first line is ``seq``; returns whether it has been written.
@@ -160,7 +154,9 @@ class TaskLog:
         Raises:
             Replaced: ``late`` has been called.
         """
-        if not self._aside_until or (time.monotonic() >= self._aside_until and not self._hangs):
+        if not self._aside_until or (
+            time.monotonic() >= self._aside_until and not self._working.locked()  # by a write that hangs
+        ):
 
             def give_up() -> None:
                 self._lose(entry.line_count)
@@ -179,7 +175,7 @@ class TaskLog:
         """Release the file, as no lines follow for now."""
         if self._file >= 0:
             self._threads.later(self._close_unless_busy)
-            self._bounds.changed(self._directory)
+            self._bounds.changed(self.directory)
         if self._aside_until:
             missing, self._unsaid = self._unsaid, 0
             self._threads.trouble.ended(self.task_id, missing)
@@ -202,17 +198,19 @@ class TaskLog:
     def give_up(self, first: int) -> bool:
         """Let go of the last segment, which begins with that line, so that it may be sealed or removed; False
         if it is in use. Holds for the lifetime of this object."""
-        with self._lock:
-            if (
-                self._busy
-                or self._hangs
-                or (self._file >= 0 and self._tail is not None and self._tail.first == first)
-            ):
-                return False
-            self._given_up = first
-            if self._tail is not None and self._tail.first == first:
-                self._tail = None
-            return True
+        if not self._working.acquire(blocking=False):
+            return False
+        try:
+            with self._lock:
+                is_tail = self._tail is not None and self._tail.first == first
+                if is_tail and self._file >= 0:
+                    return False
+                self._given_up = first
+                if is_tail:
+                    self._tail = None
+                return True
+        finally:
+            self._working.release()
 
     # -- inside ----------------------------------------------------------------------------------------
 
@@ -222,34 +220,28 @@ class TaskLog:
 
     def _do(self, work: Callable[[], None], patience: float, late: Callable[[], None] | None = None) -> bool:
         """Whether ``work`` succeeded in time; ``late`` as for :meth:`append`."""
-        over = False
+        failed: str | None = None  # why it has; "": it has not; None: it is not over
+        given_up = False
 
         def job() -> None:
-            with self._lock:
-                self._busy = True
+            nonlocal failed
             with self._working:
-                alone()
-
-        def alone() -> None:
-            nonlocal over
-            error = ""
-            try:
-                work()
-            except (OSError, ValueError, MemoryError) as problem:
-                error = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
-                self._end_segment()
-            with self._lock:
-                over = True
-                late = self._busy = self._hangs  # then nothing may be written before the segment has ended
-                self._error = error
-            if late:
-                self._end_segment()
+                why = ""
+                try:
+                    work()
+                except Exception as error:
+                    why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+                    self._end_segment()
                 with self._lock:
-                    self._busy = self._hangs = False
+                    failed = why
+                    late = given_up
+                if late:  # nothing may be written before the segment has ended
+                    self._end_segment()
 
-        def give_up(hangs: bool = True) -> None:
+        def give_up() -> None:
+            nonlocal given_up
             with self._lock:
-                self._hangs = hangs and not over
+                given_up = True
             self._put_aside(f"a write took longer than {patience:g} s")
 
         def replaced() -> None:
@@ -257,11 +249,10 @@ class TaskLog:
             assert late is not None
             late()
 
-        outcome = self._threads.do(job, patience, None if late is None else replaced)
-        if outcome is not Outcome.DONE:
-            give_up(outcome is Outcome.LATE)
-        elif self._error:
-            self._put_aside(self._error)
+        if not self._threads.do(job, patience, None if late is None else replaced):
+            give_up()
+        elif failed:
+            self._put_aside(failed)
         else:
             return True
         return False
@@ -280,10 +271,14 @@ class TaskLog:
 
     # -- jobs ------------------------------------------------------------------------------------------
 
+    def _insist_on_ours(self) -> None:
+        if not self._bounds.ours():
+            raise OSError("data_dir was removed or replaced")
+
     def _find_end(self) -> None:
         while not self._found:
             try:
-                segments = list_segments(self._directory)
+                segments = list_segments(self.directory)
                 tail, end = self._continue(segments[-1]) if segments else (None, 1)
             except FileNotFoundError:  # it has been compressed, or has expired, meanwhile
                 continue
@@ -294,13 +289,14 @@ class TaskLog:
 
     def _continue(self, last: Segment) -> tuple[_Tail | None, int]:
         """The last segment, if it can be continued, and the log's end; a torn last line is cut off."""
+        self._insist_on_ours()
         if last.sealed:
-            with Opened(self._directory, last) as opened:
+            with Opened(self.directory, last) as opened:
                 return None, opened.index.end
         tail = _Tail(last.first)
-        file = os.open(f"{self._directory}/{last.name}", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        file = os.open(f"{self.directory}/{last.name}", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            tail.blocks, end = scan(file, last.first, times=True)
+            tail.blocks, end = scan(file, last, times=True)
             if tail.blocks and tail.blocks[-1].latest == UNKNOWN:  # nobody can tell where it ends
                 return None, end
             if tail.blocks:
@@ -309,9 +305,9 @@ class TaskLog:
                 os.ftruncate(file, tail.size)
         finally:
             os.close(file)
-        tail.runs = read_runs(self._directory, last.first)
+        tail.runs = read_runs(self.directory, last.first)
         try:
-            files.end_line(f"{self._directory}/{beside(last.first, 'runs')}")
+            files.end_line(f"{self.directory}/{beside(last.first, 'runs')}")
         except OSError:  # it cannot be read, or is something else: no run could be added
             return None, end
         return tail, end
@@ -360,12 +356,13 @@ class TaskLog:
             return False
 
     def _begin(self, seq: int) -> _Tail:
+        self._insist_on_ours()
         try:
             self._file = self._open(seq, os.O_CREAT)
         except FileNotFoundError:
-            make(self._directory)
+            make(self.directory)
             self._file = self._open(seq, os.O_CREAT)
-        keep_id(self._directory, self.task_id)
+        keep_id(self.directory, self.task_id)
         if os.fstat(self._file).st_size:  # left by a failed attempt
             os.ftruncate(self._file, 0)  # after which ext4 writes it to the disk when it is closed
         tail = _Tail(seq)
@@ -374,10 +371,10 @@ class TaskLog:
         return tail
 
     def _open(self, first: int, flags: int = 0) -> int:
-        return os.open(f"{self._directory}/{Segment(first).name}", _FLAGS | flags, 0o600)
+        return os.open(f"{self.directory}/{Segment(first).name}", _FLAGS | flags, 0o600)
 
     def _name_run(self, tail: _Tail, run: Run) -> None:
-        path = f"{self._directory}/{beside(tail.first, 'runs')}"
+        path = f"{self.directory}/{beside(tail.first, 'runs')}"
         files.add(path, b"%b\n" % json.dumps(run).encode(), anew=not tail.runs)
         with self._lock:
             tail.runs.append(run)
@@ -408,6 +405,6 @@ class TaskLog:
             tail, self._tail = self._tail, None
         if tail is not None:
             if tail.blocks:
-                with suppress(OSError):
-                    finish(self._directory, tail.first, Index(tail.blocks, tail.runs, self._end))
-            self._bounds.changed(self._directory)
+                with suppress(OSError, MemoryError):  # then it is found out again
+                    finish(self.directory, tail.first, Index(tail.blocks, tail.runs, self._end))
+            self._bounds.changed(self.directory)

@@ -6,12 +6,12 @@ import os
 import time
 from collections.abc import Callable
 
+from overseer.auth.standard_webhooks import signed_headers
 from overseer.config.notices import ChannelConfig, Confidential, key_of, split_url
 from overseer.errors import OverseerError, SpawnError, TemplateError
 from overseer.notices.http import PostError, post
 from overseer.notices.notice import Notice
 from overseer.notices.outbox import Answer, Attempt
-from overseer.notices.signing import signed_headers
 from overseer.protocol import utf8
 from overseer.workers.program import run_program, with_words
 from overseer.workers.surroundings import Surroundings

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urljoin
 
 from overseer.config.notices import split_url
 from overseer.errors import OverseerError
+from overseer.util.connecting import connect_first
 
 _REDIRECTS = (301, 302, 307, 308)  # a notice is posted again, whatever browsers make of the first two
 _HOPS = 3
@@ -100,26 +101,15 @@ def _exchange(target: SplitResult, headers: Mapping[str, str], body: bytes, dead
 
 
 def _connected(target: SplitResult, deadline: float) -> socket.socket:
-    """Connect to the first address that accepts; each gets a share of the time, or one that swallows what it
-    is sent would leave none for the others."""
-    last: OSError | None = None
-    found = socket.getaddrinfo(target.hostname, _port(target), type=socket.SOCK_STREAM)
-    for untried, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
-        plain = socket.socket(family, kind, protocol)
-        try:
-            plain.settimeout(_left(deadline) / untried)
-            plain.connect(address)
-            if target.scheme == "http":
-                return plain
-            plain.settimeout(_left(deadline))
-            return ssl.create_default_context().wrap_socket(plain, server_hostname=target.hostname)
-        except ssl.SSLError:
-            plain.close()
-            raise
-        except OSError as error:
-            plain.close()
-            last = error
-    raise last or OSError("it has no address")
+    plain = connect_first(target.hostname, _port(target), deadline)
+    if target.scheme == "http":
+        return plain
+    try:
+        plain.settimeout(_left(deadline))
+        return ssl.create_default_context().wrap_socket(plain, server_hostname=target.hostname)
+    except BaseException:
+        plain.close()
+        raise
 
 
 def _response(connection: socket.socket, deadline: float) -> _Response:

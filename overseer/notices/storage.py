@@ -19,7 +19,7 @@ from overseer.util.timestamps import now
 
 if TYPE_CHECKING:
     from overseer.history.store import History
-    from overseer.history.writer import Statement
+    from overseer.history.transaction import Statement
 
 _log = logging.getLogger(__name__)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from overseer.protocol.declare import value as _value
+from overseer.protocol.declare import value
 from overseer.schema.fields import field, optional
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.types import TEXT, TEXT_MAP
 
 
-@_value()
+@value()
 class FollowUp:
     """A start that follows a task's end."""
 
@@ -21,7 +21,7 @@ class FollowUp:
 _FOLLOW_UPS = ListOf(Object(FollowUp))
 
 
-@_value()
+@value()
 class Then:
     """What is started when a task of an action is over."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from overseer.protocol.declare import value as _value
+from overseer.protocol.declare import value
 from overseer.schema.fields import field, optional
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import COUNT
 from overseer.schema.types import BOOLEAN, TEXT
 
 
-@_value()
+@value()
 class ClusterWorker:
     """A worker of a cluster: a process that tasks run beside, on its machine."""
 
@@ -25,7 +25,7 @@ class ClusterWorker:
     tasks: tuple[str, ...] = field(ListOf(TEXT), "Those of this server's tasks that run there", default=())
 
 
-@_value()
+@value()
 class ClusterInfo:
     """A cluster that tasks run on."""
 

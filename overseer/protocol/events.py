@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from overseer.protocol.declare import Delivery, Event
-from overseer.protocol.declare import event as _event
+from overseer.protocol.declare import Delivery, Event, event
 from overseer.protocol.values import PoolInfo, TaskInfo, TaskUsage
 from overseer.protocol.words import EXIT_REASON, HEALTH, SKIP_REASON, STREAM
 from overseer.schema.binary import BASE64
@@ -34,7 +33,7 @@ class TaskEvent(Event):
     )
 
 
-@_event("started", Delivery.SUBSCRIBERS)
+@event("started", Delivery.SUBSCRIBERS)
 class Started(TaskEvent):
     """A run of a task began; all output of the run follows."""
 
@@ -57,7 +56,7 @@ class Started(TaskEvent):
     )
 
 
-@_event("output", Delivery.SUBSCRIBERS)
+@event("output", Delivery.SUBSCRIBERS)
 class Output(Event):
     """A line of output."""
 
@@ -75,7 +74,7 @@ class Output(Event):
     )
 
 
-@_event("exited", Delivery.SUBSCRIBERS)
+@event("exited", Delivery.SUBSCRIBERS)
 class Exited(TaskEvent):
     """A run of a task ended; none of its output follows."""
 
@@ -99,7 +98,7 @@ class Exited(TaskEvent):
     host: str = optional(TEXT, "The machine that it ran on; absent: the server's own", default="")
 
 
-@_event("restarting", Delivery.SUBSCRIBERS)
+@event("restarting", Delivery.SUBSCRIBERS)
 class Restarting(TaskEvent):
     """A task will be started again."""
 
@@ -110,7 +109,7 @@ class Restarting(TaskEvent):
     ts: datetime = field(TIMESTAMP, _TS)
 
 
-@_event("errored", Delivery.SUBSCRIBERS)
+@event("errored", Delivery.SUBSCRIBERS)
 class Errored(TaskEvent):
     """A task failed too often and stays down until a reset."""
 
@@ -120,7 +119,7 @@ class Errored(TaskEvent):
     ts: datetime = field(TIMESTAMP, _TS)
 
 
-@_event("ready", Delivery.SUBSCRIBERS)
+@event("ready", Delivery.SUBSCRIBERS)
 class Ready(TaskEvent):
     """A run of a task is ready, by what its action requires."""
 
@@ -129,7 +128,7 @@ class Ready(TaskEvent):
     ts: datetime = field(TIMESTAMP, "When that was found")
 
 
-@_event("not_ready", Delivery.SUBSCRIBERS)
+@event("not_ready", Delivery.SUBSCRIBERS)
 class NotReady(TaskEvent):
     """A run of a task was not ready in the time that its action allows. It goes on, and may become ready."""
 
@@ -139,7 +138,7 @@ class NotReady(TaskEvent):
     ts: datetime = field(TIMESTAMP, "When that was found")
 
 
-@_event("health", Delivery.SUBSCRIBERS)
+@event("health", Delivery.SUBSCRIBERS)
 class Health(TaskEvent):
     """A run of a task has become healthy or unhealthy."""
 
@@ -149,7 +148,7 @@ class Health(TaskEvent):
     ts: datetime = field(TIMESTAMP, "When that was found")
 
 
-@_event("queued", Delivery.BROADCAST)
+@event("queued", Delivery.BROADCAST)
 class Queued(TaskEvent):
     """A task waits for a place in its pool."""
 
@@ -172,7 +171,7 @@ class Queued(TaskEvent):
     )
 
 
-@_event("dequeued", Delivery.BROADCAST)
+@event("dequeued", Delivery.BROADCAST)
 class Dequeued(TaskEvent):
     """A task that was waiting, for its first start or for a restart, will not start."""
 
@@ -181,7 +180,7 @@ class Dequeued(TaskEvent):
     ts: datetime = field(TIMESTAMP, _TS)
 
 
-@_event("moved", Delivery.BROADCAST)
+@event("moved", Delivery.BROADCAST)
 class Moved(TaskEvent):
     """A waiting task was moved to another place in its queue."""
 
@@ -198,7 +197,7 @@ class Moved(TaskEvent):
     )
 
 
-@_event("skipped", Delivery.BROADCAST)
+@event("skipped", Delivery.BROADCAST)
 class Skipped(TaskEvent):
     """A standing task was not started when its schedule said so."""
 
@@ -209,7 +208,7 @@ class Skipped(TaskEvent):
     number: int = optional(COUNT, "How many such times there were, up to 1000", default=1)
 
 
-@_event("pool_updated", Delivery.BROADCAST)
+@event("pool_updated", Delivery.BROADCAST)
 class PoolUpdated(Event):
     """A pool was changed."""
 
@@ -217,7 +216,7 @@ class PoolUpdated(Event):
     pool: PoolInfo = field(Object(PoolInfo), "The pool as it is now")
 
 
-@_event("usage", Delivery.SUBSCRIBERS)
+@event("usage", Delivery.SUBSCRIBERS)
 class Usage(Event):
     """The resource usage of tasks: the reply to usage, and a push every two seconds to clients whose
     subscription asked for it."""
@@ -230,7 +229,7 @@ class Usage(Event):
     )
 
 
-@_event("gap", Delivery.SUBSCRIBERS)
+@event("gap", Delivery.SUBSCRIBERS)
 class Gap(Event):
     """Output that this client misses: it read too slowly with on_lag drop, or the log does not have it."""
 
@@ -246,7 +245,7 @@ class Gap(Event):
     )
 
 
-@_event("partial", Delivery.SUBSCRIBERS)
+@event("partial", Delivery.SUBSCRIBERS)
 class Partial(Event):
     """An unfinished line as a terminal would show it; sent to those who asked for partial.
     The next partial or output of this stream replaces it. It is not stored and has no seq.
@@ -259,7 +258,7 @@ class Partial(Event):
     ts: datetime = field(TIMESTAMP, "When it was sent")
 
 
-@_event("data", Delivery.SUBSCRIBERS)
+@event("data", Delivery.SUBSCRIBERS)
 class Data(Event):
     """A task's raw terminal output, cut anywhere; sent to those who asked for raw. The first one begins
     with the end of what its run has shown so far. Only the latest 64 KiB are stored: a client that lags with
@@ -272,7 +271,7 @@ class Data(Event):
     data: bytes = field(BASE64, "The bytes")
 
 
-@_event("chain_refused", Delivery.SUBSCRIBERS)
+@event("chain_refused", Delivery.SUBSCRIBERS)
 class ChainRefused(TaskEvent):
     """A task that should have followed the end of another was not started. Where some clients are limited to
     some actions, only the audit and the server's log say which and why."""

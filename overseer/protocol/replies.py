@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from overseer.protocol.clusters import ClusterInfo
-from overseer.protocol.declare import Delivery, Event, Reply, TaskReply
-from overseer.protocol.declare import event as _event
+from overseer.protocol.declare import Delivery, Event, Reply, TaskReply, event
 from overseer.protocol.schedules import ScheduleInfo
 from overseer.protocol.stored import LogLine, LogMatch, RunInfo, RunStats
 from overseer.protocol.values import (
@@ -28,21 +27,21 @@ from overseer.schema.quantities import COUNT, TIMESTAMP
 from overseer.schema.types import BOOLEAN, DOCUMENT, TASK_ID, TEXT
 
 
-@_event("signaled", Delivery.DIRECT)
+@event("signaled", Delivery.DIRECT)
 class Signaled(TaskReply):
     """A signal was sent to a task's run."""
 
     signal: str = field(TEXT, "Its name, or its number if it has no name")
 
 
-@_event("input_accepted", Delivery.DIRECT)
+@event("input_accepted", Delivery.DIRECT)
 class InputAccepted(TaskReply):
     """The input was accepted; the task will be able to read it, unless it ends first."""
 
     bytes: int = field(COUNT, "How many bytes were accepted")
 
 
-@_event("resized", Delivery.DIRECT)
+@event("resized", Delivery.DIRECT)
 class Resized(TaskReply):
     """The size of a task's terminal was changed."""
 
@@ -50,7 +49,7 @@ class Resized(TaskReply):
     cols: int = field(COUNT, "Its width in characters")
 
 
-@_event("tasks", Delivery.DIRECT)
+@event("tasks", Delivery.DIRECT)
 class Tasks(Reply):
     """The tasks asked for."""
 
@@ -58,7 +57,7 @@ class Tasks(Reply):
     next: str = optional(TEXT, "There are more: ask again with this value as after", default="")
 
 
-@_event("graph", Delivery.DIRECT)
+@event("graph", Delivery.DIRECT)
 class Graph(Reply):
     """The standing tasks, and what they wait for."""
 
@@ -66,14 +65,14 @@ class Graph(Reply):
     edges: tuple[GraphEdge, ...] = field(ListOf(Object(GraphEdge)), "Between those")
 
 
-@_event("cluster", Delivery.DIRECT)
+@event("cluster", Delivery.DIRECT)
 class ClusterReply(Reply):
     """The clusters that tasks run on."""
 
     clusters: tuple[ClusterInfo, ...] = field(ListOf(Object(ClusterInfo)), "Each of those configured, once")
 
 
-@_event("runs", Delivery.DIRECT)
+@event("runs", Delivery.DIRECT)
 class RunsReply(Reply):
     """The runs asked for."""
 
@@ -81,7 +80,7 @@ class RunsReply(Reply):
     next: str = optional(TEXT, "There are more: ask again with this value as before", default="")
 
 
-@_event("run_stats", Delivery.DIRECT)
+@event("run_stats", Delivery.DIRECT)
 class RunStatsReply(Reply):
     """The sums asked for."""
 
@@ -90,7 +89,7 @@ class RunStatsReply(Reply):
     )
 
 
-@_event("logs", Delivery.DIRECT)
+@event("logs", Delivery.DIRECT)
 class LogsReply(Reply):
     """Lines of a task's log. There may be fewer than asked for if few of many match: go on at next_seq."""
 
@@ -100,7 +99,7 @@ class LogsReply(Reply):
     next_seq: int = field(COUNT, "Where to go on, as from_seq")
 
 
-@_event("matches", Delivery.DIRECT)
+@event("matches", Delivery.DIRECT)
 class Matches(Reply):
     """The matching lines. If the search ran out of time, there may be few of them, or none, and a next."""
 
@@ -110,14 +109,14 @@ class Matches(Reply):
     next: str = optional(TEXT, "There may be more: ask again with this as after", default="")
 
 
-@_event("actions", Delivery.DIRECT)
+@event("actions", Delivery.DIRECT)
 class Actions(Reply):
     """The actions asked for."""
 
     actions: tuple[ActionInfo, ...] = field(ListOf(Object(ActionInfo)), "Never null")
 
 
-@_event("pool_info", Delivery.DIRECT)
+@event("pool_info", Delivery.DIRECT)
 class PoolInfoReply(Reply):
     """The pool asked for, or just changed."""
 
@@ -125,7 +124,7 @@ class PoolInfoReply(Reply):
     pool: PoolInfo = field(Object(PoolInfo), "The pool as it is now")
 
 
-@_event("purged", Delivery.DIRECT)
+@event("purged", Delivery.DIRECT)
 class Purged(Reply):
     """A queue was emptied."""
 
@@ -133,7 +132,7 @@ class Purged(Reply):
     count: int = field(COUNT, "How many tasks were waiting")
 
 
-@_event("subscribed", Delivery.DIRECT)
+@event("subscribed", Delivery.DIRECT)
 class Subscribed(TaskReply):
     """The task's events follow. The other fields are there when the request had since_seq."""
 
@@ -147,12 +146,12 @@ class Subscribed(TaskReply):
     )
 
 
-@_event("unsubscribed", Delivery.DIRECT)
+@event("unsubscribed", Delivery.DIRECT)
 class Unsubscribed(TaskReply):
     """No more of the task's events follow."""
 
 
-@_event("metrics", Delivery.DIRECT)
+@event("metrics", Delivery.DIRECT)
 class MetricsReply(Reply):
     """The counters asked for: one of the three, or none if no such action or task exists."""
 
@@ -163,14 +162,14 @@ class MetricsReply(Reply):
     task: TaskMetrics | None = optional(Object(TaskMetrics), "Of the task", default=None)
 
 
-@_event("manifest", Delivery.DIRECT)
+@event("manifest", Delivery.DIRECT)
 class ManifestReply(Reply):
     """The description of this protocol for programs."""
 
     manifest: Mapping[str, Any] = field(DOCUMENT, "The same document as at GET /ws/manifest")
 
 
-@_event("schedules", Delivery.DIRECT)
+@event("schedules", Delivery.DIRECT)
 class SchedulesReply(Reply):
     """The schedules asked for, in the order of their tasks' ids."""
 
@@ -178,17 +177,17 @@ class SchedulesReply(Reply):
     next: str = optional(TEXT, "There are more: ask again with this value as after", default="")
 
 
-@_event("paused", Delivery.DIRECT)
+@event("paused", Delivery.DIRECT)
 class Paused(TaskReply):
     """A task's schedules start nothing until a resume."""
 
 
-@_event("resumed", Delivery.DIRECT)
+@event("resumed", Delivery.DIRECT)
 class Resumed(TaskReply):
     """A task's schedules start it again."""
 
 
-@_event("reloaded", Delivery.DIRECT)
+@event("reloaded", Delivery.DIRECT)
 class Reloaded(Reply):
     """The configuration file's current contents are in effect or, with dry_run, would be.
 
@@ -210,14 +209,14 @@ class Reloaded(Reply):
     warnings: tuple[str, ...] = optional(ListOf(TEXT), "Probable mistakes, with file and line", default=())
 
 
-@_event("notify_tested", Delivery.DIRECT)
+@event("notify_tested", Delivery.DIRECT)
 class NotifyTested(Reply):
     """The channel has accepted the notice."""
 
     channel: str = field(TEXT, "The channel")
 
 
-@_event("error", Delivery.DIRECT)
+@event("error", Delivery.DIRECT)
 class Error(Event):
     """A request was refused; the connection stays open."""
 

@@ -6,18 +6,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from overseer.protocol.declare import Request, TaskRequest
-from overseer.protocol.declare import request as _request
+from overseer.protocol.declare import Request, TaskRequest, request
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.values import ExcessConfig
-from overseer.protocol.words import ORDERS
+from overseer.protocol.words import ON_LAG, ORDERS
 from overseer.schema.binary import BASE64
 from overseer.schema.fields import declared, field, optional
 from overseer.schema.objects import Object, PartOf
 from overseer.schema.quantities import COUNT, PAGE_SIZE, SIDE, TIMESTAMP, Integer
-from overseer.schema.types import BOOLEAN, SIGNAL, TASK_ID, TEXT, TEXT_MAP, Choice, Name
-
-_ACTION = Name()
+from overseer.schema.types import ACTION, BOOLEAN, SIGNAL, TASK_ID, TEXT, TEXT_MAP, Choice, Name
 
 
 @declared(kw_only=True)
@@ -25,7 +22,7 @@ class _Following(Request):
     """Base of the requests that subscribe their sender to a task."""
 
     on_lag: str = optional(
-        Choice("block", "drop", "catch_up"),
+        ON_LAG,
         "When you read too slowly: block: the task waits for you; drop: you miss lines and get a gap; "
         "catch_up: you are sent from its log what you missed (the default where there are logs)",
         default="",
@@ -48,12 +45,12 @@ class _Following(Request):
     )
 
 
-@_request("start")
+@request("start")
 class Start(_Following):
     """Start an action as a new task, or queue it. The sender is subscribed to the task."""
 
     either = ("action", "task_id")
-    action: str = optional(_ACTION, "The action to start; not needed for a standing task", default="")
+    action: str = optional(ACTION, "The action to start; not needed for a standing task", default="")
     task_id: str = optional(
         TASK_ID,
         "A name for the task; absent: a UUID is generated. A standing task's (one that the configuration "
@@ -74,18 +71,18 @@ class Start(_Following):
     )
 
 
-@_request("stop")
+@request("stop")
 class Stop(TaskRequest):
     """Stop a task, whatever it is doing. What follows is exited, or dequeued if it was waiting."""
 
 
-@_request("reset")
+@request("reset")
 class Reset(TaskRequest):
     """Start an errored task again, with an empty exit history, even over its pool's limit. When the driver
-    cannot start it, the request is refused and the task's subscribers are sent ``errored`` again."""
+    cannot start it, the request is refused and the task's subscribers are sent errored again."""
 
 
-@_request("signal")
+@request("signal")
 class Signal(TaskRequest):
     """Send a signal to the process group of a task's run, whatever its kill_mode. If that ends the run, it
     counts as ended by itself."""
@@ -93,7 +90,7 @@ class Signal(TaskRequest):
     signal: str = field(SIGNAL, "The signal, by name (SIGHUP, hup) or number")
 
 
-@_request("input")
+@request("input")
 class Input(TaskRequest):
     """Send input to a running task, as one piece: it is accepted or refused as a whole. Other clients' input
     comes before or after it. It waits while the task does not read; what still waits when the
@@ -112,7 +109,7 @@ class Input(TaskRequest):
         return self.data_base64 or self.data.encode()
 
 
-@_request("resize")
+@request("resize")
 class Resize(TaskRequest):
     """Change the size of a running task's terminal. Its foreground processes get SIGWINCH."""
 
@@ -120,18 +117,18 @@ class Resize(TaskRequest):
     cols: int = field(SIDE, "Its width in characters")
 
 
-@_request("restart")
+@request("restart")
 class Restart(TaskRequest):
     """Stop a task, wait for its end, and start it again: with its parameters and policy, an empty exit
     history, and its action as it is defined now. It keeps its slot in the pool. A stop meanwhile wins."""
 
 
-@_request("forget")
+@request("forget")
 class Forget(TaskRequest):
     """Take a task that is over off the list. Its history and its log are kept."""
 
 
-@_request("list")
+@request("list")
 class List(Request):
     """List the tasks that the server knows."""
 
@@ -146,18 +143,18 @@ class List(Request):
     task_id: str = optional(TASK_ID, "Only this task, if there is one", default="")
 
 
-@_request("graph")
+@request("graph")
 class GraphRequest(Request):
     """Show the standing tasks (those that the configuration names) and what each of them waits for."""
 
 
-@_request("cluster")
+@request("cluster")
 class ClusterRequest(Request):
     """Show the clusters that tasks run on, and their workers. Their schedulers are asked, each for four
     seconds at most."""
 
 
-@_request("replay")
+@request("replay")
 class Replay(TaskRequest):
     """Send the stored output and exited events of a task to the sender; nothing marks the end."""
 
@@ -165,7 +162,7 @@ class Replay(TaskRequest):
     since_seq: int | None = optional(COUNT, "Only events after the output with this seq", default=None)
 
 
-@_request("subscribe")
+@request("subscribe")
 class Subscribe(_Following):
     """Send everything that happens to a task to the sender from now on."""
 
@@ -175,12 +172,12 @@ class Subscribe(_Following):
     )
 
 
-@_request("unsubscribe")
+@request("unsubscribe")
 class Unsubscribe(TaskRequest):
     """Send no more events of a task to the sender."""
 
 
-@_request("watch")
+@request("watch")
 class Watch(Request):
     """Show all tasks that you may see, and everything that happens to them and to new ones from then on.
     Another watch of the same connection takes its place."""
@@ -197,30 +194,30 @@ class Watch(Request):
     )
 
 
-@_request("unwatch")
+@request("unwatch")
 class Unwatch(Request):
     """End the sender's watch."""
 
 
-@_request("describe")
+@request("describe")
 class Describe(Request):
     """Describe the actions."""
 
-    action: str = optional(_ACTION, "Only this one", default="")
+    action: str = optional(ACTION, "Only this one", default="")
 
 
-@_request("pool_info")
+@request("pool_info")
 class PoolInfoRequest(Request):
     """Show a pool's limit, its running tasks and its queue."""
 
-    action: str = optional(_ACTION, "This action's pool; absent: the global one", default="")
+    action: str = optional(ACTION, "This action's pool; absent: the global one", default="")
 
 
-@_request("set_pool")
+@request("set_pool")
 class SetPool(Request):
     """Change a pool while the server runs. Absent fields stay as they are."""
 
-    action: str = optional(_ACTION, "This action's pool; absent: the global one", default="")
+    action: str = optional(ACTION, "This action's pool; absent: the global one", default="")
     limit: int | None = optional(
         COUNT, "How many may run at once; 0: any number (size means the same)", default=None, synonym="size"
     )
@@ -235,14 +232,14 @@ class SetPool(Request):
     )
 
 
-@_request("move")
+@request("move")
 class Move(TaskRequest):
     """Move a task that waits in a queue to another place in it. Say where with one of to, position, before
     and after. Later arrivals still go where the queue's order puts them."""
 
     either = ("to", "position", "before", "after")
     action: str = optional(
-        _ACTION,
+        ACTION,
         "Its action: it is moved only among this action's tasks, and all others keep their turns; "
         "absent: among all waiting tasks that you may see",
         default="",
@@ -253,34 +250,34 @@ class Move(TaskRequest):
     after: str = optional(TASK_ID, "The waiting task that it is to start after", default="")
 
 
-@_request("purge")
+@request("purge")
 class Purge(Request):
     """Empty a queue."""
 
-    action: str = optional(_ACTION, "This action's queue; absent: every queue", default="")
+    action: str = optional(ACTION, "This action's queue; absent: every queue", default="")
 
 
-@_request("usage")
+@request("usage")
 class UsageRequest(Request):
     """Show what running tasks use: CPU, memory, processes, threads, disks."""
 
     task_id: str = optional(TASK_ID, "Only this one", default="")
 
 
-@_request("metrics")
+@request("metrics")
 class MetricsRequest(Request):
     """Show the counters of one action, of one task, or of the whole server."""
 
-    action: str = optional(_ACTION, "This action's", default="")
+    action: str = optional(ACTION, "This action's", default="")
     task_id: str = optional(TASK_ID, "This task's (not together with action)", default="")
 
 
-@_request("manifest")
+@request("manifest")
 class ManifestRequest(Request):
     """Send the description of this protocol for programs."""
 
 
-@_request("schedules")
+@request("schedules")
 class SchedulesRequest(Request):
     """Show when standing tasks are started by themselves, and which of these starts were skipped and why."""
 
@@ -290,24 +287,24 @@ class SchedulesRequest(Request):
     after: str = optional(TEXT, "The next of an earlier answer: go on after it", default="")
 
 
-@_request("pause")
+@request("pause")
 class Pause(TaskRequest):
     """Pause a standing task's schedules: each start is skipped, until resume."""
 
 
-@_request("resume")
+@request("resume")
 class Resume(TaskRequest):
     """Let a paused standing task's schedules start it again. Skipped starts are not made up for."""
 
 
-@_request("reload")
+@request("reload")
 class Reload(Request):
     """Reload the configuration file and put it into effect, without stopping any task."""
 
     dry_run: bool = optional(BOOLEAN, "Only say what would change", default=False)
 
 
-@_request("notify_test")
+@request("notify_test")
 class NotifyTest(Request):
     """Send a channel a test notice, once and without delay."""
 

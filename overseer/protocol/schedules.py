@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from overseer.protocol.declare import value as _value
+from overseer.protocol.declare import value
 from overseer.protocol.words import SKIP_REASON
 from overseer.schema.fields import field, optional
 from overseer.schema.objects import ListOf, Object
@@ -12,7 +12,7 @@ from overseer.schema.quantities import COUNT, TIMESTAMP
 from overseer.schema.types import BOOLEAN, TASK_ID, TEXT
 
 
-@_value()
+@value()
 class SkippedSlot:
     """A time at which a task should have been started, and was not."""
 
@@ -22,7 +22,7 @@ class SkippedSlot:
     ts: datetime | None = optional(TIMESTAMP, "When that was decided", default=None)
 
 
-@_value(kw_only=True)
+@value(kw_only=True)
 class ScheduleInfo:
     """The schedules of a standing task."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from overseer.protocol.declare import value as _value
+from overseer.protocol.declare import value
 from overseer.protocol.words import EXIT_REASON, RUN_STATUS, STREAM, TRIGGER
 from overseer.schema.fields import field, optional
 from overseer.schema.objects import Object
@@ -13,7 +13,7 @@ from overseer.schema.quantities import COUNT, TIMESTAMP, Integer
 from overseer.schema.types import BOOLEAN, TASK_ID, TEXT, TEXT_MAP
 
 
-@_value()
+@value()
 class LogLine:
     """A line of a log."""
 
@@ -24,7 +24,7 @@ class LogLine:
     truncated: bool = optional(BOOLEAN, "Whether it was too long and its end is missing", default=False)
 
 
-@_value()
+@value()
 class LogMatch:
     """A line in which something was found."""
 
@@ -36,7 +36,7 @@ class LogMatch:
     data: str = field(TEXT, "The line without its end")
 
 
-@_value()
+@value()
 class RunTrigger:
     """Why a run was started, and by whom."""
 
@@ -44,7 +44,7 @@ class RunTrigger:
     by: str = optional(TEXT, "Who: a token's name; chain:TASK; an action, of a service", default="")
 
 
-@_value(kw_only=True)
+@value(kw_only=True)
 class RunInfo:
     """A run in the history."""
 
@@ -88,7 +88,7 @@ class RunInfo:
     definition: str = field(TEXT, "A hash of its action's definition, which changes with it")
 
 
-@_value(kw_only=True)
+@value(kw_only=True)
 class RunStats:
     """What became of many runs."""
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from overseer.protocol.declare import Delivery, Reply, Request
-from overseer.protocol.declare import event as _event
-from overseer.protocol.declare import request as _request
-from overseer.protocol.declare import value as _value
+from overseer.protocol.declare import Delivery, Reply, Request, event, request, value
 from overseer.schema.fields import field, optional
 from overseer.schema.objects import ListOf, Object
 from overseer.schema.quantities import COUNT, TIMESTAMP
 from overseer.schema.types import BOOLEAN, TEXT
 
 
-@_request("upgrade")
+@request("upgrade")
 class Upgrade(Request):
     """Have the server become the program that is installed now, with the same process: tasks, connections and
     queues go on."""
@@ -28,7 +25,7 @@ class Upgrade(Request):
     )
 
 
-@_value()
+@value()
 class LastUpgrade:
     """How an upgrade went."""
 
@@ -43,7 +40,7 @@ class LastUpgrade:
     error: str = optional(TEXT, "Why it failed, and the server stayed what it was", default="")
 
 
-@_event("upgraded", Delivery.DIRECT)
+@event("upgraded", Delivery.DIRECT)
 class Upgraded(Reply):
     """The server is the new program now or, with check, could become it."""
 

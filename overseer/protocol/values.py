@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from overseer.protocol.chains import Then
-from overseer.protocol.declare import value as _value
+from overseer.protocol.declare import value
 from overseer.protocol.retry_policy import RetryPolicy
 from overseer.protocol.stored import RunTrigger
 from overseer.protocol.words import (
@@ -30,7 +30,7 @@ from overseer.schema.quantities import COUNT, NUMBER, SECONDS, TIMESTAMP, Intege
 from overseer.schema.types import BOOLEAN, TASK_ID, TEXT, TEXT_MAP
 
 
-@_value()
+@value()
 class QueueConfig:
     """How tasks wait when a pool is full."""
 
@@ -52,7 +52,7 @@ class QueueConfig:
     )
 
 
-@_value()
+@value()
 class ExcessConfig:
     """What happens to running tasks when a limit is lowered below their number."""
 
@@ -65,7 +65,7 @@ class ExcessConfig:
     grace: float = field(SECONDS, "Seconds between the stop signal and SIGKILL", default=5)
 
 
-@_value()
+@value()
 class PoolConfig:
     """How many tasks may run at once, and what happens to the others."""
 
@@ -78,7 +78,7 @@ class PoolConfig:
     )
 
 
-@_value()
+@value()
 class QueueItem:
     """A task that waits in a queue."""
 
@@ -89,7 +89,7 @@ class QueueItem:
     forced: bool = field(BOOLEAN, "Whether it was started with force", default=False)
 
 
-@_value()
+@value()
 class PoolInfo:
     """A pool as it is now."""
 
@@ -101,7 +101,7 @@ class PoolInfo:
     )
 
 
-@_value()
+@value()
 class ParamChoice:
     """A value that a parameter may have."""
 
@@ -109,7 +109,7 @@ class ParamChoice:
     title: str = optional(TEXT, "Shown to people in its place", default="")
 
 
-@_value()
+@value()
 class ParamSpec:
     """A parameter of an action; it must be given if it is null on the wire or has no ``default``."""
 
@@ -187,7 +187,7 @@ def failed(reason: str, exit_code: int | None, success_codes: Collection[int] = 
     return exit_code is not None and exit_code not in (success_codes or SUCCESS_CODES)
 
 
-@_value()
+@value()
 class ActionInfo:
     """An action as ``describe`` shows it."""
 
@@ -233,7 +233,7 @@ class ActionInfo:
     hidden: bool = optional(BOOLEAN, "Whether it is left out of lists for people", default=False)
 
 
-@_value(kw_only=True, made_often=True)
+@value(kw_only=True, made_often=True)
 class TaskInfo:
     """A task as ``list`` shows it."""
 
@@ -296,7 +296,7 @@ class TaskInfo:
         return failed(self.reason, self.last_exit_code, self.success_codes)
 
 
-@_value()
+@value()
 class GraphNode:
     """A standing task: one that the configuration names."""
 
@@ -308,7 +308,7 @@ class GraphNode:
     )
 
 
-@_value()
+@value()
 class GraphEdge:
     """A dependency between standing tasks."""
 
@@ -318,7 +318,7 @@ class GraphEdge:
     met: bool = field(BOOLEAN, "Whether that is so now")
 
 
-@_value()
+@value()
 class TaskMetrics:
     """Counters of one task."""
 
@@ -330,7 +330,7 @@ class TaskMetrics:
     )
 
 
-@_value()
+@value()
 class TaskUsage:
     """What all processes of a running task use together."""
 
@@ -349,7 +349,7 @@ class TaskUsage:
     )
 
 
-@_value()
+@value()
 class ActionMetrics:
     """Counters since the server started, of one action."""
 
@@ -360,7 +360,7 @@ class ActionMetrics:
     total_output_lines: int = field(COUNT, "Lines of output that passed the filters", default=0)
 
 
-@_value()
+@value()
 class GlobalMetrics(ActionMetrics):
     """Counters since the server started, over all actions."""
 

@@ -6,6 +6,9 @@ from overseer.errors import REFUSALS
 from overseer.schema.types import Choice
 
 ORDERS = ("first", "last")
+ON_LAG = Choice("block", "drop", "catch_up")
+OVER = ("succeeded", "failed", "errored", "stopped", "lost")
+"""The statuses of a task that is over."""
 
 CHOICES: list[Choice] = []
 """The words that the manifest lists as types of their own."""

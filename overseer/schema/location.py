@@ -140,6 +140,21 @@ class Location:
         return ConfigError(message, path=path, file=self.report.file if self.line else "", line=self.line)
 
 
+def check_alternatives(
+    read: object,
+    keys: tuple[str, ...],
+    location: Location,
+    none: str = "",
+    several: str = "are alternatives: keep one of them",
+) -> None:
+    """Report that several of these keys are given or, where ``none`` says so, none of them."""
+    given = [key for key in keys if getattr(read, key)]
+    if len(given) > 1:
+        location.error(f"{' and '.join(given)} {several}")
+    elif none and not given and not any(map(location.has_error, keys)):
+        location.error(none)
+
+
 def quoted(text: str) -> str:
     """``text`` in double quotes for a message: one line, printable, cut at 60 characters."""
     cut = text if len(text) <= 60 else text[:57] + "..."

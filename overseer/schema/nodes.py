@@ -125,3 +125,8 @@ def describe_node(node: Node) -> str:
         return "nothing"
     kind = {"int": "the number ", "float": "the number ", "bool": "the boolean "}.get(node.tag)
     return f"{kind}{node.text[:40]}" if kind else f"the text {quoted(node.text)}"
+
+
+def unexpected(node: Node, expected: str, hint: str = "") -> ValueError:
+    """The error that a node is not what its place in the file takes."""
+    return ValueError(f"expected {expected}, found {describe_node(node)}{hint}")

@@ -9,7 +9,7 @@ from typing import Any
 from overseer.schema.fields import Declared, Field, description_of, fields_of
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.location import Location, quoted
-from overseer.schema.nodes import Entry, ListNode, MapNode, Node, Scalar, describe_node
+from overseer.schema.nodes import Entry, ListNode, MapNode, Node, Scalar, unexpected
 from overseer.schema.types import FieldType, Json, Unreadable
 from overseer.util.suggest import nearest
 
@@ -211,7 +211,7 @@ class Object(_Mapping):
         if self._short and isinstance(node, Scalar):
             node = MapNode({self._short: Entry(node, node.line)}, node.line)
         if not isinstance(node, MapNode):
-            raise ValueError(f"expected a mapping, found {describe_node(node)}")
+            raise unexpected(node, "a mapping")
         for name, entry in node.entries.items():
             here = location.child(name, entry.line)
             spec = self._fields.get(name)
@@ -310,10 +310,7 @@ class ListOf(FieldType):
             return tuple(self.item.items_from_yaml(node, location))
         if self._single:
             return (self.item.from_yaml(node, location),)
-        raise ValueError(f"expected a {self.label}, found {describe_node(node)}")
-
-    def shown(self, value: Any) -> str:
-        return ""
+        raise unexpected(node, f"a {self.label}")
 
     def manifest(self) -> Json:
         return {"type": "array", "items": self.item.manifest()}
@@ -362,7 +359,7 @@ class MapOf(_Mapping):
 
     def from_yaml(self, node: Node, location: Location) -> Json:
         if not isinstance(node, MapNode):
-            raise ValueError(f"expected {self._what}, found {describe_node(node)}")
+            raise unexpected(node, self._what)
         found: Json = {}
         for name, entry in node.entries.items():
             here = location.child(name, entry.line)
@@ -378,9 +375,6 @@ class MapOf(_Mapping):
             except ValueError as error:
                 here.error(str(error))
         return found
-
-    def shown(self, value: Any) -> str:
-        return ""
 
     def manifest(self) -> Json:
         return {"type": "map", "value_type": self.item.manifest()}

@@ -10,7 +10,7 @@ from typing import Any
 from overseer.schema.coded import Coded
 from overseer.schema.limits import MessageLimits
 from overseer.schema.location import Location, quoted
-from overseer.schema.nodes import ListNode, Node, Scalar, describe_node
+from overseer.schema.nodes import ListNode, Node, Scalar, unexpected
 from overseer.schema.types import FieldType, Json, Unreadable
 from overseer.util.durations import format_duration, parse_duration
 from overseer.util.timestamps import format_timestamp, parse_timestamp
@@ -54,10 +54,8 @@ class Integer(FieldType):
 
     def from_yaml(self, node: Node, location: Location) -> int:
         scalar = self.scalar(node, "a whole number")
+        _check_plain(scalar, self._FORM, "a whole number")
         text = scalar.text.partition(".")[0].replace("_", "")
-        if not scalar.plain or not self._FORM.match(scalar.text):
-            hint = " (without the quotes it would be a number)" if self._FORM.match(scalar.text) else ""
-            raise ValueError(f"expected a whole number, found {describe_node(node)}{hint}")
         sign, digits = (text[0], text[1:]) if text[0] in "+-" else ("", text)
         if len(digits) > 1 and digits[0] == "0" and digits[1].isdigit():
             raise ValueError(f"{text} could be octal or decimal: write it without the leading 0, or with 0o")
@@ -87,9 +85,7 @@ class Number(FieldType):
 
     def from_yaml(self, node: Node, location: Location) -> int | float:
         scalar = self.scalar(node, "a number")
-        if not scalar.plain or not _DECIMAL.match(scalar.text):
-            hint = " (without the quotes it would be a number)" if _DECIMAL.match(scalar.text) else ""
-            raise ValueError(f"expected a number, found {describe_node(node)}{hint}")
+        _check_plain(scalar, _DECIMAL, "a number")
         if len(scalar.text) <= self._DIGITS and scalar.text.lstrip("+-").isdigit():
             return int(scalar.text)
         number = float(scalar.text)
@@ -102,6 +98,14 @@ class Number(FieldType):
 
     def yaml_schema(self) -> Json:
         return {"type": "number"}
+
+
+def _check_plain(scalar: Scalar, form: re.Pattern[str], expected: str) -> None:
+    """Raise ValueError unless it has this form, without quotes."""
+    if not form.match(scalar.text):
+        raise unexpected(scalar, expected)
+    if not scalar.plain:
+        raise unexpected(scalar, expected, " (without the quotes it would be a number)")
 
 
 class Seconds(FieldType):
@@ -252,7 +256,7 @@ class Mode(FieldType):
     def from_yaml(self, node: Node, location: Location) -> int:
         match = self._form.fullmatch(node.text) if isinstance(node, Scalar) else None
         if match is None or int(match[1], 8) > 0o777:
-            raise ValueError(f"expected {self.expected}, found {describe_node(node)}")
+            raise unexpected(node, self.expected)
         return int(match[1], 8)
 
 
@@ -268,7 +272,7 @@ class Percent(FieldType):
     def from_yaml(self, node: Node, location: Location) -> int | float:
         match = self._FORM.match(self.scalar(node, "a percentage such as 5%").text)
         if match is None or float(match[1]) > 100:
-            raise ValueError(f"expected a percentage such as 5%, found {describe_node(node)}")
+            raise unexpected(node, "a percentage such as 5%")
         number = float(match[1])
         return int(number) if number.is_integer() else number
 
@@ -356,7 +360,7 @@ class Factor(Number):
     def from_yaml(self, node: Node, location: Location) -> int | float:
         number = super().from_yaml(node, location)
         if not self.minimum <= number <= self._MAXIMUM:
-            raise ValueError(f"expected {self.expected}, found {describe_node(node)}")
+            raise unexpected(node, self.expected)
         return number
 
     def json_schema(self) -> Json:
@@ -377,7 +381,7 @@ class ExitCodes(FieldType):
         if isinstance(node, Scalar):
             return (self._CODE.from_yaml(node, location),)
         if not isinstance(node, ListNode):
-            raise ValueError(f"expected a {self.label}, found {describe_node(node)}")
+            raise unexpected(node, f"a {self.label}")
         if not node.items:
             raise ValueError("lists no exit code, so no run could ever succeed")
         return tuple(dict.fromkeys(self._CODE.items_from_yaml(node, location)))

@@ -7,7 +7,7 @@ The rules are those of YAML 1.2's core schema, narrowed where a string would be 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Self
 
 from overseer.errors import ConfigError
 from overseer.schema.location import Path
@@ -23,38 +23,27 @@ CORE_SCHEMA: dict[str, re.Pattern[str]] = {
 }
 
 
-class TextInt(int):
+class _AsWritten:
+    text: str
+
+    def __new__(cls, value: float, text: str) -> Self:
+        self = super().__new__(cls, value)  # type: ignore[call-arg]
+        self.text = text
+        return self
+
+    def __getnewargs__(self) -> Any:
+        return self.real, self.text  # type: ignore[attr-defined]  # for copy and pickle
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class TextInt(_AsWritten, int):
     """An int from a config file; ``text``, and ``str()``, are what the file says: ``0x10``, ``007``."""
 
-    text: str
 
-    def __new__(cls, value: int, text: str) -> TextInt:
-        self = super().__new__(cls, value)
-        self.text = text
-        return self
-
-    def __getnewargs__(self) -> tuple[int, str]:  # type: ignore[override]
-        return int(self), self.text  # for copy and pickle
-
-    def __str__(self) -> str:
-        return self.text
-
-
-class TextFloat(float):
+class TextFloat(_AsWritten, float):
     """A float from a config file; ``text``, and ``str()``, are what the file says: ``1.10``, ``1e3``."""
-
-    text: str
-
-    def __new__(cls, value: float, text: str) -> TextFloat:
-        self = super().__new__(cls, value)
-        self.text = text
-        return self
-
-    def __getnewargs__(self) -> tuple[float, str]:  # type: ignore[override]
-        return float(self), self.text  # for copy and pickle
-
-    def __str__(self) -> str:
-        return self.text
 
 
 def config_text(value: object, path: Path = ()) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.location import Location, quoted
-from overseer.schema.nodes import ListNode, MapNode, Node, Scalar, describe_node, to_value
+from overseer.schema.nodes import ListNode, MapNode, Node, Scalar, describe_node, to_value, unexpected
 from overseer.util.suggest import did_you_mean
 
 Json = dict[str, Any]
@@ -99,7 +99,7 @@ class FieldType:
 
     def scalar(self, node: Node, expected: str) -> Scalar:
         if not isinstance(node, Scalar):
-            raise ValueError(f"expected {expected}, found {describe_node(node)}")
+            raise unexpected(node, expected)
         return node
 
     def items_from_yaml(self, node: ListNode, location: Location) -> Iterator[Any]:
@@ -210,7 +210,7 @@ class Choice(FieldType):
             return text
         if self.booleans and text.lower() in BOOLEANS:
             return "true" if BOOLEANS[text.lower()] else "false"
-        raise ValueError(f"expected {expected}, found {describe_node(node)}{did_you_mean(text, self.words)}")
+        raise unexpected(node, expected, did_you_mean(text, self.words))
 
     def manifest(self) -> Json:
         return {"$ref": f"#/types/{self.ref}"} if self.ref else {"type": "enum", "values": list(self.words)}
@@ -239,7 +239,7 @@ class Boolean(FieldType):
         word = scalar.text.lower()
         if not scalar.plain or word not in BOOLEANS:
             hint = " (leave out the quotes)" if word in BOOLEANS else ""
-            raise ValueError(f"expected true or false, found {describe_node(node)}{hint}")
+            raise unexpected(node, "true or false", hint)
         return BOOLEANS[word]
 
     def shown(self, value: Any) -> str:
@@ -284,7 +284,7 @@ class Signal(FieldType):
         except (KeyError, ValueError):
             names = [each.name.removeprefix("SIG") for each in signal.Signals]
             hint = did_you_mean(name, names, prefix="SIG") or ", such as SIGTERM"
-            raise ValueError(f"expected the name of a signal, found {describe_node(node)}{hint}") from None
+            raise unexpected(node, "the name of a signal", hint) from None
 
     def yaml_schema(self) -> Json:
         names = [each.name for each in signal.Signals]
@@ -308,7 +308,7 @@ class TextList(FieldType):
             texts = node.text.split(",") if self._commas else [node.text]
             return tuple(text for each in texts if (text := each.strip()) and self._passes(text, location))
         if not isinstance(node, ListNode):
-            raise ValueError(f"expected {self.label}, found {describe_node(node)}")
+            raise unexpected(node, self.label)
         found: list[str] = []
         for number, item in enumerate(node.items):
             here = location.child(number, item.line)
@@ -328,9 +328,6 @@ class TextList(FieldType):
             location.error(str(error))
             return False
         return True
-
-    def shown(self, value: Any) -> str:
-        return ""
 
     def yaml_schema(self) -> Json:
         return {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}
@@ -388,7 +385,7 @@ class Document(FieldType):
 
     def from_yaml(self, node: Node, location: Location) -> Json:
         if not isinstance(node, MapNode):
-            raise ValueError(f"expected a mapping, found {describe_node(node)}")
+            raise unexpected(node, "a mapping")
         value: Json = to_value(node)
         return value
 
@@ -405,4 +402,5 @@ BOOLEAN = Boolean()
 SIGNAL = Signal()
 DOCUMENT = Document()
 REQUEST_ID = Name()
+ACTION = Name()
 TASK_ID = Name("uuid")  # what a server makes up is a UUID; generic clients ask for this type in their forms

@@ -69,9 +69,12 @@ def handler_of(factory: ActionHandlerFactory, config: Mapping[str, Any]) -> Acti
 
 
 class Server:
-    """A handler in use, and its runs; a context manager that ends them all."""
+    """A handler in use, and its runs of a script; a context manager that ends them all."""
 
-    def __init__(self, factory: ActionHandlerFactory, config: Mapping[str, Any], patience: float) -> None:
+    def __init__(
+        self, factory: ActionHandlerFactory, config: Mapping[str, Any], script: Script, patience: float
+    ) -> None:
+        self.script = script
         self.handler = handler_of(factory, config)
         self.clock = Clock()
         self._patience = patience
@@ -108,9 +111,9 @@ class Server:
         except Exception:  # its action can still be started
             _log.exception("the driver's service failed")
 
-    def run(self, script: Script, task_id: str = "", **how: Any) -> Run:
+    def run(self, task_id: str = "", **how: Any) -> Run:
         """A run of the script that is yet to be started; ``how`` as :class:`Run` takes it."""
-        run = Run(self.handler, task_id or f"task-{next(self._numbers)}", script, self._patience, **how)
+        run = Run(self.handler, task_id or f"task-{next(self._numbers)}", self.script, self._patience, **how)
         self._runs.append(run)
         return run
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
 from overseer.errors import OverseerError
-from overseer.util.threads import start_thread
+from overseer.util.threads import answer, start_thread
 
 _log = logging.getLogger(__name__)
 
@@ -34,22 +34,10 @@ def patiently(work: Callable[[], _T], problem: str, patience: float | None = PAT
         RuntimeError: the system allows no more threads.
         Exception: whatever ``work`` raises.
     """
-    over = threading.Event()
-    results: list[_T] = []
-    errors: list[BaseException] = []
-
-    def do() -> None:
-        try:
-            results.append(work())
-        except BaseException as error:
-            errors.append(error)
-        over.set()
-
-    start_thread(do, "start-up")
-    if not over.wait(_SAY_S):
+    found: Future[_T] = Future()
+    start_thread(lambda: answer(found, work), "start-up")
+    if not wait([found], _SAY_S).done:
         _log.warning("%s; the start waits for it", problem)
-        if not over.wait(None if patience is None else patience - _SAY_S):
+        if not wait([found], None if patience is None else patience - _SAY_S).done:
             raise HangingError(problem)
-    if errors:
-        raise errors[0]
-    return results[0]
+    return found.result()

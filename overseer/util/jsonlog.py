@@ -16,6 +16,7 @@ from typing import Protocol
 
 from overseer.util.files import open_to_append, write_some
 from overseer.util.locks import Rank, lock
+from overseer.util.threads import start_thread
 
 _log = logging.getLogger(__name__)
 
@@ -66,8 +67,7 @@ class EventLog:
         if not self.enabled:
             return
         self._file = self._open()
-        self._thread = threading.Thread(target=self._run, name=self._name.replace(" ", "-"), daemon=True)
-        self._thread.start()
+        self._thread = start_thread(self._run, self._name.replace(" ", "-"))
 
     def write(self, message: Loggable, size: int, count: int = 1) -> None:
         """Queue a message, or a batch of ``count``; never waits. Only when the log is on.

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+_T = TypeVar("_T")
 
 
 class VitalThread(threading.Thread):
@@ -34,3 +38,11 @@ def run_on_thread(target: Callable[[], object], name: str) -> threading.Thread |
     except RuntimeError:
         target()
         return None
+
+
+def answer(future: Future[_T], work: Callable[[], _T]) -> None:
+    """Do ``work()`` for whoever waits for the future."""
+    try:
+        future.set_result(work())
+    except Exception as error:
+        future.set_exception(error)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hmac
 import time
-from base64 import b64encode
 from collections.abc import Mapping
 
+from overseer.auth.standard_webhooks import signature
 from overseer.config.notices import key_of
 
 SHOWN = ("token", "gitlab")
@@ -58,8 +58,7 @@ def _gitlab(secret: str, headers: Mapping[str, str], body: bytes) -> str:
 
 def _standard(secret: str, headers: Mapping[str, str], body: bytes) -> str:
     id, sent = headers["webhook-id"], headers["webhook-timestamp"]
-    digest = hmac.digest(key_of(secret), f"{id}.{sent}.".encode("latin-1") + body, "sha256")
-    expected = f"v1,{b64encode(digest).decode()}".encode()
+    expected = signature(key_of(secret), id, sent, body).encode()
     # While a sender changes its key it signs with both.
     given = [each.encode("latin-1") for each in headers["webhook-signature"].split()]
     if not any(hmac.compare_digest(each, expected) for each in given):

@@ -191,6 +191,28 @@ def test_tokens_come_and_go_as_a_whole(daemon: Daemon) -> None:
     assert open_status(daemon, [bearer("boss")]) == 101
 
 
+def test_access_and_all_else_go_over_together(daemon: Daemon, tmp_path: Path) -> None:
+    """Each key is told once, though both the file and a file that it names have changed; and whoever may no
+    longer come in is gone by the same answer."""
+    file = tmp_path / "a.token"
+    file.write_text(token_of("a"))
+    file.chmod(0o600)
+    a = entry("a", token_file=str(file))
+    with connect(daemon, "boss") as boss:
+        reload(daemon, boss, auth={"tokens": [BOSS, a, entry("b")]})
+        with connect(daemon, "a") as known, connect(daemon, "b") as gone:
+            file.write_text(token_of("c"))
+            more = {"actions": {**ACTIONS, "new": shell("true")}, "limits": {"max_param": 1}}
+            answer = reload(daemon, boss, auth={"tokens": [BOSS, a], "session_age": 5}, **more)
+            assert (answer["added"], sorted(answer["settings"])) == (["new"], ["auth", "limits"])
+            assert closed(known)[0] == closed(gone)[0] == 1008
+            assert goes_on(boss)
+        assert [open_status(daemon, [bearer(name)]) for name in "abc"] == [401, 401, 101]
+        with connect(daemon, "c") as known:
+            assert request(known, "start", action="new")["type"] == "started"
+            assert "at most 1" in request(known, "start", action="new", params={"x": "long"})["message"]
+
+
 def test_networks_and_origins_are_as_the_file_says_now(daemon: Daemon) -> None:
     page = ("Origin", "https://app.example")
     with connect(daemon, "boss") as boss:

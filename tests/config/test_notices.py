@@ -43,7 +43,7 @@ def test_a_secret_in_the_file_is_not_shown(load: Load, fails: Fails) -> None:
     ("channel", "said"),
     [
         ({}, "channels.ops: webhook or exec is missing: say how notices are delivered"),
-        ({"webhook": HOOK, "exec": ["x"]}, "has both webhook and exec: remove one of them"),
+        ({"webhook": HOOK, "exec": ["x"]}, "webhook and exec are alternatives: keep one of them"),
         ({"exec": ["x"], "secret": "a"}, "channels.ops.secret: needs a webhook"),
         ({"exec": [""]}, "channels.ops.exec: needs the program to run"),
         ({"webhook": "example.org"}, "channels.ops.webhook: expected an address such as https://"),

@@ -210,6 +210,16 @@ def test_a_secret_that_lacks_is_asked_for_on_a_terminal_and_not_shown(daemon: Da
         assert shown.wait() == 0
 
 
+def test_a_signal_that_is_ignored_does_not_end_the_question(daemon: Daemon) -> None:
+    command = ["/bin/sh", "-c", f"trap '' HUP; exec {shlex.join([*CTL, 'run', 'login'])}"]
+    with Terminal(command, daemon.url) as shown:
+        shown.wait_for(b"password: ")
+        os.kill(shown.pid, signal.SIGHUP)
+        shown.type(b"hunter2\n")
+        shown.wait_for(b"7\r\n")
+        assert shown.wait() == 0
+
+
 def test_elsewhere_it_has_to_be_given(ctl: Ctl, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("hunter2\n"))
     assert "missing required parameter 'password'" in ctl("run", "login").err

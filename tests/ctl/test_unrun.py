@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from overseer.client import Client, Task
+from overseer.ctl.starting import _displaced
+from overseer.protocol import Dequeued, Queued
+from overseer.util.timestamps import now
 from tests.ctl.conftest import Ctl, Done
 from tests.ctl.test_terminal import terminal
 from tests.harness import Daemon, shell
@@ -153,6 +156,19 @@ def test_a_forced_start_says_which_task_it_displaced(ctl: Ctl) -> None:
     assert done.err.startswith("overseerctl: displaced second\n")
     assert ctl("stop", "third").status == 0
     assert "displaced" not in ctl("start", "job", "--id", "fourth", "--force").err
+
+
+def test_a_task_that_made_room_for_another_start_is_not_told() -> None:
+    def left(task_id: str, reason: str) -> Dequeued:
+        return Dequeued(task_id, reason, now())
+
+    def came(task_id: str) -> Queued:
+        return Queued("", task_id, "job", 1, now())
+
+    for others in ([left("b", "displaced"), came("c")], [left("b", "stopped")], [left("b", "expired")], []):
+        assert _displaced([others, [came("mine"), left("d", "displaced")]], "mine") == ""
+    both = [left("b", "displaced"), came("c"), left("e", "displaced")]
+    assert _displaced([both, [came("mine")]], "mine") == "e"
 
 
 def test_a_name_that_several_tasks_have_is_said_to_be_one_of_them(ctl: Ctl) -> None:

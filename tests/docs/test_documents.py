@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from overseer.auth.rights import NEEDS
 from tests.docs.session import Session, blocks_of
 from tests.harness import ROOT
 
@@ -21,6 +22,8 @@ DOCUMENTS = (
     "docs/NOTICES.md",
     "docs/WEBHOOKS.md",
     "docs/SCHEDULES.md",
+    "docs/STANDING.md",
+    "docs/CLUSTER.md",
 )
 ALL = [
     *DOCUMENTS,
@@ -69,3 +72,10 @@ def test_operations_says_what_to_do_about_each_alert() -> None:
     rules = yaml.safe_load((ROOT / "docs/alerts.yaml").read_text())["groups"][0]["rules"]
     text = (ROOT / "docs/OPERATIONS.md").read_text()
     assert {rule["alert"] for rule in rules} == set(re.findall(r"^\| `(Overseer\w+)` \|", text, re.MULTILINE))
+
+
+def test_security_says_what_each_role_may_do() -> None:
+    text = (ROOT / "docs/SECURITY.md").read_text()
+    rows = re.findall(r"^\| `(viewer|operator|admin)` \|(.*)\|$", text, re.MULTILINE)
+    said = {request: role for role, requests in rows for request in re.findall(r"`(\w+)`", requests)}
+    assert said == dict(NEEDS)

@@ -293,6 +293,24 @@ def test_a_second_server_is_refused(data: Path, tmp_path: Path) -> None:
         assert [row["status"] for row in runs(client)] == ["succeeded"], "the first one is none the worse"
 
 
+def test_two_servers_share_no_directory_though_it_was_removed_under_the_first(data: Path) -> None:
+    """The second finds nothing to lock. The first finds that out before it writes, and says so."""
+    with Daemon(actions=ACTIONS, data_dir=str(data)) as first, first.connect() as client:
+        wait_until(lambda: _gauge(first, "waiting") == 0)
+        shutil.rmtree(data)
+        with Daemon(actions=ACTIONS, data_dir=str(data)) as second, second.connect() as other:
+            client.run("quick", task_id="t")
+            first.wait_stderr(f"{data} is in use by another server")
+            first.wait_stderr("the log of task t: data_dir was removed or replaced")
+            other.run("quick", task_id="t")
+            client.run("quick", task_id="t")
+            assert [(row["task_id"], row["number"], row["first_seq"]) for row in runs(other)] == [("t", 1, 1)]
+            assert len(other.request("logs", task_id="t", tail=10)["lines"]) == 1
+        # What the first has not been able to store comes after what the second has left.
+        wait_until(lambda: _gauge(first, "failing") == 0)
+        assert [row["status"] for row in runs(client, task_id="t")] == ["succeeded"] * 3
+
+
 def test_a_broken_database_is_set_aside(data: Path) -> None:
     with Daemon(actions=ACTIONS, data_dir=str(data)) as daemon, daemon.connect() as client:
         client.run("quick")

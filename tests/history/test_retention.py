@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import random
+import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,8 +11,11 @@ import pytest
 
 from overseer.config import StorageConfig
 from overseer.history import moments, retention
+from overseer.history.database import open_database
 from overseer.history.moments import SteadyClock
-from overseer.history.retention import Removed
+from overseer.history.records import Run
+from overseer.history.retention import Removed, Retention
+from overseer.history.rows import end, insert
 from overseer.history.store import History
 from overseer.util.timestamps import now
 from tests.harness import allowed
@@ -44,6 +49,68 @@ def test_the_oldest_go_when_there_are_too_many_but_none_that_goes_on(open_histor
     until(lambda: len(tasks(history)) <= 6)
     assert time.monotonic() - began < allowed(2), "within a second of the end of a run"
     assert tasks(history) == ["going", *(f"t{number}" for number in range(25, 30))]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    connection = open_database(tmp_path / "overseer.db")
+    yield connection
+    connection.close()
+
+
+def keeping(most: int) -> Retention:
+    config = StorageConfig(runs=most, age=3600.0, failed_age=7200.0)
+    return Retention(config, lambda runs: None, lambda ids: None, lambda task_id: False)
+
+
+def store(database: sqlite3.Connection, number: int, *, hours: float = 0.0, ended: bool = True) -> Run:
+    at = now() - timedelta(hours=hours)
+    run = a_run(f"t{number}", started=at)
+    database.execute(*insert(run, "s"))
+    if ended:
+        database.execute(*end(run, an_end(at=at, failed=number % 3 == 0)))
+    return run
+
+
+def test_after_each_end_it_costs_the_same_however_many_runs_there_are(database: sqlite3.Connection) -> None:
+    kept = keeping(3000)
+    for number in range(3000):
+        store(database, number)
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    kept.step(database)  # counts them
+    kept.step(database)  # and looks at the ids, as it does every hour
+    store(database, 3000)
+    database.set_progress_handler(step, 1)  # each instruction of SQLite's
+    kept.step(database)
+    database.set_progress_handler(None, 0)
+    assert 0 < steps < 1000
+    assert database.execute("SELECT count(*), min(task_id) FROM runs").fetchone() == (3000, "t1")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_it_always_knows_how_many_there_are(database: sqlite3.Connection, seed: int) -> None:
+    """Whichever go: the oldest, those in between, or the newest, whose numbers are used again."""
+    chance = random.Random(seed)
+    kept = keeping(8)
+    going_on: list[Run] = []
+    for number in range(200):
+        if chance.random() < 0.3:
+            going_on.append(store(database, number, ended=False))
+        else:
+            store(database, number, hours=chance.choice([0, 0, 0, 1.5, 3]))
+        if going_on and chance.random() < 0.3:
+            run = going_on.pop(chance.randrange(len(going_on)))
+            database.execute(*end(run, an_end(at=now() - timedelta(hours=chance.choice([0, 3])))))
+        for _ in range(chance.choice([0, 0, 1, 20])):
+            kept.step(database)
+        (ended,) = database.execute("SELECT count(*) FROM runs WHERE ended IS NOT NULL").fetchone()
+        assert kept._ended(database) == ended
 
 
 def test_what_is_there_already_is_bound_at_the_start(open_history: Open) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from overseer.history import writer as module
-from overseer.history.writer import Statement, Writer
+from overseer.history.transaction import Statement
+from overseer.history.writer import Writer
 from tests.harness import allowed
 
 

@@ -51,6 +51,20 @@ def spoil(path: Path, begin: int, size: int) -> None:
         file.write(b"\xff" * size)
 
 
+def a_bad_page(monkeypatch: pytest.MonkeyPatch, path: Path, bad: int) -> None:
+    """Have the file read as Linux reads one with a bad page: up to it, and then not at all."""
+    real, number = os.pread, path.stat().st_ino
+
+    def read(file: int, wanted: int, offset: int) -> bytes:
+        if os.fstat(file).st_ino != number or not offset <= bad < offset + wanted:
+            return real(file, wanted, offset)
+        if offset == bad:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(file, bad - offset, offset)
+
+    monkeypatch.setattr(os, "pread", read)
+
+
 def test_a_damaged_block_is_a_hole(logs: Logs, script: Script, caplog: pytest.LogCaptureFixture) -> None:
     index = json.loads(path_of(logs, 1, "idx").read_text())
     first, offset, size, *_ = index["blocks"][1]
@@ -64,6 +78,15 @@ def test_a_damaged_block_is_a_hole(logs: Logs, script: Script, caplog: pytest.Lo
     page = read_page(reader, LogQuery(1000, from_seq=1))
     assert [line.seq for line in page.lines] == [line[0] for line in left]
     assert page.next_seq == 151
+
+
+@pytest.mark.parametrize("number", [0, 2, 4])
+def test_a_search_goes_on_beside_a_damaged_block(logs: Logs, script: Script, number: int) -> None:
+    first, offset, size, *_ = json.loads(path_of(logs, 51, "idx").read_text())["blocks"][number]
+    spoil(path_of(logs, 51, "log.gz"), offset, size)
+    matches = Searches(logs.root).search(SearchQuery("x", False, 1000)).matches
+    left = {line[0] for line in script.stored if not first <= line[0] < first + 10}
+    assert {match.seq for match in matches} == left
 
 
 def test_an_index_that_is_lost_is_made_again(make_logs: MakeLogs, logs: Logs, script: Script) -> None:
@@ -144,17 +167,8 @@ def test_a_log_whose_end_the_disk_cannot_read_goes_on_in_another_segment(
     for _ in range(3):
         script.write(*("x" * 90 for _ in range(10)))
     path = path_of(make_logs(), 1, "log")
-    real, number, size = os.pread, path.stat().st_ino, path.stat().st_size
-
-    def read(file: int, wanted: int, offset: int) -> bytes:
-        """As Linux reads a file with one bad page: up to it, and then not at all."""
-        if os.fstat(file).st_ino != number or not offset <= bad < offset + wanted:
-            return real(file, wanted, offset)
-        if offset == bad:
-            raise OSError(errno.EIO, "Input/output error")
-        return real(file, bad - offset, offset)
-
-    monkeypatch.setattr(os, "pread", read)
+    size = path.stat().st_size
+    a_bad_page(monkeypatch, path, bad)
     logs = make_logs()
     later = Script(logs.log_of("t"))
     assert later.seq > script.seq  # so that no number is used twice
@@ -165,6 +179,52 @@ def test_a_log_whose_end_the_disk_cannot_read_goes_on_in_another_segment(
     assert all_of(reader) == before + later.stored
     assert reader.ends() == (1, later.seq - 1)
     assert reader.why_not(31) == "unreadable"
+
+
+@pytest.mark.parametrize("bad", [0, 1300, 5100])
+def test_what_the_disk_cannot_read_hides_nothing_that_follows(
+    make_logs: MakeLogs, monkeypatch: pytest.MonkeyPatch, bad: int
+) -> None:
+    """Of how many lines a segment without an index had, the name of the next one tells the most."""
+    script = Script(make_logs(segment=6000, compress="none").log_of("t"))
+    for _ in range(11):
+        script.write(*("x" * 500 for _ in range(30)))  # long ones, of whose bytes there could be many more
+        script.log.begin_segment()
+    logs = make_logs()
+    for path in Path(logs.directory_of("t")).glob("*.idx"):
+        path.unlink()
+    first = 31
+    path = path_of(logs, first, "log")
+    a_bad_page(monkeypatch, path, bad * path.stat().st_size // 6000)
+    reader = logs.reader_of("t")
+    found = all_of(reader)
+    assert [line for line in found if line[0] >= first + 30] == script.stored[first + 29 :]
+    assert reader.why_not(first + 29) == "unreadable"
+    assert reader.range_of("run-1") == (1, 330)
+
+
+@pytest.mark.parametrize("harm", ["unreadable", "garbage", "cut"])
+def test_a_log_whose_compressed_end_is_lost_goes_on_in_another_segment(
+    make_logs: MakeLogs, logs: Logs, script: Script, monkeypatch: pytest.MonkeyPatch, harm: str
+) -> None:
+    path_of(logs, 101, "log").unlink()
+    path_of(logs, 51, "idx").unlink()
+    path = path_of(logs, 51, "log.gz")
+    if harm == "unreadable":
+        a_bad_page(monkeypatch, path, 0)
+    elif harm == "garbage":
+        spoil(path, 0, path.stat().st_size)
+    else:
+        os.truncate(path, 20)
+    again = make_logs()
+    later = Script(again.log_of("t"))
+    assert later.seq > 100, "no number is used twice"
+    assert later.write("on", "and on")
+    again._retention._look(None)
+    reader = again.reader_of("t")
+    assert all_of(reader) == script.stored[:50] + later.stored
+    assert reader.ends() == (1, later.seq - 1)
+    assert reader.why_not(60) == "unreadable"
 
 
 @pytest.mark.parametrize("ending", ["idx", "runs", "log"])

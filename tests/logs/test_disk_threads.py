@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from overseer.logs.disk_threads import DiskThreads, Outcome
+from overseer.logs.disk_threads import DiskThreads
 from overseer.util.hung_threads import Replaced, replaceable
 
 PATIENCE = 0.05
@@ -23,7 +23,7 @@ def _given_up(work: Callable[[threading.Event], object], *, replaceably: bool) -
     def do() -> None:
         with replaceable(given_up.set if replaceably else None):
             try:
-                if threads.do(lambda: work(given_up) and None, PATIENCE, lambda: None) is not Outcome.DONE:
+                if not threads.do(lambda: work(given_up) and None, PATIENCE, lambda: None):
                     given_up.set()
             except Replaced:
                 pass

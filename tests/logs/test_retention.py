@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from overseer.config import StorageConfig
 from overseer.logs import retention
 from overseer.logs.standalone.segments import Segment, list_segments
+from overseer.logs.store import Logs
 from overseer.util.timestamps import format_timestamp, now
 from tests.logs.conftest import MakeLogs, Script, all_of
 
@@ -154,6 +156,25 @@ def test_a_disk_without_room_is_left_some(make_logs: MakeLogs, monkeypatch: pyte
     assert logs.lost == 1
 
 
+def test_logs_of_another_server_are_left_alone(make_logs: MakeLogs, tmp_path: Path) -> None:
+    """It has made the directory again that this one had, and that somebody removed."""
+    theirs = make_logs(segment=10_000)
+    script = Script(theirs.log_of("t"))
+    fill(script, 3)
+    theirs._threads.do(lambda: None)
+    before = {path: path.stat().st_mtime for path in Path(theirs.root).rglob("*")}
+    mine = False
+    logs = Logs(theirs.root, StorageConfig(task_log_bytes=1), lambda: mine)
+    logs._retention._look(None)
+    log = logs.log_of("u")
+    assert not log.append(1, log.entry(script.stored[0][1], "stdout", ["lost"], False))
+    assert {path: path.stat().st_mtime for path in Path(theirs.root).rglob("*")} == before
+    mine = True
+    logs._retention._look(None)
+    assert not list_segments(theirs.directory_of("t"))
+    logs.close()
+
+
 def test_compressing_that_was_broken_off_is_done_again(make_logs: MakeLogs) -> None:
     logs = make_logs(segment=10_000)
     script = Script(logs.log_of("t"))
@@ -190,11 +211,8 @@ def test_a_segment_from_the_future_makes_what_follows_it_no_younger(make_logs: M
     assert all_of(logs.reader_of("t"))[0][0] == 61
 
 
-def test_the_oldest_of_all_go_first_however_many_there_are(
-    make_logs: MakeLogs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only some of the oldest are remembered; those of a log that grows do not displace the others'."""
-    monkeypatch.setattr(retention, "_CANDIDATES", 3)
+def test_the_oldest_of_all_go_first_however_many_there_are(make_logs: MakeLogs) -> None:
+    """Those of a log that grows do not displace the others'."""
     logs = make_logs(segment=1000, compress="none")
     begun = now() - timedelta(hours=2)
     scripts = [Script(logs.log_of(name)) for name in "abc"]

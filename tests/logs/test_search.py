@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from overseer.errors import RequestError
 from overseer.logs import retention
 from overseer.logs.sealing import seal
-from overseer.logs.search import SearchError, Searches, SearchQuery
+from overseer.logs.search import Searches, SearchQuery
 from overseer.logs.standalone.segments import beside, list_segments, read_index
 from overseer.logs.store import Logs
 from overseer.util.timestamps import format_timestamp, now
@@ -104,7 +105,7 @@ def test_what_is_wrong_is_said(logs: Logs) -> None:
         SearchQuery("a\nb", False, 10),
         SearchQuery("a", False, 10, after="nonsense"),
     ):
-        with pytest.raises(SearchError):
+        with pytest.raises(RequestError):
             Searches(logs.root).search(query)
 
 
@@ -112,7 +113,7 @@ def test_an_expression_that_takes_for_ever_does_not(make_logs: MakeLogs) -> None
     logs = make_logs()
     Script(logs.log_of("t")).write("a" * 60 + "b")
     begun = time.monotonic()
-    with pytest.raises(SearchError, match="within 1 s"):
+    with pytest.raises(RequestError, match="within 1 s"):
         Searches(logs.root, deadline=1.0).search(SearchQuery("^(a+)+$", True, 10))
     assert time.monotonic() - begun < allowed(10.0)
 

@@ -14,7 +14,6 @@ import pytest
 
 from overseer.logs import tasklog
 from overseer.logs.directory import task_of
-from overseer.logs.disk_threads import Outcome
 from overseer.logs.standalone.segments import list_segments
 from overseer.logs.store import Logs
 from tests.faults.support import wait_until
@@ -231,7 +230,7 @@ class _Hanging:
             assert self.answers.wait(30)
             return writev(file, pieces)
 
-        def doing(work: Callable[[], None], *rest: Any) -> Outcome:
+        def doing(work: Callable[[], None], *rest: Any) -> bool:
             def job() -> None:
                 work()
                 self.over.set()

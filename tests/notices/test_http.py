@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from overseer.auth.standard_webhooks import signed_headers
 from overseer.config.notices import key_of
 from overseer.notices.http import PostError, post
 from overseer.notices.notice import Notice
-from overseer.notices.signing import signed_headers
 from tests.harness import allowed
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"

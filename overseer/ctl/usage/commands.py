@@ -51,12 +51,20 @@ class Commands:
             epilog="\n".join(ends) or None,
             parents=[self._common],
         )
-        made.add_argument("--json", action="store_true", help="output for programs; also: -o json")
+        flag(made, "--json", help="output for programs; also: -o json")
         made.add_argument("-o", "--output", dest="json", choices=("json",), help=argparse.SUPPRESS)
         for alias in aliases:
             self._subparsers.choices[alias] = made
             self.aliases[alias] = name
         return made
+
+
+def flag(command: argparse._ActionsContainer, *names: str, help: str) -> None:
+    command.add_argument(*names, action="store_true", help=help)
+
+
+def of_action(command: argparse.ArgumentParser, help: str) -> None:
+    command.add_argument("--action", action=Once, type=nonempty, metavar="ACTION", help=help)
 
 
 def task(command: argparse.ArgumentParser, help: str = "its id, its beginning, or its name") -> None:
@@ -71,15 +79,13 @@ def tasks(command: argparse.ArgumentParser, nargs: str = "+", help: str = "") ->
 def chosen(command: argparse.ArgumentParser, all: str, verb: str) -> None:
     """Tasks by name, or all that have something in common."""
     tasks(command, "*")
-    command.add_argument("--all", action="store_true", help=all)
+    flag(command, "--all", help=all)
     filters(command, f"{verb} ")
     yes(command)
 
 
 def filters(command: argparse.ArgumentParser, verb: str = "") -> None:
-    command.add_argument(
-        "--action", action=Once, type=nonempty, metavar="ACTION", help=f"{verb}only this action's tasks"
-    )
+    of_action(command, f"{verb}only this action's tasks")
     command.add_argument(
         "--status",
         type=statuses,
@@ -90,9 +96,7 @@ def filters(command: argparse.ArgumentParser, verb: str = "") -> None:
 
 
 def yes(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "-y", "--yes", action="store_true", help="do not ask; needed where there is no terminal"
-    )
+    flag(command, "-y", "--yes", help="do not ask; needed where there is no terminal")
 
 
 def times(command: argparse.ArgumentParser, **helps: str) -> None:
@@ -114,16 +118,16 @@ def limit(command: argparse.ArgumentParser, default: int, type: Callable[[str], 
 
 def paging(command: argparse.ArgumentParser) -> None:
     """What is long is shown in a pager."""
-    command.add_argument(
-        "--no-pager",
-        action="store_true",
-        help="print it, in place of showing it in $OVERSEER_PAGER or $PAGER (less)",
-    )
+    flag(command, "--no-pager", help="print it, without a pager ($OVERSEER_PAGER, $PAGER or less)")
+
+
+def timestamps(command: argparse.ArgumentParser) -> None:
+    flag(command, "-t", "--timestamps", help="show when each line was written")
 
 
 def matching(command: argparse.ArgumentParser) -> None:
     """How something is looked for, and what is shown around it, as grep has it."""
-    command.add_argument("-i", "--ignore-case", action="store_true", help="ignore case")
+    flag(command, "-i", "--ignore-case", help="ignore case")
     for letter, name, where in (
         ("A", "after-context", "after"),
         ("B", "before-context", "before"),

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import argparse
 
-from overseer.ctl.usage.commands import TASK, Commands, limit, matching, paging, task, tasks, times
-from overseer.ctl.values import Once, count, last, most, nonempty
+from overseer.ctl.usage.commands import (
+    TASK,
+    Commands,
+    flag,
+    limit,
+    matching,
+    of_action,
+    paging,
+    task,
+    tasks,
+    times,
+    timestamps,
+)
+from overseer.ctl.values import count, last, most, nonempty
 
 
 def add_output(commands: Commands) -> None:
@@ -23,23 +35,14 @@ def add_output(commands: Commands) -> None:
         aliases=("log",),
     )
     tasks(command, "*")
-    command.add_argument(
-        "--action", action=Once, type=nonempty, metavar="ACTION", help="all tasks of this action"
-    )
-    command.add_argument(
-        "-f", "--follow", action="store_true", help="keep showing new lines until the tasks end"
-    )
+    of_action(command, "all tasks of this action")
+    flag(command, "-f", "--follow", help="keep showing new lines until the tasks end")
     command.add_argument(
         "-n", "--tail", type=last, metavar="LINES", help="only the last LINES lines of each, or all"
     )
     command.add_argument("--lines", dest="tail", type=last, help=argparse.SUPPRESS)  # as in journalctl
-    command.add_argument(
-        "-e",
-        "--pager-end",
-        action="store_true",
-        help="open the pager at the end; without -n, of the last 1000 lines",
-    )
-    command.add_argument("-r", "--reverse", action="store_true", help="the newest lines first")
+    flag(command, "-e", "--pager-end", help="open the pager at the end; without -n, of the last 1000 lines")
+    flag(command, "-r", "--reverse", help="the newest lines first")
     times(command, since="only from this time on", until="only until this time")
     command.add_argument(
         "--run",
@@ -56,31 +59,27 @@ def add_output(commands: Commands) -> None:
         help="only lines in which this regular expression is found; status 1 if there are none",
     )
     matching(command)
-    command.add_argument("-t", "--timestamps", action="store_true", help="show when each line was written")
+    timestamps(command)
     paging(command)
     command = commands.add("tail", "show the last lines of tasks", "", "tail -f", "tail web -n 50")
     tasks(command, "*", "default: all running tasks")
-    command.add_argument("-f", "--follow", action="store_true", help="follow them until they end")
+    flag(command, "-f", "--follow", help="follow them until they end")
     command.add_argument(
         "-n", "--lines", type=count, default=10, metavar="LINES", help="how many (10); at most 100 are stored"
     )
-    command.add_argument("-t", "--timestamps", action="store_true", help="show when each line was written")
+    timestamps(command)
     command = commands.add(
         "search",
         "search the logs of all tasks",
-        "Shows matching lines, the oldest first; where there are more than -n, recent ones. Status 1 if "
+        "Shows matching lines, the oldest first; if there are more than -n, the latest. Status 1 if "
         "there are none. On a terminal, times are local. The server needs a data_dir.",
         'search "connection refused" --since 1d --action web',
     )
     command.add_argument("query", type=nonempty, metavar="TEXT", help="the text to find")
-    command.add_argument(
-        "-e", "-E", "--regex", action="store_true", help="TEXT is a regular expression, in Python's syntax"
-    )
+    flag(command, "-e", "-E", "--regex", help="TEXT is a regular expression, in Python's syntax")
     matching(command)
     command.add_argument("--task", type=nonempty, metavar=TASK, help="only in this task's log")
-    command.add_argument(
-        "--action", action=Once, type=nonempty, metavar="ACTION", help="only in lines of this action's runs"
-    )
+    of_action(command, "only in lines of this action's runs")
     times(command, since="only from this time on", until="only until this time")
     limit(command, 100, most)
     paging(command)
@@ -90,4 +89,4 @@ def add_output(commands: Commands) -> None:
         "--since-seq", type=count, metavar="SEQ", help="only what follows the line with this seq"
     )
     times(command, since="only from this time on")
-    command.add_argument("-t", "--timestamps", action="store_true", help="show when each line was written")
+    timestamps(command)

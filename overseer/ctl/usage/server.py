@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from overseer.ctl.usage.commands import TASK, Commands, tasks, yes
+from overseer.ctl.usage.commands import TASK, Commands, flag, tasks, yes
 from overseer.ctl.values import count, nonempty, seconds
 
 
@@ -59,13 +59,13 @@ def add_server(commands: Commands) -> None:
     command = commands.add("purge", "empty a queue", "", "purge build", "purge --all --yes")
     which = command.add_mutually_exclusive_group(required=True)  # to empty all must be asked for explicitly
     _action(which, "of this action")
-    which.add_argument("--all", action="store_true", help="every queue of the server")
+    flag(which, "--all", help="every queue of the server")
     yes(command)
     command = commands.add("metrics", "show counters", "", "metrics", "metrics build", "metrics --task web")
     _action(command)
     command.add_argument("--task", type=nonempty, metavar=TASK, help="of this task instead")
     command = commands.add("reload", "reload the server's configuration, without stopping a task")
-    command.add_argument("--dry-run", action="store_true", help="only say what would change")
+    flag(command, "--dry-run", help="only say what would change")
     command = commands.add(
         "upgrade",
         "replace the running server with the version installed now; tasks keep running",
@@ -73,9 +73,7 @@ def add_server(commands: Commands) -> None:
         "carried over: by default nothing happens while any are running.",
         *("upgrade --check", "upgrade", "upgrade --wait 10m"),
     )
-    command.add_argument(
-        "--check", action="store_true", help="only check whether it would work; nothing changes"
-    )
+    flag(command, "--check", help="only check whether it would work; nothing changes")
     left = command.add_mutually_exclusive_group()
     left.add_argument(
         "--wait",
@@ -84,7 +82,7 @@ def add_server(commands: Commands) -> None:
         default=0.0,
         help="wait up to this long for what cannot be carried over to end",
     )
-    left.add_argument("--force", action="store_true", help="end what cannot be carried over")
+    flag(left, "--force", help="end what cannot be carried over")
     yes(command)
     command = commands.add("notify", "send a test notice", "", "notify test ops")
     command.add_argument("what", choices=("test",), help="what to send: a test")

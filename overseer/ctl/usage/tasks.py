@@ -7,7 +7,9 @@ from overseer.ctl.usage.commands import (
     Commands,
     chosen,
     filters,
+    flag,
     limit,
+    of_action,
     paging,
     task,
     tasks,
@@ -16,7 +18,6 @@ from overseer.ctl.usage.commands import (
 )
 from overseer.ctl.values import (
     RUN_STATUSES,
-    Once,
     count,
     length,
     most,
@@ -53,9 +54,7 @@ def add_starting(commands: Commands) -> None:
         command.add_argument(
             "--id", type=nonempty, metavar=TASK, help="the task's id (default: a random one)"
         )
-        command.add_argument(
-            "--force", action="store_true", help="displace a queued task if the queue is full"
-        )
+        flag(command, "--force", help="displace a queued task if the queue is full")
         command.add_argument(
             "--wait-for-room",
             type=seconds,
@@ -64,10 +63,8 @@ def add_starting(commands: Commands) -> None:
         )
         yes(command)
         if name == "run":
-            command.add_argument("-i", "--interactive", action="store_true", help="pass stdin on to the task")
-            command.add_argument(
-                "-t", "--tty", action="store_true", help="attach this terminal to the task's, as attach does"
-            )
+            flag(command, "-i", "--interactive", help="pass stdin on to the task")
+            flag(command, "-t", "--tty", help="attach this terminal to the task's, as attach does")
     command = commands.add(
         "stop",
         "stop tasks",
@@ -77,7 +74,7 @@ def add_starting(commands: Commands) -> None:
         "stop --all --wait",
     )
     chosen(command, "stop all tasks that are not over", "stop")
-    command.add_argument("--wait", action="store_true", help="wait until they have ended")
+    flag(command, "--wait", help="wait until they have ended")
     command = commands.add(
         "restart",
         "stop tasks and start them again",
@@ -96,17 +93,15 @@ def add_starting(commands: Commands) -> None:
     )
     tasks(command)
     where = command.add_mutually_exclusive_group(required=True)
-    where.add_argument("--first", action="store_true", help="the next to start")
-    where.add_argument("--last", action="store_true", help="to the end of the queue")
+    flag(where, "--first", help="the next to start")
+    flag(where, "--last", help="to the end of the queue")
     where.add_argument("--to", type=place, metavar="N", help="to this place, from 1")
     where.add_argument("--before", type=nonempty, metavar=TASK, help="right before this task")
     where.add_argument("--after", type=nonempty, metavar=TASK, help="right after this task")
-    where.add_argument("--up", action="store_true", help="one place up")
-    where.add_argument("--down", action="store_true", help="one place down")
-    command.add_argument(
-        "--within-action",
-        action="store_true",
-        help="move it only among tasks of its action; all others keep their turns",
+    flag(where, "--up", help="one place up")
+    flag(where, "--down", help="one place down")
+    flag(
+        command, "--within-action", help="move it only among tasks of its action; all others keep their turns"
     )
     tasks(commands.add("reset", "start errored tasks again", "", "reset web"))
     command = commands.add(
@@ -118,7 +113,7 @@ def add_starting(commands: Commands) -> None:
         aliases=("forget",),
     )
     chosen(command, "forget all tasks that are over", "forget")
-    command.add_argument("-f", "--force", action="store_true", help="stop those that are not over first")
+    flag(command, "-f", "--force", help="stop those that are not over first")
     command = commands.add(
         "wait", "wait for tasks to end, and exit with the status of the first that failed", "", "wait build-7"
     )
@@ -150,11 +145,9 @@ def add_talking(commands: Commands) -> None:
     )
     task(command)
     command.add_argument("text", metavar="TEXT", nargs="*")
-    command.add_argument("-n", "--no-newline", action="store_true", help="no newline after TEXT")
+    flag(command, "-n", "--no-newline", help="no newline after TEXT")
     command.add_argument("--file", metavar="FILE", help="send a file's content; -: stdin's")
-    command.add_argument(
-        "--eof", action="store_true", help="then end the input (for a task with a terminal: send Ctrl-D)"
-    )
+    flag(command, "--eof", help="then end the input (for a task with a terminal: send Ctrl-D)")
     command = commands.add("signal", "send a signal to tasks' process groups", "", "signal HUP web")
     command.add_argument(
         "signal", type=signal_name, metavar="SIGNAL", help="its name (HUP, SIGHUP) or number"
@@ -175,8 +168,8 @@ def add_showing(commands: Commands) -> None:
     )
     filters(command)
     times(command, since="only tasks started or ended since then, and queued ones")
-    command.add_argument("-q", "--quiet", action="store_true", help="only their ids, in full")
-    command.add_argument("--no-trunc", action="store_true", help="do not shorten ids and parameters")
+    flag(command, "-q", "--quiet", help="only their ids, in full")
+    flag(command, "--no-trunc", help="do not shorten ids and parameters")
     command.add_argument(
         "--limit", type=count, default=0, metavar="COUNT", help="at most this many, ordered by id (all)"
     )
@@ -191,7 +184,7 @@ def add_showing(commands: Commands) -> None:
         "top --sort cpu",
         "top --action build",
     )
-    command.add_argument("--once", action="store_true", help="print them once, as into a pipe")
+    flag(command, "--once", help="print them once, as into a pipe")
     command.add_argument("--interval", type=seconds, default=2.0, metavar="TIME", help="between updates (2)")
     command.add_argument(
         "--sort",
@@ -211,9 +204,10 @@ def add_showing(commands: Commands) -> None:
         aliases=("runs",),
     )
     command.add_argument("task", type=nonempty, metavar=TASK, nargs="?", help="only this task's")
-    command.add_argument("--action", action=Once, type=nonempty, metavar="ACTION", help="only this action's")
+    of_action(command, "only this action's")
     command.add_argument(
-        *("--state", "--status"),
+        *("--status", "--state"),
+        dest="state",
         type=run_statuses,
         metavar="STATUS[,STATUS]",
         help=f"only those that are {', '.join(RUN_STATUSES[:-1])} or {RUN_STATUSES[-1]} (failed too often)",
@@ -222,8 +216,8 @@ def add_showing(commands: Commands) -> None:
     command.add_argument("--reason", choices=EXIT_REASON.words, metavar="REASON", help=help)
     times(command, since="only those started since then", until="only those started before then")
     limit(command, 20, most)
-    command.add_argument("-r", "--reverse", action="store_true", help="the oldest of them first")
-    command.add_argument("--by-action", action="store_true", help="summarize them for each action")
+    flag(command, "-r", "--reverse", help="the oldest of them first")
+    flag(command, "--by-action", help="summarize them for each action")
     help = "summarize them for each period of this length, from --since on"
     command.add_argument("--every", type=length, metavar="TIME", help=help)
     paging(command)

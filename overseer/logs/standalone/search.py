@@ -75,7 +75,7 @@ def _search(asked: dict[str, Any]) -> Iterator[list[Any]]:
                     size += len(line)
                     if not left or size > _ANSWER:
                         return
-        except (OSError, ValueError):  # it has expired, or is damaged
+        except (OSError, ValueError):  # it has expired, or cannot be opened
             pass
         yield ["past", *place, 0]
     yield ["done"]
@@ -96,9 +96,7 @@ def _places(root: str, names: list[str] | None) -> Iterator[tuple[Place, Segment
         except OSError:  # others can be searched all the same
             continue
         for segment in segments:
-            began = _beginning(f"{root}/{name}/{segment.name}", segment.packed)
-            if began:
-                yield (began, name, segment.first), segment
+            yield (_beginning(f"{root}/{name}/{segment.name}", segment.packed), name, segment.first), segment
 
 
 def _names_in(root: str) -> list[str]:
@@ -109,7 +107,7 @@ def _names_in(root: str) -> list[str]:
 
 
 def _beginning(path: str, packed: str) -> str:
-    """The time of a segment's first line, which never changes; "" if unreadable."""
+    """The time of a segment's first line, which never changes; "" if there is none, or it is unreadable."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -145,10 +143,17 @@ def _search_segment(
 
 
 def _read(opened: Opened, blocks: list[Block]) -> Iterator[Text]:
-    """The blocks' lines; a few blocks are unpacked ahead, in parallel with the search."""
+    """The lines of those blocks that can be read; a few are unpacked ahead, in parallel with the search."""
+
+    def read(block: Block) -> Text | None:
+        try:
+            return opened.read(block)
+        except (OSError, ValueError):
+            return None
+
     with ThreadPoolExecutor(_AHEAD) as pool:
         for begin in range(0, len(blocks), _AT_ONCE):
-            yield from pool.map(opened.read, blocks[begin : begin + _AT_ONCE])
+            yield from filter(None, pool.map(read, blocks[begin : begin + _AT_ONCE]))
 
 
 def _with_text(text: Text, wanted: bytes) -> Iterator[tuple[int, bytes]]:

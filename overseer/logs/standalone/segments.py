@@ -18,10 +18,13 @@ import json
 import os
 import re
 import stat
+import sys
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import pairwise
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 BLOCK = 256 * 1024
@@ -34,6 +37,8 @@ NO_ZSTD = "zstd needs Python 3.14, or the package backports.zstd (pip install 's
 UNKNOWN = "~"
 """Stands for an unknown latest time, also of lines that cannot be read; sorts after every time."""
 
+# How many times as long as its data a text may be.
+_MOST_PACKED = {"": 1, "gz": 1032, "zst": 2**15}
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _FILE = re.compile(r"([0-9]{20})\.(log(?:\.(gz|zst))?|idx|runs)\Z")
 
@@ -45,6 +50,7 @@ class Segment(NamedTuple):
         packed: its compression: ``gz``, ``zst`` or ``""``.
         size: bytes on disk, companion files included.
         mtime: once it is sealed, the time of its latest line.
+        below: all its lines have lower seqs, as the next segment begins with this one.
     """
 
     first: int
@@ -52,6 +58,12 @@ class Segment(NamedTuple):
     size: int = 0
     mtime: float = 0.0
     sealed: bool = False
+    below: int = sys.maxsize
+
+    @property
+    def last(self) -> bool:
+        """Whether none follows it."""
+        return self.below == sys.maxsize
 
     @property
     def name(self) -> str:
@@ -90,10 +102,6 @@ class Index(NamedTuple):
     runs: list[Run]
     end: int
 
-    def block_of(self, seq: int) -> int:
-        """The number of the block that holds ``seq``, or else of the first or last one."""
-        return max(0, bisect_right(self.blocks, seq, key=_first) - 1)
-
 
 class Text(NamedTuple):
     """A block's lines; ``runs``: its segment's, oldest first."""
@@ -103,13 +111,9 @@ class Text(NamedTuple):
     runs: list[Run]
 
 
-def _first(of: Block | Run) -> int:
-    return of.first
-
-
 def run_at(runs: list[Run], seq: int) -> Run:
     """The run that wrote the line ``seq``."""
-    place = bisect_right(runs, seq, key=_first)
+    place = bisect_right(runs, seq, key=itemgetter(0))
     return runs[place - 1] if place else NOBODY
 
 
@@ -141,8 +145,10 @@ def list_segments(directory: str) -> list[Segment]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     return [
-        found[first]._replace(size=sizes[first], sealed=bool(found[first].packed) or first in indexed)
-        for first in sorted(found)
+        found[first]._replace(
+            size=sizes[first], sealed=bool(found[first].packed) or first in indexed, below=below
+        )
+        for first, below in pairwise([*sorted(found), sys.maxsize])
     ]
 
 
@@ -158,24 +164,24 @@ def read_index(directory: str, segment: Segment) -> Index | None:
         index = Index(
             [Block(*each) for each in found["blocks"]], [Run(*each) for each in found["runs"]], found["end"]
         )
-        return index if found["packed"] == segment.packed and _is_sound(index, segment.first) else None
+        return index if found["packed"] == segment.packed and _is_sound(index, segment) else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
-def _is_sound(index: Index, first: int) -> bool:
-    """Whether a segment that begins with that line can have this index, which may be damaged."""
+def _is_sound(index: Index, segment: Segment) -> bool:
+    """Whether a segment can have this index, which may be damaged."""
     numbers = [number for block in index.blocks for number in block[:3]] + [run.first for run in index.runs]
     texts = [text for block in index.blocks for text in block[3:]]
     texts += [text for run in index.runs for text in run[2:]]
     if {*map(type, numbers), type(index.end)} != {int} or not {*map(type, texts)} <= {str}:
         return False
-    offset = 0
+    first, offset = segment.first, 0
     for block in index.blocks:
         if block.offset != offset or block.size <= 0 or block.first < first:
             return False
         first, offset = block.first + 1, offset + block.size
-    return index.end >= first
+    return first <= index.end <= segment.below
 
 
 def read_runs(directory: str, first: int) -> list[Run]:
@@ -205,55 +211,62 @@ def _read_beside(directory: str, first: int, ending: str) -> bytes:
         os.close(file)
 
 
-def scan(file: int, first: int, *, times: bool) -> tuple[list[Block], int]:
-    """The blocks of a plain segment, and the seq after its last complete line.
+def scan(file: int, segment: Segment, *, times: bool) -> tuple[list[Block], int]:
+    """The blocks of a segment that has no index, and the seq after its last complete line.
 
-    From where the disk cannot read it, the rest is one block, of as many lines as it has room for.
+    From where it is damaged, or the disk cannot read it, the rest is one block, of as many lines as there may
+    be in it, so that no number is used twice.
 
     Args:
         times: find each block's times, which is slower.
     """
     blocks: list[Block] = []
-    seq, offset, size = first, 0, BLOCK
+    seq, offset = segment.first, 0
     try:
-        while data := os.pread(file, size, offset):
-            end = data.rfind(b"\n") + 1
-            if end:
-                blocks.append(Block(seq, offset, end, *_times(data[:end]) if times else (UNKNOWN,)))
-                seq += data.count(b"\n", 0, end)
-                offset += end
-                size = BLOCK
-            elif len(data) < size and not os.pread(file, 1, offset + len(data)):  # not only a short read
-                break
-            else:  # a line longer than a block
-                size *= 2
-    except OSError as error:
-        if error.errno != errno.EIO:
+        for text, size in _packed_blocks(file, segment.packed) if segment.packed else _plain_blocks(file):
+            blocks.append(Block(seq, offset, size, *_times(text) if times else (UNKNOWN,)))
+            seq += text.count(b"\n")
+            offset += size
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EIO:
             raise
         left = os.fstat(file).st_size - offset
         blocks.append(Block(seq, offset, left, UNKNOWN))
-        seq += left // (PREFIX + 1) + 1
+        seq = min(seq + left * _MOST_PACKED[segment.packed] // (PREFIX + 1) + 1, segment.below)
     return blocks, seq
 
 
-def scan_packed(file: int, segment: Segment, *, times: bool) -> tuple[list[Block], int]:
-    """The same for a compressed one, whose index is lost: as far as it can be read."""
-    blocks: list[Block] = []
-    seq, offset = segment.first, 0
-    packed = memoryview(os.pread(file, os.fstat(file).st_size, 0))
-    while offset < len(packed):
-        unpacker = zlib.decompressobj(31) if segment.packed == "gz" else _unzstd().ZstdDecompressor()
+def _plain_blocks(file: int) -> Iterator[tuple[bytes, int]]:
+    """The complete lines, and how many bytes they have."""
+    offset, size = 0, BLOCK
+    while data := os.pread(file, size, offset):
+        end = data.rfind(b"\n") + 1
+        if end:
+            yield data[:end], end
+            offset += end
+            size = BLOCK
+        elif len(data) < size and not os.pread(file, 1, offset + len(data)):  # not only a short read
+            break
+        else:  # a line longer than a block
+            size *= 2
+
+
+def _packed_blocks(file: int, packed: str) -> Iterator[tuple[bytes, int]]:
+    """The lines, and how many bytes they have compressed. Raises ValueError: they are damaged."""
+    size = os.fstat(file).st_size
+    data = memoryview(os.pread(file, size, 0))
+    offset = 0
+    while offset < size:
+        unpacker = zlib.decompressobj(31) if packed == "gz" else _unzstd().ZstdDecompressor()
         try:
-            data = unpacker.decompress(packed[offset:])
-        except Exception:  # the two libraries have errors of their own for damage
-            break
+            text = unpacker.decompress(data[offset:])
+        except Exception as error:  # the two libraries have errors of their own for damage
+            raise ValueError(f"a block is damaged: {error}") from None
         if not unpacker.eof:
-            break
-        size = len(packed) - offset - len(unpacker.unused_data)
-        blocks.append(Block(seq, offset, size, *_times(data) if times else (UNKNOWN,)))
-        seq += data.count(b"\n")
-        offset += size
-    return blocks, seq
+            raise ValueError("a block is incomplete")
+        end = len(data) - len(unpacker.unused_data)
+        yield text, end - offset
+        offset = end
 
 
 def _times(data: bytes) -> tuple[str, str]:
@@ -277,8 +290,9 @@ class Opened:
         self._packed = segment.packed
         self._file = os.open(f"{directory}/{segment.name}", _READ)
         try:
-            known = index or self._indexed(directory, segment)
-            self.index = known or self._scanned(directory, segment, times)
+            self.index = (
+                index or self._indexed(directory, segment) or self._scanned(directory, segment, times)
+            )
         except BaseException:
             os.close(self._file)
             raise
@@ -292,10 +306,7 @@ class Opened:
         return index
 
     def _scanned(self, directory: str, segment: Segment, times: bool) -> Index:
-        if segment.packed:
-            blocks, end = scan_packed(self._file, segment, times=times)
-        else:
-            blocks, end = scan(self._file, segment.first, times=times)
+        blocks, end = scan(self._file, segment, times=times)
         runs = [run for run in read_runs(directory, segment.first) if run.first < end]
         return Index(blocks, runs, end)
 

@@ -15,22 +15,29 @@ _NIGHT = datetime(2026, 3, 15, 1, 30, tzinfo=UTC)
 _SECOND = 1_000_000_000
 _RETRY = protocol.RetryPolicy(restart_delay=5 * _SECOND, error_window=600 * _SECOND, error_threshold=3)
 _INFO = protocol.TaskInfo(
-    task_id=_TASK,
-    action="build",
-    params={"branch": "main"},
-    state="active",
-    retry_policy=_RETRY,
-    current_pid=_PID,
-    worker_state="running",
-    restart_count=0,
-    created_at=_THEN,
-    last_started_at=_THEN,
-)
+    task_id=_TASK, action="build", params={"branch": "main"}, state="active", retry_policy=_RETRY,
+    current_pid=_PID, worker_state="running", restart_count=0, created_at=_THEN, last_started_at=_THEN,
+)  # fmt: skip
 _POOL = protocol.PoolInfo(
-    limit=2,
-    running=2,
-    queue_depth=1,
+    limit=2, running=2, queue_depth=1,
     queue_items=(protocol.QueueItem("build-next", "build", _LATER, 0, False),),
+)  # fmt: skip
+_EXITED = protocol.Exited(
+    _TASK, _PID, -1, False, _LATER, "SIGSEGV",
+    will_restart=True, reason="signal", duration_ms=42500, cpu_ms=1250, max_rss=48_000_000,
+)  # fmt: skip
+_RUN_INFO = protocol.RunInfo(
+    run_id=_RUN, task_id=_TASK, action="build", number=7, status="failed", reason="signal",
+    params={"branch": "main"}, trigger=protocol.RunTrigger("client", "ana"),
+    started=_THEN, ended=_LATER, duration_ms=42500, exit_code=-1, signal="SIGSEGV",
+    first_seq=41, last_seq=57, definition="9f2c61d04b7a",
+)  # fmt: skip
+_RUN_STATS = protocol.RunStats(
+    start=_THEN, runs=12, running=1, succeeded=9, failed=2, stopped=0, lost=0,
+    duration_ms=512300, median_ms=42500, p95_ms=61200,
+)  # fmt: skip
+_METRICS = protocol.GlobalMetrics(
+    tasks_started=12, tasks_completed=11, tasks_restarted=2, total_output_lines=48213, enqueued=3, dequeued=3
 )
 
 _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
@@ -72,19 +79,7 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Upgraded("r25", from_="1.0.0", to="1.1.0", tasks=12, clients=3, pause_ms=240),
     protocol.Started("r1", _TASK, _PID, _THEN),
     protocol.Output(_TASK, _PID, "stdout", "compiling 42 files", _THEN, 41),
-    protocol.Exited(
-        _TASK,
-        _PID,
-        -1,
-        False,
-        _LATER,
-        "SIGSEGV",
-        will_restart=True,
-        reason="signal",
-        duration_ms=42500,
-        cpu_ms=1250,
-        max_rss=48_000_000,
-    ),
+    _EXITED,
     protocol.Signaled("r16", _TASK, "SIGHUP"),
     protocol.InputAccepted("r18", _TASK, 4),
     protocol.Resized("r19", _TASK, 40, 132),
@@ -98,10 +93,7 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Queued("r1", "build-next", "build", 1, _LATER),
     protocol.Moved("r27", "build-next", "build", 1, _LATER, 2),
     protocol.Dequeued("build-next", "purged", _LATER),
-    protocol.Tasks(
-        "r4",
-        (_INFO,),
-    ),
+    protocol.Tasks("r4", (_INFO,)),
     protocol.Graph(
         "r22",
         (protocol.GraphNode("db", "postgres", "running", "true"), protocol.GraphNode("web", "serve")),
@@ -138,47 +130,8 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.Paused("r24", "nightly"),
     protocol.Resumed("r25", "nightly"),
     protocol.Skipped("nightly", _NIGHT, "overlap", _NIGHT),
-    protocol.RunsReply(
-        "r18",
-        (
-            protocol.RunInfo(
-                run_id=_RUN,
-                task_id=_TASK,
-                action="build",
-                number=7,
-                status="failed",
-                reason="signal",
-                params={"branch": "main"},
-                trigger=protocol.RunTrigger("client", "ana"),
-                started=_THEN,
-                ended=_LATER,
-                duration_ms=42500,
-                exit_code=-1,
-                signal="SIGSEGV",
-                first_seq=41,
-                last_seq=57,
-                definition="9f2c61d04b7a",
-            ),
-        ),
-        next="1041",
-    ),
-    protocol.RunStatsReply(
-        "r27",
-        (
-            protocol.RunStats(
-                start=_THEN,
-                runs=12,
-                running=1,
-                succeeded=9,
-                failed=2,
-                stopped=0,
-                lost=0,
-                duration_ms=512300,
-                median_ms=42500,
-                p95_ms=61200,
-            ),
-        ),
-    ),
+    protocol.RunsReply("r18", (_RUN_INFO,), next="1041"),
+    protocol.RunStatsReply("r27", (_RUN_STATS,)),
     protocol.LogsReply("r20", (protocol.LogLine(41, _THEN, "stdout", "compiling 42 files"),), 1, 41, 42),
     protocol.Matches(
         "r21",
@@ -215,21 +168,8 @@ _EXAMPLES: tuple[protocol.Request | protocol.Event, ...] = (
     protocol.PoolUpdated(protocol.PoolInfo(limit=4, running=3, queue_depth=0), action="build"),
     protocol.Subscribed("r6", _TASK, last_seq=57, oldest_seq=1, created_at=_THEN),
     protocol.Unsubscribed("r7", _TASK),
-    protocol.Usage(
-        "r20",
-        (protocol.TaskUsage(_TASK, 98.4, 48_000_000, 3, 7, 4096, 1_048_576),),
-    ),
-    protocol.MetricsReply(
-        "r12",
-        protocol.GlobalMetrics(
-            tasks_started=12,
-            tasks_completed=11,
-            tasks_restarted=2,
-            total_output_lines=48213,
-            enqueued=3,
-            dequeued=3,
-        ),
-    ),
+    protocol.Usage("r20", (protocol.TaskUsage(_TASK, 98.4, 48_000_000, 3, 7, 4096, 1_048_576),)),
+    protocol.MetricsReply("r12", _METRICS),
     protocol.ManifestReply("r13", {"protocol": "sticky-overseer", "version": "1.0.0"}),
     protocol.Reloaded(
         "r15", True, ("deploy",), ("build",), settings=("task_pool",), restart_needed=("listen",)

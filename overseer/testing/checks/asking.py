@@ -19,9 +19,8 @@ _REFUSED = "refused"
 
 class AskingChecks(Checks):
     def test_what_a_run_does_not_take_is_refused(self) -> None:
-        script = self._running()
-        with self._server(script) as server:
-            run = self._started(server, script)
+        with self._server(self._running()) as server:
+            run = self._started(server)
             takes = run.worker.stdin
             self._ask(run, "give_input", lambda: run.worker.give_input(b"x\n"), takes == "none")
             self._ask(run, "resize", lambda: run.worker.resize(24, 80), takes != "pty")
@@ -34,10 +33,9 @@ class AskingChecks(Checks):
             expect(told in (False, _REFUSED), contract.INPUT, seen)
 
     def test_input_arrives_in_order_until_its_end(self) -> None:
-        script = self._given(self.echoes(), "echoes")
         wanted = [f"line {number}" for number in range(1000)]
-        with self._server(script) as server:
-            run = server.run(script).start()
+        with self._server(self._given(self.echoes(), "echoes")) as server:
+            run = server.run().start()
             for line in wanted:
                 self._ask(run, "give_input", partial(run.worker.give_input, f"{line}\n".encode()))
             self._ask(run, "give_input", lambda: run.worker.give_input(b"", eof=True))
@@ -49,10 +47,9 @@ class AskingChecks(Checks):
             expect(came == wanted, contract.INPUT, seen)
 
     def test_input_that_is_not_read_keeps_nobody_waiting(self) -> None:
-        script = self._given(self.echoes(), "echoes")
-        with self._server(script) as server:
+        with self._server(self._given(self.echoes(), "echoes")) as server:
             with blocking() as callback:
-                run = server.run(script, taker=callback, keep=False).start()
+                run = server.run(taker=callback, keep=False).start()
                 for _ in range(_PIECES):
                     told = self._ask(run, "give_input", lambda: run.worker.give_input(_PIECE))
                     if told == _REFUSED:

@@ -63,8 +63,8 @@ class Checks(Behaviours):
     """Behaviours, and what makes runs of them."""
 
     def _server(self, script: Script | None = None) -> Server:
-        more = {} if script is None else script.config
-        return Server(self.driver(), {**self.config(), **more}, self.patience)
+        script = script or Script()
+        return Server(self.driver(), {**self.config(), **script.config}, script, self.patience)
 
     @property
     def _at_once(self) -> float:
@@ -99,10 +99,10 @@ class Checks(Behaviours):
                 return script
         pytest.skip(UNKNOWN + "prints, exits, runs_until_stopped")
 
-    def _started(self, server: Server, script: Script, **how: Any) -> Run:
+    def _started(self, server: Server, **how: Any) -> Run:
         """A run that has printed what it prints at its beginning."""
-        run = server.run(script, **how).start()
-        run.wait_for_lines(len(script.lines or ()))
+        run = server.run(**how).start()
+        run.wait_for_lines(len(server.script.lines or ()))
         return run
 
     def _over(self, run: Run, clause: Clause) -> None:

@@ -20,7 +20,7 @@ class EndChecks(Checks):
         script = self._given(self.exits(code), "exits")
         wanted = code if script.code is None else script.code
         with self._server(script) as server:
-            run = server.run(script).start().finish()
+            run = server.run().start().finish()
             _, told, intentional, _ = run.exits[0]
             expect(told == wanted, contract.CODE, f"the exit code was {told}, not {wanted}; {run}")
             expect(not intentional, contract.CODE, f"nobody had asked for its end; {run}")
@@ -28,7 +28,7 @@ class EndChecks(Checks):
     def test_a_death_by_signal_is_told(self) -> None:
         script = self._given(self.dies(), "dies")
         with self._server(script) as server:
-            run = server.run(script).start().finish()
+            run = server.run().start().finish()
             _, code, intentional, _ = run.exits[0]
             wanted = -1 if script.code is None else script.code
             seen = f"killed by SIGKILL, it ended with code {code} and the signal {run.worker.signal!r}"
@@ -36,13 +36,12 @@ class EndChecks(Checks):
             expect(code != -1 or run.worker.signal == "SIGKILL", contract.CODE, seen)
 
     def test_an_end_that_cannot_be_taken_is_told_to_the_run(self) -> None:
-        script = self._any()
 
         def refuse() -> None:
             raise RuntimeError("an end that is refused on purpose")
 
-        with self._server(script) as server:
-            run = server.run(script, ending=refuse).start()
+        with self._server(self._any()) as server:
+            run = server.run(ending=refuse).start()
             run.stop()
             run.wait_for(lambda: bool(run.exits), contract.EXIT, "on_exited had not been called")
             run.wait_for(
@@ -54,10 +53,9 @@ class EndChecks(Checks):
             self._over(run, contract.EXITED_RAISES)
 
     def test_an_end_that_is_taken_slowly_is_told_once(self) -> None:
-        script = self._any()
-        with self._server(script) as server:
+        with self._server(self._any()) as server:
             with blocking() as callback:
-                run = server.run(script, ending=callback).start()
+                run = server.run(ending=callback).start()
                 run.stop()
                 run.wait_for(lambda: bool(run.exits), contract.EXIT, "on_exited had not been called")
                 run.stop()
@@ -67,4 +65,4 @@ class EndChecks(Checks):
         script = next((each for each in (self.prints(["a line"]), self.exits(0)) if each is not None), None)
         script = self._given(script, "prints, exits")
         with self._server(script) as server:
-            self._leaves_nothing(server, "a run", lambda: server.run(script).start().finish())
+            self._leaves_nothing(server, "a run", lambda: server.run().start().finish())

@@ -58,9 +58,8 @@ class OutputChecks(Checks):
         self._check_counting(3, _LONG)
 
     def test_a_line_that_is_too_long_is_cut(self) -> None:
-        script = self._counting(2, 5000)
-        with self._server(script) as server:
-            run = server.run(script, max_line=1000).start().finish()
+        with self._server(self._counting(2, 5000)) as server:
+            run = server.run(max_line=1000).start().finish()
             for number, batch in enumerate(run.batches, 1):
                 cut = len(batch.lines) == 1 and batch.truncated
                 seen = f"a batch of {len(batch.lines)} lines, truncated: {batch.truncated}"
@@ -80,7 +79,7 @@ class OutputChecks(Checks):
         script = self._talking()
         lines = list(script.lines or ())
         with self._server(script) as server:
-            run = self._started(server, script)
+            run = self._started(server)
             came = run.lines["stdout"][: len(lines)]
             expect(came == lines, contract.ORDER, f"the lines were {came!r}, not {lines!r}")
             run.stop()
@@ -88,15 +87,14 @@ class OutputChecks(Checks):
 
     def test_output_waits_while_it_is_not_taken_and_none_is_lost(self) -> None:
         width = 1000
-        script = self._counting(_FLOOD // width, width)
         numbers, go_on = _Numbers(width), threading.Event()
 
         def take(batch: OutputBatch) -> None:
             go_on.wait()
             numbers.take(batch)
 
-        with self._server(script) as server:
-            run = server.run(script, taker=take, keep=False)
+        with self._server(self._counting(_FLOOD // width, width)) as server:
+            run = server.run(taker=take, keep=False)
             try:
                 before = memory()
                 run.start()
@@ -125,7 +123,6 @@ class OutputChecks(Checks):
         return most
 
     def test_a_batch_that_cannot_be_taken_is_lost_and_no_other(self) -> None:
-        script = self._talking()
         refused = threading.Event()
 
         def refuse(batch: OutputBatch) -> None:
@@ -133,8 +130,8 @@ class OutputChecks(Checks):
                 refused.set()
                 raise RuntimeError("a batch that is refused on purpose")
 
-        with self._server(script) as server:
-            run = server.run(script, taker=refuse).start()
+        with self._server(self._talking()) as server:
+            run = server.run(taker=refuse).start()
             run.wait_for_lines(1)
             run.stop()
             run.finish(contract.OUTPUT_RAISES)
@@ -143,7 +140,7 @@ class OutputChecks(Checks):
             return
         refused.clear()
         with self._server(counting) as server:
-            run = server.run(counting, taker=refuse).start().finish(contract.OUTPUT_RAISES)
+            run = server.run(taker=refuse).start().finish(contract.OUTPUT_RAISES)
             seen = f"{run.count} of {_MANY} lines came, the refused ones included"
             expect(run.count == _MANY, contract.OUTPUT_RAISES, seen)
 
@@ -152,7 +149,7 @@ class OutputChecks(Checks):
         if not any(_SECRET in line for line in lines):
             pytest.skip("the driver does not print what it is told to")
         with self._server(script) as server:
-            run = server.run(script, secrets=[_SECRET]).start().finish()
+            run = server.run(secrets=[_SECRET]).start().finish()
             if run.worker.hides_secrets:
                 shown = [line for line in run.lines["stdout"] if _SECRET in line]
                 expect(not shown, contract.SECRETS, f"a line was {shown!r}")
@@ -160,15 +157,14 @@ class OutputChecks(Checks):
     def _prints(self, *lines: str) -> None:
         script, expected = self._printing(*lines)
         with self._server(script) as server:
-            run = server.run(script).start().finish()
+            run = server.run().start().finish()
             self._same(run, expected)
             code = 0 if script.code is None else script.code
             expect(run.exits[0][1] == code, contract.CODE, f"the exit code was {run.exits[0][1]}, not {code}")
 
     def _prints_bytes(self, data: bytes, lines: list[str]) -> None:
-        script = self._given(self.prints_bytes(data), "prints_bytes")
-        with self._server(script) as server:
-            run = server.run(script).start().finish()
+        with self._server(self._given(self.prints_bytes(data), "prints_bytes")) as server:
+            run = server.run().start().finish()
             came = run.lines["stdout"]
             expect(came == lines, contract.UTF8, f"{data!r} arrived as {came!r}, not {lines!r}")
 
@@ -182,10 +178,9 @@ class OutputChecks(Checks):
         raise Broken(contract.ORDER, f"after {at} lines came {got}, not {wanted}")
 
     def _check_counting(self, last: int, width: int) -> None:
-        script = self._counting(last, width)
         numbers = _Numbers(width)
-        with self._server(script) as server:
-            run = server.run(script, taker=numbers.take, keep=False).start()
+        with self._server(self._counting(last, width)) as server:
+            run = server.run(taker=numbers.take, keep=False).start()
             self._counted(run, numbers, last)
 
     def _counted(self, run: Run, numbers: _Numbers, last: int) -> None:

@@ -93,18 +93,16 @@ class StartChecks(Checks):
                 raise Broken(contract.VALIDATE, seen) from None
 
     def test_start_returns_a_worker_and_waits_for_no_callback(self) -> None:
-        script = self._any()
-        with self._server(script) as server:
-            run = server.run(script).start()  # its callbacks are held until start() has returned
+        with self._server(self._any()) as server:
+            run = server.run().start()  # its callbacks are held until start() has returned
             run.stop()
             run.finish()
 
     def test_a_start_that_fails_says_why_and_leaves_nothing(self) -> None:
-        script = self._given(self.fails_to_start(), "fails_to_start")
-        with self._server(script) as server:
+        with self._server(self._given(self.fails_to_start(), "fails_to_start")) as server:
 
             def once() -> None:
-                run = server.run(script)
+                run = server.run()
                 run.launch()
                 if run.error is None:
                     raise Broken(contract.FAILED_START, f"start() raised nothing; {run}")
@@ -124,14 +122,13 @@ class StartChecks(Checks):
         self, refuse: Callable[[int, list[int]], AbstractContextManager[None]], what: str
     ) -> None:
         """Refuse each start all that it wants after the first, the second... of what it gets."""
-        script = self._any()
-        with self._server(script) as server:
-            self._end(server.run(script).start())  # what is made once, and kept, is made now
+        with self._server(self._any()) as server:
+            self._end(server.run().start())  # what is made once, and kept, is made now
             for number in range(_STEPS):
                 wanted: list[int] = []
 
                 def once(number: int = number, wanted: list[int] = wanted) -> None:
-                    run = server.run(script, within=lambda: refuse(number, wanted))
+                    run = server.run(within=lambda: refuse(number, wanted))
                     run.launch()
                     if isinstance(run.error, Broken):
                         raise run.error
@@ -160,7 +157,7 @@ class StartChecks(Checks):
             runs: list[Run] = []
 
             def start() -> None:
-                runs.append(server.run(script, "again").start())
+                runs.append(server.run("again").start())
 
             start()
             for _ in range(2):
@@ -178,7 +175,7 @@ class StartChecks(Checks):
     def test_many_runs_start_and_go_on_at_once(self) -> None:
         script, lines = self._printing("first", "second")
         with self._server(script) as server:
-            runs = [server.run(script) for _ in range(_AT_A_TIME)]
+            runs = [server.run() for _ in range(_AT_A_TIME)]
             if errors := together([run.start for run in runs]):
                 raise Broken(contract.AT_ONCE, f"{len(errors)} of {len(runs)} starts failed: {errors[0]}")
             for run in runs:
@@ -192,7 +189,7 @@ class StartChecks(Checks):
             pytest.skip("nothing is printed")
         with self._server(script) as server:
             with blocking() as callback:
-                run = server.run(script, taker=callback).start()
+                run = server.run(taker=callback).start()
                 run.wait_for_lines(1)
                 handler = server.handler
                 calls: dict[str, Callable[[], Any]] = {
@@ -203,7 +200,7 @@ class StartChecks(Checks):
                 }
                 for name, call in calls.items():
                     called(call, contract.AT_ONCE, f"while an on_output blocked, {name}", self._at_once)
-                server.run(script).start(contract.AT_ONCE).finish(contract.AT_ONCE)
+                server.run().start(contract.AT_ONCE).finish(contract.AT_ONCE)
             run.finish()
 
     def test_a_service_ends_when_it_is_told_to(self) -> None:

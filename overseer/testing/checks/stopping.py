@@ -18,21 +18,18 @@ _SHORT_S = 0.4
 
 class StopChecks(Checks):
     def test_a_stop_ends_a_run(self) -> None:
-        script = self._running()
-        with self._server(script) as server:
-            run = self._started(server, script)
+        with self._server(self._running()) as server:
+            run = self._started(server)
             run.stop()
             self._stopped(run)
 
     def test_a_stop_right_after_the_start_ends_the_run(self) -> None:
-        script = self._running()
-        with self._server(script) as server:
-            run = server.run(script).start()
+        with self._server(self._running()) as server:
+            run = server.run().start()
             run.stop()
             run.finish(contract.STOPPED)
 
     def test_a_stop_before_start_has_returned_ends_the_run(self) -> None:
-        script = self._running()
         stops: list[BaseException | None] = []
 
         def stop(worker: Worker) -> None:
@@ -43,8 +40,8 @@ class StopChecks(Checks):
             except BaseException as error:
                 stops.append(error)
 
-        with self._server(script) as server:
-            run = server.run(script, begun=stop)
+        with self._server(self._running()) as server:
+            run = server.run(begun=stop)
             run.asked_to_stop = True
             run.start()
             if not stops:
@@ -56,17 +53,15 @@ class StopChecks(Checks):
             run.finish(contract.STOPPED)
 
     def test_a_stop_may_be_repeated_by_many_at_once(self) -> None:
-        script = self._running()
-        with self._server(script) as server:
-            run = self._started(server, script)
+        with self._server(self._running()) as server:
+            run = self._started(server)
             for error in together([run.stop] * 20):
                 raise error
             self._stopped(run)
 
     def test_a_stop_after_the_end_does_nothing(self) -> None:
-        script = self._any()
-        with self._server(script) as server:
-            run = server.run(script).start()
+        with self._server(self._any()) as server:
+            run = server.run().start()
             run.stop()
             run.finish(contract.STOPPED)
             exits = list(run.exits)
@@ -77,16 +72,14 @@ class StopChecks(Checks):
             expect(same, contract.STOP, f"a stop after the end made it {run.worker!r}")
 
     def test_a_stop_does_not_wait_for_a_callback(self) -> None:
-        script = self._talking()
-        with self._server(script) as server:
+        with self._server(self._talking()) as server:
             with blocking() as callback:
-                run = server.run(script, taker=callback).start()
+                run = server.run(taker=callback).start()
                 run.wait_for_lines(1)
                 run.stop()
             self._stopped(run)
 
     def test_a_callback_may_stop_its_own_run(self) -> None:
-        script = self._talking()
         run: Run
         stopped: list[object] = []
 
@@ -97,17 +90,16 @@ class StopChecks(Checks):
                 run.worker.stop()
                 stopped.append("returned")
 
-        with self._server(script) as server:
-            run = server.run(script, taker=stop)
+        with self._server(self._talking()) as server:
+            run = server.run(taker=stop)
             run.start()
             run.wait_for(lambda: bool(run.exits), contract.STOP, "stopped by on_output, it had not ended")
             expect(len(stopped) == 2, contract.STOP, f"stop(), called by on_output, had not returned; {run}")
             self._stopped(run)
 
     def test_a_run_that_outlasts_its_time_is_stopped(self) -> None:
-        script = self._running()
-        with self._server(script) as server:
-            run = self._started(server, script)
+        with self._server(self._running()) as server:
+            run = self._started(server)
             server.clock.after(_LONG_S, run.stop)  # its action's timeout
             server.clock.advance(_LONG_S - 1)
             expect(not run.exits, contract.STOPPED, f"it ended before it was stopped; {run}")
@@ -115,9 +107,8 @@ class StopChecks(Checks):
             self._stopped(run)
 
     def test_a_run_that_ignores_its_stop_has_its_grace_and_no_more(self) -> None:
-        script = self._given(self.ignores_stop(), "ignores_stop")
-        with self._server(script) as server:
-            run = self._started(server, script, grace=_SHORT_S)
+        with self._server(self._given(self.ignores_stop(), "ignores_stop")) as server:
+            run = self._started(server, grace=_SHORT_S)
             run.wait_for_lines(1)
             since = time.monotonic()
             run.stop()
@@ -128,9 +119,8 @@ class StopChecks(Checks):
             self._stopped(run)
 
     def test_a_further_stop_shortens_the_grace(self) -> None:
-        script = self._given(self.ignores_stop(), "ignores_stop")
-        with self._server(script) as server:
-            run = self._started(server, script, grace=_LONG_S)
+        with self._server(self._given(self.ignores_stop(), "ignores_stop")) as server:
+            run = self._started(server, grace=_LONG_S)
             run.wait_for_lines(1)
             run.stop()
             run.stop(0.0)
@@ -139,10 +129,9 @@ class StopChecks(Checks):
             self._stopped(run)
 
     def test_a_stop_gives_up_on_a_callback_that_does_not_return(self) -> None:
-        script = self._talking()
-        with self._server(script) as server:
+        with self._server(self._talking()) as server:
             with blocking() as callback:
-                run = server.run(script, taker=callback, grace=_SHORT_S).start()
+                run = server.run(taker=callback, grace=_SHORT_S).start()
                 run.wait_for_lines(1)
                 run.may_be_held_up = True
                 run.stop()
@@ -155,11 +144,10 @@ class StopChecks(Checks):
             self._stopped(run)
 
     def test_runs_that_are_stopped_leave_nothing(self) -> None:
-        script = self._running()
-        with self._server(script) as server:
+        with self._server(self._running()) as server:
 
             def once() -> None:
-                run = self._started(server, script)
+                run = self._started(server)
                 run.stop()
                 run.finish(contract.STOPPED)
 
@@ -169,7 +157,7 @@ class StopChecks(Checks):
         script = self._running()
         with self._server(script) as server:
             alive: list[dict[int, str]] = []
-            run = server.run(script, ending=lambda: alive.append(server.processes())).start()
+            run = server.run(ending=lambda: alive.append(server.processes())).start()
             run.wait_for_lines(len(script.lines or ()))
             run.stop()
             run.wait_for(lambda: bool(alive), contract.STOPPED, "on_exited had not been called")

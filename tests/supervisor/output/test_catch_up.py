@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from overseer.config import StorageConfig
-from overseer.logs import store
 from overseer.logs.reader import LogReader
 from overseer.logs.store import Logs
 from overseer.net.limits import ConnectionLimits
@@ -25,6 +24,7 @@ from overseer.supervisor.output import catch_up
 from overseer.supervisor.output.publisher import Stream
 from overseer.supervisor.output.replay import RingReplay
 from overseer.supervisor.output.subscription import Wishes
+from overseer.util import hung_threads
 from overseer.util.jsonlog import EventLog
 from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timers
@@ -157,14 +157,14 @@ def test_a_log_that_cannot_be_read_for_a_moment_is_read_again(scene: _Scene) -> 
 def test_a_thread_that_is_not_to_be_had_is_asked_for_again(
     scene: _Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, fails = store.start_thread, iter(range(3))
+    real, fails = hung_threads.start_thread, iter(range(3))
 
     def start(work: Callable[[], None], name: str) -> threading.Thread:
         if name == "log-reader" and next(fails, None) is not None:
             raise RuntimeError("can't start new thread")
         return real(work, name)
 
-    monkeypatch.setattr(store, "start_thread", start)
+    monkeypatch.setattr(hung_threads, "start_thread", start)
     for _ in range(20):
         scene.print(200)
     assert seqs(scene.read_to(4000)) == list(range(1, 4001))
