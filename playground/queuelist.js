@@ -34,6 +34,7 @@ export class QueueList {
   #waiting = 0;
   #open = ""; // whose buttons are shown
   #drag = null; // {at, target}: the index, and the task there, whose place it would take
+  #pressed = false; // a handle: drawn anew, it would not hear what becomes of the press
   #asked = false; // a move waits for its answer
   #drawn = "";
 
@@ -41,7 +42,7 @@ export class QueueList {
   show(items, waiting) {
     this.#items = items.slice(0, SHOWN);
     this.#waiting = waiting;
-    if (!this.#drag) this.#draw();
+    if (!this.#pressed) this.#draw();
     const { now } = this.#app.link;
     for (const age of this.element.querySelectorAll(".age")) setText(age, duration(now - Date.parse(age.dataset.since)));
   }
@@ -145,6 +146,7 @@ export class QueueList {
     const row = handle.closest("li");
     const from = this.#items.indexOf(item);
     const drag = { at: from };
+    this.#pressed = true;
     const moved = ({ clientY }) => {
       if (!this.#drag && Math.abs(clientY - event.clientY) < SLACK) return;
       this.#drag = drag;
@@ -154,7 +156,11 @@ export class QueueList {
     const ended = ({ type }) => {
       for (const [name, listener] of Object.entries(listeners)) handle.removeEventListener(name, listener);
       document.removeEventListener("keydown", escaped, true);
-      if (!this.#drag) return;
+      this.#pressed = false;
+      if (!this.#drag) {
+        setTimeout(() => this.#pressed || this.#draw()); // the click comes first
+        return;
+      }
       this.#drag = null;
       handle.addEventListener("click", swallowed, { once: true, capture: true });
       setTimeout(() => handle.removeEventListener("click", swallowed, true));

@@ -6,6 +6,7 @@ test`` has the checked locks yield elsewhere, and ``make soak`` looks for what n
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -49,7 +50,10 @@ if getattr(sys.modules.get("overseer.util.locks"), "_seed", "set") == "":
 
 # Folders with long files come first, so that at the end no worker is left with a long one; each in one go,
 # since the tests of the page share a browser. `make test` has xdist keep this order.
-_FIRST = ("docs", "upgrade", "browser", "faults", "e2e", "ctl", "process", "client", "daemon")
+_FIRST = (
+    *("docs", "upgrade", "browser", "faults", "e2e", "ctl"),
+    *("testing", "drivers", "process", "client", "daemon"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -58,6 +62,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """What ten thousand tests consist of is never garbage: no collection need go through it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:

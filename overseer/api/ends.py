@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from overseer.api.exchange import Exchange, Message
+from overseer.api.exchange import Exchange, GoneError, Message
 from overseer.api.media import OUTPUT
 from overseer.protocol.words import OVER
 
@@ -26,12 +26,18 @@ def may_end(message: Message, task_id: str) -> bool:
 
 def has_ended(exchange: Exchange, task_id: str, created_at: Any) -> bool:
     """Whether the task is over, now that a message said that it may be: the list says so, and nothing that
-    came before it is a later end. Raises as :meth:`Exchange.ask`.
+    came before it is a later end; or the server ends, and every task has. Raises as
+    :meth:`Exchange.ask`.
 
     Args:
         created_at: of the task, as listed; another may have its name by now.
     """
-    row = exchange.task(task_id)
+    try:
+        row = exchange.task(task_id)
+    except GoneError:
+        if exchange.hastened:  # an upgrade, over which the task may go on
+            raise
+        return True  # if it is the client that has gone, nobody is told
     if row and row["created_at"] == created_at and not is_over(row):
         return False
     lines = (line for line in exchange.passed if line and not line.startswith(OUTPUT))

@@ -78,13 +78,15 @@ def processes_with(variable: str, value: str) -> dict[int, str]:
     """
     wanted = f"{variable}={value}".encode()
     found = {}
-    for path in Path("/proc").glob("[0-9]*"):
-        for thread in _threads_of(path):
+    for process in os.scandir("/proc"):  # a Path for each file would double what this costs
+        if not process.name.isdecimal():
+            continue
+        for thread in _threads_of(process):
             try:
-                environment = (thread / "environ").read_bytes()
+                environment = _content(f"{thread}/environ")
                 if wanted in environment.split(b"\0"):
-                    command = (thread / "cmdline").read_bytes().replace(b"\0", b" ").strip()
-                    found[int(path.name)] = command.decode("utf-8", "replace")
+                    command = _content(f"{thread}/cmdline").replace(b"\0", b" ").strip()
+                    found[int(process.name)] = command.decode("utf-8", "replace")
             except OSError:
                 continue  # gone meanwhile, or a zombie, or not ours
             if environment:
@@ -92,10 +94,21 @@ def processes_with(variable: str, value: str) -> dict[int, str]:
     return found
 
 
-def _threads_of(process: Path) -> Iterator[Path]:
-    yield process
+def _threads_of(process: os.DirEntry[str]) -> Iterator[str]:
+    """The directories of a process in /proc: its own, and those of its other threads."""
+    yield process.path
     with suppress(OSError):  # gone meanwhile
-        yield from process.glob("task/[0-9]*")
+        for thread in os.scandir(f"{process.path}/task"):
+            if thread.name != process.name:
+                yield thread.path
+
+
+def _content(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return b"".join(iter(lambda: os.read(fd, 1 << 16), b""))
+    finally:
+        os.close(fd)
 
 
 def memory(*pids: int) -> int:
@@ -110,8 +123,9 @@ def memory(*pids: int) -> int:
 def _children() -> set[int]:
     """Direct children, zombies too: who started them has to reap them."""
     pids: set[int] = set()
-    for path in Path("/proc/self/task").glob("*/children"):
-        pids.update(int(pid) for pid in _read(path.read_text).split())
+    for thread in os.scandir("/proc/self/task"):
+        with suppress(OSError):  # gone meanwhile
+            pids.update(map(int, _content(f"{thread.path}/children").split()))
     return pids
 
 
@@ -123,9 +137,9 @@ def _describe(pid: int) -> str:
 
 def _fds() -> set[tuple[int, str]]:
     found = set()
-    for path in Path("/proc/self/fd").iterdir():
+    for entry in os.scandir("/proc/self/fd"):
         with suppress(OSError):
-            found.add((int(path.name), str(path.readlink())))
+            found.add((int(entry.name), os.readlink(entry.path)))  # noqa: PTH115 - at each test, for each file
     # The directory was open while it was read.
     return {(number, target) for number, target in found if not target.startswith("/proc/")}
 

@@ -22,9 +22,8 @@ class Kept(NamedTuple):
     identity: tuple[int, ...]
 
 
-def identity_of(path: str | Path) -> tuple[int, ...]:
-    """Differs once a file has been replaced or changed. Raises OSError."""
-    found = Path(path).stat()
+def identity_of(found: os.stat_result) -> tuple[int, ...]:
+    """Of a file; differs once it has been replaced or changed."""
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
@@ -60,7 +59,7 @@ class OwnModules(MetaPathFinder):
 
 def _is_there(path: str, kept: Kept) -> bool:
     try:
-        return identity_of(path) == kept.identity
+        return identity_of(Path(path).stat()) == kept.identity
     except OSError:
         return False
 

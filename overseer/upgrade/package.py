@@ -37,8 +37,10 @@ class Package:
         offset = 0
         with open(self.archive, "wb", closefd=False) as file:
             for path, name in _files():
-                identity = identity_of(path)
-                data = Path(path).read_bytes()
+                # Without a Path for each of hundreds, at every start.
+                with open(path, "rb", buffering=0) as source:  # noqa: PTH123
+                    identity = identity_of(os.fstat(source.fileno()))
+                    data = source.read()
                 file.write(data)
                 sizes.append((name, len(data)))
                 kept[path] = Kept(offset, len(data), identity)

@@ -8,12 +8,13 @@ import json
 import re
 from collections.abc import Iterator
 from http.client import IncompleteRead
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.api.conftest import EVENTS, Http, events_of
-from tests.harness import Daemon, WsClient, shell
+from tests.harness import ROOT, Daemon, WsClient, shell
 
 LINES = "application/x-ndjson"
 _names = (f"o{number}" for number in itertools.count())
@@ -171,8 +172,31 @@ def test_a_reader_of_a_standing_task_goes_on_over_its_restarts(http_: Http, echo
         assert response.read() == b""
 
 
-def test_readers_are_let_go_when_the_server_ends() -> None:
-    with Daemon(actions={"sleep": shell("echo up; exec sleep 60")}) as daemon:
+# A reader that has seen the end of its task asks whether it is over only when the server takes no questions.
+LATE = """
+import sys, time
+import overseer
+from overseer.api import output
+
+has_ended = output.has_ended
+
+def late(exchange, *given):
+    while not exchange._outbox.closed:
+        time.sleep(0.005)
+    return has_ended(exchange, *given)
+
+output.has_ended = late
+sys.exit(overseer.run_cli("1", ""))
+"""
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_readers_are_let_go_when_the_server_ends(tmp_path: Path, late: bool) -> None:
+    program: dict[str, Any] = {}
+    if late:
+        program = {"program": tmp_path / "program.py", "environment": {"PYTHONPATH": str(ROOT)}}
+        program["program"].write_text(LATE)
+    with Daemon(actions={"sleep": shell("echo up; exec sleep 60")}, **program) as daemon:
         http = Http(daemon.address)
         http("POST", "/actions/sleep/start", {"task_id": "s"})
         with http.open("GET", "/events") as events, http.open("GET", "/tasks/s/output?follow") as output:

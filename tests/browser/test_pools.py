@@ -57,15 +57,9 @@ def queue(page: Page, client: WsClient) -> Locator:
 
 def test_a_waiting_task_is_dragged_to_another_place(page: Page, client: WsClient, queue: Locator) -> None:
     def drag(name: str, to: str, key: str = "") -> None:
-        grip = queue.locator(f'li[data-task="{name}"] .grip')
-        queue.locator("li").last.scroll_into_view_if_needed()
-        target = queue.locator(f'li[data-task="{to}"]').bounding_box()
-        box = grip.bounding_box()
-        assert box is not None
-        assert target is not None
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        queue.locator(f'li[data-task="{name}"] .grip').hover()
         page.mouse.down()
-        page.mouse.move(target["x"] + 9, target["y"] + target["height"] / 2, steps=4)
+        queue.locator(f'li[data-task="{to}"]').hover(position={"x": 9, "y": 9}, force=True)
         expect(queue.locator(".drop-before, .drop-after")).to_have_attribute("data-task", to)
         if key:
             page.keyboard.press(key)
@@ -84,6 +78,26 @@ def test_a_waiting_task_is_dragged_to_another_place(page: Page, client: WsClient
     # Somebody else moves it: that is seen without a press.
     client.request("move", task_id="q3", to="first")
     expect(queue.locator(".id")).to_have_text(["q3", "q1", "q2", "q4"])
+
+
+def test_a_queue_that_changes_between_a_press_and_a_drag_loses_neither(
+    page: Page, client: WsClient, queue: Locator
+) -> None:
+    meter = page.get_by_role("region", name="one", exact=True).get_by_role("meter")
+    queue.locator('li[data-task="q4"] .grip').hover()
+    page.mouse.down()
+    client.request("start", action="one", task_id="q5")
+    expect(meter).to_have_attribute("aria-valuetext", "1 of 1 running, 5 waiting")
+    queue.locator('li[data-task="q1"]').hover(position={"x": 9, "y": 9}, force=True)
+    page.mouse.up()
+    expect(queue.locator(".id")).to_have_text(["q4", "q1", "q2", "q3", "q5"])
+    queue.locator('li[data-task="q4"] .grip').hover()
+    page.mouse.down()
+    client.request("start", action="one", task_id="q6")
+    expect(meter).to_have_attribute("aria-valuetext", "1 of 1 running, 6 waiting")
+    page.mouse.up()
+    expect(queue.locator(".moves")).to_be_visible()
+    expect(queue.locator(".id")).to_have_text(["q4", "q1", "q2", "q3", "q5", "q6"])
 
 
 def test_a_waiting_task_is_moved_with_keys_and_with_buttons(

@@ -37,7 +37,7 @@ def wait_for_move(client: Client) -> None:
 
 def test_a_slow_reader_loses_nothing_and_holds_up_nobody_else(daemon: Daemon):
     with Client(daemon.url, buffer=50_000) as client:
-        slow = client.start("count", n="60000")
+        slow = client.start("count", n="30000")
         events = slow.events(WAIT_S)
         count = Count().add(next(events) for _ in range(3))
         wait_for_move(client)
@@ -48,7 +48,7 @@ def test_a_slow_reader_loses_nothing_and_holds_up_nobody_else(daemon: Daemon):
             count.add([event])
             if index % 1000 == 0:
                 time.sleep(0.002)
-        assert (count.last, count.missing, len(count.exits)) == (60000, 0, 1)
+        assert (count.last, count.missing, len(count.exits)) == (30000, 0, 1)
         assert slow.wait(WAIT_S).exit_code == 0
 
 
@@ -70,7 +70,7 @@ def test_the_task_waits_for_its_reader_and_memory_stays(daemon: Daemon):
         grown, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert grown < 300_000
-        for _ in range(100_000):
+        for _ in range(30_000):
             assert next(lines) == "y"
         task.stop()
         lines.close()
@@ -79,18 +79,18 @@ def test_the_task_waits_for_its_reader_and_memory_stays(daemon: Daemon):
 
 def test_nobody_reading_a_task_does_not_hold_it_up(daemon: Daemon):
     with Client(daemon.url, buffer=20_000) as client:
-        task = client.start("count", n="100000")
+        task = client.start("count", n="30000")
         assert task.wait(WAIT_S).exit_code == 0
         events = list(task.events(WAIT_S))
         (gap,) = [event for event in events if isinstance(event, Gap)]
         kept = [event.seq for event in events if isinstance(event, Output)]
-        assert (gap.from_seq, gap.to_seq, kept[-1]) == (1, kept[0] - 1, 100_000)
+        assert (gap.from_seq, gap.to_seq, kept[-1]) == (1, kept[0] - 1, 30_000)
         assert len(kept) < 100
 
 
 def test_a_reader_that_leaves_holds_up_nobody(daemon: Daemon):
     with Client(daemon.url, buffer=20_000) as client:
-        task = client.start("count", n="300000")
+        task = client.start("count", n="60000")
         for _ in task.lines(timeout=WAIT_S):
             break
         assert task.wait(WAIT_S).exit_code == 0
@@ -183,7 +183,7 @@ def test_a_lane_that_is_lost_for_good_before_the_task_has_moved_there_leaves_it_
 @pytest.mark.parametrize("seconds", [0.0, 0.002])
 def test_tasks_are_moved_at_any_moment_without_a_loss(daemon: Daemon, seconds: float):
     with Client(daemon.url, buffer=5_000) as client:
-        tasks = [client.start("count", n="20000") for _ in range(4)]
+        tasks = [client.start("count", n="8000") for _ in range(4)]
         counts: list[Count] = []
 
         def read(task) -> None:
@@ -200,7 +200,7 @@ def test_tasks_are_moved_at_any_moment_without_a_loss(daemon: Daemon, seconds: f
         for thread in threads:
             thread.join(WAIT_S)
         # A reader comes late to its first lines: they may be lost, and told of, before it has begun.
-        assert [(count.last, len(count.exits)) for count in counts] == [(20000, 1)] * 4
+        assert [(count.last, len(count.exits)) for count in counts] == [(8000, 1)] * 4
 
 
 def test_many_threads_use_one_client(daemon: Daemon):

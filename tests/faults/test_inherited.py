@@ -270,28 +270,43 @@ def test_signals_that_were_blocked_or_ignored_are_heard_here_and_by_children() -
     # SIGTERM was heard: it ended with 0.
 
 
+STACK = "import resource; resource.setrlimit(resource.RLIMIT_STACK, ({}, resource.RLIM_INFINITY))"
+NO_DIRECTORY = """
+os.mkdir("gone")
+config = os.path.abspath("config.yaml")
+os.chdir("gone")
+os.rmdir("../gone")
+arguments = ["--config", config]
+"""
+
+
+# Several at once where none hides another: most of what one takes is a start.
 @pytest.mark.parametrize(
-    "code",
+    "oddities",
     [
-        "os.close(0); os.close(1)",
-        "os.dup2(os.open('/dev/null', os.O_RDONLY), 1)",
-        "os.dup2(os.open('/dev/full', os.O_RDWR), 1)",
-        "os.umask(0o777)",
-        "os.umask(0)",
-        "os.mkdir('gone'); config = os.path.abspath('config.yaml'); os.chdir('gone'); os.rmdir('../gone'); "
-        "arguments = ['--config', config]",
-        "environment.pop('HOME', None); environment['TZ'] = 'No/Such:Zone'",
-        "import resource; resource.setrlimit(resource.RLIMIT_STACK, (256 * 1024, resource.RLIM_INFINITY))",
-        "import resource; resource.setrlimit(resource.RLIMIT_STACK, (resource.RLIM_INFINITY,) * 2)",
-        "environment['NOTIFY_SOCKET'] = 'nonsense'; environment['WATCHDOG_USEC'] = '9' * 9000",
-        "environment.update(PYTHONOPTIMIZE='2', PYTHONDONTWRITEBYTECODE='1', PYTHONSAFEPATH='1')",
-        "environment.update(PYTHONWARNINGS='error', PYTHONDEVMODE='1', PYTHONASYNCIODEBUG='1')",
-        "environment.update(PYTHONINSPECT='1', PYTHONSTARTUP='/none', PYTHONUNBUFFERED='1')",
+        ["os.close(0); os.close(1)", "os.umask(0o777)", STACK.format(256 * 1024)],
+        [
+            "os.dup2(os.open('/dev/null', os.O_RDONLY), 1)",
+            "os.umask(0)",
+            STACK.format("resource.RLIM_INFINITY"),
+            "environment.update(PYTHONOPTIMIZE='2', PYTHONDONTWRITEBYTECODE='1', PYTHONSAFEPATH='1')",
+        ],
+        [
+            "os.dup2(os.open('/dev/full', os.O_RDWR), 1)",
+            "environment.pop('HOME', None); environment['TZ'] = 'No/Such:Zone'",
+            "environment['NOTIFY_SOCKET'] = 'nonsense'; environment['WATCHDOG_USEC'] = '9' * 9000",
+            "environment.update(PYTHONINSPECT='1', PYTHONSTARTUP='/none', PYTHONUNBUFFERED='1')",
+        ],
+        [
+            NO_DIRECTORY,
+            "environment.update(PYTHONWARNINGS='error', PYTHONDEVMODE='1', PYTHONASYNCIODEBUG='1')",
+        ],
     ],
+    ids=["closed", "read-only", "full", "no-directory"],
 )
-def test_it_works_however_it_is_started(code: str) -> None:
+def test_it_works_however_it_is_started(oddities: list[str]) -> None:
     actions = {"echo": shell("echo hi; echo no >&2")}
-    with started_as(code, actions=actions) as daemon, daemon.connect() as client:
+    with started_as("\n".join(oddities), actions=actions) as daemon, daemon.connect() as client:
         _, outputs, exited = client.run("echo")
         said = [output["data"] for output in outputs if not output["data"].startswith("sh: 0: getcwd()")]
         assert sorted(said) == ["hi", "no"]
@@ -326,14 +341,15 @@ def test_without_any_of_the_three_it_still_serves(tmp_path: Path) -> None:
         assert process.wait(30) == 0
 
 
-@pytest.mark.parametrize("flag", ["--schema", "--help"])
 @pytest.mark.parametrize(
-    ("redirected", "status", "said"),
+    ("flag", "redirected", "status", "said"),
     [
-        (">/dev/full", 1, "sticky-overseer: cannot write to stdout: No space left on device\n"),
-        (">&-", 1, "sticky-overseer: cannot write to stdout: it is closed\n"),
-        ("</dev/null 1</dev/null", 1, "sticky-overseer: cannot write to stdout: Bad file descriptor\n"),
-        ("| true", 0, ""),
+        ("--schema", ">/dev/full", 1, "No space left on device"),
+        ("--schema", ">&-", 1, "it is closed"),
+        ("--schema", "</dev/null 1</dev/null", 1, "Bad file descriptor"),
+        ("--schema", "| true", 0, ""),
+        ("--help", ">/dev/full", 1, "No space left on device"),
+        ("--help", ">&-", 1, "it is closed"),
     ],
 )
 def test_what_was_asked_for_and_cannot_be_printed_is_no_success(
@@ -347,7 +363,8 @@ def test_what_was_asked_for_and_cannot_be_printed_is_no_success(
         timeout=30,
         check=False,
     )
-    assert (ended.returncode, ended.stderr) == (status, said)
+    complaint = f"sticky-overseer: cannot write to stdout: {said}\n" if said else ""
+    assert (ended.returncode, ended.stderr) == (status, complaint)
 
 
 # -- stderr

@@ -172,7 +172,10 @@ class Daemon:
             self.kill()
             raise AssertionError(f"the daemon did not end in {timeout} s; stderr:\n{self.stderr}") from None
         left = {pid: command for pid, command in self.processes().items() if not wait_for_exit(pid, 5.0)}
-        self.kill()
+        if left:
+            self.kill()
+        else:
+            self._give_back()
         assert status == 0, f"the daemon ended with {status}; stderr:\n{self.stderr}"
         assert not left, f"the daemon left processes behind: {left}; stderr:\n{self.stderr}"
         for bad in ("Traceback (most recent call last)", "ResourceWarning"):
@@ -182,7 +185,6 @@ class Daemon:
         """End it and everything it started by force, and give everything back. Idempotent."""
         if self._over:
             return
-        self._over = True
         try:
             self.process.wait(1.0 if self.process.returncode is None else 0)
         except subprocess.TimeoutExpired:
@@ -194,6 +196,11 @@ class Daemon:
             except ProcessLookupError:
                 continue
             wait_for_exit(pid, 5.0)
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """What this process has of it, once nothing of it lives."""
+        self._over = True
         self._reader.join(30)
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             if pipe is not None:

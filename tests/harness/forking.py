@@ -223,6 +223,7 @@ def _anew(stream: Any, buffering: int) -> Any:
 def _load(kind: str) -> Callable[[], None]:
     """Import what programs of this kind import when they start, or soon; returns what each does first."""
     if kind == "server":
+        import overseer.daemon.cli
         import overseer.daemon.daemon
         import overseer.drivers.exec
         from overseer.process.registry import registry

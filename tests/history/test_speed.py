@@ -15,7 +15,7 @@ from overseer.history.rows import end, insert
 from overseer.util.timestamps import now
 from tests.history.conftest import a_run, an_end
 
-pytestmark = pytest.mark.timeout(180)  # a busy machine takes long to make them
+pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]  # a busy machine takes long to make them
 
 _RUNS = 100_000
 _SINCE = now() - timedelta(days=30)

@@ -229,7 +229,7 @@ def test_text_of_every_stand_in_is_decoded_all_the_same() -> None:
     assert decode("\ufdd0\ufdd1\ufdd2\ufdd3?".encode() + b"\xff") == "\ufdd0\ufdd1\ufdd2\ufdd3?\ufffd"
 
 
-@pytest.mark.parametrize("step", [1, 1000, 65536])
+@pytest.mark.parametrize("step", [7, 1000, 65536])
 def test_of_a_line_that_redraws_itself_for_hours_the_last_state_is_kept(step: int) -> None:
     data = b"".join(b"frame=%9d fps=25 time=00:00:00\r" % frame for frame in range(20_000))
     splitter = LineSplitter(10 << 20)

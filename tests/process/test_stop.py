@@ -121,7 +121,7 @@ def test_stops_from_many_threads_end_it_once() -> None:
 
 
 def test_a_stop_before_anything_else_happens() -> None:
-    for _ in range(40):
+    for _ in range(15):
         started = time.monotonic()
         worker, recorder = run("sh", "-c", "setsid sleep 60; sleep 60")
         worker.stop()
@@ -140,7 +140,7 @@ def test_stops_race_with_natural_exits() -> None:
         return worker.wait(PATIENCE) and len(recorder.exits) == 1 and recorder.exits[0][1] in (6, -1)
 
     with ThreadPoolExecutor(4) as pool:
-        assert all(pool.map(one, range(100)))
+        assert all(pool.map(one, range(40)))
 
 
 # What leaves the group: by setsid, by a double fork, with an empty environment, under another group.
@@ -384,7 +384,7 @@ def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def test_200_runs_in_8_threads_leave_nothing() -> None:
+def test_80_runs_in_8_threads_leave_nothing() -> None:
     fds, threads = open_files(), threading.active_count()
 
     def one(number: int) -> None:
@@ -395,7 +395,7 @@ def test_200_runs_in_8_threads_leave_nothing() -> None:
         assert len(recorder.exits) == 1
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(one, range(200)))
+        list(pool.map(one, range(80)))
     deadline = time.monotonic() + 30
     while threading.active_count() > threads and time.monotonic() < deadline:
         time.sleep(0.01)

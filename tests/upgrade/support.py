@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,34 @@ def upgrade(client: WsClient) -> None:
     """Have the server replaced."""
     answer = client.request("upgrade", 60.0)
     assert answer["type"] == "upgraded", answer
+
+
+Kind = Callable[[Daemon, WsClient], Iterator[None]]
+"""Something that goes over: what comes before an upgrade, a ``yield`` for it, and what is so afterwards."""
+
+
+def go_over(daemon: Daemon, kinds: Sequence[Kind]) -> dict[str, BaseException]:
+    """Have all go over in the same upgrades, which would be most of what each costs; what failed, by name.
+
+    The last to come before an upgrade goes on first after it, so what must not wait for others is a late one.
+    """
+    failed: dict[str, BaseException] = {}
+    with ExitStack() as clients, daemon.connect() as admin:
+        under_way = {kind.__name__: kind(daemon, clients.enter_context(daemon.connect())) for kind in kinds}
+        names = list(under_way)
+        while names:
+            for name in names:
+                try:
+                    next(under_way[name])
+                except StopIteration:
+                    del under_way[name]
+                except Exception as error:
+                    failed[name] = error
+                    del under_way[name]
+            if under_way:
+                upgrade(admin)
+            names = list(reversed(under_way))
+    return failed
 
 
 def counter(daemon: Daemon, name: str) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -34,8 +36,8 @@ def daemon(installed: Installed) -> Iterator[Daemon]:
         yield daemon
 
 
-@pytest.fixture
-def client(daemon: Daemon) -> Iterator[WsClient]:
+@contextmanager
+def _unharmed(daemon: Daemon) -> Iterator[WsClient]:
     with daemon.connect() as client:
         client.request("start", action="lone", task_id="lone")
         client.request("start", action="cat", task_id="cat")
@@ -49,6 +51,27 @@ def client(daemon: Daemon) -> Iterator[WsClient]:
         assert assert_in_order(client.messages, "lone") > 0
         client.expect("output", _WAIT, task_id="lone")
         assert client.request("start", _WAIT, action="cat", task_id="new")["type"] == "started"
+
+
+@pytest.fixture
+def client(daemon: Daemon) -> Iterator[WsClient]:
+    with _unharmed(daemon) as client:
+        yield client
+
+
+class _Steady(NamedTuple):
+    """A server that becomes no other program."""
+
+    installed: Installed
+    daemon: Daemon
+    client: WsClient
+
+
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Steady]:
+    installed = Installed(tmp_path_factory.mktemp("steady") / "program")
+    with installed.daemon(actions=_ACTIONS) as daemon, _unharmed(daemon) as client:
+        yield _Steady(installed, daemon, client)
 
 
 def _refused(client: WsClient) -> str:
@@ -67,17 +90,22 @@ def _refused(client: WsClient) -> str:
     ],
 )
 def test_a_program_that_cannot_take_over_is_not_executed(
-    installed: Installed, daemon: Daemon, client: WsClient, path: str, before: str, after: str, said: str
+    steady: _Steady, path: str, before: str, after: str, said: str
 ):
-    installed.change(path, before, after)
-    message = _refused(client)
+    steady.installed.change(path, before, after)
+    message = _refused(steady.client)
+    steady.installed.change(path, after, before)
     assert message.startswith("the new program cannot take over: ")
     assert said in message
 
 
-def test_a_configuration_with_errors_is_a_reason_not_to_upgrade(daemon: Daemon, client: WsClient):
-    (daemon.directory / "config.yaml").write_text("actions: {broken: {type: nonesuch}}\n")
-    assert "nonesuch" in _refused(client)
+def test_a_configuration_with_errors_is_a_reason_not_to_upgrade(steady: _Steady):
+    file = steady.daemon.directory / "config.yaml"
+    config = file.read_text()
+    file.write_text("actions: {broken: {type: nonesuch}}\n")
+    message = _refused(steady.client)
+    file.write_text(config)
+    assert "nonesuch" in message
 
 
 @pytest.mark.parametrize(
@@ -139,18 +167,7 @@ def test_a_migrated_database_is_as_it_was_when_the_old_program_comes_back(instal
         assert "was migrated to version" in daemon.stderr
 
 
-@pytest.mark.parametrize(
-    ("python", "said"),
-    [
-        ("exit 3", "status 3"),
-        ("exit 0", "did not say"),
-        ("", "No such file"),
-        ("exec python3 -S $@", "No module named"),
-    ],
-)
-def test_another_python_that_cannot_run_it_is_not_executed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, python: str, said: str
-):
+def test_another_python_that_cannot_run_it_is_not_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     binary = tmp_path / "venv/bin/python"
     binary.parent.mkdir(parents=True)
     binary.symlink_to(Path(sys.executable).resolve())
@@ -162,10 +179,15 @@ def test_another_python_that_cannot_run_it_is_not_executed(
     with Daemon(actions=_ACTIONS, alone=True) as daemon, daemon.connect() as client:
         client.request("start", _WAIT, action="cat", task_id="cat")
         binary.unlink()
-        if python:
+        assert "No such file" in _refused(client)
+        for python, said in (
+            ("exit 3", "status 3"),
+            ("exit 0", "did not say"),
+            ("exec python3 -S $@", "No module named"),
+        ):
             binary.write_text(f"#!/bin/sh\n{python}\n")
             binary.chmod(0o755)
-        assert said in _refused(client)
+            assert said in _refused(client)
         assert client.info("cat")["status"] == "running"
 
 

@@ -6,12 +6,14 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
+
+import pytest
 
 import overseer
 from tests.auth.conftest import Certificates
 from tests.harness import ROOT, Daemon, shell
+from tests.harness.forking import CTL, Forked, ctls
 from tests.upgrade.support import Installed, with_functions
 
 _WAIT = 120.0
@@ -20,11 +22,15 @@ _LEFT = "the task function, the service of virtual"
 _PAUSE = r"after a pause of \d+ ms\n"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _forking() -> None:
+    ctls.start({**os.environ, "PYTHONPATH": str(ROOT)})
+
+
 def _begin(daemon: Daemon, *arguments: str, url: str = "", **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "overseer.ctl", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "OVERSEER_URL": url or daemon.url, **environment},
+    return Forked(
+        [*CTL, *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OVERSEER_URL": url or daemon.url, **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

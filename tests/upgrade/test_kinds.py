@@ -15,7 +15,7 @@ from tests.faults.support import address_of, wait_until
 from tests.harness import Daemon, shell
 from tests.harness.client import WsClient
 from tests.net.rawclient import RawClient, http_request
-from tests.upgrade.support import assert_in_order, counter, lines_of, upgrade
+from tests.upgrade.support import assert_in_order, counter, go_over, lines_of
 
 _WAIT = 60.0
 _TOKEN = "0123456789abcdef0123456789abcdef"
@@ -58,12 +58,12 @@ def daemon() -> Iterator[Daemon]:
         yield daemon
 
 
-def test_lines_logs_and_laggards(daemon: Daemon, client: WsClient):
+def lines_logs_and_laggards(daemon: Daemon, client: WsClient) -> Iterator[None]:
     raw = RawClient(address_of(daemon), timeout=_WAIT, receive_buffer=4096)
     raw.send_json(type="start", id="1", action="seq", task_id="lagging")  # catch_up, as there is a log
     client.request("start", _WAIT, action="lone", task_id="lone-1")
-    for _ in range(2):
-        upgrade(client)
+    yield
+    yield
     raw_messages = [raw.receive_json()]
     while raw_messages[-1]["type"] != "exited":
         raw_messages.append(raw.receive_json())
@@ -79,12 +79,12 @@ def test_lines_logs_and_laggards(daemon: Daemon, client: WsClient):
     assert [(run["status"], run["reason"]) for run in runs] == [("stopped", "stopped")]
 
 
-def test_unfinished_lines_filters_and_terminals(daemon: Daemon, client: WsClient):
+def unfinished_lines_filters_and_terminals(daemon: Daemon, client: WsClient) -> Iterator[None]:
     client.request("start", _WAIT, action="partly", task_id="partly", partial=True)
     client.expect("partial", _WAIT, task_id="partly", data="half")
     client.request("start", _WAIT, action="filtered", task_id="filtered")
     client.request("start", _WAIT, action="terminal", task_id="terminal")
-    upgrade(client)
+    yield
     (daemon.directory / "go").touch()
     client.expect("output", _WAIT, task_id="partly", data="half whole")
     client.request("input", _WAIT, task_id="terminal", data="word\n")
@@ -98,24 +98,24 @@ def test_unfinished_lines_filters_and_terminals(daemon: Daemon, client: WsClient
         client.expect("exited", _WAIT, task_id=name)
 
 
-def test_secrets_stay_masked_where_they_are_cut_in_two(client: WsClient):
+def secrets_stay_masked_where_they_are_cut_in_two(daemon: Daemon, client: WsClient) -> Iterator[None]:
     client.request("start", _WAIT, action="secretive", task_id="s", params={"password": "correct-horse"})
     client.request("input", _WAIT, task_id="s", data="is it correct-")
     time.sleep(0.3)  # so that it has been read, in part
-    upgrade(client)
+    yield
     assert client.info("s")["params"] == {"password": "***"} or "correct" not in str(client.info("s"))
     client.request("input", _WAIT, task_id="s", data="horse?\n", eof=True)
     client.expect("exited", _WAIT, task_id="s")
     assert [text for _, text in lines_of(client.messages, "s")] == ["is it ***?", "***"]
 
 
-def test_timers_go_on(client: WsClient):
+def timers_go_on(daemon: Daemon, client: WsClient) -> Iterator[None]:
     client.request("start", _WAIT, action="again", task_id="again")
     client.request("start", _WAIT, action="limited", task_id="limited")
     began = time.monotonic()
     restarting = client.expect("restarting", _WAIT, task_id="again")
     assert restarting["attempt"] == 1
-    upgrade(client)
+    yield
     client.expect("started", _WAIT, task_id="again")
     ended = client.expect("exited", _WAIT, task_id="limited")
     assert ended["reason"] == "timeout"
@@ -125,11 +125,11 @@ def test_timers_go_on(client: WsClient):
     wait_until(lambda: client.info("again")["status"] == "stopped", _WAIT, "the stop")
 
 
-def test_queues_keep_their_order_and_changed_pools_their_limits(client: WsClient):
+def queues_keep_their_order_and_pools_their_limits(daemon: Daemon, client: WsClient) -> Iterator[None]:
     client.request("set_pool", _WAIT, action="narrow", queue_size=7)
     for number in range(6):
         client.request("start", _WAIT, action="narrow", task_id=f"n{number}")
-    upgrade(client)
+    yield
     pool = client.request("pool_info", _WAIT, action="narrow")["pool"]
     assert pool["limit"] == 1
     for number in range(6):
@@ -140,11 +140,11 @@ def test_queues_keep_their_order_and_changed_pools_their_limits(client: WsClient
     assert others[-3:] == sorted(others[-3:], reverse=True)
 
 
-def test_probes_and_what_waits_for_them(daemon: Daemon, client: WsClient):
+def probes_and_what_waits_for_them(daemon: Daemon, client: WsClient) -> Iterator[None]:
     client.request("start", _WAIT, task_id="base")
     client.request("start", _WAIT, task_id="above")
     client.expect("ready", _WAIT, task_id="base")
-    upgrade(client)
+    yield
     assert client.info("base")["ready"] is True
     assert client.info("above")["status"] == "waiting"
     (daemon.directory / "healthy").touch()
@@ -155,22 +155,65 @@ def test_probes_and_what_waits_for_them(daemon: Daemon, client: WsClient):
         client.expect("exited", _WAIT, task_id=name)
 
 
-def test_schedules_run_no_slot_twice(client: WsClient):
-    for _ in range(3):
-        upgrade(client)
+def schedules_run_no_slot_twice(daemon: Daemon, client: WsClient) -> Iterator[None]:
+    yield
+    yield
     runs = client.request("runs", _WAIT, task_id="often", limit=100)["runs"]
     assert all(run["trigger"]["type"] == "schedule" for run in runs)
     starts = sorted(run["started"][:19] for run in runs)
     assert starts
 
 
-def test_watchers_keep_their_place(client: WsClient):
+def watchers_keep_their_place(daemon: Daemon, client: WsClient) -> Iterator[None]:
     watching = client.request("watch", _WAIT)
-    upgrade(client)
+    yield
     client.request("start", _WAIT, action="code", task_id="seen")
     client.expect("exited", _WAIT, task_id="seen")
     assert not client.pending("watching")
     assert watching["cursor"]
+
+
+def the_address_never_closes(daemon: Daemon, client: WsClient) -> Iterator[None]:
+    over = threading.Event()
+    refused: list[OSError] = []
+
+    def connect() -> None:
+        while not over.is_set():
+            try:
+                socket.create_connection(address_of(daemon), _WAIT).close()
+            except OSError as error:
+                refused.append(error)
+
+    knocking = threading.Thread(target=connect)
+    knocking.start()
+    yield
+    over.set()
+    knocking.join(_WAIT)
+    assert not refused
+
+
+_KINDS = (
+    lines_logs_and_laggards,
+    unfinished_lines_filters_and_terminals,
+    secrets_stay_masked_where_they_are_cut_in_two,
+    probes_and_what_waits_for_them,
+    schedules_run_no_slot_twice,
+    watchers_keep_their_place,
+    queues_keep_their_order_and_pools_their_limits,
+    timers_go_on,
+    the_address_never_closes,
+)
+
+
+@pytest.fixture(scope="module")
+def failed(daemon: Daemon) -> dict[str, BaseException]:
+    return go_over(daemon, _KINDS)
+
+
+@pytest.mark.parametrize("kind", [kind.__name__ for kind in _KINDS])
+def test_goes_over(failed: dict[str, BaseException], kind: str):
+    if kind in failed:
+        raise failed[kind]
 
 
 def test_a_signal_upgrades_too_and_the_audit_and_metrics_say_so(daemon: Daemon, client: WsClient):
@@ -198,29 +241,9 @@ def test_there_is_no_moment_without_a_token(tmp_path: Path):
         asking = threading.Thread(target=ask)
         asking.start()
         admin = RawClient(address_of(daemon), timeout=_WAIT, headers=[("Authorization", f"Bearer {_TOKEN}")])
-        for number in range(3):
-            assert admin.request(type="upgrade", id=str(number), timeout=_WAIT)["type"] == "upgraded"
+        assert admin.request(type="upgrade", id="1", timeout=_WAIT)["type"] == "upgraded"
         over.set()
         asking.join(_WAIT)
         assert answers <= {401, 503}
         assert 401 in answers
         admin.close()
-
-
-def test_the_address_never_closes(daemon: Daemon, client: WsClient):
-    over = threading.Event()
-    refused: list[OSError] = []
-
-    def connect() -> None:
-        while not over.is_set():
-            try:
-                socket.create_connection(address_of(daemon), _WAIT).close()
-            except OSError as error:
-                refused.append(error)
-
-    knocking = threading.Thread(target=connect)
-    knocking.start()
-    upgrade(client)
-    over.set()
-    knocking.join(_WAIT)
-    assert not refused
