@@ -22,6 +22,8 @@ DOCUMENTS = (
     "docs/NOTICES.md",
     "docs/WEBHOOKS.md",
     "docs/SCHEDULES.md",
+    "docs/STANDING.md",
+    "docs/CLUSTER.md",
 )
 ALL = [
     *DOCUMENTS,
