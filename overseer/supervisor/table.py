@@ -158,7 +158,7 @@ class TaskTable:
             raise RequestError(message, existing_task_id=other, code="conflict")
 
     def change_dedupe(self, task: Task, dedupe: tuple[str, ...] | None) -> None:
-        """Change the dedupe key of a task in use.
+        """Free the dedupe key of a task in use, which :meth:`take` gives another one.
 
         Raises:
             RequestError: by the new key, a duplicate is in use.
@@ -168,8 +168,6 @@ class TaskTable:
         before = task.terms.dedupe
         if before is not None and self._duplicates.get(before) == task.id:
             del self._duplicates[before]
-        if dedupe is not None:
-            self._duplicates[dedupe] = task.id
 
     def add(self, task: Task) -> None:
         """Add a new task, replacing a finished one of that id, and attach the id's subscribers.

@@ -360,6 +360,28 @@ def test_tasks_of_an_action_that_is_gone_run_wait_and_stop_as_before(
     assert 'overseer_tasks_started_total{action="a"}' in get(daemon, "/metrics")[2]
 
 
+def test_a_restart_takes_the_dedupe_key_as_it_is_now(daemon: Daemon, client: WsClient) -> None:
+    def by(*names: str) -> dict[str, Any]:
+        config = {"parameters": {"x": {"default": ""}, "y": {"default": ""}}}
+        return actions(a={**shell(LONG, config=config), "dedupe_key": names})
+
+    reload(daemon, client, **by("x", "y"))
+    for task_id, y in ("one", "1"), ("two", "2"):
+        client.request("start", action="a", task_id=task_id, params={"x": "0", "y": y})
+    reload(daemon, client, **by("x"))
+    restarted = client.request("restart", task_id="one")
+    assert (restarted["type"], restarted["task_id"]) == ("started", "one")
+    for refused in (
+        client.request("restart", task_id="two"),
+        client.request("start", action="a", params={"x": "0", "y": "3"}),
+    ):
+        assert (refused["type"], refused["existing_task_id"]) == ("error", "one")
+    client.expect("exited", task_id="one", will_restart=True)
+    client.send("stop", task_id="one")
+    client.expect("exited", task_id="one")
+    assert client.request("restart", task_id="two")["type"] == "started"
+
+
 def test_a_reset_takes_the_action_as_it_is_now(daemon: Daemon, client: WsClient) -> None:
     once = {"retry": {"error_threshold": 1}}
     reload(daemon, client, **actions(a=shell("exit 3", **once)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,43 @@ def test_a_replay_since_a_time_begins_with_that_line_wherever_the_log_has_it(tmp
         replayed = [each["seq"] for each in client.settle() if each["type"] == "output"]
         assert replayed == [line["seq"] for line in lines if line["ts"] >= since]
         assert 0 < replayed[0] <= 58
+
+
+_MIXED = r"""
+import random, sys, time
+chance = random.Random(3)
+for number in range(400):
+    stream = chance.choice((sys.stdout, sys.stderr))
+    odd = "\ta \"quoted\" one", "\u20ac \U0001f600", "2026-01-01T00:00:00.000000Z stdout F"
+    text = chance.choice(("", "plain", "x" * 300, *odd))
+    for _ in range(chance.choice((1, 1, 3))):
+        stream.write(f"{number} {text}\n")
+    stream.flush()
+    if chance.random() < 0.3:
+        time.sleep(0.001)
+"""
+
+
+def test_what_is_sent_from_the_log_is_what_was_sent_at_once(tmp_path: Path) -> None:
+    action = {"entrypoint": sys.executable, "command": ["-c", _MIXED]}
+    with (
+        Daemon(
+            actions={"mixed": {"type": "exec", "config": action}},
+            data_dir=str(tmp_path / "data"),
+            limits={"max_line": 200},
+        ) as daemon,
+        daemon.connect() as live,
+    ):
+        for _ in range(2):
+            assert live.run("mixed", task_id="t")[2]["exit_code"] == 0
+        sent = [each for each in live.messages if each["type"] in ("output", "exited")]
+        with daemon.connect() as late:
+            late.request("subscribe", task_id="t", since_seq=0)
+            last = sent[-2]["seq"]
+            late.expect("output", task_id="t", seq=last)
+            again = [each for each in late.messages if each["type"] == "output"]
+        assert again == [each for each in sent if each["type"] == "output"]
+        assert {each.get("truncated", False) for each in again} == {True, False}
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ from overseer.config import StorageConfig
 from overseer.logs.reader import LogReader
 from overseer.logs.store import Logs
 from overseer.net.limits import ConnectionLimits
-from overseer.net.outbox import Outbox
+from overseer.net.outbox import TRY_AGAIN_LATER, Outbox
 from overseer.protocol import Exited
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.metrics import Metrics
-from overseer.supervisor.output import catch_up
+from overseer.supervisor.output import catch_up, log_replay
 from overseer.supervisor.output.publisher import Stream
 from overseer.supervisor.output.replay import RingReplay
 from overseer.supervisor.output.subscription import Wishes
@@ -38,7 +38,7 @@ class _Outbox(Outbox):
     """Sends when it is read; remembers how much has been pending at most."""
 
     def __init__(self, timers: Timers, bound: int) -> None:
-        super().__init__("lines", ConnectionLimits(buffer=bound, stall_timeout=60.0), timers)
+        super().__init__(ConnectionLimits(buffer=bound, stall_timeout=60.0), timers, framed=False)
         self.most = 0
 
     def flush(self) -> None:
@@ -307,6 +307,37 @@ def test_what_is_kept_of_short_lines_for_laggards_is_as_little_as_that_of_long_o
     assert len(scene.stream._laggards._recent) < 1000
     last = scene.stream.last_seq
     assert seqs(scene.read_to(last))[-1] == last
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_replay_waits_for_a_slow_reader_and_not_for_one_that_takes_nothing(
+    scene: _Scene, monkeypatch: pytest.MonkeyPatch, reads: bool
+) -> None:
+    monkeypatch.setattr(log_replay, "_PATIENCE_S", 0.3)
+    monkeypatch.setattr(log_replay, "_LOOK_S", 0.02)
+    for _ in range(20):
+        scene.print(200)
+    with scene.stream._lock:
+        scene.stream.unsubscribe_locked(scene.client)
+    scene.outbox.read_bytes()
+    replay = log_replay.LogReplay("t", scene.logs.reader_of("t"), scene.client, None, 0)
+    over = threading.Event()
+
+    def pass_on() -> None:
+        while replay.read(4001) and replay.send():
+            pass
+        over.set()
+
+    thread = threading.Thread(target=pass_on)
+    thread.start()
+    got = b""
+    while reads and not over.wait(0.02):
+        got += scene.outbox.read_bytes()
+    thread.join(30)
+    assert over.is_set()
+    got += scene.outbox.read_bytes()
+    assert scene.outbox.close_code == (0 if reads else TRY_AGAIN_LATER)
+    assert got.count(b'"type":"output"') == 4000 * reads
 
 
 def test_events_keep_their_places(scene: _Scene) -> None:
