@@ -10,7 +10,7 @@ import os
 import struct
 from dataclasses import dataclass, field
 
-from overseer.util.frame_header import (
+from overseer.util.websocket_frame import (
     BINARY,
     CLOSE,
     CONTINUATION,

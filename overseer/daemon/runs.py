@@ -19,7 +19,7 @@ from overseer.protocol import RunInfo, RunsReply, RunsRequest, RunStatsReply, Ru
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.intents import returns
 from overseer.supervisor.observers import Change
-from overseer.supervisor.owed import change_in
+from overseer.supervisor.owed_follow_ups import change_in
 from overseer.util.timestamps import now
 
 if TYPE_CHECKING:

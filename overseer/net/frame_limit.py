@@ -6,7 +6,7 @@ one is refused for the length that it announces.
 
 from __future__ import annotations
 
-from overseer.util.frame_header import MAX_CONTROL
+from overseer.util.websocket_frame import MAX_CONTROL
 
 _AROUND = 1 << 20  # bytes of headers and control frames that may come before the end of a message
 

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from overseer.util.frame_header import CLOSE, MAX_CONTROL, PING, TEXT, frame_header
+from overseer.util.websocket_frame import CLOSE, MAX_CONTROL, PING, TEXT, frame_header
 
 GOING_AWAY = 1001, "the server is shutting down"
 """The code and reason of a close."""

@@ -25,9 +25,9 @@ from overseer.net.frames import split_frames
 from overseer.net.http import Request
 from overseer.net.keepalive import Keepalive
 from overseer.net.outbox import Outbox
-from overseer.util.frame_header import CLOSE
 from overseer.util.hashes import load_without_openssl
 from overseer.util.standstill import standstill
+from overseer.util.websocket_frame import CLOSE
 
 
 def _without_asyncio() -> Any:

@@ -20,7 +20,7 @@ from overseer.config.targets import Target
 from overseer.errors import SpawnError
 from overseer.probes.attempt import Attempt, CancelledError, NotProbedError, ProbeFailedError
 from overseer.probes.notify import NotifySocket
-from overseer.probes.runner import ProbeRunner
+from overseer.probes.resources import ProbeResources
 from overseer.probes.verdict import Verdict
 from overseer.supervisor.probing import Earlier, Findings, RunWatch
 from overseer.util.handover_format import Incoming, Outgoing
@@ -46,13 +46,13 @@ class Watch(RunWatch):
 
     def __init__(
         self,
-        runner: ProbeRunner,
+        resources: ProbeResources,
         findings: Findings,
         config: ActionConfig,
         values: Values,
         earlier: Earlier | None = None,
     ) -> None:
-        self._runner = runner
+        self._resources = resources
         self._findings = findings
         self._ready = config.ready
         self._health = config.health
@@ -86,7 +86,7 @@ class Watch(RunWatch):
         if earlier is not None:
             self._restore(earlier.data, earlier.given)
         elif config.ready is not None and config.ready.notify:
-            self._socket = runner.sockets.open(findings.run_id, lambda: self._came("notify"))
+            self._socket = resources.sockets.open(findings.run_id, lambda: self._came("notify"))
             self.env = {"NOTIFY_SOCKET": self._socket.address}
 
     def __repr__(self) -> str:
@@ -131,8 +131,8 @@ class Watch(RunWatch):
             self._verdict = Verdict(self._health, self._began_at)
             self._verdict.restore(data["verdict"])
         if data["socket"] is not None:
-            ready = partial(self._came, "notify")
-            self._socket = self._runner.sockets.restore(self._findings.run_id, ready, data["socket"], given)
+            sockets, ready = self._resources.sockets, partial(self._came, "notify")
+            self._socket = sockets.restore(self._findings.run_id, ready, data["socket"], given)
 
     def resume(self) -> None:
         if self._over or self._earlier is None:
@@ -166,7 +166,7 @@ class Watch(RunWatch):
         with self._lock:
             socket, self._socket = self._socket, None
         if socket is not None:
-            self._runner.sockets.discard(socket)
+            self._resources.sockets.discard(socket)
         self._findings.over()
 
     def _stop_probing(self) -> None:
@@ -182,7 +182,7 @@ class Watch(RunWatch):
     def _schedule_locked(self, name: str, seconds: float, job: Callable[[], object]) -> None:
         assert_held(self._lock)
         if not self._over:
-            self._timers[name] = self._runner.timers.schedule(seconds, job)
+            self._timers[name] = self._resources.timers.schedule(seconds, job)
 
     # Whether it is ready
 
@@ -265,7 +265,7 @@ class Watch(RunWatch):
     # Both
 
     def _submit(self, probe: Callable[[], object]) -> None:
-        self._runner.pool.submit(self._findings.task_id, probe)
+        self._resources.pool.submit(self._findings.task_id, probe)
 
     def _submit_later(self, seconds: float, probe: Callable[[], object]) -> None:
         with self._lock:
@@ -286,7 +286,7 @@ class Watch(RunWatch):
                         return None, ""
                     self._attempt = attempt
                 try:
-                    self._runner.probe(target, self._findings.task_id, attempt, self._surroundings)
+                    self._resources.probe(target, self._findings.task_id, attempt, self._surroundings)
                 finally:
                     with self._lock:
                         self._attempt = None

@@ -10,7 +10,7 @@ from overseer.history.records import Owed, Recorder, Run, RunEnd
 from overseer.protocol import Dequeued, Errored, Event, Exited, Restarting
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.observers import change_of
-from overseer.supervisor.owed import owed_after
+from overseer.supervisor.owed_follow_ups import owed_after
 from overseer.supervisor.phases import Phase, RunEnding, RunExit, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing

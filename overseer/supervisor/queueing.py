@@ -15,10 +15,10 @@ from overseer.protocol import Dequeued, Moved, Queued, Skipped
 from overseer.supervisor.clients import Client, Clients
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.intents import returns
-from overseer.supervisor.launching import run_of
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.phases import Phase
 from overseer.supervisor.pool.pool import PoolManager
+from overseer.supervisor.starting_run import run_of
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.timer_kinds import Due

@@ -18,14 +18,14 @@ from overseer.net.frames import Encoded
 from overseer.protocol import Errored, Event, Started, encode
 from overseer.supervisor.exits import Exits, dequeued, errored
 from overseer.supervisor.failed_starts import FailedStarts
-from overseer.supervisor.launching import Launching, checked, surroundings_of
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.observers import change_of
-from overseer.supervisor.owed import owed_after
+from overseer.supervisor.owed_follow_ups import owed_after
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.pool.pool import PoolManager
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.retry import RetryState
+from overseer.supervisor.starting_run import StartingRun, checked, surroundings_of
 from overseer.supervisor.table import STOPPED, TaskTable
 from overseer.supervisor.task import NOBODY, Requester, Task
 from overseer.supervisor.timer_kinds import Due
@@ -54,85 +54,85 @@ class StartOutcomes:
     _usage: UsageWatch
     _recorder: Recorder
 
-    def begins_later(self, launching: Launching, worker: Worker) -> None:
+    def begins_later(self, starting: StartingRun, worker: Worker) -> None:
         """Accept a run whose worker begins later; its requester is answered by what comes first."""
-        task = launching.task
+        task = starting.task
         with self._table.begin() as tx:
             task.pending = worker
-            if task.requester.client is None and launching.why.requested:
-                launching.why = Launch.QUEUED  # it counts as accepted, since nobody would hear that it failed
+            if task.requester.client is None and starting.why.requested:
+                starting.why = Launch.QUEUED  # it counts as accepted, since nobody would hear that it failed
             self._stop_if_asked(tx, task, worker)
 
-    def waits(self, launching: Launching, worker: Worker) -> None:
+    def waits(self, starting: StartingRun, worker: Worker) -> None:
         """Called on a worker's thread: it will be a while. Its requester is told so; from now on it fails as
         what was accepted does."""
-        launching.returned.wait()
-        task = launching.task
+        starting.returned.wait()
+        task = starting.task
         with self._table.begin() as tx:
-            if task.pending is not worker or launching.told:
+            if task.pending is not worker or starting.told:
                 return
-            launching.told = True
+            starting.told = True
             with task.lock:
                 if task.phase is Phase.RESETTING:
                     task.retry_state = RetryState()
                     task.move_locked(Phase.STARTING)
                 task.waiting_on, task.queued_at = tuple(worker.waiting_on), now()
-            if launching.record is not None:
-                launching.record.queued = task.queued_at
-                self._recorder.queued(launching.record)
+            if starting.record is not None:
+                starting.record.queued = task.queued_at
+                self._recorder.queued(starting.record)
             self._queueing.told_locked(tx, task, 0)
             task.requester, task.onlookers = NOBODY, set()
-            if launching.why is not Launch.RESTART:
-                launching.why = Launch.QUEUED
+            if starting.why is not Launch.RESTART:
+                starting.why = Launch.QUEUED
 
-    def begins(self, launching: Launching, worker: Worker, error: OverseerError | None) -> None:
+    def begins(self, starting: StartingRun, worker: Worker, error: OverseerError | None) -> None:
         """Called on a worker's thread: one that ``start`` has returned waiting runs now, or never will."""
-        launching.returned.wait()
+        starting.returned.wait()
         if error is None:
             try:
-                self.began(launching, worker)
+                self.began(starting, worker)
             except BaseException as failure:
-                self.failed(launching, failure, [worker])
+                self.failed(starting, failure, [worker])
         else:
             if not str(error):  # it was stopped: its requester is told as others are
-                self.waits(launching, worker)
-            self.failed(launching, error, [])
+                self.waits(starting, worker)
+            self.failed(starting, error, [])
 
-    def began(self, launching: Launching, given: object) -> None:
+    def began(self, starting: StartingRun, given: object) -> None:
         """The run has begun: record and announce it, and let its callbacks pass."""
-        gate, context, record = launching.gate, launching.context, launching.record
+        gate, context, record = starting.gate, starting.context, starting.record
         worker, pid, at, stdin = checked(given)
         surroundings = None if gate.watch is None else surroundings_of(context)
         if record is not None:
             record.started, record.host = at, worker.host
             self._recorder.started(record)
-        self._started(launching, worker, pid, at, stdin)
+        self._started(starting, worker, pid, at, stdin)
         if gate.watch is not None and surroundings is not None:
             gate.watch.begin(surroundings)
         gate.announced(pid, worker)
 
-    def failed(self, launching: Launching, error: BaseException, left: Iterable[Worker]) -> str:
+    def failed(self, starting: StartingRun, error: BaseException, left: Iterable[Worker]) -> str:
         """The run has not begun, whatever its driver has ``left``; returns the error."""
-        task, record, secrets = launching.task, launching.record, launching.context.secrets
+        task, record, secrets = starting.task, starting.record, starting.context.secrets
         message = driver_failure(error)
         if not isinstance(error, OverseerError):
             what = "action %s: the driver failed to start task %s"
             log_failure(_log, secrets, what, task.action, task.id)
             message = f"the driver failed: {message}"
         message = masked(message, secrets)
-        launching.gate.failed()
+        starting.gate.failed()
         for made in left:
             self._failed_starts.end(task, made)
         with self._table.begin() as tx:
-            task.record, task.run_id = record, launching.context.run_id
+            task.record, task.run_id = record, starting.context.run_id
             with task.lock:
                 task.pending, task.waiting_on = None, ()
-            self.fail_locked(tx, task, launching.why, message, record)
+            self.fail_locked(tx, task, starting.why, message, record)
         return message
 
-    def _started(self, launching: Launching, worker: Worker, pid: int, at: datetime, stdin: str) -> None:
+    def _started(self, starting: StartingRun, worker: Worker, pid: int, at: datetime, stdin: str) -> None:
         """Announce a run; stop it at once if a stop came while it was being started."""
-        task, record, run_id = launching.task, launching.record, launching.context.run_id
+        task, record, run_id = starting.task, starting.record, starting.context.run_id
         with self._table.begin() as tx, task.lock:
             requester = task.requester
             event = Started(
@@ -150,7 +150,7 @@ class StartOutcomes:
             tx.encode(event)  # the last step that can fail; from here on only memory changes
             if task.last_started_at is None:
                 self._metrics.count("tasks_started", task.action)
-            if launching.why is Launch.RESTART:
+            if starting.why is Launch.RESTART:
                 task.restart_count += 1
             task.requester, task.onlookers, task.pending = NOBODY, set(), None
             task.begin_run_locked(worker, pid, at, stdin)

@@ -20,14 +20,14 @@ from overseer.supervisor.dependencies import Dependencies
 from overseer.supervisor.exits import Exits
 from overseer.supervisor.failed_starts import FailedStarts
 from overseer.supervisor.intents import Intents
-from overseer.supervisor.launcher import Launcher
-from overseer.supervisor.launching import Launching, run_of
+from overseer.supervisor.launch_threads import Launcher
 from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.phases import StopRequest
 from overseer.supervisor.probing import Probing
 from overseer.supervisor.queueing import Queueing
 from overseer.supervisor.start_gate import StartGate
 from overseer.supervisor.start_outcomes import StartOutcomes
+from overseer.supervisor.starting_run import StartingRun, run_of
 from overseer.supervisor.table import TaskTable
 from overseer.supervisor.task import Task
 from overseer.supervisor.transaction import Launch, Transaction
@@ -118,7 +118,7 @@ class Starts:
             return ClosingError()
         secrets = Secrets(task.secrets)
         gate = StartGate(task, secrets, self._exits.exited, self._failed_starts.heard_of)
-        launching = Launching(task, why, gate)
+        starting = StartingRun(task, why, gate)
         action, config = task.terms.definition.config, self._current.value.config
         context = RunContext(
             task.id,
@@ -133,16 +133,16 @@ class Starts:
             hands_on=action.then is not None,
             probed=action.probed,
             requested=why.requested and task.requester.client is not None,
-            waits=partial(self._outcomes.waits, launching),
-            begins=partial(self._outcomes.begins, launching),
-            announced=launching.returned,
+            waits=partial(self._outcomes.waits, starting),
+            begins=partial(self._outcomes.begins, starting),
+            announced=starting.returned,
         )
-        launching.context = context
+        starting.context = context
         try:
             if self._logs is not None and task.stream.disk is None:
                 self._open_log(task, self._logs)
             if self._recorder.enabled:
-                launching.record = run_of(task, why, context.run_id)
+                starting.record = run_of(task, why, context.run_id)
             if action.probed:
                 gate.watch = self._probing.watch(task, context.run_id, secrets)
             if gate.watch is not None:
@@ -152,13 +152,13 @@ class Starts:
                     task.id, dict(task.params), gate.for_driver(context)
                 )
             if isinstance(given, Worker) and given.waiting_on:
-                self._outcomes.begins_later(launching, given)
+                self._outcomes.begins_later(starting, given)
             else:
-                self._outcomes.began(launching, given)
+                self._outcomes.began(starting, given)
         except BaseException as error:  # even SystemExit: a requester may wait for this run
-            return self._outcomes.failed(launching, error, context.workers)
+            return self._outcomes.failed(starting, error, context.workers)
         finally:
-            launching.returned.set()
+            starting.returned.set()
         return ""
 
     def _called_off(self, task: Task, why: Launch) -> bool:

@@ -235,7 +235,7 @@ def test_a_shutdown_that_is_hurried_waits_for_no_grace_of_what_is_still_being_st
 def test_what_a_shutdown_finds_before_its_driver_was_asked_is_not_started(
     hub: overseer.Hub, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("overseer.supervisor.launcher._MOST", 1)
+    monkeypatch.setattr("overseer.supervisor.launch_threads._MOST", 1)
     hub.pools.change("gate", queue_size=30)
     answer = _let_in_from_the_queue(hub, gate, "t")
     for number in range(20):
@@ -256,7 +256,7 @@ def test_what_a_shutdown_finds_before_its_driver_was_asked_is_not_started(
 def test_a_queue_that_is_let_in_at_once_is_launched_by_few_threads(
     hub: overseer.Hub, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("overseer.supervisor.launcher._MOST", 4)
+    monkeypatch.setattr("overseer.supervisor.launch_threads._MOST", 4)
     hub.pools.change("gate", queue_size=1000)
     answer = _let_in_from_the_queue(hub, gate, "t")
     answers = [answer]

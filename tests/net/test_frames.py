@@ -18,7 +18,7 @@ from overseer.net.frames import (
     split_frames,
     text_frames,
 )
-from overseer.util.frame_header import BINARY, CLOSE, CONTINUATION, PING, TEXT
+from overseer.util.websocket_frame import BINARY, CLOSE, CONTINUATION, PING, TEXT
 from tests.net.rawclient import frame
 
 LENGTHS = [0, 1, 125, 126, 127, 1023, 1024, 65535, 65536, 70000]

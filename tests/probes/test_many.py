@@ -12,7 +12,7 @@ import pytest
 from overseer.config import ActionConfig
 from overseer.config.probes import HealthConfig, ReadyConfig
 from overseer.probes.prober import Probes
-from overseer.probes.runner import ProbeRunner
+from overseer.probes.resources import ProbeResources
 from overseer.supervisor.probing import RunWatch
 from overseer.workers.surroundings import Surroundings
 from tests.harness import allowed
@@ -138,7 +138,7 @@ def test_a_probe_that_breaks_is_not_the_last_one(
         for error in broken:
             raise error
 
-    monkeypatch.setattr(ProbeRunner, "probe", look)
+    monkeypatch.setattr(ProbeResources, "probe", look)
     changed, looks = threading.Condition(), Counter[int]()
     findings = Findings(0, looks, changed)
     health = HealthConfig(tcp=":80", interval=0.01, failures=1)

@@ -14,11 +14,11 @@ from overseer.protocol import RetryPolicy
 from overseer.supervisor.clients import Client
 from overseer.supervisor.definitions import Definition, Terms
 from overseer.supervisor.handover.streams import Numbers, export_stream, restore_stream
-from overseer.supervisor.launching import Launching
 from overseer.supervisor.phases import Phase, StopRequest
 from overseer.supervisor.probing import Earlier
 from overseer.supervisor.retry import RetryState
 from overseer.supervisor.start_gate import StartGate
+from overseer.supervisor.starting_run import StartingRun
 from overseer.supervisor.task import Requester, Task
 from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.transaction import Launch
@@ -71,11 +71,11 @@ def bound_to_this_program(task: Task) -> bool:
     return worker._callbacks != own and task.terms.definition.handler.resume(task.id, own) is None
 
 
-def _launching_of(worker: Worker) -> Launching | None:
+def _starting_of(worker: Worker) -> StartingRun | None:
     """That of a worker which waits to begin."""
     run = worker._callbacks.run
     arguments = getattr(None if run is None else run.begins, "args", ())
-    return next((each for each in arguments if isinstance(each, Launching)), None)
+    return next((each for each in arguments if isinstance(each, StartingRun)), None)
 
 
 def _gate_of(worker: Worker) -> StartGate | None:
@@ -126,10 +126,10 @@ def _export_run(worker: Worker, out: Outgoing) -> dict[str, Any]:
             "worker": {"run": worker._callbacks.run.export()},
             "own": out.with_blobs(worker.hand_over()),
         }
-    launching = _launching_of(worker)
-    if not gate._settled.is_set() and launching is not None:
-        pending = {"why": launching.why.name, "told": launching.told}
-        return {**said, "pending": {**pending, "record": to_plain(launching.record)}}
+    starting = _starting_of(worker)
+    if not gate._settled.is_set() and starting is not None:
+        pending = {"why": starting.why.name, "told": starting.told}
+        return {**said, "pending": {**pending, "record": to_plain(starting.record)}}
     watch = gate.watch
     said["reads"], said["watch"] = gate._read_by_watch, None if watch is None else watch.export(out)
     return said
@@ -269,14 +269,14 @@ class TaskRestorer:
     ) -> None:
         """A run that waits to begin."""
         outcomes = self._hub._outcomes
-        launching = Launching(task, Launch[pending["why"]], gate, told=pending["told"])
-        launching.record = _restore_record(pending["record"])
+        starting = StartingRun(task, Launch[pending["why"]], gate, told=pending["told"])
+        starting.record = _restore_record(pending["record"])
         if context.probed:
             gate.watch = self._hub.probing.watch(task, context.run_id, context.secrets)
-        waits, begins = partial(outcomes.waits, launching), partial(outcomes.begins, launching)
-        launching.context = replace(context, waits=waits, begins=begins, announced=launching.returned)
-        launching.returned.set()
-        worker = task.pending = self._restore_worker(task, data, gate.for_driver(launching.context))
+        waits, begins = partial(outcomes.waits, starting), partial(outcomes.begins, starting)
+        starting.context = replace(context, waits=waits, begins=begins, announced=starting.returned)
+        starting.returned.set()
+        worker = task.pending = self._restore_worker(task, data, gate.for_driver(starting.context))
         self._begin.append(worker.resume)
 
     def _restore_worker(self, task: Task, data: Mapping[str, Any], own: WorkerCallbacks) -> Worker:

@@ -20,8 +20,8 @@ from overseer.supervisor.output.encode import (
     task_row,
 )
 from overseer.supervisor.output.ring import StoredOutput
-from overseer.util.frame_header import TEXT
 from overseer.util.timestamps import format_timestamp
+from overseer.util.websocket_frame import TEXT
 
 _TS = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)

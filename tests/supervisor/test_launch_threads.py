@@ -12,7 +12,7 @@ import pytest
 
 from overseer.process.finder import has_forked
 from overseer.supervisor import launcher as module
-from overseer.supervisor.launcher import Launcher
+from overseer.supervisor.launch_threads import Launcher
 from overseer.util.timers import Timers
 from tests.faults.support import wait_until
 

@@ -12,7 +12,7 @@ from overseer.util.timers import Timers
 from overseer.workers.surroundings import Surroundings
 
 
-class ProbeRunner:
+class ProbeResources:
     """Safe from any thread; ``timers`` run jobs that must not block, the ``pool`` probes."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from overseer.workers.surroundings import Surroundings
 
 
 @dataclass(slots=True, eq=False)
-class Launching:
+class StartingRun:
     """A run on its way.
 
     Attributes:
