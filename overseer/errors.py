@@ -90,11 +90,16 @@ class ValidationError(OverseerError):
 
 class SubmitError(OverseerError):
     """A service driver's task was refused; the text says why, and ``code`` does for programs (see
-    :data:`REFUSALS`)."""
+    :data:`REFUSALS`). ``param`` is the parameter that it is about, ``existing_task_id`` the task that it
+    would have been a duplicate of."""
 
-    def __init__(self, message: str = "", *, code: str = "refused") -> None:
+    def __init__(
+        self, message: str = "", *, code: str = "refused", param: str = "", existing_task_id: str = ""
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.param = param
+        self.existing_task_id = existing_task_id
 
 
 class SpawnError(OverseerError):

@@ -22,6 +22,8 @@ from overseer.util.awake_clock import awake
 
 _LONGEST_WAIT = 3600.0  # seconds
 _MOST = 10**9  # seconds or lines that a parameter may say
+_YES = ("", "true", "1", "yes")
+_NO = ("false", "0", "no")
 OWN = {
     "wait": "Seconds to wait for the end; the answer then has it",
     "lines": "How many lines of output that answer has at most",
@@ -164,7 +166,13 @@ class Call:
         return int(self.number(name, default))
 
     def flag(self, name: str) -> bool:
-        return self.own.get(name, "false").lower() in ("", "true", "1", "yes")
+        """A flag among the operation's own parameters, which may stand without a value."""
+        value = self.own.get(name, "false").lower()
+        if value in _YES:
+            return True
+        if value not in _NO:
+            raise refused(422, f"{name} must be true or false", code="invalid", param=name)
+        return False
 
     def ask(self, **more: object) -> dict[str, Any]:
         """Send the operation's message; the answer, without what tells it from others."""

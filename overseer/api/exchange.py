@@ -123,6 +123,12 @@ class Exchange:
             while self.passed:  # something was asked meanwhile
                 yield self.passed.popleft()
 
+    def drop(self, unwanted: Callable[[Message], bool]) -> None:
+        """Do not read those of the messages that came before an answer."""
+        lines = filter(None, self.passed)
+        kept = (line for line in lines if line.startswith(OUTPUT) or not unwanted(json.loads(line)))
+        self.passed = deque(kept)
+
     def read_again(self, lines: list[bytes]) -> None:
         """Have these messages, the last that were read, read again, before all others."""
         self._came.extendleft(reversed(lines))
@@ -148,7 +154,8 @@ class Exchange:
                 lines = self._outbox.take() if granted else b""
                 if lines:
                     write(form(lines))
-            if not granted and self._outbox.closed:
+            # Nothing more comes; of a long message that has come in part, the rest is pending.
+            if not lines and self._outbox.closed and not self._outbox.pending:
                 raise GoneError("the connection has ended")
             yield granted
 

@@ -20,7 +20,7 @@ from overseer.api.media import (
     last_seq,
     only_output,
 )
-from overseer.api.problems import refused
+from overseer.api.problems import STATUSES, RefusedError, refused
 from overseer.net.http import Response
 
 _FOREVER = 10 * 365 * 86400.0  # seconds
@@ -36,43 +36,127 @@ def of_task(call: Call) -> None:
     task_id = call.given["task_id"]
     writer = _Writer(call)
     since = _since(call)
-    row = first(call.exchange.ask("list", task_id=task_id)["tasks"], "task not found")
+    follow = call.flag("follow")
+    rows = call.exchange.ask("list", task_id=task_id)["tasks"]
+    if not rows:  # the server may have forgotten it, or be a later one
+        _write_log(call, writer, since, _last_run(call, task_id), task_id=task_id)
+        return
+    row = rows[0]
     last_seq = call.exchange.last_seq(task_id)
-    resumed = call.request.headers.get("last-event-id", "")
-    if resumed == f"{last_seq}.{row.get('last_exited_at')}{_END}" and is_over(row):
+    if _resumed(call) == f"{last_seq}.{row.get('last_exited_at')}{_END}" and is_over(row):
         call.reply.send(Response(204))
         return
     if "tail" in call.own:
         since = max(0, last_seq - call.count("tail", 0))
     call.exchange.ask("subscribe", task_id=task_id, since_seq=since)
-    if call.flag("follow"):
+    if follow:
         over_at = last_seq if is_over(row) else None
-        writer.pass_on(row, since if over_at is None else min(since, over_at), over_at)
+        writer.pass_on(
+            task_id,
+            since if over_at is None else min(since, over_at),
+            over_at,
+            lambda message: may_end(message, task_id),
+            lambda: has_ended(call.exchange, task_id, row["created_at"]),
+        )
     else:
         writer.until(task_id, since, last_seq)
 
 
 def of_run(call: Call) -> None:
-    """The output of one run, also of one that is over, from the log."""
-    run_id = call.path["run_id"]
-    task_id = first(call.exchange.ask("runs", run_id=run_id)["runs"], "no such run")["task_id"]
+    """The output of one run: what is stored and, with ``follow``, what comes, until the run is over."""
     writer = _Writer(call)
-    place: dict[str, object] = {"from_seq": _since(call) + 1}
+    since = _since(call)
+    follow = call.flag("follow")
+    run = _run(call)
+    task_id = run["task_id"]
+    if follow and _goes_on(run):
+        last_seq = call.exchange.last_seq(task_id)
+        if "tail" in call.own:
+            since = max(0, last_seq - call.count("tail", 0))
+        since = max(since, run["first_seq"] - 1)
+        call.exchange.ask("subscribe", task_id=task_id, since_seq=since)
+        run = _run(call)
+        if _goes_on(run):
+            # Of what came before that answer, an end is the run's before.
+            call.exchange.drop(lambda message: message["type"] == "exited")
+            writer.pass_on(
+                task_id,
+                since,
+                None,
+                lambda message: message["type"] == "exited",
+                lambda: not _goes_on(_run(call)),
+            )
+            return
+        call.exchange.ask("unsubscribe", task_id=task_id)
+        call.exchange.passed.clear()
+    _write_log(call, writer, since, run, task_id=task_id, run_id=run["run_id"])
+
+
+def _run(call: Call) -> Message:
+    return first(call.exchange.ask("runs", run_id=call.path["run_id"])["runs"], "no such run")
+
+
+def _goes_on(run: Message) -> bool:
+    return bool(run["status"] == "running")
+
+
+def _last_run(call: Call, task_id: str) -> Message:
+    """The last run of a task that is not listed any more."""
+    try:
+        runs = call.exchange.ask("runs", task_id=task_id, limit=1)["runs"]
+    except RefusedError as error:
+        if error.response.status != STATUSES["not_configured"]:
+            raise
+        runs = []
+    return first(runs, "task not found")
+
+
+def _write_log(call: Call, writer: _Writer, since: int, run: Message, **which: str) -> None:
+    """What a log has after the line ``since`` and, with ``follow``, the end of its last ``run``."""
+    follow = call.flag("follow") and not _goes_on(run)
+    end = _end_of(run)
+    if follow and _resumed(call).endswith(f".{end['ts']}{_END}"):
+        call.reply.send(Response(204))
+        return
     if "tail" in call.own:
-        place = {"tail": call.count("tail", 0)}
+        lines = call.exchange.ask("logs", **which, tail=1)["lines"]
+        last_seq = lines[-1]["seq"] if lines else 0
+        since = max(0, last_seq - call.count("tail", 0))
+    from_seq = since + 1
     while True:
-        page = call.exchange.ask("logs", task_id=task_id, run_id=run_id, limit=_PAGE, **place)
-        writer.write(writer.output(b"".join([_as_message(task_id, line) for line in page["lines"]])))
-        if not page["lines"] or page["next_seq"] > page["last_seq"] or "tail" in place:
+        page = call.exchange.ask("logs", **which, from_seq=from_seq, limit=_PAGE)
+        lines = page["lines"]
+        messages = ({"type": "output", "task_id": run["task_id"], **line} for line in lines)
+        writer.write(writer.output(b"".join(map(_as_line, messages))))
+        if lines:
+            since = lines[-1]["seq"]
+        if page["next_seq"] > page["last_seq"] or page["next_seq"] <= from_seq:
             break
-        place = {"from_seq": page["next_seq"]}
+        from_seq = page["next_seq"]
+    if follow:
+        writer.write_end(end, since)
     writer.end()
 
 
-def _as_message(task_id: str, line: Message) -> bytes:
-    """A line of a log as the ``output`` message that it was."""
-    message = {"type": "output", "task_id": task_id, **line}
+def _end_of(run: Message) -> Message:
+    """The ``exited`` of a run that is over, as far as its row says."""
+    names = ("exit_code", "signal", "reason", "duration_ms", "cpu_ms", "max_rss", "host")
+    return {
+        "type": "exited",
+        "task_id": run["task_id"],
+        "intentional": run.get("reason") in ("stopped", "shutdown"),
+        "ts": run.get("ended", run["started"]),
+        **{name: run[name] for name in names if name in run},
+    }
+
+
+def _as_line(message: Message) -> bytes:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+
+
+def _resumed(call: Call) -> str:
+    """The id of the last event that the client has."""
+    return call.request.headers.get("last-event-id", "")
 
 
 def events(call: Call) -> None:
@@ -110,7 +194,7 @@ def _as_events(lines: bytes) -> bytes:
 
 def _since(call: Call) -> int:
     """The seq of the last line that the client has."""
-    resumed = call.request.headers.get("last-event-id", "").partition(".")[0]
+    resumed = _resumed(call).partition(".")[0]
     if resumed.isascii() and resumed.isdigit() and len(resumed) < 19:
         return int(resumed)
     since = call.given.get("since_seq", 0)
@@ -161,23 +245,29 @@ class _Writer:
                     break
         self.end()
 
-    def pass_on(self, row: Message, since: int, over_at: int | None) -> None:
-        """Everything that happens to the task of this row after the line ``since``, until it is over.
-        ``over_at``: it is, and this is the seq of its last line."""
-        task_id = row["task_id"]
+    def pass_on(
+        self,
+        task_id: str,
+        since: int,
+        over_at: int | None,
+        may_end: Callable[[Message], bool],
+        has_ended: Callable[[], bool],
+    ) -> None:
+        """Everything that happens to a task after the line ``since``, until a message ``may_end`` what is
+        followed, and it ``has_ended``. ``over_at``: it has already, and this is the seq of its last line."""
 
         def all_read() -> bool:
             return over_at is None or self._last_seq >= over_at
 
         def made(lines: bytes) -> bytes:
-            return self._made(lines, task_id, None, lambda message: may_end(message, task_id) and all_read())
+            return self._made(lines, task_id, None, lambda message: may_end(message) and all_read())
 
         self._begin()
         self._last_seq = since
         for came in _follow(self._call, made, events=self._type == EVENTS):
             if self._over:
                 self._call.exchange.read_again(self._after)
-                self._over = has_ended(self._call.exchange, task_id, row["created_at"])
+                self._over = has_ended()
             # Once nothing more comes of what is over, its end is not stored any more.
             if self._over or (not came and over_at is not None and all_read()):
                 break
@@ -201,7 +291,7 @@ class _Writer:
                     written.append(self.output(line))
             elif up_to is None or message["type"] == "gap":
                 self._last_seq = max(self._last_seq, message.get("to_seq", 0))
-                written.append(self._other(message, line))
+                written.append(self._other(message, line, ends))
             if ends(message):
                 self._over = True
                 self._after = [line.rstrip(b"\n") for line in whole[number:]]
@@ -215,12 +305,17 @@ class _Writer:
             lines = b"".join([line for line in lines.splitlines(keepends=True) if mine in line])
         return self._form(lines)
 
-    def _other(self, message: Message, line: bytes) -> bytes:
+    def write_end(self, end: Message, last_seq: int) -> None:
+        """The ``exited`` after the line with this seq."""
+        self._last_seq = last_seq
+        self.write(self._other(end, _as_line(end), lambda message: True))
+
+    def _other(self, message: Message, line: bytes, ends: Callable[[Message], bool]) -> bytes:
         """Something else that happened; text has no place for it."""
         if self._type == LINES:
             return line
         if self._type == TEXT:
             return b""
-        last = message["type"] == "exited" and not message.get("will_restart")
+        last = message["type"] == "exited" and ends(message)
         id = f"{self._last_seq}.{message['ts']}{_END}" if last else ""
         return event(line.rstrip(b"\n"), id=id, name=message["type"])

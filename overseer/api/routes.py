@@ -93,7 +93,7 @@ OPERATIONS = (
               shows=(protocol.RunInfo,), only=()),
     Operation(
         "get_run_output", "GET", "/runs/{run_id}/output", protocol.Replay, "A run's output", output.of_run,
-        only=("since_seq",), own=("tail", "stream"), media=_STREAMS,
+        only=("since_seq",), own=("follow", "tail", "stream"), media=_STREAMS,
     ),
     Operation("search_logs", "GET", "/search", protocol.Search, "Lines of logs with a text in them", simply,
               shows=(protocol.Matches,)),

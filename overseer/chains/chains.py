@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from overseer.config.chains import DEEPEST, FollowUpConfig
+from overseer.config.probes import values_of_start
+from overseer.drivers.api import said_of_action
 from overseer.errors import OverseerError, SubmitError, TemplateError
 from overseer.history.records import ChainTrigger
-from overseer.protocol import ChainRefused
+from overseer.protocol import ChainRefused, ParamSpec
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.observers import Change
 from overseer.templates import Value
@@ -91,7 +93,10 @@ class Chains:
         tokens = self._hub.definitions.config.auth.tokens
         discreet = any(token.actions is not None for token in tokens)
         cause = ChainTrigger("chain", f"chain:{change.task_id}", before + 1, discreet)
-        values = values_of(change)
+        definitions = self._hub.definitions
+        handler = definitions.handlers.get(change.action)
+        declared = {} if handler is None else said_of_action(change.action, handler).params
+        values = values_of(change, declared)
         for number, follow_up in enumerate(follow_ups):
             # The next server knows by it what this one has started.
             task_id = derived_uuid(f"{change.run_id}/{number}")
@@ -136,13 +141,14 @@ def _rendered(name: str, render: Callable[[Mapping[str, Value]], str], values: M
         raise TemplateError(f"params.{name}: template: {error}") from None
 
 
-def values_of(change: Change) -> dict[str, Value]:
-    """The values of templates over the end of a task."""
+def values_of(change: Change, declared: Mapping[str, ParamSpec | None]) -> dict[str, Value]:
+    """The values of templates over the end of a task, whose action has these parameters."""
+    shown = {name: spec for name, spec in declared.items() if spec is None or spec.type != "secret"}
     return {
         "exit_code": "" if change.exit_code is None else str(change.exit_code),
         "reason": change.reason,
         "task_id": change.task_id,
         "run_id": change.run_id,
-        "params": change.params,
+        "params": values_of_start(shown, change.params),
         "output": change.values,
     }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from argparse import Namespace
+from collections.abc import Sequence
 from contextlib import suppress
+from graphlib import TopologicalSorter
 from typing import Any
 
 from overseer.client import Client, RefusedError, ReplyTimeoutError, Task, TaskNotRunError
@@ -61,22 +63,45 @@ def start(client: Client, options: Namespace) -> int:
 
 def stop(client: Client, options: Namespace) -> int:
     joined: dict[str, Task] = {}
+    stopped: list[str] = []
+    status = 0
 
     def stop_one(task_id: str) -> None:
-        if options.wait:
+        if options.wait or task_id in awaited:
             with suppress(RefusedError):  # then the stop is refused too, with a better text
                 joined[task_id] = client.subscribe(task_id)
         client.stop(task_id)
 
-    stopped, status = each(client, chosen(client, options, "stop", GOING_ON), stop_one, "stop")
+    wanted = chosen(client, options, "stop", GOING_ON)
+    needed_by = {} if options.tasks else _needed_by(client, wanted)
+    awaited = set().union(*needed_by.values())
+    sorter = TopologicalSorter({task_id: needed_by.get(task_id, ()) for task_id in wanted})
+    sorter.prepare()
+    while sorter.is_active():
+        wave = sorter.get_ready()
+        done, refused = each(client, wave, stop_one, "stop")
+        stopped += [task_id for task_id in done if task_id not in stopped]
+        status = status or refused
+        for task_id in awaited.intersection(joined, wave):
+            _await(joined[task_id], None)
+        sorter.done(*wave)
     for task_id in stopped:
         if task_id in joined:
             _await(joined[task_id], None)
         ended = words_of(joined[task_id].exit) if task_id in joined and joined[task_id].exit else ""
         _confirm(options, task_id, ended or ("stopped" if options.wait else "is being stopped"))
     if options.json:
-        print_json({"stopped": list(stopped)})
+        print_json({"stopped": stopped})
     return status
+
+
+def _needed_by(client: Client, task_ids: Sequence[str]) -> dict[str, set[str]]:
+    """Which of these tasks depend on which: they are to be over before that is stopped."""
+    found: dict[str, set[str]] = {}
+    for edge in client.graph().edges:
+        if edge.task_id in task_ids and edge.depends_on in task_ids:
+            found.setdefault(edge.depends_on, set()).add(edge.task_id)
+    return found
 
 
 def restart(client: Client, options: Namespace) -> int:

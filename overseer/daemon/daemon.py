@@ -49,6 +49,7 @@ from overseer.process import cgroup
 from overseer.process.forking import raise_file_limit
 from overseer.process.guardian import guardian
 from overseer.process.reaper import adopt_orphans, end_orphans, reap_orphans
+from overseer.protocol import Start
 from overseer.secrets.vault import Vault
 from overseer.supervisor.hub import Hub
 from overseer.util.jsonlog import EventLog
@@ -101,6 +102,9 @@ class Daemon:
             config, handlers, self._log, vault=vault, recorder=self._history.recorder, logs=self._logs.logs
         )
         self._audit = Audit(started.audit_file, lambda *start: hub.definitions.hidden(*start))
+        hub.standing.record = lambda by, task_id, error: self._audit.record_own(
+            by, Start("", task_id=task_id), error=error
+        )
         self._schedules = TaskSchedules(self._hub, self._history, self._audit)
         self._chains = TaskChains(self._hub, self._audit, self._history)
         self._notices = TaskNotices(self._hub, self._history, vault)

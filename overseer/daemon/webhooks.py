@@ -52,7 +52,9 @@ class TaskWebhooks(Hooks):
         return bool(self._config().webhooks)
 
     def takes(self, request: Request) -> bool:
-        return request.method == "POST" and request.path.startswith(_PREFIX) and self.enabled
+        # HEAD and OPTIONS are answered alike for all paths.
+        plain = request.method not in ("HEAD", "OPTIONS")
+        return plain and request.path.startswith(_PREFIX) and self.enabled
 
     def answer(self, request: Request, *, stranger: bool) -> Response:
         return self._webhooks().answer(request, stranger=stranger)

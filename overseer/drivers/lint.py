@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -55,14 +55,14 @@ def warn_of_open_params(
     checked = [name for name, each in parameters.items() if _is_checked(each)]
     no_option = [name for name, each in parameters.items() if _is_no_option(each)]
     script = _script([entrypoint.text, *(argument.text for argument in arguments)])
-    if names := _open(entrypoint.names, checked):
-        _warn(f"{names} chooses the program unchecked: give it a validate", "entrypoint")
+    for name in sorted(entrypoint.names.difference(checked)):
+        _warn(f"{name} chooses the program unchecked: give it a validate", "entrypoint")
     for place, argument in enumerate(arguments):
         if place == script:
-            if names := _open(argument.unquoted, checked):
+            for name in sorted(argument.unquoted.difference(checked)):
                 _warn(
-                    f"{names} goes into a shell's script as it is, where it may end a word and begin a "
-                    "command: write [[ shquote .NAME ]], or give it a validate",
+                    f"{name} goes into a shell's script as it is, where it may end a word and begin a "
+                    f"command: write [[ shquote .{name} ]], or give it a validate",
                     "command", place,
                 )  # fmt: skip
             return  # what follows are the script's $0, $1 and so on
@@ -234,10 +234,6 @@ def _may_be_an_option(argument: Template, name: str) -> bool:
         ).startswith("-")
     except TemplateError:
         return False  # the template does not accept just any value
-
-
-def _open(names: Collection[str], checked: Collection[str]) -> str:
-    return " and ".join(sorted(set(names) - set(checked)))
 
 
 def _warn(message: str, *path: str | int) -> None:

@@ -150,7 +150,7 @@ def read_request(stream: ByteStream, peer: Peer, deadline: float, begun: bytes =
         deadline: time (:data:`awake`) by which it must be complete.
 
     Raises:
-        BadRequest: too slow (408), too large (431), or not HTTP (400).
+        BadRequest: too slow (408), too large (431), of another version (505), or not HTTP (400).
         OSError: the connection broke.
     """
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
@@ -332,6 +332,8 @@ class Reply:
 
 
 def _request(event: h11.Request, peer: Peer, rest: bytes, body: Body) -> Request:
+    if not event.http_version.startswith(b"1."):
+        raise BadRequest(error_response(505, "only HTTP/1.1 is spoken here"))
     headers: dict[str, str] = {}
     for raw_name, raw_value in event.headers:
         name, value = raw_name.decode("ascii"), raw_value.decode("latin-1")

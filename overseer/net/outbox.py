@@ -23,7 +23,6 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
 
 from overseer.net.chunks import Buffer, ChunkQueue, Source
 from overseer.net.frames import Message, Streamed, close_frame
@@ -35,8 +34,6 @@ from overseer.util.timers import Timers
 from overseer.util.waiters import Waiters
 
 _log = logging.getLogger(__name__)
-
-Framing = Literal["websocket", "lines"]
 
 TRY_AGAIN_LATER = 1013  # the close code of a client that does not read
 _REPLIES_FACTOR = 4
@@ -50,6 +47,7 @@ class Outbox(ABC):
     :meth:`_take_locked`, and reports with :meth:`_sent_locked` what has left.
 
     Args:
+        framed: messages leave as WebSocket frames, else as lines.
         limits: ``buffer``: bytes that may be pending (softly, see above); ``stall_timeout``: seconds that it
             may be over half; ``close_timeout``: seconds from a close to the end of the connection.
     """
@@ -61,7 +59,7 @@ class Outbox(ABC):
         "_until_bounded", "close_code", "close_reason",
     )  # fmt: skip
 
-    def __init__(self, framing: Framing, limits: ConnectionLimits, timers: Timers) -> None:
+    def __init__(self, limits: ConnectionLimits, timers: Timers, *, framed: bool) -> None:
         self._bound = limits.buffer
         self._half = limits.buffer // 2
         self._drained_at = min(self._half // 2, _READ_AHEAD)
@@ -69,11 +67,11 @@ class Outbox(ABC):
         self._stall_timeout = limits.stall_timeout
         self._close_timeout = limits.close_timeout
         self._timers = timers
-        self._framed = framing == "websocket"
+        self._framed = framed
         self._lock: threading.Lock = lock(Rank.LEAF, "outbox")  # guards all that follows
         self._for_room = Waiters(self._lock)
         self._until_bounded = Waiters(self._lock)
-        self._queue = ChunkQueue(framed=self._framed)
+        self._queue = ChunkQueue(framed=framed)
         # A client is over when it is full or has more than half pending; otherwise the rest does not matter.
         self._full = False  # output found no room, and half the bound is not free yet
         self._refused = 0  # the largest output that found no room since then

@@ -22,7 +22,7 @@ class ReadableOutbox(Outbox):
 
     def __init__(self, limits: ConnectionLimits, timers: Timers, cut: Callable[[], None]) -> None:
         """``cut`` ends the connection at once."""
-        super().__init__("lines", limits, timers)
+        super().__init__(limits, timers, framed=False)
         self._for_work = Waiters(self._lock)  # the reader
         self._cut_connection = cut
         self._rest = bytearray()  # of a line, what take has had of it; it may come in thousands of pieces

@@ -130,7 +130,7 @@ class SocketOutbox(Outbox):
     __slots__ = ("_fd", "_finished", "_stream", "_until_idle", "_waiting", "_writer")
 
     def __init__(self, stream: ByteStream, writer: Writer, limits: ConnectionLimits, timers: Timers) -> None:
-        super().__init__("websocket", limits, timers)
+        super().__init__(limits, timers, framed=True)
         self._stream = stream
         self._writer = writer
         self._fd = stream.fileno()

@@ -13,6 +13,7 @@ from overseer.util.thread_pool import ThreadPool
 _log = logging.getLogger(__name__)
 
 _MOST = 32  # probes at once
+_LINGER_S = 5.0  # that an idle thread waits for the next
 
 Job = Callable[[], object]
 
@@ -21,7 +22,7 @@ class Pool:
     """Runs jobs in order, never two of the same key at once; safe from any thread."""
 
     def __init__(self, most: int = _MOST) -> None:
-        self._threads = ThreadPool("probe", most)
+        self._threads = ThreadPool("probe", most, _LINGER_S)
         self._lock = lock(Rank.LEAF, "probes")  # guards the rest
         self._going: dict[Hashable, deque[Job]] = {}  # those with a job, and what comes after that
 

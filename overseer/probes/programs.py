@@ -26,7 +26,6 @@ def probe_by_program(target: Program, task_id: str, attempt: Attempt, surroundin
             patience=max(0.0, attempt.remaining),
             most=_KEPT,
             surroundings=surroundings,
-            streams=("stdout",),
             merge=True,
             wake=attempt.fileno(),
         )

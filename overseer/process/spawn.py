@@ -202,15 +202,15 @@ def _reason(error: Exception, command: str, args: Sequence[str], cwd: str | None
         if any("\0" in text for text in (command, *args)):
             return "an argument contains a NUL character"
         if "\0" in str(cwd):
-            return "its directory contains a NUL character"
+            return "cwd: it contains a NUL character"
         if isinstance(error, UnicodeError):
             return "an argument contains a character that is not text"
         return str(error)
     command = os.fsdecode(command)  # a driver may have given Paths
     if cwd is not None and error.filename == cwd and error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return f"no such directory to run it in: {str(cwd)!r}"
+        return f"cwd: no such directory: {str(cwd)!r}"
     if cwd is not None and error.filename == cwd and error.errno == errno.EACCES:
-        return f"permission denied to run it in {str(cwd)!r}"
+        return f"cwd: permission denied: {str(cwd)!r}"
     if not command:
         return "its name is empty"
     if error.errno in (errno.ENOENT, errno.ENOTDIR):

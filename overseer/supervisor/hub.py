@@ -243,7 +243,9 @@ class Hub:
         except Unreadable as error:
             raise SubmitError(str(error), code="invalid") from None
         except RequestError as error:
-            raise SubmitError(error.message, code=error.code) from None
+            raise SubmitError(
+                error.message, code=error.code, param=error.param, existing_task_id=error.existing_task_id
+            ) from None
 
     def announce(self, task_id: str, event: Event, shown: Event) -> None:
         """Tell observers of something that others did about a task, and those who watch it of what may be

@@ -22,9 +22,15 @@ from overseer.util.threads import run_on_thread
 _log = logging.getLogger(__name__)
 
 
+Record = Callable[[str, str, str], None]
+
+
 @dataclass(eq=False, repr=False)
 class Standing:
-    """Starts standing tasks on behalf of the server."""
+    """Starts standing tasks on behalf of the server.
+
+    ``record`` is called with each start: for whom, of which task, and why it was refused, or "".
+    """
 
     _table: TaskTable
     _current: Current
@@ -32,6 +38,7 @@ class Standing:
     _intents: Intents
     _start: Callable[..., str]  # :meth:`Hub.start`
     _waited: Sequence[str] = field(default=(), init=False)  # for their run, when an earlier server ended
+    record: Record = field(default=lambda by, task_id, error: None, init=False)
 
     def restore(self, intents: Mapping[str, Intent]) -> None:
         """Take over what an earlier server has kept of standing tasks."""
@@ -84,6 +91,9 @@ class Standing:
                         pass
                     except RequestError as error:
                         _log.warning("task %s cannot be started: %s", name, error.message)
+                        self.record(cause.by, name, error.message)
+                    else:
+                        self.record(cause.by, name, "")
 
         if names:
             run_on_thread(start, thread)

@@ -97,8 +97,8 @@ def processes_with(variable: str, value: str) -> dict[int, str]:
 def _threads_of(process: os.DirEntry[str]) -> Iterator[str]:
     """The directories of a process in /proc: its own, and those of its other threads."""
     yield process.path
-    with suppress(OSError):  # gone meanwhile
-        for thread in os.scandir(f"{process.path}/task"):
+    with suppress(OSError), os.scandir(f"{process.path}/task") as threads:  # gone meanwhile
+        for thread in threads:
             if thread.name != process.name:
                 yield thread.path
 

@@ -103,7 +103,7 @@ class Webhooks:
         self._failures.restore(data["failures"])
 
     def answer(self, request: Request, *, stranger: bool) -> Response:
-        """Answer a POST below :data:`PREFIX`.
+        """Answer a request below :data:`PREFIX`.
 
         Args:
             stranger: its sender's address is not trusted.
@@ -128,6 +128,8 @@ class Webhooks:
         hook = self._config().webhooks.get(name)
         if hook is None or (stranger and hook.secret is None):
             raise refused(404, "there is no such webhook", code="not_found")
+        if request.method != "POST":
+            raise refused(405, "the method must be POST", ("Allow", "POST"), code="invalid")
         peer, headers = request.peer, request.headers
         if hook.secret is None and "origin" in headers:
             self._refused(peer, f"a web page wanted to use the webhook {name}, which has no secret")
@@ -179,8 +181,10 @@ class Webhooks:
             self._deliveries.give_back(name, delivery.id)
             self._record(delivery.peer, name, hook.action, params, True, "", str(error))
             _log.warning("webhook %s: %s is not started: %s", name, hook.action, error)
-            code = error.code if isinstance(error, SubmitError) else "invalid"
-            raise of_error({"message": str(error), "code": code}) from None
+            refusal = SubmitError(str(error), code="invalid") if isinstance(error, TemplateError) else error
+            names = ("code", "param", "existing_task_id")
+            more = {name: getattr(refusal, name) for name in names}
+            raise of_error({"message": str(error), **more}) from None
         except BaseException:
             self._deliveries.give_back(name, delivery.id)  # the sender tries again
             raise

@@ -44,8 +44,8 @@ class OutputBatch:
         ts: when they arrived; aware, UTC.
         truncated: its only line was cut at the line limit.
         overwritten: the beginning of its only line, which redrew itself, was dropped.
-        split: its lines were made by splitting at newlines, so none holds one. ``dataclasses.replace`` drops
-            this, since whoever changes lines may put one in.
+        split: its lines were made by splitting at newlines, and have passed no code of a driver's own, so
+            none holds one. ``dataclasses.replace`` drops this, since whoever changes lines may put one in.
     """
 
     stream: str

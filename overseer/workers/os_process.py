@@ -75,6 +75,8 @@ class OSWorker(Worker):
         self._input = stdin
         self._on_terminal = stdin is not None and stdin.terminal
         self._shown = shown  # False: the terminal is read, but its lines are not wanted
+        # Output passes no code of a driver's own, which lacks that.
+        self._ours = hasattr(callbacks.on_output, "unfinished")
         if stdin is not None:
             self.stdin = "pty" if stdin.terminal else "pipe"
         self._pidfd = child.pidfd  # closed when the run is finished and the reader has ended
@@ -125,10 +127,9 @@ class OSWorker(Worker):
         """Read all there is: from the beginning, or from where a thread stopped that hangs."""
         if self._run.announced is not None:
             self._run.announced.wait(_AFTER_STARTED_S)
-        # A thread that is within a driver's own code, which may hold anything, is not replaced.
-        ours = hasattr(self._callbacks.on_output, "unfinished")
         try:
-            with replaceable(self._read if ours else None):
+            # A thread that is within a driver's own code, which may hold anything, is not replaced.
+            with replaceable(self._read if self._ours else None):
                 self._reader.run()
         except Replaced:
             return
@@ -147,7 +148,7 @@ class OSWorker(Worker):
             batch = OutputBatch(stream, at, lines)
             if mark:
                 batch = OutputBatch(stream, at, lines, mark == "truncated", mark == "overwritten")
-            batch.split = True
+            batch.split = self._ours  # a driver may change lines where they are
             self.pass_on(batch)
 
     def _reader_done(self) -> None:

@@ -61,7 +61,6 @@ def run_program(
     patience: float,
     most: int,
     surroundings: Surroundings = Surroundings(),  # noqa: B008 (frozen)
-    streams: Sequence[str] = ("stdout", "stderr"),
     merge: bool = False,
     overflow: str = "",
     wake: int = -1,
@@ -76,6 +75,7 @@ def run_program(
         patience: seconds that it may take.
         most: bytes that are kept of each stream; it is ended when stdout has more and there is an
             ``overflow``, the fault, else the rest is dropped.
+        merge: stderr goes where stdout goes.
         wake: a descriptor that becomes readable when it is to be ended; not closed here.
         stdin: a descriptor to read from; not closed here.
 
@@ -85,7 +85,7 @@ def run_program(
     assert_none_held("run a program")
     entry = Entry(registry.new_run_id(), StopPolicy(grace=0.0))  # also should the guardian have to end it
     with standstill:  # another program, which has nobody to read it, is told of it, and ends it
-        child = _start(entry, argv, surroundings, streams, stdin, merge=merge)
+        child = _start(entry, argv, surroundings, stdin, merge=merge)
     program = _Program(child, most, overflow)
     fault = "it failed before it was read"
     try:
@@ -100,7 +100,6 @@ def _start(
     entry: Entry,
     argv: Sequence[str],
     surroundings: Surroundings,
-    streams: Sequence[str],
     stdin: int,
     *,
     merge: bool,
@@ -114,7 +113,7 @@ def _start(
             argv[1:],
             env={**surroundings.env, **own},
             cwd=surroundings.cwd,
-            streams=streams,
+            streams=["stdout"] if merge else ["stdout", "stderr"],
             merge=merge,
             inherit=surroundings.inherit,
             umask=surroundings.umask,

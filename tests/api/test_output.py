@@ -95,6 +95,75 @@ def test_a_run_has_its_own_lines(http_: Http, client: WsClient) -> None:
     assert [json.loads(line)["seq"] for line in tail] == [7, 8]
 
 
+def test_a_run_is_followed_until_it_ends_and_no_further(http_: Http, client: WsClient, echo: str) -> None:
+    def newest() -> str:
+        return str(http_("GET", f"/runs?task_id={echo}").json["runs"][0]["run_id"])
+
+    def shown(lines: list[bytes]) -> list[str]:
+        return [json.loads(line).get("data", json.loads(line)["type"]) for line in lines]
+
+    first = f"/runs/{newest()}/output?follow"
+    with http_.open("GET", f"{first}&tail=1", Accept=LINES) as response:
+        assert shown([response.readline()]) == ["three"]
+        say(client, echo, "four")
+        assert shown([response.readline()]) == ["four"]
+        client.request("restart", task_id=echo)
+        say(client, echo, "five")
+        assert shown(response.readlines()) == ["exited"]
+    second = f"/runs/{newest()}/output?follow"
+    with http_.open("GET", second, Accept=LINES) as response:
+        assert shown([response.readline()]) == ["five"]
+    # Of one that is over, all of it, and what the history says of its end.
+    with http_.open("GET", first, Accept=EVENTS, Last_Event_ID="2") as response:
+        rest = list(events_of(response))
+    assert [event["event"] for event in rest] == ["output", "output", "exited"]
+    end = json.loads(rest[-1]["data"])
+    assert (end["task_id"], end["reason"], end["intentional"], end["signal"]) == (
+        *(echo, "stopped", True, "SIGTERM"),
+    )
+    assert http_("GET", first, Accept=EVENTS, Last_Event_ID=rest[-1]["id"]).status == 204
+    assert http_("GET", first).text == "one\ntwo\nthree\nfour\n"
+
+
+def test_a_run_without_a_line_is_followed_past_the_end_of_the_one_before_it(
+    http_: Http, client: WsClient, echo: str
+) -> None:
+    client.request("restart", task_id=echo)
+    run = http_("GET", f"/runs?task_id={echo}").json["runs"][0]
+    with http_.open("GET", f"/runs/{run['run_id']}/output?follow", Accept=LINES) as response:
+        say(client, echo, "four")
+        assert json.loads(response.readline())["data"] == "four"
+
+
+def test_the_output_of_a_task_that_the_server_has_forgotten_is_in_its_log(
+    http_: Http, client: WsClient
+) -> None:
+    name = next(_names)
+    client.run("hello", task_id=name)
+    path = f"/tasks/{name}/output"
+    before = http_("GET", f"{path}?stream=stdout").text
+    assert http_("POST", f"/tasks/{name}/forget").status == 200
+    assert http_("GET", f"/tasks/{name}").status == 404
+    assert http_("GET", f"{path}?stream=stdout").text == before
+    assert http_("GET", f"{path}?tail=1&since_seq=9").text.count("\n") == 1
+    with http_.open("GET", f"{path}?follow", Accept=EVENTS) as response:
+        events = list(events_of(response))
+    assert [event["event"] for event in events] == [*["output"] * 4, "exited"]
+    assert json.loads(events[-1]["data"])["exit_code"] == 3
+    assert http_("GET", f"{path}?follow", Accept=EVENTS, Last_Event_ID=events[-1]["id"]).status == 204
+    assert http_("GET", "/tasks/nobody/output").status == 404
+
+
+def test_a_tail_of_a_run_may_be_longer_than_a_page(http_: Http, tmp_path: Path) -> None:
+    with Daemon(actions={"many": shell("seq 2500")}, data_dir=str(tmp_path / "data")) as daemon:
+        http = Http(daemon.address)
+        http("POST", "/actions/many/start?wait=20", {"task_id": "m"})
+        (run,) = http("GET", "/runs?task_id=m").json["runs"]
+        for tail in (0, 1, 1200, 9999):
+            lines = http("GET", f"/runs/{run['run_id']}/output?tail={tail}").text.splitlines()
+            assert lines == [str(number) for number in range(max(1, 2501 - tail), 2501)]
+
+
 def test_events_show_all_tasks_and_what_happens_to_them(http_: Http, client: WsClient, echo: str) -> None:
     with http_.open("GET", "/events") as response:
         stream = events_of(response)
@@ -145,10 +214,12 @@ def test_lines_that_are_gone_are_not_waited_for(http_: Http) -> None:
             assert lines[-1] == "500"
         events = http("GET", "/tasks/m/output?follow", Accept=LINES).text.splitlines()
         assert json.loads(events[-1])["type"] == "exited"
+        assert http("POST", "/tasks/m/forget").status == 200
+        assert http("GET", "/tasks/m/output").status == 404, "there is no log"
 
 
 @pytest.mark.parametrize(
-    "query", ["since_seq=x", "since_seq=-1", "tail=x", "tail=inf", "tail=nan", "stream=x"]
+    "query", ["since_seq=x", "since_seq=-1", "tail=x", "tail=inf", "tail=nan", "stream=x", "follow=maybe"]
 )
 def test_what_cannot_be_asked_for_is_said(http_: Http, echo: str, query: str) -> None:
     answer = http_("GET", f"/tasks/{echo}/output?{query}")
@@ -206,6 +277,7 @@ def test_readers_are_let_go_when_the_server_ends(tmp_path: Path, late: bool) -> 
             assert output.read() == b""  # it ended before the server did
             with contextlib.suppress(IncompleteRead):
                 events.read()
+        assert "still busy" not in daemon.stderr
 
 
 def test_a_reader_that_comes_while_lines_do_gets_each_once(http_: Http) -> None:

@@ -83,7 +83,7 @@ def test_undeclared_parameters_are_refused_only_where_that_is_wanted(client: WsC
         ("/bin/bash", ["-lc", "echo [[.x]]"], "command.1: x goes into a shell's script"),
         ("bash", ["-eu", "-o", "pipefail", "-c", "[[.x]]"], "command.4: x goes into a shell's script"),
         ("env", ["A=b", "sh", "-c", "echo [[.x]]"], "command.3: x goes into a shell's script"),
-        ("nice", ["/bin/sh", "-c", "[[.x]] [[.checked]] [[.y]]"], "command.2: x and y goes"),
+        ("nice", ["/bin/sh", "-c", "[[.x]] [[.checked]] [[.y]]"], "command.2: y goes into a shell's script"),
         ("sh", ["-c", "echo [[.x|shquote]] [[.y]]"], "command.1: y goes into a shell's script"),
         ("sh", ["-c", "echo [[.undeclared]]"], "command.1: undeclared goes into a shell's script"),
         ("sh", ["-c", "echo [[ shquote .x ]]"], ""),

@@ -55,6 +55,11 @@ ACTIONS = {
             ]
         },
     ),
+    "defaults": shell(
+        "true",
+        config={"parameters": {"branch": "main", "dry": {"type": "boolean", "default": "false"}}},
+        then={"any": [follow("say", value="[[.params.branch]] [[if .params.dry]]dry[[else]]wet[[end]]")]},
+    ),
     "first": shell("true", then={"any": ["second"]}),
     "second": shell("true", then={"any": ["third"]}),
     "third": shell("true"),
@@ -223,6 +228,17 @@ def test_a_chain_goes_on_from_what_it_has_started(client: WsClient) -> None:
     second = until(client, lambda tasks: _followers(tasks, "one"))[0]
     third = until(client, lambda tasks: _followers(tasks, second["task_id"]))[0]
     assert (second["action"], third["action"]) == ("second", "third")
+
+
+@pytest.mark.parametrize(
+    ("params", "line"), [({}, "main wet"), ({"dry": "false"}, "main wet"), ({"dry": "true"}, "main dry")]
+)
+def test_parameters_are_handed_on_as_the_command_saw_them(
+    client: WsClient, params: dict[str, str], line: str
+) -> None:
+    name = f"defaults-{len(params)}-{line[-3:]}"
+    client.run("defaults", task_id=name, params=params)
+    assert said(client, name) == [line]
 
 
 def test_secrets_are_not_handed_on(client: WsClient) -> None:

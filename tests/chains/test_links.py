@@ -13,6 +13,7 @@ import pytest
 from overseer.chains.chains import Chains, ChainTrigger
 from overseer.config import Config, load_config
 from overseer.config.chains import DEEPEST
+from overseer.drivers.api import ActionHandler
 from overseer.errors import SubmitError
 from overseer.history.records import Trigger
 from overseer.protocol import ChainRefused, Exited
@@ -25,6 +26,7 @@ class Hub:
 
     def __init__(self, config: Config) -> None:
         self.definitions = self
+        self.handlers: dict[str, ActionHandler] = {}
         self.config = config
         self.started: list[tuple[str, Mapping[str, str], ChainTrigger]] = []
         self.announced: list[ChainRefused] = []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -79,3 +81,32 @@ def test_security_says_what_each_role_may_do() -> None:
     rows = re.findall(r"^\| `(viewer|operator|admin)` \|(.*)\|$", text, re.MULTILINE)
     said = {request: role for role, requests in rows for request in re.findall(r"`(\w+)`", requests)}
     assert said == dict(NEEDS)
+
+
+_STARTS = {
+    "start_thread", "run_on_thread", "Thread", "VitalThread", "ThreadPool", "ReplaceableThreads", "Timers"
+}  # fmt: skip
+_IN_OTHER_PROCESSES = ("client", "ctl", "testing", "drivers/dask/relay.py", "drivers/dask/runner.py")
+
+
+def _names_of_threads() -> Iterator[str]:
+    """What the server's code calls its threads, up to the first part that is computed."""
+    for path in (ROOT / "overseer").rglob("*.py"):
+        if str(path.relative_to(ROOT / "overseer")).startswith(_IN_OTHER_PROCESSES):
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _STARTS:
+                for each in (*node.args, *(keyword.value for keyword in node.keywords)):
+                    first = each.values[0] if isinstance(each, ast.JoinedStr) else each
+                    if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                        yield first.value
+
+
+def test_design_knows_each_thread() -> None:
+    text = (ROOT / "docs/design.md").read_text("utf-8")
+    table = text[text.index("## Threads") : text.index("## Locks")]
+    told = {re.sub(r"[A-Z]+$", "", name) for row in re.findall(r"^\| (.*?) \|", table, re.MULTILINE)
+            for name in re.findall(r"`([\w-]+)`", row)}  # fmt: skip
+    names = set(_names_of_threads())
+    assert len(names) > 30
+    assert names <= told, "threads that the table in docs/design.md lacks"

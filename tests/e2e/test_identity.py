@@ -183,7 +183,7 @@ def test_more_processes_than_the_user_may_have_are_refused_by_the_limit(privileg
 
 def test_a_directory_is_looked_for_as_the_user(privileged: Daemon, closed: Path) -> None:
     with privileged.connect() as client:
-        reason = f"permission denied to run it in '{closed}'"
+        reason = f"cwd: permission denied: '{closed}'"
         assert _refusal(client, "closed") == f"cannot start '/bin/sh': {reason}"
 
 

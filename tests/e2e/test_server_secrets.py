@@ -225,7 +225,7 @@ def test_errors_name_the_secret_and_what_is_wrong(client: WsClient) -> None:
         ("missing", "the secret 'missing' cannot be read: "),
         ("failing", "the secret 'failing' cannot be read: sh ended with status 9: ***"),
         ("nul", "cannot start a task: the variable 'M' contains a NUL character"),
-        ("astray", "cannot start '/bin/sh': no such directory to run it in: '/nowhere/***'"),
+        ("astray", "cannot start '/bin/sh': cwd: no such directory: '/nowhere/***'"),
     ):
         more = {"where": "abcdefgh"} if action == "astray" else {}
         given = {**params, **more} if action == "astray" else {}

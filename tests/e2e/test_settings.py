@@ -93,7 +93,7 @@ def test_what_is_inherited_is_what_the_action_says(client: WsClient) -> None:
 
 def test_directory_and_umask(client: WsClient, files: Path) -> None:
     assert output(client, "cwd") == [f"{files}/you"]
-    assert "no such directory to run it in" in refusal(client, "cwd", name="nowhere")
+    assert "cwd: no such directory" in refusal(client, "cwd", name="nowhere")
     assert output(client, "umask") == ["0027"]
 
 

@@ -246,6 +246,28 @@ def test_with_the_server_start_those_that_say_so_and_what_they_need() -> None:
         assert graph["edges"] == [{"task_id": "web", "depends_on": "db", "condition": "ready", "met": True}]
 
 
+def test_what_the_server_starts_by_itself_is_in_the_audit() -> None:
+    tasks = {
+        "db": {"action": "sleep"},
+        "web": {"action": "sleep", "autostart": True, "depends_on": ["db"]},
+        "idle": {"action": "sleep"},
+        "wrong": {"action": "picky", "autostart": True},
+    }
+    refused = {"n": {"default": "x", "validate": "value != 'x'"}}
+    actions = {"picky": shell("true", config={"parameters": refused})}
+    with served(tasks, actions=actions, audit_file="audit") as daemon, daemon.connect() as client:
+        wait_until(lambda: statuses(client).get("web") == "running", 20.0)
+        client.request("start", task_id="idle")
+        file = daemon.directory / "audit"
+        wait_until(lambda: '"task_id":"idle"' in file.read_text(), 20.0)
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+    own = {each["request"]["task_id"]: each for each in lines if each["from"] == "server"}
+    assert {name: each["who"] for name, each in own.items()} == dict.fromkeys(("db", "web", "wrong"), "boot")
+    assert "'n'" in own["wrong"]["error"]
+    assert "error" not in own["db"]
+    assert "error" not in own["web"]
+
+
 @pytest.mark.parametrize("end", ["kill", "stop"])
 def test_last_means_if_it_was_running(tmp_path: Path, end: str) -> None:
     tasks = {name: {"action": "sleep", "autostart": "last"} for name in ("kept", "stopped", "never")}

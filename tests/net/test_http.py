@@ -116,6 +116,8 @@ def test_options_say_what_there_is_and_let_no_page_in(serve: Serve) -> None:
         (b"GET /doc HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 20_000, 431),
         (b"GET /" + b"x" * 20_000, 431),
         (b"GET /doc HTTP/1.0\r\n\r\n", 200),
+        (b"GET /doc HTTP/9.9\r\nHost: a\r\n\r\n", 505),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
         (b"GET /doc HTTP/1.1\nHost: a\n\n", 200),
     ],
     ids=lambda value: repr(value[:40]) if isinstance(value, bytes) else str(value),

@@ -11,7 +11,7 @@ import pytest
 
 from overseer.net.frames import Encoded, Piece, close_frame, text_frames
 from overseer.net.limits import ConnectionLimits
-from overseer.net.outbox import Framing, Outbox
+from overseer.net.outbox import Outbox
 from overseer.util.locks import LockOrderError, Rank, lock
 from overseer.util.timers import Timers
 from tests.harness import allowed
@@ -20,9 +20,9 @@ from tests.harness import allowed
 class HeldOutbox(Outbox):
     """Sends what the test says, when it says so."""
 
-    def __init__(self, timers: Timers, framing: Framing = "websocket", **limits: Any) -> None:
+    def __init__(self, timers: Timers, framed: bool = True, **limits: Any) -> None:
         settings = {"buffer": 1000, "stall_timeout": 60.0, "close_timeout": 60.0}
-        super().__init__(framing, ConnectionLimits(**(settings | limits)), timers)
+        super().__init__(ConnectionLimits(**(settings | limits)), timers, framed=framed)
         self.aborted = threading.Event()
         self.sent = b""
 
@@ -92,7 +92,7 @@ def test_bytes_leave_in_the_order_of_the_appends_however_they_are_cut(new: New, 
 
 
 def test_a_client_of_lines_gets_lines(new: New) -> None:
-    outbox = new(framing="lines")
+    outbox = new(framed=False)
     outbox.append(Encoded([b"{}", b"[]"]))
     outbox.send()
     assert outbox.sent == b"{}\n[]\n"
@@ -432,11 +432,10 @@ class InPieces:
         yield Piece(third, more=False)
 
 
-@pytest.mark.parametrize("framing", ["websocket", "lines"])
+@pytest.mark.parametrize("framed", [True, False])
 @pytest.mark.parametrize("step", [1, 7, 1000])
-def test_what_is_streamed_leaves_in_its_place(new: New, framing: str, step: int) -> None:
-    outbox, message = new(framing=framing), InPieces()
-    framed = framing == "websocket"
+def test_what_is_streamed_leaves_in_its_place(new: New, framed: bool, step: int) -> None:
+    outbox, message = new(framed=framed), InPieces()
     outbox.append(Encoded([b"before"]))
     outbox.append_streamed(message)
     outbox.append(Encoded([b"after"]))
@@ -448,13 +447,13 @@ def test_what_is_streamed_leaves_in_its_place(new: New, framing: str, step: int)
     assert outbox.sent == ends[0] + b"".join(message.whole(framed)) + ends[1]
 
 
-@pytest.mark.parametrize("framing", ["websocket", "lines"])
+@pytest.mark.parametrize("framed", [True, False])
 @pytest.mark.parametrize("in_flight", [False, True])
 @pytest.mark.parametrize("sent", [*range(5), 11, 12, 13, 14, 40, 41, 42, 43, 44, 60, 82, 83, 84, 90])
 def test_a_dropping_close_leaves_a_streamed_frame_whole(
-    new: New, framing: str, in_flight: bool, sent: int
+    new: New, framed: bool, in_flight: bool, sent: int
 ) -> None:
-    outbox, message = new(framing=framing), InPieces()
+    outbox, message = new(framed=framed), InPieces()
     outbox.append_streamed(message)
     left = min(sent, outbox.pending)
     while left > 1:
@@ -470,8 +469,8 @@ def test_a_dropping_close_leaves_a_streamed_frame_whole(
         outbox.close(1013, "slow", drop=True)
     while outbox.pending:
         outbox.send()
-    last = close_frame(1013, "slow") if framing == "websocket" else b""
-    first, second, third = message.whole(framing == "websocket")
+    last = close_frame(1013, "slow") if framed else b""
+    first, second, third = message.whole(framed)
     rest = outbox.sent.removesuffix(last)
     whole = [b"", first, first + second, first + second + third]
     assert rest == next(prefix for prefix in whole if len(prefix) >= min(sent, len(whole[-1])))
@@ -479,7 +478,7 @@ def test_a_dropping_close_leaves_a_streamed_frame_whole(
 
 @pytest.mark.parametrize(("sent", "rest"), [(0, b""), (1, b"one\n"), (4, b"one\n"), (5, b"one\ntwo\n")])
 def test_a_dropping_close_leaves_whole_lines(new: New, sent: int, rest: bytes) -> None:
-    outbox = new(framing="lines")
+    outbox = new(framed=False)
     outbox.append(Encoded([b"one", b"two", b"three"]))
     outbox.send(sent)
     outbox.close(1013, "slow", drop=True)

@@ -36,5 +36,5 @@ def test_it_warns_of_what_will_not_work(tmp_path: Path) -> None:
         "actions.absent.ready.exec: program not found: no-such-program",
         "tasks.waits.depends_on: plain is never healthy: its action, absent, has no health",
         "actions.open.ready.exec.2: x goes into a shell's script as it is, where it may end a word and begin "
-        "a command: write [[ shquote .NAME ]], or give it a validate",
+        "a command: write [[ shquote .x ]], or give it a validate",
     ]

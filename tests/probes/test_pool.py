@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from overseer.probes import pool as module
 from overseer.probes.pool import Pool
 
 
@@ -69,7 +70,8 @@ def test_a_job_that_fails_takes_only_itself_with_it(caplog: pytest.LogCaptureFix
     assert "a probe of a failed" in caplog.text
 
 
-def test_idle_threads_end() -> None:
+def test_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LINGER_S", 0.01)
     pool = Pool()
     for _ in range(2):
         done = threading.Event()

@@ -97,7 +97,7 @@ _NO_TEXT = "cannot start 'true': an argument contains a character that is not te
         ("no-such-program", {}, "cannot start 'no-such-program': no such program in PATH"),
         ("/no/such", {}, "cannot start '/no/such': no such file"),
         ("/etc/passwd", {}, "cannot start '/etc/passwd': permission denied; is it executable?"),
-        ("true", {"cwd": "/no/such"}, "cannot start 'true': no such directory to run it in: '/no/such'"),
+        ("true", {"cwd": "/no/such"}, "cannot start 'true': cwd: no such directory: '/no/such'"),
         ("true", {"args": ["\0"]}, "cannot start 'true': an argument contains a NUL character"),
         ("true", {"args": ["\ud800"]}, _NO_TEXT),
         ("true", {"args": [1]}, "cannot start 'true': its arguments must be strings"),

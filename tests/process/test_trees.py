@@ -64,13 +64,13 @@ def test_a_file_that_is_no_program_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cwd", ["/no/such/directory", "/etc/passwd"])
 @pytest.mark.parametrize("kind", [str, Path])
 def test_a_directory_that_is_none_says_so(cwd: str, kind: type) -> None:
-    with pytest.raises(SpawnError, match=f"no such directory to run it in: '{cwd}'"):
+    with pytest.raises(SpawnError, match=f"cwd: no such directory: '{cwd}'"):
         run("true", cwd=kind(cwd))
 
 
 @pytest.mark.parametrize("kind", [str, Path])
 def test_a_directory_that_can_be_none_says_so(kind: type) -> None:
-    with pytest.raises(SpawnError, match="its directory contains a NUL character"):
+    with pytest.raises(SpawnError, match="cwd: it contains a NUL character"):
         run("true", cwd=kind("/a\0b"))
     assert registry.entries() == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -35,6 +36,19 @@ def test_threads_end_when_there_is_nothing_to_do() -> None:
         if thread.name == "test-crew":
             thread.join(30)  # it has nothing left to do but end
             assert not thread.is_alive()
+
+
+def test_an_idle_thread_that_lingers_does_the_next_job_and_leaves_nobody_waiting_at_the_end() -> None:
+    crew = ThreadPool("test-crew", 2, linger=60.0)
+    threads: list[threading.Thread] = []
+    for number in range(1, 4):
+        over = threading.Event()
+        assert crew.do(lambda over=over: (threads.append(threading.current_thread()), over.set()))
+        assert over.wait(30)
+        _wait_until_idle(crew)
+        assert len(threads) == number
+    assert len(set(threads)) == 1
+    assert crew.close(30.0) is True
 
 
 def test_one_that_fails_is_said_and_the_next_is_done(caplog: pytest.LogCaptureFixture) -> None:
@@ -76,7 +90,14 @@ def test_one_that_is_closed_may_do_first_what_it_was_given() -> None:
     assert done == [1]
 
 
+def _wait_until_idle(crew: ThreadPool) -> None:
+    deadline = time.monotonic() + 30
+    while crew.busy and time.monotonic() < deadline:
+        time.sleep(0.001)  # a bound on how long it takes
+    assert not crew.busy
+
+
 def _ended(crew: ThreadPool, timeout: float) -> bool:
     """Whether its threads end by themselves."""
     with crew._lock:
-        return crew._idle.wait_for(lambda: not crew._threads, timeout)
+        return crew._over.wait_for(lambda: not crew._threads, timeout)

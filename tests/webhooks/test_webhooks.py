@@ -332,7 +332,7 @@ def test_parameters_are_held_to_what_the_action_declares(send: Sender) -> None:
     assert send.github("typed", {"n": 4})[0] == 202
     for n in (6, "x", None, {"a": 1}, 1.5):
         status, answer = send.github("typed", {"n": n})
-        assert (status, answer["code"]) == (422, "invalid"), n
+        assert (status, answer["code"], answer["param"]) == (422, "invalid", "n"), n
         line = send.audited()[-1]
         assert (line["who"], line["error"]) == ("webhook:typed", answer["detail"])
     status, answer = send.github(body={**PUSH, "ref": "refs/heads/secret"})
@@ -343,6 +343,13 @@ def test_a_webhook_without_a_secret_is_for_trusted_addresses_and_not_for_pages(s
     assert send("open")[0] == 404
     assert send("open", PUSH, {"Origin": "http://localhost"}, "127.0.0.2")[0] == 403
     assert send("nothing")[0] == 404
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_who_opens_its_address_in_a_browser_is_told_that_it_takes_a_post(send: Sender, method: str) -> None:
+    status, answer = send("github", method=method, source="127.0.0.2")
+    assert (status, answer["detail"]) == (405, "the method must be POST")
+    assert send("nothing", method=method, source="127.0.0.2")[0] == 404
 
 
 def test_strangers_may_do_nothing_else(send: Sender) -> None:

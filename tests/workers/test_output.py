@@ -43,6 +43,12 @@ def test_a_short_run_is_told_from_start_to_end() -> None:
     assert repr(worker) == f"<OSWorker 't' pid {worker.pid} exited 3>"
 
 
+def test_lines_that_a_driver_may_have_changed_are_not_taken_for_split_ones() -> None:
+    worker, recorder = run("echo", "a")
+    assert worker.wait(PATIENCE)
+    assert [batch.split for batch in recorder.batches] == [False]
+
+
 def test_a_running_worker_says_so() -> None:
     worker, recorder = run("sh", "-c", "echo $$; exec sleep 60")
     assert recorder.words(1) == [str(worker.pid)]

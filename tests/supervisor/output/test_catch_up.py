@@ -38,7 +38,7 @@ class _Outbox(Outbox):
     """Sends when it is read; remembers how much has been pending at most."""
 
     def __init__(self, timers: Timers, bound: int) -> None:
-        super().__init__("lines", ConnectionLimits(buffer=bound, stall_timeout=60.0), timers)
+        super().__init__(ConnectionLimits(buffer=bound, stall_timeout=60.0), timers, framed=False)
         self.most = 0
 
     def flush(self) -> None:

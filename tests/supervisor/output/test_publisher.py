@@ -26,7 +26,7 @@ _BOUND = 2000
 
 class _Held(Outbox):
     def __init__(self, timers: Timers, bound: int = _BOUND) -> None:
-        super().__init__("lines", ConnectionLimits(buffer=bound, stall_timeout=60.0), timers)
+        super().__init__(ConnectionLimits(buffer=bound, stall_timeout=60.0), timers, framed=False)
 
     def flush(self) -> None:
         pass
