@@ -198,8 +198,8 @@ export class Actions {
       const note = button.querySelector(".pool-note");
       if (!pool || (!pool.running && !pool.queue_depth)) note.textContent = "";
       else {
-        const waits = pool.queue_depth ? `, ${count(pool.queue_depth)} waiting` : "";
-        note.textContent = `${count(pool.running)}${pool.limit ? ` of ${count(pool.limit)}` : ""} running${waits}`;
+        const queued = pool.queue_depth ? `, ${count(pool.queue_depth)} queued` : "";
+        note.textContent = `${count(pool.running)}${pool.limit ? ` of ${count(pool.limit)}` : ""} running${queued}`;
       }
     }
   }

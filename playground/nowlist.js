@@ -51,12 +51,12 @@ export class NowList {
       this.#rows.delete(id);
     }
     const more = running.length - shown.length;
-    const waiting = this.#app.store.total?.queue_depth ?? 0;
+    const queued = this.#app.store.total?.queue_depth ?? 0;
     const links = [
       more > 0 && h("a", { href: addressOf("tasks", [], { status: "running" }) }, `${count(more)} more running`),
-      waiting > 0 && h("a", { href: addressOf("tasks", [], { status: "queued" }) }, `${count(waiting)} waiting`),
+      queued > 0 && h("a", { href: addressOf("tasks", [], { status: "queued" }) }, `${count(queued)} queued`),
     ].filter(Boolean);
-    const key = `${more} ${waiting}`;
+    const key = `${more} ${queued}`;
     if (this.#rest.shown !== key) {
       this.#rest.shown = key;
       fill(this.#rest, links.flatMap((link, index) => (index ? [" · ", link] : [link])));

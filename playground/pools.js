@@ -98,23 +98,23 @@ export class Pools {
   }
 
   #fill(card, name, pool, held) {
-    const { limit, running, queue_depth: waiting, queue_items: items = [] } = pool;
+    const { limit, running, queue_depth: queued, queue_items: items = [] } = pool;
     card.places.hidden = !limit; // it would be a fraction of nothing
-    card.element.classList.toggle("idle", Boolean(name) && !limit && !running && !waiting);
+    card.element.classList.toggle("idle", Boolean(name) && !limit && !running && !queued);
     if (limit) {
       card.bar.style.width = `${Math.min(100, (running / limit) * 100)}%`;
       card.bar.classList.toggle("full", running >= limit);
       card.places.setAttribute("aria-valuenow", running);
       card.places.setAttribute("aria-valuemax", limit);
     }
-    const text = `${count(running)}${limit ? ` of ${count(limit)}` : ""} running${limit ? "" : ", no limit"}, ${count(waiting)} waiting`;
+    const text = `${count(running)}${limit ? ` of ${count(limit)}` : ""} running${limit ? "" : ", no limit"}, ${count(queued)} queued`;
     setText(card.numbers, text);
     card.places.setAttribute("aria-valuetext", text);
     if (document.activeElement !== card.limit) card.limit.value = limit || "";
     card.purge.disabled = !this.#app.link.connected;
-    card.purge.hidden = !allowed("purge") || !waiting || !(name || seesAll());
+    card.purge.hidden = !allowed("purge") || !queued || !(name || seesAll());
     this.#fillRunning(card, held);
-    card.queue.show(items, waiting);
+    card.queue.show(items, queued);
   }
 
   #fillRunning(card, held) {
@@ -162,8 +162,8 @@ export class Pools {
   }
 
   async #purge(name) {
-    const waiting = this.#app.store.pools.get(name)?.queue_depth ?? 0;
-    const text = `${many(waiting, "task")} in the queue will not start.`;
+    const queued = this.#app.store.pools.get(name)?.queue_depth ?? 0;
+    const text = `${many(queued, "task")} in the queue will not start.`;
     if (!(await confirm(["Purge ", name ? ["the queue of ", named(name)] : "every queue", "?"], text, "Purge"))) return;
     await attempt(async () => {
       const { count: number } = await this.#app.link.request({ type: "purge", action: name });

@@ -110,8 +110,8 @@ export class Tiles {
     const { store, link } = this.#app;
     const pool = store.pools.get(name);
     const running = pool?.running ?? 0;
-    const waiting = pool?.queue_depth ?? 0;
-    setText(tile.note, [running && `${count(running)} running`, waiting && `${count(waiting)} waiting`].filter(Boolean).join(", "));
+    const queued = pool?.queue_depth ?? 0;
+    setText(tile.note, [running && `${count(running)} running`, queued && `${count(queued)} queued`].filter(Boolean).join(", "));
     if (tile.start) tile.start.disabled = !link.connected;
     if (!this.#inSight.has(name)) return;
     const runs = this.#lastRuns.of(name);
@@ -122,6 +122,6 @@ export class Tiles {
     const key = JSON.stringify([last?.run_id, last?.task_id, last?.status, last?.ended, runs.length]);
     if (key === tile.lastKey) return;
     tile.lastKey = key;
-    fill(tile.last, last ? [statusOf(last), " ", whenOf(last.ended ?? last.started, link.now)] : runs.length ? [statusOf(runs[0]), " ", whenOf(runs[0].started, link.now)] : "Never run");
+    fill(tile.last, last ? [statusOf(last), " ", whenOf(last.ended ?? last.started, link.now)] : runs.length ? [statusOf(runs[0]), " ", whenOf(runs[0].started, link.now)] : "No runs on record");
   }
 }

@@ -4,7 +4,7 @@
 
 import { fill, h, named, setText } from "./dom.js";
 import { count, duration, exactly, isUuid, many, shortMoment } from "./format.js";
-import { STATES } from "./states.js";
+import { RUN_STATES, STATES } from "./states.js";
 import { exitOf, lastedOf } from "./runwords.js";
 import { scaleOf, ticksOf } from "./timescale.js";
 
@@ -26,7 +26,7 @@ export class Timeline {
     this.#open = open;
     this.#choose = choose;
     this.#titled = titled;
-    this.element = h("figure.timeline", { hidden: true }, h("div.timeline-head", null, LEGEND.map(kind), this.#when), h("div.lanes-box", null, this.#lanes, this.#cross, this.#said), this.#took);
+    this.element = h("figure.timeline", { hidden: true }, h("div.timeline-head", null, this.#kinds, this.#when), h("div.lanes-box", null, this.#lanes, this.#cross, this.#said), this.#took);
     this.element.addEventListener("click", ({ target }) => this.#of(target) && this.#open(this.#of(target)));
     this.element.addEventListener("pointerover", ({ target }) => this.#say(this.#of(target)));
     this.element.addEventListener("pointerleave", () => this.#say(null));
@@ -42,6 +42,7 @@ export class Timeline {
   #open;
   #choose;
   #titled;
+  #kinds = h("span.kinds", { "aria-hidden": "true" });
   #when = h("span.when");
   #cross = h("div.cross", { hidden: true });
   #scale = null;
@@ -93,6 +94,8 @@ export class Timeline {
     const room = Math.max(100, this.element.clientWidth - (this.element.clientWidth < 560 ? NAMES[1] : NAMES[0]));
     const ticks = ticksOf(first, last, scale, Math.max(2, Math.floor(room / APART)));
     this.#scale = scale;
+    const shown = new Set(runs.map(({ status }) => status));
+    fill(this.#kinds, RUN_STATES.filter((status) => shown.has(status)).map(kind));
     const names = lanes.map(({ name, id }) => `${name} ${id}`.trim()).join(", ");
     this.#lanes.setAttribute("aria-label", `${many(runs.length, "run")} in ${duration(last - first)}: ${names}`);
     fill(
@@ -228,13 +231,8 @@ export class Timeline {
   }
 }
 
-const LEGEND = [
-  ["succeeded", "Succeeded"],
-  ["failed", "Failed"],
-  ["running", "Running"],
-];
-
-const kind = ([status, text]) => h("span.kind", { "aria-hidden": "true" }, h(`span.run-bar.short.s-${status}`), text);
+// What the bars of a state look like.
+const kind = (status) => h("span.kind", null, h(`span.run-bar.short.s-${status}`), STATES[status].label);
 
 // The name of a lane, its task's id if somebody chose that, and how many runs are in it, and failed.
 function nameOf(name, id, spans) {

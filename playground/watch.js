@@ -44,7 +44,7 @@ export class Watch {
       ),
     );
     link.on("queued", (event) => this.#note(event, KIND.note, `queued at position ${event.position}`));
-    link.on("moved", (event) => this.#note(event, KIND.note, `moved to number ${event.position} of those waiting`));
+    link.on("moved", (event) => this.#note(event, KIND.note, `moved to number ${event.position} in the queue`));
     link.on("dequeued", (event) => this.#note(event, KIND.note, `left the queue: ${event.reason}`));
     link.on("batch", () => this.#tell());
     link.on("status", ({ state }) => this.#status(state));

@@ -129,6 +129,28 @@ def test_time_is_seen_at_a_glance(history: Page) -> None:
     expect(history.locator(".run-head h2")).to_have_text("report #20")
 
 
+def test_the_timeline_tells_what_its_bars_mean(context: BrowserContext) -> None:
+    with (
+        Daemon(actions=ACTIONS, data_dir="data") as daemon,
+        daemon.connect() as client,
+        watched(context) as page,
+    ):
+        client.run("report", task_id="fine", params={"pw": "hidden"})
+        page.goto(f"http://{daemon.address}/#history")
+        kinds = page.locator(".timeline .kind")
+        expect(kinds).to_have_text(["Succeeded"])
+        client.run("report", task_id="bad", params={"code": "7", "pw": "hidden"})
+        client.request("start", action="web", task_id="ended")
+        client.send("stop", task_id="ended")
+        client.expect("exited", task_id="ended")
+        client.request("start", action="web", task_id="goes on")
+        expect(kinds).to_have_text(["Running", "Succeeded", "Failed", "Stopped"])
+        ground = "bar => getComputedStyle(bar).backgroundColor"
+        for state in ("succeeded", "failed", "stopped"):
+            bars = [page.locator(f"{where} > .run-bar.s-{state}") for where in (".lane", ".kind")]
+            assert len({bar.first.evaluate(ground) for bar in bars}) == 1, state
+
+
 def test_a_look_again_keeps_no_run_of_the_filters_before(history: Page) -> None:
     """Something happens while the runs of other filters are on their way: that answer is not waited for."""
     assert history.evaluate((HERE / "overtaken.js").read_text()) == [["c", "b", "a"], ["b"], ["b"]]

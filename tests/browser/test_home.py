@@ -308,7 +308,7 @@ def test_nothing_is_said_of_tasks_and_runs_before_they_are_known(waiting: Page) 
     release(waiting, "runs")
     expect(headline).to_have_text(re.compile(r"Nothing is running, \d+ tasks? failed in the last day"))
     expect(last).to_contain_text("Succeeded")
-    expect(tile(waiting, "rename").locator(".tile-last")).to_have_text("Never run")
+    expect(tile(waiting, "rename").locator(".tile-last")).to_have_text("No runs on record")
     expect(strip).to_have_attribute("aria-label", re.compile("The last .* failed"))
 
 

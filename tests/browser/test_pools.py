@@ -23,7 +23,7 @@ def test_a_pool_is_resized_by_hand_and_its_queue_is_seen_in_order(page: Page, cl
     expect(card.locator(".holding .id")).to_have_text(["p1"])
     expect(card.locator(".queue .id")).to_have_text(["p2", "p3", "p4"])
     meter = card.get_by_role("meter")
-    expect(meter).to_have_attribute("aria-valuetext", "1 of 1 running, 3 waiting")
+    expect(meter).to_have_attribute("aria-valuetext", "1 of 1 running, 3 queued")
     other = page.get_by_role("region", name="greet", exact=True)
     expect(other.get_by_role("meter")).to_have_count(0)  # no part of any limit
     other.get_by_role("button", name="Change").click()
@@ -32,12 +32,12 @@ def test_a_pool_is_resized_by_hand_and_its_queue_is_seen_in_order(page: Page, cl
     expect(other.get_by_label("Limit")).to_be_hidden()  # the inputs of one pool at a time
     card.get_by_label("Limit").fill("3")
     card.get_by_role("button", name="Resize").click()
-    expect(meter).to_have_attribute("aria-valuetext", "3 of 3 running, 1 waiting")
+    expect(meter).to_have_attribute("aria-valuetext", "3 of 3 running, 1 queued")
     card.get_by_label("Limit").fill("1")
     card.get_by_label("Limit").press("Enter")
     expect(page.get_by_role("dialog")).to_contain_text("2 tasks are stopped")
     page.get_by_role("dialog").get_by_role("button", name="Lower it").click()
-    expect(meter).to_have_attribute("aria-valuetext", "1 of 1 running, 1 waiting")
+    expect(meter).to_have_attribute("aria-valuetext", "1 of 1 running, 1 queued")
 
 
 def _waiting(page: Page) -> Locator:
@@ -87,14 +87,14 @@ def test_a_queue_that_changes_between_a_press_and_a_drag_loses_neither(
     queue.locator('li[data-task="q4"] .grip').hover()
     page.mouse.down()
     client.request("start", action="one", task_id="q5")
-    expect(meter).to_have_attribute("aria-valuetext", "1 of 1 running, 5 waiting")
+    expect(meter).to_have_attribute("aria-valuetext", "1 of 1 running, 5 queued")
     queue.locator('li[data-task="q1"]').hover(position={"x": 9, "y": 9}, force=True)
     page.mouse.up()
     expect(queue.locator(".id")).to_have_text(["q4", "q1", "q2", "q3", "q5"])
     queue.locator('li[data-task="q4"] .grip').hover()
     page.mouse.down()
     client.request("start", action="one", task_id="q6")
-    expect(meter).to_have_attribute("aria-valuetext", "1 of 1 running, 6 waiting")
+    expect(meter).to_have_attribute("aria-valuetext", "1 of 1 running, 6 queued")
     page.mouse.up()
     expect(queue.locator(".moves")).to_be_visible()
     expect(queue.locator(".id")).to_have_text(["q4", "q1", "q2", "q3", "q5", "q6"])

@@ -220,13 +220,13 @@ def test_thousands_of_tasks_cost_only_the_rows_in_sight_and_a_purge_clears_them(
     expect(grid.locator(".t-row")).to_have_count(1)
     visit(page, "pools")
     card = page.get_by_role("region", name="one", exact=True)
-    expect(card).to_contain_text("1 of 1 running, 2,000 waiting")
+    expect(card).to_contain_text("1 of 1 running, 2,000 queued")
     expect(card.locator(".queue li").first).to_contain_text("wait-0000")
     expect(card.locator(".queue .rest")).to_have_text("and 1,950 more")
     card.get_by_role("button", name="Purge").click()
     page.get_by_role("dialog").get_by_role("button", name="Purge").click()
     expect(page.get_by_text("Purged 2,000 tasks")).to_be_visible()
-    expect(card).to_contain_text("1 of 1 running, 0 waiting")
+    expect(card).to_contain_text("1 of 1 running, 0 queued")
     assert client.request("pool_info", action="one")["pool"]["queue_depth"] == 0
 
 
