@@ -74,13 +74,13 @@ def test_a_driver_that_keeps_its_threads_gets_more_up_to_a_bound(
     for number in range(5000):
         launcher.submit("slow", "queue", slow.call(number))
     assert sorted(slow.begun.get(timeout=_PATIENCE) for _ in range(8)) == list(range(8))
-    assert launch_threads._drivers["slow"].threads == launch_threads._threads == 8
+    assert launcher._drivers["slow"].threads == launcher._threads == 8
     done = threading.Event()
     launcher.submit("quick", "client", done.set)
     assert done.wait(_PATIENCE), "another driver has threads of its own"
     slow.go.set()
     assert sorted(slow.begun.get(timeout=_PATIENCE) for _ in range(4992)) == list(range(8, 5000))
-    assert launch_threads._threads <= 9
+    assert launcher._threads <= 9
 
 
 def test_the_turns_of_a_driver_at_its_bound_go_round(
@@ -120,7 +120,7 @@ def test_threads_are_used_again_and_one_stays(launcher: Launcher, monkeypatch: p
         launcher.submit(f"driver {number}", "client", slow.call(number))
     assert sorted(slow.begun.get(timeout=_PATIENCE) for _ in range(3)) == [0, 1, 2]
     slow.go.set()
-    wait_until(lambda: launch_threads._threads == 1)
+    wait_until(lambda: launcher._threads == 1)
     launcher.submit("driver", "client", lambda: used.put(0))
     assert used.get(timeout=_PATIENCE) == 0
 
@@ -144,12 +144,12 @@ def test_a_thread_stays_while_what_it_forked_lives(
     try:
         looks = _Looks(monkeypatch)
         wait_until(lambda: looks.count > 3)
-        assert launch_threads._threads == 2
+        assert launcher._threads == 2
     finally:
         for child in started:
             child.kill()
             child.wait()
-    wait_until(lambda: launch_threads._threads == 1)
+    wait_until(lambda: launcher._threads == 1)
 
 
 class _Looks:
@@ -203,5 +203,5 @@ def test_who_asks_for_very_much_waits_but_not_for_long(
     monkeypatch.setattr(module, "_PATIENCE_S", _PATIENCE)
     slow.go.set()
     launcher.wait_for_room("slow", "client")
-    backlog = launch_threads._drivers["slow"].backlogs.get("client")
+    backlog = launcher._drivers["slow"].backlogs.get("client")
     assert backlog is None or len(backlog.waiting) <= 10
