@@ -6,6 +6,8 @@ They are flat, carry plain data, and are turned into a reply or a line on stderr
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 CLOSING = "the server is shutting down"
 
 REFUSALS = {
@@ -26,6 +28,19 @@ REFUSALS = {
 
 class OverseerError(Exception):
     """Base of all errors raised on purpose; ``str(error)`` is one plain sentence for a person."""
+
+
+_E = TypeVar("_E", bound=OverseerError)
+
+
+def fresh(error: _E) -> _E:
+    """A copy to raise of an error that is kept: each raise of one and the same lengthens its traceback, which
+    keeps the frames of all who were told, on whatever threads."""
+    kind = type(error)
+    copy = kind.__new__(kind)  # without __init__, which may take something else than what it makes of it
+    copy.args = error.args
+    copy.__dict__.update(error.__dict__)
+    return copy
 
 
 class ConfigError(OverseerError):

@@ -22,6 +22,7 @@ from overseer.client.task import take
 from overseer.client.transport import connect
 from overseer.client.upgrades import UpgradeRequests
 from overseer.client.watch import Watch, WatchConnection
+from overseer.errors import fresh
 from overseer.protocol import Event
 from overseer.protocol import Watch as WatchRequest
 
@@ -168,4 +169,4 @@ class Client(TaskRequests, PoolRequests, ScheduleRequests, StoredRequests, Upgra
             yield [to_output(item) if isinstance(item, tuple) else item for item in items]
         failure = self._core.failure
         if failure is not None and failure.code != 1000:
-            raise failure
+            raise fresh(failure)

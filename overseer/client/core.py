@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from overseer.client.address import Address
 from overseer.client.buffer import EventBuffer, Item
 from overseer.client.errors import ConnectionLostError
+from overseer.errors import fresh
 from overseer.util.locks import Rank, assert_held, lock
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Core:
         """Raise what ended the client, if something did."""
         assert_held(self.lock)
         if self.failure is not None:
-            raise self.failure
+            raise fresh(self.failure)
 
     def tell_listeners_locked(self, item: Item) -> None:
         assert_held(self.lock)

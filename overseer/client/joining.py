@@ -33,6 +33,7 @@ from overseer.client.follower import Follower
 from overseer.client.requests import Requests
 from overseer.client.task import Task
 from overseer.client.words import OnLag, Stream
+from overseer.errors import fresh
 from overseer.protocol import (
     ActionInfo,
     Error,
@@ -269,7 +270,7 @@ class TaskRequests(Requests):
         messages: list[Request] = [self._router.subscription(follower), after]
         self._ask(messages, timeout, repeat=True, answered=answered, follower=follower)
         if isinstance(follower.failure, TaskGoneError):
-            raise follower.failure
+            raise fresh(follower.failure)
         if follower.created_at is None:
             raise RefusedError(f"task not found: {task_id}", code="not_found")
         with self._core.lock:

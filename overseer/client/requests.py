@@ -32,6 +32,7 @@ from overseer.client.follower import Follower
 from overseer.client.pending_request import PendingRequest
 from overseer.client.transport import Transport
 from overseer.client.words import Reason, RunStatus
+from overseer.errors import fresh
 from overseer.util.locks import assert_held
 
 _R = TypeVar("_R", bound=protocol.Event)
@@ -346,7 +347,7 @@ class Requests:
                 if not late:
                     router.forget_locked(pending)
         if pending.error is not None:
-            raise pending.error
+            raise fresh(pending.error)
         if not in_time or pending.reply is None:
             raise ReplyTimeoutError(f"the server has not answered {messages[0].type} within {seconds:g} s")
         return pending.reply

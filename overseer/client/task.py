@@ -13,6 +13,7 @@ from overseer.client.errors import LinesMissedError, ReplyTimeoutError, TaskNotR
 from overseer.client.follower import Follower
 from overseer.client.requests import Requests
 from overseer.client.words import Status, Stream
+from overseer.errors import fresh
 from overseer.protocol import Event, Exited, Gap, Reset, Restart, RunInfo, failed
 
 _AT_ONCE = 256  # items that an iteration takes at a time
@@ -171,7 +172,7 @@ class Task:
             if not in_time:
                 raise ReplyTimeoutError(f"task {self.id} is not over after {seconds:g} s")
             if follower.failure is not None:
-                raise follower.failure
+                raise fresh(follower.failure)
             if follower.exit is None:
                 reason = follower.dequeued or follower.state
                 raise TaskNotRunError(f"task {self.id} never ran: {reason}", reason)
@@ -190,7 +191,7 @@ class Task:
             if not follower.changed.wait_for(lambda: follower.ready or follower.over, seconds):
                 raise ReplyTimeoutError(f"task {self.id} is not ready after {seconds:g} s")
             if follower.failure is not None:
-                raise follower.failure
+                raise fresh(follower.failure)
             if not follower.ready:
                 raise TaskNotRunError(f"task {self.id} is over: {follower.state}", follower.state)
 
@@ -263,7 +264,7 @@ class Task:
         notice = self._client._core.notice
         yield from take(follower.buffer, lambda: follower.over, timeout, f"task {self.id}", notice)
         if follower.failure is not None:
-            raise follower.failure
+            raise fresh(follower.failure)
 
 
 def take(

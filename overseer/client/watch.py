@@ -21,6 +21,7 @@ from overseer.client.connection import Connection
 from overseer.client.core import Core
 from overseer.client.errors import ClientError, ConnectionLostError, RefusedError, ReplyTimeoutError
 from overseer.client.task import take
+from overseer.errors import fresh
 from overseer.protocol import (
     Changed,
     Error,
@@ -81,14 +82,16 @@ class WatchConnection:
                 return
             failure = self.failure
             self.connection.end_locked()
-        raise failure or ReplyTimeoutError(f"the server has not answered watch within {seconds:g} s")
+        if failure is not None:
+            raise fresh(failure)
+        raise ReplyTimeoutError(f"the server has not answered watch within {seconds:g} s")
 
     def iterate(self) -> EventBuffer:
         """A buffer that begins with the picture and gets all that follows. Raises what ended the watch."""
         buffer = EventBuffer(self.core.lock, self.core.settings.buffer)
         with self.core.lock:
             if self.failure is not None:
-                raise self.failure
+                raise fresh(self.failure)
             buffer.put_locked(Watching(tasks=(*self.tasks.values(),), cursor=self._cursor))
             self._buffers = (*self._buffers, weakref.ref(buffer))
         return buffer
@@ -297,4 +300,4 @@ class Watch:
             items.clear()
         failure = link.failure
         if failure is not None and getattr(failure, "code", 0) != 1000:
-            raise failure
+            raise fresh(failure)

@@ -27,6 +27,7 @@ from overseer.ctl.terminal import (
     write_out,
 )
 from overseer.ctl.times import local
+from overseer.errors import fresh
 from overseer.protocol import Dequeued, Event, Exited, Gap, Output, Partial, utf8
 from overseer.util.timestamps import format_timestamp
 
@@ -63,7 +64,7 @@ class Printer:
         """Write some events of one task and flush. Raises OutputError, from the first one on each time."""
         with self._lock:
             if self.failure is not None:
-                raise self.failure
+                raise fresh(self.failure)
             try:
                 self.live.clear()
                 for name, parts in groupby(map(self._rendered, events), itemgetter(0)):
@@ -189,7 +190,7 @@ def follow_all(client: Client, calls: Mapping[str, Callable[[], None]], printer:
     for thread in threads:
         thread.join()
     if printer.failure is not None:
-        raise printer.failure
+        raise fresh(printer.failure)
     return max(statuses.values(), default=0)
 
 

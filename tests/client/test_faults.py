@@ -11,7 +11,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
+import traceback
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -216,6 +218,44 @@ class TestCutConnections:
             with pytest.raises(ConnectionLostError):
                 task.wait(WAIT_S)
             assert proxy.connections == 1
+
+    def test_each_call_on_a_lost_connection_raises_an_error_of_its_own(self, daemon: Daemon):
+        """One that were raised again and again would collect the frames of all calls."""
+        with (
+            Proxy(daemon.address) as proxy,
+            Client(proxy.url, reconnect=0) as client,
+            ThreadPoolExecutor() as threads,
+        ):
+            task, watch, events = client.start("sleep"), client.watch(), client.events()
+            running = task.events(WAIT_S)
+            next(running)
+            proxy.pause()
+            waiting: list[Callable[[], object]] = [client.tasks, lambda: list(events), lambda: list(running)]
+            under_way = [threads.submit(call) for call in waiting]
+            proxy.cut()
+            raised = [each.exception(WAIT_S) for each in under_way]
+            client._shared.connection.thread.join(WAIT_S)
+            watch._link.connection.thread.join(WAIT_S)
+            calls: list[Callable[[], object]] = [
+                client.tasks,
+                client.events,
+                task.wait,
+                task.wait_until_ready,
+                lambda: list(task.events()),
+                watch.events,
+            ]
+            for call in calls:
+                depths = set()
+                for _ in range(5):
+                    with pytest.raises(ConnectionLostError) as caught:
+                        call()
+                    raised.append(caught.value)
+                    depths.add(len(traceback.extract_tb(caught.value.__traceback__)))
+                assert len(depths) == 1, call
+            assert all(isinstance(error, ConnectionLostError) for error in raised)
+            assert len(set(map(id, raised))) == len(raised)
+        with Client(daemon.url) as other:
+            other.stop(task.id)
 
 
 class TestServers:
