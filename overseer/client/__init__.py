@@ -19,6 +19,7 @@ from overseer.client.address import DEFAULT_URL, Address, parse_url
 from overseer.client.client import Client
 from overseer.client.errors import (
     ClientError,
+    ClosedError,
     ConnectFailedError,
     ConnectionLostError,
     LinesMissedError,
@@ -38,6 +39,7 @@ __all__ = [
     "Address",
     "Client",
     "ClientError",
+    "ClosedError",
     "ConnectFailedError",
     "ConnectionLostError",
     "Finished",

@@ -13,7 +13,7 @@ from overseer.client.address import parse_url
 from overseer.client.arguments import Seconds, seconds_of, text_of
 from overseer.client.buffer import EventBuffer, to_output
 from overseer.client.core import Core, Settings
-from overseer.client.errors import ConnectFailedError, ConnectionLostError
+from overseer.client.errors import ClosedError, ConnectFailedError
 from overseer.client.joining import TaskRequests
 from overseer.client.pools import PoolRequests
 from overseer.client.schedules import ScheduleRequests
@@ -110,10 +110,10 @@ class Client(TaskRequests, PoolRequests, ScheduleRequests, StoredRequests, Upgra
         self.close()
 
     def close(self) -> None:
-        """End the connection; tasks go on. Pending calls raise ConnectionLostError. Idempotent, and may be
+        """End the connection; tasks go on. Pending calls raise ClosedError. Idempotent, and may be
         called from anywhere, even from ``on_notice``."""
         with self._core.lock:
-            self._core.failure = self._core.failure or ConnectionLostError("this client was closed", 1000)
+            self._core.failure = self._core.failure or ClosedError()
             threads = [connection.thread for connection in self._shared.connections_locked()]
             self._shared.end_locked()
         deadline = time.monotonic() + _JOIN_S
@@ -168,5 +168,5 @@ class Client(TaskRequests, PoolRequests, ScheduleRequests, StoredRequests, Upgra
         for items in take(buffer, over, timeout, "this server", notice):
             yield [to_output(item) if isinstance(item, tuple) else item for item in items]
         failure = self._core.failure
-        if failure is not None and failure.code != 1000:
+        if failure is not None and not isinstance(failure, ClosedError):
             raise fresh(failure)

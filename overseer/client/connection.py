@@ -19,7 +19,7 @@ from overseer.client import frames
 from overseer.client.buffer import Item
 from overseer.client.core import Core
 from overseer.client.decoding import decode
-from overseer.client.errors import ClientError, ConnectFailedError, ConnectionLostError
+from overseer.client.errors import ClientError, ClosedError, ConnectFailedError, ConnectionLostError
 from overseer.client.router import Router
 from overseer.client.transport import Transport, connect
 from overseer.util.locks import assert_held
@@ -129,7 +129,8 @@ class Connection:
         finally:
             with self._lock:
                 self.ending = True
-                self._owner.ended_locked(failure or ConnectionLostError("this client was closed", 1000))
+                # Where the client has ended, closed or lost, that is why: also for one that was told to end.
+                self._owner.ended_locked(self.core.failure or failure or ClosedError())
             self._wakeup.close()
 
     def _connect(self) -> Transport | None:

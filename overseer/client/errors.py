@@ -44,6 +44,14 @@ class ConnectionLostError(ClientError, ConnectionError):
         self.code = code
 
 
+class ClosedError(ConnectionLostError):
+    """This program itself closed the client, or the watch. ``code`` is 1000, which a lost connection may have
+    as well."""
+
+    def __init__(self, message: str = "this client was closed") -> None:
+        super().__init__(message, 1000)
+
+
 class ReplyTimeoutError(ClientError, TimeoutError):
     """What was waited for did not come in time; it may still come."""
 

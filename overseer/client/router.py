@@ -214,16 +214,17 @@ class Router:
                 self._send_pending_locked(pending)
 
     def down_locked(self, lost: ConnectionLostError | None) -> None:
-        """The connection is lost; requests that cannot be repeated fail."""
+        """The connection is lost; requests that cannot be repeated fail. None: it ends, and
+        :meth:`fail_locked` follows."""
         assert_held(self._core.lock)
         self.live = False
         for pending in list(dict.fromkeys(self._pending.values())):
             if pending.internal:
                 self.forget_locked(pending)  # up_locked asks again for what is still wanted
                 pending.lost_locked()
-            elif pending.sent and not pending.repeat:
+            elif pending.sent and not pending.repeat and lost is not None:
                 self.forget_locked(pending)
-                pending.fail_locked(lost or ConnectionLostError("this client was closed", 1000))
+                pending.fail_locked(lost)
             pending.sent = False
         for task_id in list(self._followers):
             for follower in self._live_followers_locked(task_id):

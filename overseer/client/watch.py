@@ -19,7 +19,13 @@ from overseer.client.backpressure import ALIVE_S, SharedConnection
 from overseer.client.buffer import EventBuffer, Item, Line, to_output
 from overseer.client.connection import Connection
 from overseer.client.core import Core
-from overseer.client.errors import ClientError, ConnectionLostError, RefusedError, ReplyTimeoutError
+from overseer.client.errors import (
+    ClientError,
+    ClosedError,
+    ConnectionLostError,
+    RefusedError,
+    ReplyTimeoutError,
+)
 from overseer.client.task import take
 from overseer.errors import fresh
 from overseer.protocol import (
@@ -98,7 +104,7 @@ class WatchConnection:
 
     def close(self) -> None:
         with self.core.lock:
-            self.failure = self.failure or ConnectionLostError("this watch was closed", 1000)
+            self.failure = self.failure or ClosedError("this watch was closed")
             self.connection.end_locked()
             self._settle_locked()
         if self.connection.thread is not threading.current_thread():
@@ -299,5 +305,5 @@ class Watch:
             yield [to_output(item) if isinstance(item, tuple) else item for item in items]
             items.clear()
         failure = link.failure
-        if failure is not None and getattr(failure, "code", 0) != 1000:
+        if failure is not None and not isinstance(failure, ClosedError):
             raise fresh(failure)

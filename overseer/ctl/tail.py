@@ -9,7 +9,7 @@ from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
-from overseer.client import Client, ClientError, ConnectionLostError, RefusedError
+from overseer.client import Client, ClientError, ClosedError, RefusedError
 from overseer.ctl.choosing import each
 from overseer.ctl.columns import columns_of, pad
 from overseer.ctl.exit_status import EXIT_LOST, EXIT_REFUSED, words_of
@@ -174,7 +174,7 @@ def follow_all(client: Client, calls: Mapping[str, Callable[[], None]], printer:
             say(f"{plain(task_id)}: {error}")
             statuses[task_id] = EXIT_REFUSED
         except ClientError as error:
-            if not (isinstance(error, ConnectionLostError) and error.code == 1000):  # closed by ourselves
+            if not isinstance(error, ClosedError):
                 say(str(error))
             statuses[task_id] = EXIT_LOST
         except BaseException:

@@ -50,13 +50,20 @@ class Proxy:
         host = "localhost" if self._tls else "127.0.0.1"
         return f"{scheme}://{host}:{self._listener.getsockname()[1]}/ws"
 
-    def cut(self) -> None:
-        """Reset every connection."""
+    def cut(self, *, oldest: bool = False) -> None:
+        """Reset every connection, or the oldest."""
         with self._changed:
-            for sock in self._open:
+            for sock in list(self._open)[: 2 if oldest else None]:
                 with suppress(OSError):
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self, code: int) -> None:
+        """Tell every client that its WebSocket is closed; nothing else may be on its way."""
+        with self._changed:
+            for sock in self._open:
+                if sock.getsockname() == self._listener.getsockname():
+                    sock.sendall(struct.pack("!BBH", 0x88, 2, code))
 
     def pause(self) -> None:
         """Pass nothing on."""

@@ -14,8 +14,8 @@ import pytest
 from overseer.client import (
     Client,
     ClientError,
+    ClosedError,
     ConnectFailedError,
-    ConnectionLostError,
     RefusedError,
     ReplyTimeoutError,
     TaskGoneError,
@@ -480,9 +480,9 @@ def test_a_closed_client_says_so(daemon: Daemon):
     client.close()
     client.close()
     thread.join(WAIT_S)
-    assert [type(error) for error in failures] == [ConnectionLostError]
+    assert [type(error) for error in failures] == [ClosedError]
     for call in (client.tasks, task.wait, task.stop, lambda: client.start("echo"), client.events):
-        with pytest.raises(ConnectionLostError, match="was closed"):
+        with pytest.raises(ClosedError, match="this client was closed"):
             call()
     list(heard)  # which ends, and does not raise
     with Client(daemon.url) as other:

@@ -22,6 +22,7 @@ import pytest
 
 from overseer.client import (
     Client,
+    ClosedError,
     ConnectFailedError,
     ConnectionLostError,
     ReplyTimeoutError,
@@ -203,7 +204,7 @@ class TestCutConnections:
             clients.append(client)
             task = client.start("sleep")
             proxy.cut()
-            with pytest.raises(ConnectionLostError, match="was closed"):
+            with pytest.raises(ClosedError, match="was closed"):
                 task.wait(WAIT_S)
             assert closed.wait(WAIT_S)
             client._shared.connection.thread.join(WAIT_S)
@@ -218,6 +219,26 @@ class TestCutConnections:
             with pytest.raises(ConnectionLostError):
                 task.wait(WAIT_S)
             assert proxy.connections == 1
+
+    def test_a_close_that_was_not_asked_for_is_a_loss_whatever_its_code(self, daemon: Daemon):
+        with (
+            Proxy(daemon.address) as proxy,
+            Client(proxy.url, reconnect=0) as client,
+            ThreadPoolExecutor() as threads,
+        ):
+            task, watch, events = client.start("sleep"), client.watch(), client.events()
+            assert next(task.lines(timeout=WAIT_S)) == "ready"
+            changes = watch.events()
+            next(changes)
+            waiting: list[Callable[[], object]] = [lambda: list(events), lambda: list(changes), task.wait]
+            under_way = [threads.submit(call) for call in waiting]
+            proxy.close(1000)  # as one that is being stopped
+            for each in under_way:
+                error = each.exception(WAIT_S)
+                assert isinstance(error, ConnectionLostError)
+                assert not isinstance(error, ClosedError)
+        with Client(daemon.url) as other:
+            other.stop(task.id)
 
     def test_each_call_on_a_lost_connection_raises_an_error_of_its_own(self, daemon: Daemon):
         """One that were raised again and again would collect the frames of all calls."""

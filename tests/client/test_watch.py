@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from overseer.client import Client, ClientError, ConnectionLostError, ReplyTimeoutError, Watch
+from overseer.client import Client, ClientError, ClosedError, ConnectionLostError, ReplyTimeoutError, Watch
 from overseer.protocol import (
     Changed,
     Event,
@@ -79,7 +79,7 @@ def test_it_begins_with_all_tasks_and_goes_on_with_what_happens(client: Client, 
         with pytest.raises(ReplyTimeoutError):
             list(watch.events(0.01))
     assert list(events) == []  # closing ends them
-    with pytest.raises(ConnectionLostError):
+    with pytest.raises(ClosedError, match="this watch was closed"):
         watch.events()
 
 
@@ -137,6 +137,16 @@ def test_an_end_that_came_right_before_the_connection_was_lost_does_not_come_aga
         is_true(watch, other)
 
 
+def test_it_does_not_end_in_silence_when_the_client_is_lost(daemon: Daemon) -> None:
+    with Proxy(daemon.address) as proxy, Client(proxy.url, reconnect=0) as client, client.watch() as watch:
+        events = watch.events(WAIT_S)
+        next(events)
+        proxy.cut(oldest=True)  # the client's own connection; the watch's is well
+        with pytest.raises(ConnectionLostError) as caught:
+            list(events)
+        assert not isinstance(caught.value, ClosedError)
+
+
 def test_another_server_is_another_picture(tmp_path: Path) -> None:
     listen = f"unix:{tmp_path / 'socket'}"
     daemon = Daemon(listen=listen, actions=ACTIONS)
@@ -183,7 +193,7 @@ def test_letting_go_of_it_ends_its_connection(daemon: Daemon, client: Client) ->
     assert not mine.is_alive()
     watch = client.watch()
     client.close()
-    with pytest.raises(ConnectionLostError):
+    with pytest.raises(ClosedError, match="this client was closed"):
         next(iter(watch))
 
 
