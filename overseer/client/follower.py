@@ -37,6 +37,7 @@ from overseer.util.timestamps import now
 
 _TO_BEGIN_S = 10.0  # in which a reader may begin before a lossless task stops waiting for one
 _REMEMBERED = 256  # events without a seq; a server stores at most 100
+_UNDER_WAY = frozenset({"starting", "queued", "running", "restarting"})
 
 
 class Follower:
@@ -79,7 +80,7 @@ class Follower:
         self.began = False  # has been open
         self.created_at: datetime | None = None
         self.last_seq = 0
-        self.state = "starting"  # queued, running, restarting, ended, stopped, errored, gone
+        self.state = "starting"  # or another of _UNDER_WAY; over: ended, stopped, errored, gone
         self.ready = False  # whether its run is
         self.health = ""  # of its run
         self.exit: Exited | None = None  # of the latest run
@@ -87,14 +88,13 @@ class Follower:
         self.dequeued = ""  # the reason
         self.waiting = False  # queued since it waits for other tasks
         self.warnings: tuple[str, ...] = ()  # about its start
-        self.over = False
         self.failure: ClientError | None = None
         self.unsure_since: datetime | None = None  # when it exited, possibly for good
         self.moving = False  # to a connection of its own
         self.resetting = False  # a reset is under way: an end is not the last word, a start a new generation
         self.waiters = 0  # threads that wait for its end
         self._reader_due = math.inf  # by when a reader has to begin (monotonic)
-        self.changed = threading.Condition(lock)  # notified when state, ready, health, over or failure change
+        self.changed = threading.Condition(lock)  # notified when state, ready, health or failure change
         self._from_now = from_now
         self._tell_locked = tell
         self._stored = from_now  # messages are from before the subscription
@@ -105,6 +105,10 @@ class Follower:
 
     def __repr__(self) -> str:
         return f"<Follower {self.task_id} {self.state} seq={self.last_seq} {self.buffer!r}>"
+
+    @property
+    def over(self) -> bool:
+        return self.state not in _UNDER_WAY
 
     @property
     def finished(self) -> bool:
@@ -178,12 +182,12 @@ class Follower:
                 if self._stored:
                     return False
             case Errored():
-                self.end_locked("errored")
+                self._be_locked("errored")
                 if self.resetting:
                     return False  # refused: nothing has changed
             case Dequeued():
                 self.dequeued = event.reason
-                self.end_locked("stopped")
+                self._be_locked("stopped")
         self.buffer.put_locked(event)
         return True
 
@@ -291,11 +295,11 @@ class Follower:
         elif info.worker_state == "running":
             self._be_locked("running")
         elif info.state != "active":
-            self.end_locked(info.state)
+            self._be_locked(info.state)
         elif not info.worker_state:
             self._be_locked("starting")
         elif self.exit is None or not self.exit.will_restart:
-            self.end_locked("ended")
+            self._be_locked("ended")
 
     def interrupted_locked(self, *, shutdown: bool) -> None:
         """The connection is lost; ``shutdown``: because the server has ended its tasks and itself."""
@@ -303,18 +307,13 @@ class Follower:
         self.open = False
         self.resetting = False  # the caller gets ConnectionLostError
         if shutdown and self.unsure_since is not None:
-            self.end_locked("stopped")
+            self._be_locked("stopped")
 
     # -- what follows
 
-    def end_locked(self, state: str) -> None:
-        """The task is over; what waits can still be read."""
-        assert_held(self.buffer.lock)
-        self._be_locked(state, over=True)
-
     def _end_as_exited_locked(self) -> None:
         assert_held(self.buffer.lock)
-        self.end_locked("stopped" if self.exit is not None and self.exit.intentional else "ended")
+        self._be_locked("stopped" if self.exit is not None and self.exit.intentional else "ended")
 
     def _is_anothers(self, event: Event) -> bool:
         """Whether it belongs to a task that took over the id: after the end of its last run, this task can
@@ -332,7 +331,7 @@ class Follower:
         """Nothing more can be known of it; what waits can still be read before this is raised."""
         assert_held(self.buffer.lock)
         self.failure = error
-        self.end_locked("gone")
+        self._be_locked("gone")
 
     def _begin_generation_locked(self) -> None:
         """It was reset: forget everything before, read or not."""
@@ -342,9 +341,9 @@ class Follower:
         self.exit = None
         self.dequeued = ""
 
-    def _be_locked(self, state: str, *, over: bool = False) -> None:
+    def _be_locked(self, state: str) -> None:
+        """It is that now. Where it is over, what waits can still be read."""
         assert_held(self.buffer.lock)
-        self.over = over
         self.unsure_since = None
         self.state = state
         self.changed.notify_all()
