@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
+from overseer.client.errors import ReplyTimeoutError
 from overseer.protocol import Data, Event, Gap, Output, Partial
 from overseer.util.locks import CHECKED, assert_held
 from overseer.util.timestamps import now, parse_timestamp
 
 Line: TypeAlias = tuple[str, int, str, str, str, int, bool, bool]
-"""An ``output`` message as it is buffered: task_id, pid, stream, data, ts, seq, truncated, overwritten."""
+"""An ``output`` message as it is buffered: task_id, pid, stream, data, ts, seq, truncated, overwritten.
+A bare tuple: decoding makes one for each line, and a named one takes several times as long."""
+
+TASK_ID: Final = 0
+STREAM: Final = 2
+DATA: Final = 3
+SEQ: Final = 5
 
 Item: TypeAlias = Line | Event
 
@@ -25,6 +32,7 @@ _LINE_COST = 256  # bytes that a line takes in addition to its text
 # What the server (8 MiB by default) and two kernels may still hold when reading pauses.
 _IN_FLIGHT = 32 << 20
 _KEPT_EVENTS = 1000  # other events that outlive the lines around them
+_AT_ONCE = 256  # items that an iteration takes at a time
 
 
 class EventBuffer:
@@ -171,7 +179,7 @@ class EventBuffer:
         while self._items and self._size > self._bound * 3 // 4:
             item = self._items.popleft()
             if isinstance(item, tuple):
-                self._lose_locked(item[0], item[5], item[5])
+                self._lose_locked(item[TASK_ID], item[SEQ], item[SEQ])
             elif isinstance(item, Gap):
                 self._lose_locked(item.task_id, item.from_seq, item.to_seq)
             elif isinstance(item, Partial | Data):
@@ -198,8 +206,43 @@ class EventBuffer:
 
 def _cost(item: Item) -> int:
     if isinstance(item, tuple):
-        return len(item[3]) + _LINE_COST
+        return len(item[DATA]) + _LINE_COST
     return len(item.data) + _LINE_COST if isinstance(item, Data) else _LINE_COST
+
+
+def take(
+    buffer: EventBuffer,
+    over: Callable[[], bool],
+    timeout: float | None,
+    what: str,
+    notice: Callable[[str], None],
+) -> Iterator[deque[Item]]:
+    """Iterate over a buffer in batches, until it is empty and ``over()`` (called under the lock).
+
+    Items left in a batch when this is closed go back. ``notice`` is called about lost events other than
+    lines, which have gaps.
+    """
+    taken: deque[Item] = deque()
+    generation = 0
+    # The lock itself, not a condition: Ctrl-C in a condition's Python code could leave it locked.
+    with buffer.lock:
+        buffer.enter_locked()
+    try:
+        while True:
+            with buffer.lock:
+                if not buffer.arrived.wait_for(lambda: not buffer.empty or over(), timeout):
+                    raise ReplyTimeoutError(f"nothing came from {what} for {timeout:g} s")
+                generation = buffer.generation
+                taken.clear()
+                taken.extend(buffer.take_locked(_AT_ONCE))
+                dropped, buffer.dropped = buffer.dropped, 0
+            if dropped:
+                notice(f"{dropped} events of {what} are lost: they came faster than they were read")
+            if not taken:
+                return
+            yield taken
+    finally:
+        buffer.leave(taken, generation)
 
 
 # Lines of one batch have one time, and to read a time takes longer than all the rest. (A tuple is replaced at

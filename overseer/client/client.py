@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Self
 
 from overseer.client.address import parse_url
 from overseer.client.arguments import Seconds, seconds_of, text_of
-from overseer.client.buffer import EventBuffer, to_output
+from overseer.client.buffer import EventBuffer, take, to_output
 from overseer.client.core import Core, Settings
 from overseer.client.errors import ClosedError, ConnectFailedError
 from overseer.client.joining import TaskRequests
 from overseer.client.pools import PoolRequests
 from overseer.client.schedules import ScheduleRequests
 from overseer.client.stored import StoredRequests
-from overseer.client.task import take
 from overseer.client.transport import connect
 from overseer.client.upgrades import UpgradeRequests
 from overseer.client.watch import Watch, WatchConnection

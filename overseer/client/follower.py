@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from overseer.client.buffer import EventBuffer, Line
+from overseer.client.buffer import SEQ, EventBuffer, Line
 from overseer.client.errors import ClientError, TaskGoneError
 from overseer.protocol import (
     Data,
@@ -127,7 +127,7 @@ class Follower:
         """Take a line of output; False when it is known."""
         if CHECKED:
             assert_held(self.buffer.lock)
-        seq = line[5]
+        seq = line[SEQ]
         if seq <= self.last_seq:
             return False
         if seq > self.last_seq + 1:

@@ -25,7 +25,7 @@ from overseer.client.arguments import (
     text_of,
 )
 from overseer.client.backpressure import SharedConnection
-from overseer.client.buffer import Item, to_output
+from overseer.client.buffer import SEQ, Item, to_output
 from overseer.client.core import Core
 from overseer.client.errors import ClientError, ReplyTimeoutError
 from overseer.client.follower import Follower
@@ -176,7 +176,7 @@ class Requests:
         found: dict[tuple[int, datetime | None], protocol.Output | protocol.Exited] = {}
         for item in items:
             if isinstance(item, tuple):
-                found.setdefault((item[5], None), to_output(item))
+                found.setdefault((item[SEQ], None), to_output(item))
             elif isinstance(item, protocol.Exited):
                 found.setdefault((item.pid, item.ts), item)
         return list(found.values())

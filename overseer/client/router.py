@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from overseer.client import frames
-from overseer.client.buffer import Item
+from overseer.client.buffer import TASK_ID, Item
 from overseer.client.core import Core
 from overseer.client.errors import ConnectionLostError
 from overseer.client.follower import Follower
@@ -266,7 +266,7 @@ class Router:
         if CHECKED:
             assert_held(self._core.lock)
         if isinstance(item, tuple):
-            task_id = item[0]
+            task_id = item[TASK_ID]
             taken = False
             dropped = task_id in self._followers
             for ref in self._followers.get(task_id, ()):

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Literal
 
 from overseer.client.arguments import Seconds, seconds_of
-from overseer.client.buffer import EventBuffer, Item, to_output
+from overseer.client.buffer import DATA, STREAM, Item, take, to_output
 from overseer.client.errors import LinesMissedError, ReplyTimeoutError, TaskNotRunError
 from overseer.client.follower import Follower
 from overseer.client.requests import Requests
 from overseer.client.words import Status, Stream
 from overseer.errors import fresh
 from overseer.protocol import Event, Exited, Gap, Reset, Restart, RunInfo, failed
-
-_AT_ONCE = 256  # items that an iteration takes at a time
 
 
 class Task:
@@ -148,8 +146,8 @@ class Task:
     def _lines(self, stream: str, timeout: float | None) -> Iterator[str]:
         for item in self._items(timeout):
             if isinstance(item, tuple):
-                if not stream or item[2] == stream:
-                    yield item[3]
+                if not stream or item[STREAM] == stream:
+                    yield item[DATA]
             elif isinstance(item, Gap) and not self._follower.may_drop:
                 raise LinesMissedError(self.id, item.from_seq, item.to_seq)
 
@@ -265,38 +263,3 @@ class Task:
         yield from take(follower.buffer, lambda: follower.over, timeout, f"task {self.id}", notice)
         if follower.failure is not None:
             raise fresh(follower.failure)
-
-
-def take(
-    buffer: EventBuffer,
-    over: Callable[[], bool],
-    timeout: float | None,
-    what: str,
-    notice: Callable[[str], None],
-) -> Iterator[deque[Item]]:
-    """Iterate over a buffer in batches, until it is empty and ``over()`` (called under the lock).
-
-    Items left in a batch when this is closed go back. ``notice`` is called about lost events other than
-    lines, which have gaps.
-    """
-    taken: deque[Item] = deque()
-    generation = 0
-    # The lock itself, not a condition: Ctrl-C in a condition's Python code could leave it locked.
-    with buffer.lock:
-        buffer.enter_locked()
-    try:
-        while True:
-            with buffer.lock:
-                if not buffer.arrived.wait_for(lambda: not buffer.empty or over(), timeout):
-                    raise ReplyTimeoutError(f"nothing came from {what} for {timeout:g} s")
-                generation = buffer.generation
-                taken.clear()
-                taken.extend(buffer.take_locked(_AT_ONCE))
-                dropped, buffer.dropped = buffer.dropped, 0
-            if dropped:
-                notice(f"{dropped} events of {what} are lost: they came faster than they were read")
-            if not taken:
-                return
-            yield taken
-    finally:
-        buffer.leave(taken, generation)

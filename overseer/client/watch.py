@@ -16,7 +16,7 @@ from typing import Self
 from overseer.client import frames
 from overseer.client.arguments import Seconds, seconds_of
 from overseer.client.backpressure import ALIVE_S, SharedConnection
-from overseer.client.buffer import EventBuffer, Item, Line, to_output
+from overseer.client.buffer import SEQ, TASK_ID, EventBuffer, Item, Line, take, to_output
 from overseer.client.connection import Connection
 from overseer.client.core import Core
 from overseer.client.errors import (
@@ -26,7 +26,6 @@ from overseer.client.errors import (
     RefusedError,
     ReplyTimeoutError,
 )
-from overseer.client.task import take
 from overseer.errors import fresh
 from overseer.protocol import (
     Changed,
@@ -186,7 +185,7 @@ class WatchConnection:
     def _line_locked(self, line: Line) -> None:
         if CHECKED:
             assert_held(self.core.lock)
-        task_id, seq = line[0], line[5]
+        task_id, seq = line[TASK_ID], line[SEQ]
         last = self._seqs.get(task_id, seq - 1)
         if seq > last + 1:  # the connection was lost meanwhile
             self._put_locked(Gap(task_id, last + 1, seq - 1, now()))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overseer.client.buffer import EventBuffer, Line
+from overseer.client.buffer import SEQ, EventBuffer, Line
 from overseer.client.core import Core
 from overseer.client.follower import Follower
 from overseer.client.router import Router
@@ -63,7 +63,7 @@ def taken(buffer: EventBuffer) -> list[object]:
     while items := buffer.take_locked(1000):
         for item in items:
             if isinstance(item, tuple):
-                result.append(item[5])
+                result.append(item[SEQ])
             elif isinstance(item, Gap):
                 result.append((item.from_seq, item.to_seq))
             else:
