@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from overseer.client import frames
-from overseer.client.buffer import TASK_ID, Item
+from overseer.client.buffer import TASK_ID, Item, Line
 from overseer.client.core import Core
 from overseer.client.errors import ConnectionLostError
 from overseer.client.follower import Follower
@@ -255,54 +255,58 @@ class Router:
         self._prune_dropped_locked()
         touched: dict[Follower, None] = {}
         for item in items:
-            self._route_one_locked(item, touched)
+            if isinstance(item, tuple):
+                self._route_line_locked(item, touched)
+            else:
+                self._route_event_locked(item, touched)
         for follower in touched:
             follower.buffer.settle_locked(lossless=follower.may_wait_locked())
         if self._core.listeners:
             self._core.settle_listeners_locked()
         return [f for f in touched if f.buffer.full and not f.over and f.may_wait_locked()]
 
-    def _route_one_locked(self, item: Item, touched: dict[Follower, None]) -> None:
+    def _route_line_locked(self, line: Line, touched: dict[Follower, None]) -> None:
         if CHECKED:
             assert_held(self._core.lock)
-        if isinstance(item, tuple):
-            task_id = item[TASK_ID]
-            taken = False
-            dropped = task_id in self._followers
-            for ref in self._followers.get(task_id, ()):
-                follower = ref()
-                if follower is None:
-                    self._prune_locked(task_id)
-                    continue
-                dropped = False
-                if follower.open and follower.line_locked(item):
-                    touched[follower] = None
-                    taken = True
-            if self._core.listeners and (taken or (dropped and self.broadcasts)):
-                self._core.tell_listeners_locked(item)
-            self._collect_locked(task_id, item)
-            return
-        self._answer_locked(item)
-        if isinstance(item, _NEWS):
-            task_id = item.task_id
+        task_id = line[TASK_ID]
+        taken = False
+        dropped = task_id in self._followers
+        for ref in self._followers.get(task_id, ()):
+            follower = ref()
+            if follower is None:
+                self._prune_locked(task_id)
+                continue
+            dropped = False
+            if follower.open and follower.line_locked(line):
+                touched[follower] = None
+                taken = True
+        if self._core.listeners and (taken or (dropped and self.broadcasts)):
+            self._core.tell_listeners_locked(line)
+        self._collect_locked(task_id, line)
+
+    def _route_event_locked(self, event: Event, touched: dict[Follower, None]) -> None:
+        assert_held(self._core.lock)
+        self._answer_locked(event)
+        if isinstance(event, _NEWS):
+            task_id = event.task_id
             followers = self._live_followers_locked(task_id)
             dropped = not followers and task_id in self._followers
             heard = taken = False
             for follower in followers:
                 heard = heard or follower.open
-                if follower.open and follower.event_locked(item):
+                if follower.open and follower.event_locked(event):
                     touched[follower] = None
                     taken = True
-                if isinstance(item, Exited) and follower.must_ask:
+                if isinstance(event, Exited) and follower.must_ask:
                     self.check_locked(follower)
                 self.retire_locked(follower)
-            if isinstance(item, Queued | Dequeued):  # broadcast to every connection
+            if isinstance(event, Queued | Dequeued):  # broadcast to every connection
                 taken = (taken or not heard) and self.broadcasts
             if taken or (dropped and self.broadcasts):
-                self._core.tell_listeners_locked(item)
-            self._collect_locked(task_id, item)
-        elif isinstance(item, PoolUpdated | ChainRefused | Moved | Skipped) and self.broadcasts:
-            self._core.tell_listeners_locked(item)
+                self._core.tell_listeners_locked(event)
+            self._collect_locked(task_id, event)
+        elif isinstance(event, PoolUpdated | ChainRefused | Moved | Skipped) and self.broadcasts:
+            self._core.tell_listeners_locked(event)
 
     def _collect_locked(self, task_id: str, item: Item) -> None:
         if CHECKED:
