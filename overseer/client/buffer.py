@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final, TypeAlias
 
@@ -243,6 +243,14 @@ def take(
             yield taken
     finally:
         buffer.leave(taken, generation)
+
+
+def batches(taken: Iterable[deque[Item]]) -> Iterator[list[Event]]:
+    """What :func:`take` takes, as events. Of a batch that has been given out, nothing goes back."""
+    for items in taken:
+        events = [to_output(item) if isinstance(item, tuple) else item for item in items]
+        items.clear()
+        yield events
 
 
 # Lines of one batch have one time, and to read a time takes longer than all the rest. (A tuple is replaced at

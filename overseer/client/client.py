@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from overseer.client.address import parse_url
 from overseer.client.arguments import Seconds, seconds_of, text_of
-from overseer.client.buffer import EventBuffer, take, to_output
+from overseer.client.buffer import EventBuffer, batches, take
 from overseer.client.core import Core, Settings
 from overseer.client.errors import ClosedError, ConnectFailedError
 from overseer.client.joining import TaskRequests
@@ -164,8 +164,7 @@ class Client(TaskRequests, PoolRequests, ScheduleRequests, StoredRequests, Upgra
 
     def _batches(self, buffer: EventBuffer, timeout: float | None) -> Iterator[list[Event]]:
         over, notice = (lambda: self._core.failure is not None), self._core.notice
-        for items in take(buffer, over, timeout, "this server", notice):
-            yield [to_output(item) if isinstance(item, tuple) else item for item in items]
+        yield from batches(take(buffer, over, timeout, "this server", notice))
         failure = self._core.failure
         if failure is not None and not isinstance(failure, ClosedError):
             raise fresh(failure)

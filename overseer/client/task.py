@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from overseer.client.arguments import Seconds, seconds_of
-from overseer.client.buffer import DATA, STREAM, Item, take, to_output
+from overseer.client.buffer import DATA, STREAM, Item, batches, take, to_output
 from overseer.client.errors import LinesMissedError, ReplyTimeoutError, TaskNotRunError
 from overseer.client.follower import Follower
 from overseer.client.requests import Requests
@@ -124,10 +124,7 @@ class Task:
 
     def batches(self, timeout: Seconds | None = None) -> Iterator[list[Event]]:
         """As :meth:`events`, in batches of what is available: for programs that flush after each."""
-        for items in self._taken(seconds_of(timeout)):
-            events = [to_output(item) if isinstance(item, tuple) else item for item in items]
-            items.clear()
-            yield events
+        yield from batches(self._taken(seconds_of(timeout)))
 
     def lines(self, stream: Stream | Literal[""] = "", timeout: Seconds | None = None) -> Iterator[str]:
         """The lines of its output without their ends, until the task is over.

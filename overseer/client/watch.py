@@ -16,7 +16,7 @@ from typing import Self
 from overseer.client import frames
 from overseer.client.arguments import Seconds, seconds_of
 from overseer.client.backpressure import ALIVE_S, SharedConnection
-from overseer.client.buffer import SEQ, TASK_ID, EventBuffer, Item, Line, take, to_output
+from overseer.client.buffer import SEQ, TASK_ID, EventBuffer, Item, Line, batches, take
 from overseer.client.connection import Connection
 from overseer.client.core import Core
 from overseer.client.errors import (
@@ -300,9 +300,7 @@ class Watch:
     def _batches(self, buffer: EventBuffer, timeout: float | None) -> Iterator[list[Event]]:
         link = self._link
         over, notice = (lambda: link.failure is not None), link.core.notice
-        for items in take(buffer, over, timeout, "this server", notice):
-            yield [to_output(item) if isinstance(item, tuple) else item for item in items]
-            items.clear()
+        yield from batches(take(buffer, over, timeout, "this server", notice))
         failure = link.failure
         if failure is not None and not isinstance(failure, ClosedError):
             raise fresh(failure)
