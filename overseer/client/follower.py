@@ -111,6 +111,11 @@ class Follower:
         return self.state not in _UNDER_WAY
 
     @property
+    def on_lag(self) -> str:
+        """What the server is to do with what the client does not read."""
+        return "block" if self.lossless else "drop"
+
+    @property
     def finished(self) -> bool:
         """Whether it need not be followed any longer."""
         return self.over and not self.resetting

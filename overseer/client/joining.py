@@ -105,11 +105,12 @@ class TaskRequests(Requests):
             TypeError: a parameter is something else, such as a list or bytes.
         """
         until = time.monotonic() + (seconds_of(wait_for_room, "wait_for_room") or 0.0)
-        generated = task_id is None or task_id == ""
+        given: TaskId = "" if task_id is None else task_id
+        generated = given == ""
         request = Start(
             id="",
             action=action_name(action) if action else "",
-            task_id=task_id_of(uuid.uuid4() if task_id is None or task_id == "" else task_id),
+            task_id=task_id_of(uuid.uuid4() if generated else given),
             params=params_of(params, more),
             retry_policy=policy_of(retry_policy),
             force=force,
@@ -147,8 +148,7 @@ class TaskRequests(Requests):
             else:
                 self._router.unfollow_locked(follower)
 
-        lag = "block" if follower.lossless else "drop"
-        request = replace(request, on_lag=lag, catch_up=follower.catch_up)
+        request = replace(request, on_lag=follower.on_lag, catch_up=follower.catch_up)
         # A start subscribes its sender; this gets created_at, which tells a task that takes over the id
         # during a lost connection from this one.
         look = Subscribe(id="", task_id=task_id, since_seq=_NOTHING_STORED)

@@ -129,7 +129,7 @@ class Router:
             id=self.new_id(),
             task_id=follower.task_id,
             since_seq=follower.last_seq,
-            on_lag="block" if follower.lossless else "drop",
+            on_lag=follower.on_lag,
             catch_up=follower.catch_up,
             partial=follower.partial or None,
             raw=follower.raw or None,
