@@ -103,9 +103,8 @@ class WatchConnection:
 
     def close(self) -> None:
         with self.core.lock:
-            self.failure = self.failure or ClosedError("this watch was closed")
             self.connection.end_locked()
-            self._settle_locked()
+            self._fail_locked(ClosedError("this watch was closed"))
         if self.connection.thread is not threading.current_thread():
             self.connection.thread.join(_JOIN_S)
 
@@ -134,7 +133,12 @@ class WatchConnection:
     def ended_locked(self, failure: ConnectionLostError) -> None:
         assert_held(self.core.lock)
         self._shared.watches -= {self.connection}
+        self._fail_locked(failure)
+
+    def _fail_locked(self, failure: ClientError) -> None:
+        assert_held(self.core.lock)
         self.failure = self.failure or failure
+        self.changed.notify_all()
         self._settle_locked()
 
     # -- what comes
@@ -154,8 +158,8 @@ class WatchConnection:
                 self._cursor = event.cursor
                 self.changed.notify_all()
             case Error():
-                self.failure = RefusedError(event.message, code=event.code)
                 self.connection.end_locked()
+                self._fail_locked(RefusedError(event.message, code=event.code))
                 return
             case Usage():
                 self.usage |= {used.task_id: used for used in event.tasks}
@@ -208,7 +212,6 @@ class WatchConnection:
         for buffer in self._live_locked():
             buffer.settle_locked(lossless=True)
             buffer.room.notify_all()
-        self.changed.notify_all()
 
     # -- back-pressure
 
