@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from overseer.client.address import Address
 from overseer.client.errors import ClientError, ConnectFailedError
@@ -74,10 +74,10 @@ def connect(
         ClientError: the token cannot be sent.
     """
     deadline = time.monotonic() + timeout
-    request, accept = _upgrade(address, token)
+    upgrade = _upgrade(address, token)
     connected = _open(address, tls, deadline, timeout)
     try:
-        rest = _shake_hands(connected, address, request, accept, deadline, timeout)
+        rest = _shake_hands(connected, address, upgrade, deadline, timeout)
         connected.settimeout(0)
     except BaseException:
         connected.close()
@@ -89,8 +89,13 @@ def connect(
     return Transport(connected, rest, (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError))
 
 
-def _upgrade(address: Address, token: str) -> tuple[bytes, bytes]:
-    """The request, and the Sec-WebSocket-Accept that the server must answer."""
+class _Upgrade(NamedTuple):
+    request: bytes
+    accept: bytes  # the Sec-WebSocket-Accept that the server must answer
+    has_token: bool
+
+
+def _upgrade(address: Address, token: str) -> _Upgrade:
     key = base64.b64encode(os.urandom(16))
     lines = [
         f"GET {address.path} HTTP/1.1",
@@ -105,17 +110,17 @@ def _upgrade(address: Address, token: str) -> tuple[bytes, bytes]:
             raise ClientError("the token contains spaces, or characters other than ASCII")
         lines.append(f"Authorization: Bearer {token}")
     accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
-    return "\r\n".join([*lines, "", ""]).encode(), accept
+    return _Upgrade("\r\n".join([*lines, "", ""]).encode(), accept, bool(token))
 
 
 def _shake_hands(
-    connected: socket.socket, address: Address, request: bytes, accept: bytes, deadline: float, timeout: float
+    connected: socket.socket, address: Address, upgrade: _Upgrade, deadline: float, timeout: float
 ) -> bytes:
-    """Send the upgrade, read the response, and return what came after it. Raises ConnectFailedError."""
+    """Send the request, read the response, and return what came after it. Raises ConnectFailedError."""
     data = b""
     try:
         connected.settimeout(timeout_until(deadline))
-        connected.sendall(request)
+        connected.sendall(upgrade.request)
         while b"\r\n\r\n" not in data and len(data) <= _MAX_HEAD and _may_be_http(data):
             connected.settimeout(timeout_until(deadline))
             more = connected.recv(_MAX_HEAD)
@@ -131,7 +136,7 @@ def _shake_hands(
             raise ConnectFailedError(f"{address.url} is not a WebSocket server: it answered something else")
         status, headers = _read_head(head, address)
         if status == 101:
-            if headers.get("sec-websocket-accept", "") != accept.decode():
+            if headers.get("sec-websocket-accept", "") != upgrade.accept.decode():
                 raise ConnectFailedError(f"{address.url} is not a WebSocket server: it answers another key")
             return rest
         words = _words(connected, rest, headers, deadline)
@@ -143,7 +148,7 @@ def _shake_hands(
         raise
     except OSError as error:
         raise ConnectFailedError(f"{address.url} dropped the connection: {_why(error)}") from None
-    raise ConnectFailedError(_refusal(address, status, words, b"\r\nAuthorization: " in request), status)
+    raise ConnectFailedError(_refusal(address, status, words, upgrade.has_token), status)
 
 
 def _may_be_http(data: bytes) -> bool:
