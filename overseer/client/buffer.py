@@ -75,14 +75,12 @@ class EventBuffer:
     def half_empty(self) -> bool:
         return self._size <= self._bound // 2
 
-    @property
-    def is_read(self) -> bool:
+    def is_read_locked(self) -> bool:
         """Whether an iteration is under way."""
         self._tidy_locked()
         return self._readers > 0
 
-    @property
-    def empty(self) -> bool:
+    def is_empty_locked(self) -> bool:
         self._tidy_locked()
         return not self._items and not self._lost
 
@@ -230,7 +228,7 @@ def take(
     try:
         while True:
             with buffer.lock:
-                if not buffer.arrived.wait_for(lambda: not buffer.empty or over(), timeout):
+                if not buffer.arrived.wait_for(lambda: not buffer.is_empty_locked() or over(), timeout):
                     raise ReplyTimeoutError(f"nothing came from {what} for {timeout:g} s")
                 generation = buffer.generation
                 taken.clear()

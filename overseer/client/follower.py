@@ -270,7 +270,7 @@ class Follower:
         assert_held(self.buffer.lock)
         if self.resetting:
             return False  # what precedes the new generation will be dropped
-        if not self.lossless or self.buffer.is_read:
+        if not self.lossless or self.buffer.is_read_locked():
             return self.lossless
         return not (self.buffer.was_read or self.waiters) and time.monotonic() < self._reader_due
 

@@ -219,7 +219,7 @@ class WatchConnection:
         """A buffer without room, which is being read or has yet to be."""
         assert_held(self.core.lock)
         for buffer in self._live_locked():
-            if buffer.full and (buffer.is_read or not buffer.was_read):
+            if buffer.full and (buffer.is_read_locked() or not buffer.was_read):
                 return buffer
         return None
 

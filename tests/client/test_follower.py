@@ -265,10 +265,10 @@ class TestAFullBuffer:
             buffer.put_locked(line(seq))
         buffer.enter_locked()
         first = buffer.take_locked(5)
-        assert buffer.is_read
+        assert buffer.is_read_locked()
         # As a finaliser does in the middle of something: it cannot have the lock.
         buffer.leave(first[2:], buffer.generation)
-        assert not buffer.is_read
+        assert not buffer.is_read_locked()
         assert taken(buffer) == list(range(3, 11))
 
     def test_puts_what_is_taken_back_before_what_was_lost_meanwhile(self):
