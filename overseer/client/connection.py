@@ -22,6 +22,7 @@ from overseer.client.decoding import decode
 from overseer.client.errors import ClientError, ClosedError, ConnectFailedError, ConnectionLostError
 from overseer.client.router import Router
 from overseer.client.transport import Transport, connect
+from overseer.errors import fresh
 from overseer.util.locks import assert_held
 from overseer.util.wakeup import Wakeup, poll_timeout
 
@@ -110,8 +111,8 @@ class Connection:
                 try:
                     self._serve(transport)
                     return
-                except _Lost as lost:
-                    failure = ConnectionLostError(str(lost), lost.code)
+                except ConnectionLostError as lost:
+                    failure = fresh(lost)  # which is kept, and keeps no frames
                 finally:
                     self._in_use = None
                     transport.close()
@@ -163,7 +164,7 @@ class Connection:
             return not self.ending
 
     def _serve(self, transport: Transport) -> None:
-        """Read and write until the client ends. Raises _Lost."""
+        """Read and write until the client ends. Raises ConnectionLostError."""
         url = self.core.settings.address.url
         reader = frames.FrameReader(_MAX_MESSAGE)
         data: bytes | None = transport.rest
@@ -198,18 +199,21 @@ class Connection:
                 if transport.pending or ready.get(transport.fileno(), 0) & ~select.POLLOUT:
                     data = transport.receive()
                     if data == b"":
-                        raise _Lost(f"{url} ended the connection")
+                        raise ConnectionLostError(f"{url} ended the connection")
                 elif time.monotonic() >= due:
                     # Only when there is nothing to read: time in which this process was stopped (Ctrl-Z, a
                     # sleeping laptop) must not count, so the answer's time begins here.
                     if asked:
-                        raise _Lost(f"{url} has been silent for {time.monotonic() - heard:.0f} s")
+                        silent = time.monotonic() - heard
+                        raise ConnectionLostError(f"{url} has been silent for {silent:.0f} s")
                     due, asked = time.monotonic() + keepalive, True
                     self._send(frames.ping())
+        except ConnectionLostError:  # an OSError as well
+            raise
         except OSError as error:
-            raise _Lost(f"the connection to {url} broke: {error.strerror or error}") from None
+            raise ConnectionLostError(f"the connection to {url} broke: {error.strerror or error}") from None
         except frames.ProtocolViolation as error:
-            raise _Lost(f"{url} does not speak WebSocket properly: {error}") from None
+            raise ConnectionLostError(f"{url} does not speak WebSocket properly: {error}") from None
 
     def _received(self, got: frames.Received) -> None:
         if got.messages:
@@ -219,7 +223,7 @@ class Connection:
         if got.close is not None:
             code, reason = got.close
             why = f"{code} {reason}".strip()
-            raise _Lost(f"{self.core.settings.address.url} closed the connection ({why})", code)
+            raise ConnectionLostError(f"{self.core.settings.address.url} closed the connection ({why})", code)
 
     def _flush(self, transport: Transport) -> None:
         while True:
@@ -259,11 +263,3 @@ class Connection:
         self._out.append(frame)
         self.unsent += len(frame)
         self._wakeup.set()
-
-
-class _Lost(Exception):
-    """The connection has ended; the text says how."""
-
-    def __init__(self, why: str, code: int = 1006) -> None:
-        super().__init__(why)
-        self.code = code
