@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import pytest
 
 from overseer.ctl.tail import Printer
-from overseer.ctl.terminal import Style, counted
-from overseer.protocol import Gap
+from overseer.ctl.terminal import OutputError, Style, counted
+from overseer.protocol import Gap, Output
 from overseer.util.timestamps import now
 from tests.ctl.conftest import Ctl
 from tests.ctl.test_run import finish, first_line, started
@@ -67,3 +68,14 @@ def test_a_gap_says_why_it_is_there(capsys: pytest.CaptureFixture[str], reason: 
     printer = Printer(["t"], Style("never", None), as_json=False, timestamps=False)
     printer.write([Gap("t", 3, 9, now(), reason)])
     assert f"t: {said}" in capsys.readouterr().err
+
+
+def test_a_failed_write_is_told_each_time_by_an_error_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    printer = Printer(["t"], Style("never", None), as_json=False, timestamps=False)
+    monkeypatch.setattr(sys, "stdout", None)
+    raised = []
+    for _ in range(3):
+        with pytest.raises(OutputError, match="cannot write to stdout: it is closed") as caught:
+            printer.write([Output("t", 1, "stdout", "text", now(), 1)])
+        raised.append(caught.value)
+    assert len(set(map(id, raised))) == 3
