@@ -13,7 +13,7 @@ import yaml
 from overseer import client
 from overseer.ctl.command import _COMMANDS
 from tests.client.conftest import ACTIONS
-from tests.harness import ROOT, Daemon
+from tests.harness import ROOT, Daemon, shell
 
 TEXT = (ROOT / "docs/CLIENT.md").read_text()
 _GUESS = yaml.safe_load((ROOT / "config.yaml").read_text())["actions"]["guess"]
@@ -21,7 +21,8 @@ SHIPPED = {
     **ACTIONS,
     "report": ACTIONS["echo"],
     "job": ACTIONS["count"],
-    "watch-load": ACTIONS["count"],
+    # Not over before it is watched:
+    "watch-load": shell("exec sleep [[.seconds]]", config={"parameters": {"seconds": {"default": "0.1"}}}),
     "checksum": ACTIONS["echo"],
     "guess": _GUESS,
 }
