@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from overseer.config import StorageConfig
@@ -203,8 +204,10 @@ class History(Recorder):
         # Its row may be missing, if there was no room for it in the queue.
         self._writer.wait(self._over([rows.insert(run, self._server)], run, end, owed))
 
-    def start_failed(self, run: Run, error: str, **more: Any) -> None:
-        self._not_begun(run, "start_failed", error, **more)
+    def start_failed(
+        self, run: Run, error: str, *, again: bool = False, owed: Sequence[Owed] = (), gave_up: int = 0
+    ) -> None:
+        self._not_begun(run, "start_failed", error, again=again, owed=owed, gave_up=gave_up)
 
     def paid(self, run_id: str, room: str = "") -> None:
         self._writer.put(rows.pay(run_id, room))
@@ -232,11 +235,31 @@ class History(Recorder):
         """One of those that were not started is waited for again, so that nothing is lost."""
         self._writer.put(rows.dequeue(run.task_id))
 
-    def _not_begun(self, run: Run, reason: str, error: str, owed: Sequence[Owed] = (), **more: Any) -> None:
-        """Record a run that never was; ``more``: of its :class:`RunEnd`."""
-        end = RunEnd(now(), -1, "", reason, 0, True, run.first_seq - 1, **more)
-        run.started = end.at
-        self._over(self._begun(run, 0), run, end, owed, error)
+    def _not_begun(
+        self,
+        run: Run,
+        reason: str,
+        error: str,
+        *,
+        again: bool = False,
+        owed: Sequence[Owed] = (),
+        gave_up: int = 0,
+    ) -> None:
+        """Record a run that never was: it ended as it began."""
+        end = RunEnd(
+            at=now(),
+            exit_code=-1,
+            signal="",
+            reason=reason,
+            duration_ms=0,
+            failed=True,
+            last_seq=run.first_seq - 1,
+            again=again,
+            gave_up=gave_up,
+        )
+        self._number(run)
+        never = replace(run, started=end.at)
+        self._over(self._begun(never, 0), never, end, owed, error)
 
     def _over(
         self, begun: Sequence[Statement], run: Run, end: RunEnd, owed: Sequence[Owed], error: str = ""
@@ -259,9 +282,12 @@ class History(Recorder):
     def intend(self, task_id: str, intent: Intent) -> None:
         self._writer.put(rows.intend(task_id, intent))
 
-    def _begun(self, run: Run, block: int) -> list[Statement]:
+    def _number(self, run: Run) -> None:
         if not run.number:
             run.number = self._marks.next_number(run.task_id)
+
+    def _begun(self, run: Run, block: int) -> list[Statement]:
+        self._number(run)
         self._mark(run, run.first_seq - 1, block)
         begun = [rows.insert(run, self._server)]
         if self._queued.remove(run.task_id):
