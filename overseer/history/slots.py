@@ -45,10 +45,12 @@ _FORGET = (
 _SCHEDULE = (
     "INSERT OR REPLACE INTO schedules (task_id, since, spans, paused, wanted, used) VALUES (?, ?, ?, ?, ?, ?)"
 )
+# What the id of a task that is started beside has after the schedule's, for Python's strftime and SQLite's.
+_BESIDE = "@%Y-%m-%dT%H:%M:%SZ"
 # Of the start of a slot that an earlier server asked for, a run tells, of the task or of one beside it, be it
 # one that is still waited for.
 _ITS = (
-    "task_id IN (slots.task_id, slots.task_id || strftime('@%Y-%m-%dT%H:%M:%SZ', slot, 'unixepoch')) "
+    f"task_id IN (slots.task_id, slots.task_id || strftime('{_BESIDE}', slot, 'unixepoch')) "
     "AND trigger_type = 'schedule'"
 )
 SETTLE = (
@@ -128,7 +130,7 @@ def keep_schedules(schedules: Schedules, at: datetime) -> Statement:
 
 def beside(task_id: str, slot: int) -> str:
     """The id of the task that is started for a slot beside the one that has its own id."""
-    return f"{task_id}@{datetime.fromtimestamp(slot, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return task_id + datetime.fromtimestamp(slot, UTC).strftime(_BESIDE)
 
 
 def load(connection: sqlite3.Connection) -> dict[str, Schedules]:
