@@ -214,6 +214,18 @@ def test_an_id_that_nobody_has_used_for_as_long_as_anything_is_kept_is_forgotten
     assert again.last_seq("other") == 3
 
 
+def test_schedules_are_looked_through_once_however_many_ids_go(database: sqlite3.Connection) -> None:
+    kept = keeping(10)
+    database.executemany("INSERT INTO ids VALUES (?, 1, 1, 1)", [(f"t{number}",) for number in range(200)])
+    seen: list[str] = []
+    database.set_trace_callback(seen.append)
+    while kept.step(database) == 0.0:
+        pass
+    database.set_trace_callback(None)
+    assert database.execute("SELECT count(*) FROM ids").fetchone() == (0,)
+    assert sum("FROM schedules WHERE" in sql for sql in seen) == 1
+
+
 @pytest.mark.parametrize("years", [-5, 5])
 def test_a_clock_that_is_set_makes_nothing_older(monkeypatch: pytest.MonkeyPatch, years: int) -> None:
     clock = SteadyClock()
