@@ -61,6 +61,7 @@ class Writer:
         self._database = database
         self._name = name
         self._tend = tend
+        self._thread: threading.Thread | None = None
         self._lock = lock(Rank.LEAF, "history")  # guards the fields below
         self._wanted = threading.Condition(self._lock)  # notified when there is something to do
         self._stored = threading.Condition(self._lock)  # notified when something is stored, or cannot be
@@ -72,15 +73,15 @@ class Writer:
         self._told: set[str] = set()  # what was logged since it was last well
         self._late_at = 0.0  # when a change was last not stored in time, monotonic
         self._closed = False
-        self._thread: threading.Thread | None = None
         self._tend_at = 0.0  # monotonic
-        self._tidy_after = 0.0  # no housekeeping before, monotonic; used by the thread alone, as are the next
-        self._untidy = False  # housekeeping fails, which was logged
-        self._checkpoint_at = _CHECKPOINT  # size of the log
         self.written = 0
         self.lost = 0
         self.unrecorded = 0  # how often a wait for a row timed out
         self._lost_before = 0  # when it was last well
+        # Used by the thread alone.
+        self._tidy_after = 0.0  # no housekeeping before, monotonic
+        self._untidy = False  # housekeeping fails, which was logged
+        self._checkpoint_at = _CHECKPOINT  # size of the log
 
     def start(self, fatal: tuple[type[Exception], ...] = ()) -> None:
         """Connect, and start the thread; a failed connection is retried later.
@@ -101,7 +102,7 @@ class Writer:
     def failing(self) -> bool:
         """Whether nothing can be written now."""
         with self._lock:
-            return bool(self._failing) or self._hangs(_HANGS_S)
+            return bool(self._failing) or self._hangs_locked(_HANGS_S)
 
     @property
     def waiting(self) -> int:
@@ -151,11 +152,12 @@ class Writer:
     def _wait_locked(self, ticket: int, patience: float) -> bool:
         """Whether so many statements are stored, in time; for a disk that fails or hangs nobody waits."""
         assert_held(self._lock)
-        if not self._hangs(patience):
+        if not self._hangs_locked(patience):
             self._stored.wait_for(lambda: self._done >= ticket or bool(self._failing), patience)
         return self._done >= ticket
 
-    def _hangs(self, patience: float) -> bool:
+    def _hangs_locked(self, patience: float) -> bool:
+        assert_held(self._lock)
         return self._busy_since > 0 and time.monotonic() - self._busy_since > patience
 
     def tend_within(self, seconds: float) -> None:
