@@ -257,7 +257,7 @@ class History(Recorder):
             again=again,
             gave_up=gave_up,
         )
-        self._number(run)
+        self._assign_number(run)
         never = replace(run, started=end.at)
         self._over(self._begun(never, 0), never, end, owed, error)
 
@@ -279,15 +279,23 @@ class History(Recorder):
     def called_off(self, run: Run) -> None:
         self._writer.put(rows.resume(run.run_id, False))
 
+    def recalled(self, task: Interrupted) -> None:
+        """An interrupted task has been restarted, or will not be."""
+        self._writer.put(rows.resume(task.run_id, False))
+
     def intend(self, task_id: str, intent: Intent) -> None:
         self._writer.put(rows.intend(task_id, intent))
 
-    def _number(self, run: Run) -> None:
+    def put(self, *statements: Statement) -> None:
+        """Store what other rooms keep; returns at once."""
+        self._writer.put(*statements)
+
+    def _assign_number(self, run: Run) -> None:
         if not run.number:
             run.number = self._marks.next_number(run.task_id)
 
     def _begun(self, run: Run, block: int) -> list[Statement]:
-        self._number(run)
+        self._assign_number(run)
         self._mark(run, run.first_seq - 1, block)
         begun = [rows.insert(run, self._server)]
         if self._queued.remove(run.task_id):
@@ -327,7 +335,7 @@ class History(Recorder):
         self._writer.settle(_FRESH_S)
         return self._pages.ask(lambda connection: sums(connection, query, sees, division))
 
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+    def select(self, sql: str) -> list[tuple[Any, ...]]:
         """What other rooms have stored, as it is in the database.
 
         Raises:
@@ -335,17 +343,9 @@ class History(Recorder):
         """
         return self._pages.ask(lambda connection: connection.execute(sql).fetchall())
 
-    def put(self, *statements: Statement) -> None:
-        """Store what other rooms keep; returns at once."""
-        self._writer.put(*statements)
-
     def number(self, task_id: str) -> int:
         """The number of runs that an id has had."""
         return self._marks.number(task_id)
-
-    def recalled(self, task: Interrupted) -> None:
-        """An interrupted task has been restarted, or will not be."""
-        self._writer.put(rows.resume(task.run_id, False))
 
     # -- schedules
 

@@ -52,7 +52,7 @@ class States(Storage):
         if self._history is None:
             return {}, []
         try:
-            told, pending = self._history.rows(_TOLD), self._history.rows(_PENDING)
+            told, pending = self._history.select(_TOLD), self._history.select(_PENDING)
         except RequestError as error:
             _log.error("cannot read which notices were sent before: %s", error.message)
             return {}, []
