@@ -225,17 +225,25 @@ class Writer:
             self._done += size
             self.written += size - dropped
             self.lost += dropped
-            recovered, self._failing = self._failing, ""
+            level, news = self._recovered_locked()
             self._stored.notify_all()
-            well = bool(recovered) or time.monotonic() - self._late_at > _CALM_S
-            was_slow = well and not self._told.isdisjoint((_SLOW, _FULL))
-            if well:
-                self._told -= {_SLOW, _FULL}
-                lost, self._lost_before = self.lost - self._lost_before, self.lost
-        if recovered or was_slow:
-            now = "can be written again" if recovered else "is no longer slow"
-            level = logging.WARNING if recovered or lost else logging.INFO
-            _log.log(level, "%s %s; %d changes were lost", self._name, now, lost)
+        if news:
+            _log.log(level, "%s %s", self._name, news)
+
+    def _recovered_locked(self) -> tuple[int, str]:
+        """Note that something was stored; returns a level and what is to be logged if all is well again."""
+        assert_held(self._lock)
+        failed, self._failing = self._failing, ""
+        if not failed and time.monotonic() - self._late_at <= _CALM_S:
+            return logging.NOTSET, ""
+        was_slow = not self._told.isdisjoint((_SLOW, _FULL))
+        self._told -= {_SLOW, _FULL}
+        lost, self._lost_before = self.lost - self._lost_before, self.lost
+        if not failed and not was_slow:
+            return logging.NOTSET, ""
+        level = logging.WARNING if failed or lost else logging.INFO
+        now = "can be written again" if failed else "is no longer slow"
+        return level, f"{now}; {lost} changes were lost"
 
     def _keep_tidy(self) -> None:
         """Between batches, do what is due. A failure stops no writing, and is tried again later."""
