@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from overseer.config import StorageConfig
-from overseer.history.moments import SteadyClock
+from overseer.history.steady_clock import SteadyClock
 from overseer.history.transaction import transaction
 
 _AT_ONCE = 50  # rows per transaction, so that no run's start waits long

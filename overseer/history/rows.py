@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from overseer.history.moments import restored, stored
 from overseer.history.records import Intent, Owed, Run, RunEnd, Trigger
 from overseer.history.transaction import Statement
 from overseer.protocol import RetryPolicy, RunInfo, RunTrigger, dump, to_plain, utf8
 from overseer.schema.objects import from_plain
+from overseer.util.timestamps import from_micros, to_micros
 
 # What was asked for, whether it has begun or waits; rows of :func:`_asked`.
 _ASKED = "task_id, run_id, action, params, complete, policy, trigger_type, trigger_by, definition, server"
@@ -30,7 +30,7 @@ _QUEUE = f"INSERT OR REPLACE INTO queued ({_ASKED}, queued) VALUES ({', '.join('
 _DEQUEUE = "DELETE FROM queued WHERE task_id = ?"
 QUEUED_HERE = f"SELECT {_ASKED}, queued FROM queued WHERE server = ?"
 QUEUED_ELSEWHERE = f"SELECT {_ASKED}, queued FROM queued WHERE server <> ? ORDER BY id"
-"""The tasks that wait for their run on a server, or did on earlier ones; rows for :func:`waiting`."""
+"""The tasks that wait for their run on a server, or did on earlier ones; rows for :func:`queued_run`."""
 
 _OWE = "INSERT OR IGNORE INTO owed (run_id, room, change, server) VALUES (?, ?, ?, ?)"
 _PAY = "DELETE FROM owed WHERE run_id = ?"
@@ -56,8 +56,8 @@ def insert(run: Run, server: str) -> Statement:
         "running",
         "",
         0,
-        None if run.queued is None else stored(run.queued),
-        stored(run.started),
+        None if run.queued is None else to_micros(run.queued),
+        to_micros(run.started),
         run.first_seq,
         1,
         _clean(run.host),
@@ -71,7 +71,7 @@ def end(run: Run, how: RunEnd, error: str = "") -> Statement:
         how.status,
         how.reason,
         int(how.status in ("failed", "lost")),
-        stored(how.at),
+        to_micros(how.at),
         how.duration_ms,
         how.exit_code,
         _clean(how.signal),
@@ -116,10 +116,10 @@ def dequeue(task_id: str) -> Statement:
     return _DEQUEUE, (task_id,)
 
 
-def waiting(row: Sequence[Any], first_seq: int) -> Run:
+def queued_run(row: Sequence[Any], first_seq: int) -> Run:
     """The run that a task has waited for, whose first line would have been ``first_seq``."""
     task_id, run_id, action, params, complete, policy, kind, by, definition, _, queued = row
-    at = restored(queued)
+    at = from_micros(queued)
     trigger, given = Trigger(kind, by), json.loads(params)
     return Run(
         run_id, task_id, action, given, bool(complete), policy_of(policy), trigger, at, at, first_seq,
@@ -162,7 +162,7 @@ def shown(row: Sequence[Any]) -> RunInfo:
     run = dict(zip(SHOWN.split(", "), row, strict=True))
     del run["id"]
     for time in ("queued", "started", "ended"):
-        run[time] = None if run[time] is None else restored(run[time])
+        run[time] = None if run[time] is None else from_micros(run[time])
     run["params"] = json.loads(run["params"])
     run["trigger"] = RunTrigger(run.pop("trigger_type"), run.pop("trigger_by"))
     return RunInfo(**run)

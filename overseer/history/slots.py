@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from overseer.history.moments import restored, stored
+from overseer.util.timestamps import from_micros, to_micros
 
 if TYPE_CHECKING:
     import sqlite3
@@ -108,7 +108,7 @@ def keep_slot(slot: Slot) -> tuple[Statement, Statement]:
         slot.outcome,
         slot.reason,
         slot.number,
-        stored(slot.at),
+        to_micros(slot.at),
         slot.detail,
     )
     return (_SLOT, values), (_FORGET, (slot.task_id,))
@@ -123,7 +123,7 @@ def keep_schedules(schedules: Schedules, at: datetime) -> Statement:
         spans,
         int(schedules.paused),
         int(schedules.wanted),
-        stored(at),
+        to_micros(at),
     )
     return _SCHEDULE, values
 
@@ -145,5 +145,5 @@ def load(connection: sqlite3.Connection) -> dict[str, Schedules]:
         "SELECT task_id, slot, outcome, at, reason, number, detail FROM slots ORDER BY task_id, slot"
     ):
         if schedules := found.get(task_id):
-            schedules.slots.append(Slot(task_id, slot, outcome, restored(at), *more))
+            schedules.slots.append(Slot(task_id, slot, outcome, from_micros(at), *more))
     return found

@@ -15,7 +15,6 @@ from overseer.history.directory import DataDirectory, DirectoryInUseError
 from overseer.history.file import DatabaseFile
 from overseer.history.high_water_marks import Marks
 from overseer.history.inheritance import Inheritance, Interrupted
-from overseer.history.moments import stored
 from overseer.history.pages import Pages, Query
 from overseer.history.queued import QueuedRuns
 from overseer.history.records import Intent, Owed, Recorder, Run, RunEnd
@@ -26,7 +25,7 @@ from overseer.history.transaction import Statement, transaction
 from overseer.history.writer import Writer
 from overseer.protocol import RunInfo, RunStats
 from overseer.util.hanging_disk import patiently
-from overseer.util.timestamps import now
+from overseer.util.timestamps import now, to_micros
 
 _FILE = "overseer.db"
 _BLOCK = 10_000  # line numbers reserved at once, at least
@@ -152,7 +151,7 @@ class History(Recorder):
         """Store some of the numbers that the database lacks; returns whether there were any."""
         marks = self._marks.take_behind(_MARKS)
         if marks:
-            used = stored(now())
+            used = to_micros(now())
             try:
                 with transaction(connection):
                     for mark in marks:
@@ -215,7 +214,7 @@ class History(Recorder):
     def queued(self, run: Run) -> None:
         assert run.queued is not None
         self._queued.add(run)
-        self._writer.put(rows.queue(run, stored(run.queued), self._server))
+        self._writer.put(rows.queue(run, to_micros(run.queued), self._server))
 
     def never_started(self, task_id: str, reason: str, error: str) -> None:
         if (run := self._queued.get(task_id)) is not None:
@@ -306,7 +305,7 @@ class History(Recorder):
         """Store that the run's lines have reached ``seq``, and that so many more may come. By itself: numbers
         are used whether or not their run can be stored."""
         self._marks.reached(run.task_id, seq, seq + block)
-        if not self._writer.put(rows.mark(run.task_id, run.number, seq + block, stored(now()))):
+        if not self._writer.put(rows.mark(run.task_id, run.number, seq + block, to_micros(now()))):
             self._marks.not_stored([run.task_id])
             self._trim()
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from overseer.config import StorageConfig
-from overseer.history import moments, retention
+from overseer.history import retention, steady_clock
 from overseer.history.database import open_database
-from overseer.history.moments import SteadyClock
 from overseer.history.records import Run
 from overseer.history.retention import Removed, Retention
 from overseer.history.rows import end, insert
+from overseer.history.steady_clock import SteadyClock
 from overseer.history.store import History
 from overseer.util.timestamps import now
 from tests.harness import allowed
@@ -230,5 +230,5 @@ def test_schedules_are_looked_through_once_however_many_ids_go(database: sqlite3
 def test_a_clock_that_is_set_makes_nothing_older(monkeypatch: pytest.MonkeyPatch, years: int) -> None:
     clock = SteadyClock()
     before = clock.now()
-    monkeypatch.setattr(moments, "now", lambda: now() + timedelta(days=365 * years))
+    monkeypatch.setattr(steady_clock, "now", lambda: now() + timedelta(days=365 * years))
     assert clock.now() - before < 60e6
