@@ -179,14 +179,14 @@ class Writer:
     def _run(self) -> None:
         while (batch := self._next()) is not None:
             try:
-                self._write(batch)
+                connection = self._write(batch)
             except Exception as error:
                 self._failed(error)
                 with self._lock:
                     if self._wanted.wait_for(lambda: self._closed, _AGAIN_S):
                         break
             else:
-                self._keep_tidy()
+                self._keep_tidy(connection)
         try:
             self._database.close()
         except sqlite3.Error as error:
@@ -211,8 +211,8 @@ class Writer:
                     break
             return batch
 
-    def _write(self, batch: list[tuple[Statement, ...]]) -> None:
-        """Store a batch; raises on disk errors."""
+    def _write(self, batch: list[tuple[Statement, ...]]) -> sqlite3.Connection:
+        """Store a batch; returns the connection that has done so. Raises on disk errors."""
         dropped = 0
         with self._busy():
             connection = self._database.connect()
@@ -229,6 +229,7 @@ class Writer:
             self._stored.notify_all()
         if news:
             _log.log(level, "%s %s", self._name, news)
+        return connection
 
     def _recovered_locked(self) -> tuple[int, str]:
         """Note that something was stored; returns a level and what is to be logged if all is well again."""
@@ -245,12 +246,12 @@ class Writer:
         now = "can be written again" if failed else "is no longer slow"
         return level, f"{now}; {lost} changes were lost"
 
-    def _keep_tidy(self) -> None:
+    def _keep_tidy(self, connection: sqlite3.Connection) -> None:
         """Between batches, do what is due. A failure stops no writing, and is tried again later."""
         if time.monotonic() < self._tidy_after:
             return
         try:
-            self._between()
+            self._between(connection)
         except Exception as error:
             if not self._untidy:
                 self._log_failure("%s: housekeeping failed, and is tried again: %s", error)
@@ -263,10 +264,9 @@ class Writer:
         else:
             self._untidy = False
 
-    def _between(self) -> None:
+    def _between(self, connection: sqlite3.Connection) -> None:
         """Between batches: checkpoint the write-ahead log, and do housekeeping."""
         with self._busy():
-            connection = self._database.connect()
             if self._database.measure() > self._checkpoint_at:
                 # This empties the log unless it is being read; then it is tried again after as much growth.
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
