@@ -57,17 +57,17 @@ class LogReplay:
         outbox = self._client.outbox
         parts, self._parts = self._parts, []
         for part in parts:
-            self._wait_for_place(output_size(part.lines, self._task_id))
+            self._wait_for_client(output_size(part.lines, self._task_id))
             message = prepared(self._task_id, part, outbox)
             with DeferredFlush() as out:
                 send(out, self._client, message)
         return not outbox.closed
 
-    def _wait_for_place(self, size: int) -> None:
+    def _wait_for_client(self, size: int) -> None:
         """Wait until the client has taken enough of what it was sent. One that takes nothing is closed: this
         is its request's thread, so nobody listens for its signs of life, and an upgrade waits for us."""
         outbox = self._client.outbox
-        if outbox.has_place(size):
+        if outbox.has_spare(size):
             return
         drained = threading.Event()
         outbox.when_drained(drained.set)
