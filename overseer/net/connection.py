@@ -35,6 +35,7 @@ from overseer.util.awake_clock import awake
 from overseer.util.dataclass_json import to_plain
 from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.locks import Rank, lock
+from overseer.util.websocket_frame import CloseCode
 
 _log = logging.getLogger(__name__)
 
@@ -117,7 +118,7 @@ class Connection:
             outbox = self.outbox
         if outbox is None or outbox.closed or self._endpoint.policy.admits(self.peer):
             return False
-        outbox.close(1008, "access has changed: connect again")
+        outbox.close(CloseCode.POLICY_VIOLATION, "access has changed: connect again")
         return True
 
     def join(self, timeout: float) -> bool:

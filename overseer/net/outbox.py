@@ -32,10 +32,10 @@ from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.standstill import standstill
 from overseer.util.timers import Timers
 from overseer.util.waiters import Waiters
+from overseer.util.websocket_frame import CloseCode
 
 _log = logging.getLogger(__name__)
 
-TRY_AGAIN_LATER = 1013  # the close code of a client that does not read
 _REPLIES_FACTOR = 4
 _READ_AHEAD = 256 * 1024  # bytes that are pending for a client, at most, when more is fetched for it
 
@@ -352,7 +352,7 @@ class Outbox(ABC):
         if flooded:
             why = "too many messages are waiting to be read"
             # On another thread, as the caller may hold locks.
-            self._timers.schedule(0.0, partial(self.close, TRY_AGAIN_LATER, why, drop=True))
+            self._timers.schedule(0.0, partial(self.close, CloseCode.TRY_AGAIN_LATER, why, drop=True))
 
     def _look_at_half_locked(self) -> None:
         assert_held(self._lock)
@@ -383,7 +383,7 @@ class Outbox(ABC):
         if awake() - since < self._stall_timeout:
             self._watch_stall()
             return
-        self.close(TRY_AGAIN_LATER, f"has not read for {self._stall_timeout:g} s", drop=True)
+        self.close(CloseCode.TRY_AGAIN_LATER, f"has not read for {self._stall_timeout:g} s", drop=True)
 
     def _close(self, code: int, reason: str, frame: bytes | None, drop: bool) -> bool:
         """Enter the closing state; False if it was closed before."""

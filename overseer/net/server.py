@@ -17,9 +17,8 @@ from overseer.auth.sign_ins import SignIn
 from overseer.net.bytestream import ByteStream, SocketStream
 from overseer.net.connection import Connection
 from overseer.net.endpoint import Endpoint
-from overseer.net.frames import GOING_AWAY
+from overseer.net.frames import SHUTTING_DOWN
 from overseer.net.listeners import Listener
-from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.net.pending_connections import PendingConnections
 from overseer.net.readable_outbox import ReadableOutbox
 from overseer.net.writer import Writer
@@ -30,10 +29,10 @@ from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.standstill import standstill
 from overseer.util.threads import VitalThread
 from overseer.util.wakeup import Wakeup
+from overseer.util.websocket_frame import CloseCode
 
 _log = logging.getLogger(__name__)
 
-_SERVICE_RESTART = 1012  # the close code of a client that should connect again at once
 _HEADROOM = 64  # connections beyond max_connections, for plain requests and refusals
 _STRANGERS = 16  # connections from untrusted addresses: health checks
 _SLOW = 2.0  # seconds after which an incomplete request may be evicted for its descriptor or thread
@@ -120,7 +119,7 @@ class Server:
             self._changed.wait_for(lambda: not (self._busy or self._leaving_locked()), seconds)
             leaving = self._leaving_locked()
         for connection in leaving:
-            connection.turn_away(_SERVICE_RESTART, "the server is being upgraded: connect again")
+            connection.turn_away(CloseCode.SERVICE_RESTART, "the server is being upgraded: connect again")
 
     def _leaving_locked(self) -> list[Connection]:
         assert_held(self._lock)
@@ -189,7 +188,7 @@ class Server:
         deadline = time.monotonic() + self.endpoint.limits.close_timeout + 0.5
         connections = self.connections()
         for connection in connections:
-            connection.stop(*GOING_AWAY)
+            connection.stop(*SHUTTING_DOWN)
         for connection in connections:
             if not connection.join(deadline - time.monotonic()):
                 _log.warning("a client's thread is still busy: %r", connection)
@@ -302,7 +301,7 @@ class Server:
                 return False
             pending.discard(connection, connection.source)
             self._evicted.add(connection)
-        connection.stop(TRY_AGAIN_LATER, "there are too many connections")
+        connection.stop(CloseCode.TRY_AGAIN_LATER, "there are too many connections")
         return True
 
     def _upgraded(self, connection: Connection) -> None:
