@@ -13,9 +13,10 @@ from typing import Any
 from overseer.auth.peer import Peer
 from overseer.auth.sign_ins import SignIn
 from overseer.net.bytestream import ByteStream
-from overseer.net.endpoint import ENDPOINT, Endpoint, Hooks, Service
+from overseer.net.endpoint import Endpoint, Hooks, Service
 from overseer.net.handler import Handler
 from overseer.net.http import (
+    ENDPOINT,
     BadRequest,
     Reply,
     Request,
@@ -39,7 +40,6 @@ from overseer.util.websocket_frame import CloseCode
 
 _log = logging.getLogger(__name__)
 
-_HEALTH = "/healthz"
 _TRY_AGAIN = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 )
@@ -204,10 +204,8 @@ class Connection:
         counted)."""
         endpoint, policy = self._endpoint, self._endpoint.policy
         upgrade = request.path == ENDPOINT and request.is_upgrade
-        known = request.path in (ENDPOINT, _HEALTH) and request.method in ("GET", "HEAD")
-        health_check = known and not upgrade
         # Asked again: the configuration may have changed since the connection was accepted.
-        if not health_check and (self._stranger or endpoint.is_stranger(self.peer)):
+        if not request.is_health_check and (self._stranger or endpoint.is_stranger(self.peer)):
             return self._refused()
         if upgrade or request.path != ENDPOINT:
             answer = policy.authorize(request)

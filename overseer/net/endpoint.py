@@ -9,13 +9,11 @@ from typing import Protocol
 from overseer.auth.peer import Peer
 from overseer.net.bytestream import ByteStream, SocketStream
 from overseer.net.handler import Handler, OpenHandler
-from overseer.net.http import Reply, Request, Response, Route, error_response
+from overseer.net.http import ENDPOINT, Reply, Request, Response, Route, error_response
 from overseer.net.limits import ConnectionLimits
 from overseer.net.readable_outbox import ReadableOutbox
 from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timers
-
-ENDPOINT = "/ws"
 
 
 class Policy:

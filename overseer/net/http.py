@@ -25,14 +25,23 @@ from overseer.util.awake_clock import awake
 
 _log = logging.getLogger(__name__)
 
+ENDPOINT = "/ws"
+"""The path of the WebSocket."""
+HEALTH = "/healthz"
+HOOKS = "/hooks/"
+"""What the path of each hook begins with."""
+
 _MAX_HEAD = 16 * 1024  # bytes of request line and headers
 _RECEIVE = 8192
 _METHODS = ("GET", "HEAD")
 _FIRST_LINE = 1024  # bytes read of a stranger's request
+_HEALTH_PATHS = (HEALTH, ENDPOINT)
 # Answered to anybody, unless it turns out to be an upgrade: the answer reveals nothing.
-_HEALTH_CHECK = re.compile(rb"(?:GET|HEAD) (?:/healthz|/ws)(?:\?[^ ]*)? HTTP/1\.[01]\r?\n")
+_HEALTH_CHECK = re.compile(
+    rf"(?:{'|'.join(_METHODS)}) (?:{'|'.join(_HEALTH_PATHS)})(?:\?[^ ]*)? HTTP/1\.[01]\r?\n".encode()
+)
 # Answered to anybody where there are hooks: its body will prove who has sent it.
-_HOOK = re.compile(rb"POST /hooks/[^ ]+ HTTP/1\.[01]\r?\n")
+_HOOK = re.compile(rf"POST {HOOKS}[^ ]+ HTTP/1\.[01]\r?\n".encode())
 
 
 class Body:
@@ -94,6 +103,12 @@ class Request:
     def is_upgrade(self) -> bool:
         """Whether it asks for a WebSocket, correctly or not."""
         return self.method == "GET" and "websocket" in map(str.lower, self.listed("upgrade"))
+
+    @property
+    def is_health_check(self) -> bool:
+        """Whether anybody may send it, as the answer reveals nothing."""
+        known = self.path in _HEALTH_PATHS and self.method in _METHODS
+        return known and not (self.path == ENDPOINT and self.is_upgrade)
 
     def listed(self, header: str) -> list[str]:
         """The items of a header that is a list; none where it is absent."""

@@ -22,7 +22,7 @@ from overseer.auth.peer import Peer
 from overseer.net.bytestream import ByteStream
 from overseer.net.frame_limit import FrameScanner
 from overseer.net.frames import split_frames
-from overseer.net.http import Request
+from overseer.net.http import ENDPOINT, Request
 from overseer.net.keepalive import Keepalive
 from overseer.net.outbox import Outbox
 from overseer.util.hashes import load_without_openssl
@@ -55,7 +55,7 @@ _RECEIVE = 16 * 1024  # bytes asked for at once
 _EVERY_UPGRADE = {"upgrade": "websocket", "connection": "Upgrade", "host": "localhost"}
 _ACCEPTED = Request(
     "GET",
-    "/ws",
+    ENDPOINT,
     "",
     {"sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==", "sec-websocket-version": "13"},
     Peer("server", ""),
