@@ -51,7 +51,7 @@ class Connection:
 
     Args:
         stranger: its address may only do health checks.
-        upgraded: called when it becomes a WebSocket, on the connection's thread.
+        admitted: called when it becomes a WebSocket, or a service is to answer, on the connection's thread.
         ended: called last, on the connection's thread.
     """
 
@@ -64,7 +64,7 @@ class Connection:
         number: int,
         *,
         stranger: bool,
-        upgraded: Callable[[Connection], None],
+        admitted: Callable[[Connection], None],
         ended: Callable[[Connection], None],
     ) -> None:
         self.stream = stream
@@ -74,11 +74,11 @@ class Connection:
         self._endpoint = endpoint
         self._writer = writer
         self._stranger = stranger
-        self._upgraded = upgraded
+        self._admitted = admitted
         self._ended = ended
         # Guards the three below: a stop and an upgrade at the same time must not miss each other.
         self._state = lock(Rank.LEAF, "connection")
-        self.outbox: Outbox | None = None  # once it is a WebSocket, or a request to a service
+        self.outbox: Outbox | None = None  # once it is admitted
         self._stopped: tuple[int, str] | None = None
         self._asked = False  # the request has been read
         self.websocket: WebSocket | None = None
@@ -93,7 +93,8 @@ class Connection:
         self._thread.start()
 
     def stop(self, code: int, reason: str) -> None:
-        """Close a WebSocket with this code after its pending output, anything else at once. Does not wait."""
+        """Close a WebSocket with this code, and a service's answer, after their pending output; cut anything
+        else at once. Does not wait."""
         with self._state:
             self._stopped = (code, reason)
             outbox = self.outbox
@@ -113,7 +114,7 @@ class Connection:
         self.stop(code, reason)
 
     def close_if_revoked(self) -> bool:
-        """Close the WebSocket, if it is one and its peer is no longer admitted; whether that was so."""
+        """Close it if it was admitted and its peer no longer would be; whether that was so."""
         with self._state:
             outbox = self.outbox
         if outbox is None or outbox.closed or self._endpoint.policy.admits(self.peer):
@@ -252,7 +253,7 @@ class Connection:
         # What let it in may have been revoked since.
         if stopped is not None or not self._endpoint.policy.admits(self.peer):
             return False
-        self._upgraded(self)
+        self._admitted(self)
         return True
 
     def _open_websocket(self, request: Request) -> None:

@@ -97,11 +97,11 @@ class Endpoint:
         self.policy = policy
         self.limits = limits
         self.timers = timers
-        self._counting = lock(Rank.LEAF, "websockets")
-        self._websockets = 0
+        self._counting = lock(Rank.LEAF, "admitted")
+        self._admitted = 0
 
     def service(self, path: str) -> Service | None:
-        """What serves this path, if it is not a route."""
+        """What serves this path, if anything does; it goes before a route."""
         return next((each for prefix, each in self._services.items() if path.startswith(prefix)), None)
 
     def is_stranger(self, peer: Peer) -> bool:
@@ -111,14 +111,14 @@ class Endpoint:
     def enter(self) -> bool:
         """Count one more WebSocket, or request to a service, if there may be one."""
         with self._counting:
-            if self._websockets >= self.limits.max_connections:
+            if self._admitted >= self.limits.max_connections:
                 return False
-            self._websockets += 1
+            self._admitted += 1
             return True
 
     def leave(self) -> None:
         with self._counting:
-            self._websockets -= 1
+            self._admitted -= 1
 
 
 def _plain_request(request: Request) -> Response:

@@ -100,7 +100,7 @@ class Outbox(ABC):
 
     @property
     def lag(self) -> float:
-        """For how many seconds more than half the bound has been pending, or 0.0."""
+        """For how many seconds more than half the bound has been pending, or output has had no room; or 0."""
         since = self._over_since  # without the lock: a slightly stale answer will do
         return 0.0 if since is None else awake() - since
 
@@ -218,7 +218,8 @@ class Outbox(ABC):
             self._until_bounded.wake()
 
     def on_room(self, callback: Callable[[], None]) -> None:
-        """Call ``callback()`` once, with no locks held, when at most half is pending or it is closed.
+        """Call ``callback()`` once, with no locks held, when at most half is pending and what was refused has
+        room, or it is closed.
 
         May be called with locks held: if that is already so, the call comes from the timers' thread.
         """

@@ -56,10 +56,11 @@ class Server:
         self.endpoint = endpoint
         self._writer = Writer()
         self._lock = lock(Rank.LEAF, "server")  # guards the fields below
-        # Notified when a connection ends (a descriptor is free again) and at shutdown.
+        # Notified when a connection was accepted or has ended (its descriptor is free again), and when
+        # accepting may go on or ends.
         self._changed = threading.Condition(self._lock)
         self._connections: set[Connection] = set()
-        # Not WebSockets yet, and so open to eviction; and those that were evicted and have not ended.
+        # Not admitted yet, and so open to eviction; and those that were evicted and have not ended.
         self._pending: PendingConnections[Connection] = PendingConnections()
         self._strangers: PendingConnections[Connection] = PendingConnections()
         self._evicted: set[Connection] = set()
@@ -86,7 +87,7 @@ class Server:
         return self.listener.everywhere
 
     def close_revoked(self) -> int:
-        """Close the WebSockets whose peers are no longer admitted; returns how many there were."""
+        """Close what was admitted for peers that no longer would be; returns how many there were."""
         return sum(connection.close_if_revoked() for connection in self.connections())
 
     def start(self) -> None:
@@ -160,7 +161,7 @@ class Server:
             self._writer,
             self._numbers,
             stranger=stranger,
-            upgraded=self._upgraded,
+            admitted=self._admitted,
             ended=self._ended,
         )
         self._connections.add(connection)
@@ -304,7 +305,7 @@ class Server:
         connection.stop(CloseCode.TRY_AGAIN_LATER, "there are too many connections")
         return True
 
-    def _upgraded(self, connection: Connection) -> None:
+    def _admitted(self, connection: Connection) -> None:
         with self._changed:
             self._pending.discard(connection, connection.source)
 
