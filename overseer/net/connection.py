@@ -80,7 +80,7 @@ class Connection:
         self._state = lock(Rank.LEAF, "connection")
         self.outbox: Outbox | None = None  # once it is admitted
         self._stopped: tuple[int, str] | None = None
-        self._asked = False  # the request has been read
+        self._asked = False  # the request has been read, or refused: turn_away sends nothing any more
         self.websocket: WebSocket | None = None
         # A daemon: the server joins it, but with a timeout.
         self._thread = threading.Thread(target=self._run, name=f"client-{number}", daemon=True)
@@ -151,12 +151,10 @@ class Connection:
         try:
             request = self._read_request(hooks)
         except BadRequest as error:
-            self._respond(error.response)
+            if self._begin_answer():
+                self._respond(error.response)
             return
-        with self._state:
-            self._asked = True
-            stopped = self._stopped
-        if request is None or stopped is not None:
+        if not self._begin_answer() or request is None:
             return
         if hooks is not None and hooks.takes(request):
             stranger = self._stranger or self._endpoint.is_stranger(self.peer)
@@ -179,6 +177,12 @@ class Connection:
                 self._serve_by(service, request, self._reply(head_only=head_only, timeout=patience))
         finally:
             self._endpoint.leave()
+
+    def _begin_answer(self) -> bool:
+        """From here on only this thread sends; False: it sends nothing, as the connection was stopped."""
+        with self._state:
+            self._asked = True
+            return self._stopped is None
 
     def _read_request(self, hooks: Hooks | None) -> Request | None:
         """The request; None: the peer went away without one. Raises BadRequest, OSError."""
