@@ -162,12 +162,14 @@ class Connection:
             return
         service = self._endpoint.service(request.path)
         response = self._answer(request, service)
+        if response is None and not self._endpoint.enter():
+            response = self._full()
         head_only = request.method == "HEAD"
         if response is not None:
             self._respond(service.refusal(response) if service else response, head_only=head_only)
             return
-        request = replace(request, peer=self.peer)
         try:
+            request = replace(request, peer=self.peer)
             if service is None:
                 request = opening(request)
                 self._open_websocket(request)
@@ -205,8 +207,7 @@ class Connection:
         return Reply(self.stream, timeout=timeout, linger=limits.close_timeout, head_only=head_only)
 
     def _answer(self, request: Request, service: Service | None) -> Response | None:
-        """The response, or None when a WebSocket is to be opened, or the service asked (which has been
-        counted)."""
+        """The response; None: a WebSocket is to be opened, or the service to answer, if there is a place."""
         endpoint, policy = self._endpoint, self._endpoint.policy
         upgrade = request.path == ENDPOINT and request.is_upgrade
         # Asked again: the configuration may have changed since the connection was accepted.
@@ -218,16 +219,13 @@ class Connection:
                 return answer
             self.peer = answer
             request = replace(request, peer=answer)
-        if service is None:
-            if not upgrade:
-                return route(request, endpoint.routes)
-            wrong = check_upgrade(request)
-            if wrong is not None:
-                return wrong
-        if not endpoint.enter():
-            policy.refused(self.peer, "too many clients are connected")
-            return error_response(503, "too many clients are connected (limits.max_connections)")
-        return None
+        if service is not None:
+            return None
+        return check_upgrade(request) if upgrade else route(request, endpoint.routes)
+
+    def _full(self) -> Response:
+        self._endpoint.policy.refused(self.peer, "too many clients are connected")
+        return error_response(503, "too many clients are connected (limits.max_connections)")
 
     def _refused(self) -> Response:
         self._endpoint.policy.refused(self.peer, "not in trusted_cidrs")

@@ -109,7 +109,8 @@ class Endpoint:
         return peer.kind == "tcp" and not self.policy.trusts(peer.address)
 
     def enter(self) -> bool:
-        """Count one more WebSocket, or request to a service, if there may be one."""
+        """Take a place for a WebSocket, or a request to a service; False: there is none. :meth:`leave` gives
+        it back."""
         with self._counting:
             if self._admitted >= self.limits.max_connections:
                 return False
