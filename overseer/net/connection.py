@@ -16,6 +16,7 @@ from overseer.net.bytestream import ByteStream
 from overseer.net.endpoint import Endpoint, Hooks, Service
 from overseer.net.handler import Handler
 from overseer.net.http import (
+    BUSY,
     ENDPOINT,
     BadRequest,
     Reply,
@@ -40,9 +41,6 @@ from overseer.util.websocket_frame import CloseCode
 
 _log = logging.getLogger(__name__)
 
-_TRY_AGAIN = (
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-)
 _STRANGERS_TIME = 2.0  # seconds that a stranger has for a health check, TLS included
 
 
@@ -110,7 +108,7 @@ class Connection:
             asked = self._asked
         if not asked and self.stream.portable:
             with suppress(OSError):
-                self.stream.send([_TRY_AGAIN])
+                self.stream.send([BUSY])
         self.stop(code, reason)
 
     def close_if_revoked(self) -> bool:

@@ -30,6 +30,10 @@ ENDPOINT = "/ws"
 HEALTH = "/healthz"
 HOOKS = "/hooks/"
 """What the path of each hook begins with."""
+BUSY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+)
+"""The whole response to who is not served now, ready as there may be no thread to write it."""
 
 _MAX_HEAD = 16 * 1024  # bytes of request line and headers
 _RECEIVE = 8192

@@ -18,6 +18,7 @@ from overseer.net.bytestream import ByteStream, SocketStream
 from overseer.net.connection import Connection
 from overseer.net.endpoint import Endpoint
 from overseer.net.frames import SHUTTING_DOWN
+from overseer.net.http import BUSY
 from overseer.net.listeners import Listener
 from overseer.net.pending_connections import PendingConnections
 from overseer.net.readable_outbox import ReadableOutbox
@@ -41,7 +42,6 @@ _RETRY = 1.0  # seconds until accepting is tried again when descriptors ran out 
 _WARN_AGAIN = 10.0  # seconds
 _OUT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _NO_LISTENER = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
-_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class _Broken(Exception):
@@ -329,7 +329,7 @@ def _refuse(sock: socket.socket) -> None:
     """Say 503, if the socket takes it, and close."""
     with sock:
         try:
-            sock.send(_BUSY, socket.MSG_DONTWAIT)
+            sock.send(BUSY, socket.MSG_DONTWAIT)
             sock.shutdown(socket.SHUT_WR)
             sock.recv(1 << 16, socket.MSG_DONTWAIT)  # unread bytes would cut off what was sent
         except OSError:
