@@ -311,9 +311,9 @@ class Reply:
         self._send(b"")
         wait_for_room(self._stream, awake() + self._timeout)
 
-    @property
-    def gone(self) -> bool:
-        """Whether the peer has closed the connection; asking does not wait."""
+    def is_gone(self) -> bool:
+        """Whether the peer has closed the connection: reads and drops some of what it has sent, without
+        waiting."""
         try:
             return not self._stream.receive(_RECEIVE, awake())
         except TimeoutError:
@@ -368,14 +368,14 @@ def _request(event: h11.Request, peer: Peer, rest: bytes, body: Body) -> Request
     if "content-length" in headers and "transfer-encoding" in headers:
         raise BadRequest(error_response(400, "bad request: Content-Length with Transfer-Encoding"))
     return Request(
-        event.method.decode("ascii"),
-        _below(unquote(path), headers),
-        query,
-        headers,
-        peer,
-        rest,
-        _below(path, headers),
-        body,
+        method=event.method.decode("ascii"),
+        path=_below(unquote(path), headers),
+        query=query,
+        headers=headers,
+        peer=peer,
+        rest=rest,
+        target=_below(path, headers),
+        body=body,
     )
 
 

@@ -305,7 +305,7 @@ class Outbox(ABC):
         assert_held(self._lock)
         if self._dead:  # it failed while they were leaving
             return []
-        self._queue.left(size)
+        self._queue.sent(size)
         if self._drop_then is not None:
             last, self._drop_then = self._drop_then, None
             self._queue.drop(last)
