@@ -266,10 +266,11 @@ class Server:
         if not self._make_room(stranger):
             _refuse(sock)
             return
+        # Should the TLS settings change from here on, authorize will find its peer's to be others.
+        stream, peer = (
+            self.endpoint.policy.wrap(sock, peer) if peer.kind == "tcp" else (SocketStream(sock), peer)
+        )
         with self._changed:
-            stream, peer = (
-                self.endpoint.policy.wrap(sock, peer) if peer.kind == "tcp" else (SocketStream(sock), peer)
-            )
             connection = self._add_locked(stream, peer, stranger=stranger)
             (self._strangers if stranger else self._pending).add(connection, peer.source)
         if self._ticker is not None:
