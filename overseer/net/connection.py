@@ -187,7 +187,7 @@ class Connection:
     def _read_request(self, hooks: Hooks | None) -> Request | None:
         """The request; None: the peer went away without one. Raises BadRequest, OSError."""
         allowed = self._endpoint.limits.handshake_timeout
-        deadline = awake() + (min(allowed, _STRANGERS_TIME) if self._stranger else allowed)
+        deadline = awake.after(min(allowed, _STRANGERS_TIME) if self._stranger else allowed)
         self.peer = replace(self.peer, certificate=self.stream.open(deadline))
         if not self._stranger:
             return read_request(self.stream, self.peer, deadline)

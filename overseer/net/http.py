@@ -21,7 +21,7 @@ import h11
 from overseer.auth.peer import Peer
 from overseer.net.bytestream import ByteStream, wait_for_room
 from overseer.net.chunks import Buffer
-from overseer.util.awake_clock import awake
+from overseer.util.awake_clock import AwakeTime, awake
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Body:
         self._parser = parser
         self._stream = stream
 
-    def read(self, limit: int, deadline: float) -> bytes:
+    def read(self, limit: int, deadline: AwakeTime) -> bytes:
         """All of it, of at most ``limit`` bytes. To be called once.
 
         Raises:
@@ -145,7 +145,7 @@ def error_response(status: int, text: str, *headers: tuple[str, str]) -> Respons
     return Response(status, f"{text}\n".encode(), headers=headers)
 
 
-def begin_request(stream: ByteStream, deadline: float, *, hooks: bool = False) -> bytes | None:
+def begin_request(stream: ByteStream, deadline: AwakeTime, *, hooks: bool = False) -> bytes | None:
     """Read just enough of a stranger's request to tell whether it is a health check or, where there are
     ``hooks``, may be for one of them; None: it is not.
 
@@ -161,12 +161,12 @@ def begin_request(stream: ByteStream, deadline: float, *, hooks: bool = False) -
     return begun if _HEALTH_CHECK.match(begun) or (hooks and _HOOK.match(begun)) else None
 
 
-def read_request(stream: ByteStream, peer: Peer, deadline: float, begun: bytes = b"") -> Request | None:
+def read_request(stream: ByteStream, peer: Peer, deadline: AwakeTime, begun: bytes = b"") -> Request | None:
     """Read a request's head; None when the peer went away without sending anything.
 
     Args:
         begun: the part that has been read already.
-        deadline: time (:data:`awake`) by which it must be complete.
+        deadline: by which it must be complete.
 
     Raises:
         BadRequest: too slow (408), too large (431), of another version (505), or not HTTP (400).
@@ -309,7 +309,7 @@ class Reply:
     def wait_for_room(self) -> None:
         """Wait until the peer can be sent more. Raises as :meth:`send`."""
         self._send(b"")
-        wait_for_room(self._stream, awake() + self._timeout)
+        wait_for_room(self._stream, awake.after(self._timeout))
 
     def is_gone(self) -> bool:
         """Whether the peer has closed the connection: reads and drops some of what it has sent, without
@@ -340,11 +340,11 @@ class Reply:
         self.begun = True
         if self._unsent:
             data, self._unsent = b"".join([self._unsent, data]), b""
-        self._stream.send_all(data, awake() + self._timeout)
+        self._stream.send_all(data, awake.after(self._timeout))
 
     def _finish(self) -> None:
         self._stream.finish()
-        deadline = awake() + self._linger
+        deadline = awake.after(self._linger)
         # Closing with bytes unread would reset the connection, and the peer might lose the response.
         while self._stream.receive(_RECEIVE, deadline):
             pass

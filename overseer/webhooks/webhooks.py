@@ -144,7 +144,7 @@ class Webhooks:
                 if not has_place:
                     raise refused(503, "too many requests at once", ("Retry-After", "1"), code="full")
                 limits = self._config().limits
-                body = request.body.read(limits.max_message, awake() + limits.handshake_timeout)
+                body = request.body.read(limits.max_message, awake.after(limits.handshake_timeout))
                 id = "" if hook.secret is None else check(hook.scheme, self._key(name, hook), headers, body)
                 document = _document(body)
         except Unproven as error:
