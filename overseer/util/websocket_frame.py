@@ -20,7 +20,7 @@ class CloseCode(IntEnum):
     POLICY_VIOLATION = 1008
     MESSAGE_TOO_BIG = 1009
     INTERNAL_ERROR = 1011
-    SERVICE_RESTART = 1012  # connect again at once
+    SERVICE_RESTART = 1012  # the server is being upgraded, and there again at once
     TRY_AGAIN_LATER = 1013  # the client does not read
 
 
