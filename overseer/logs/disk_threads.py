@@ -121,10 +121,15 @@ class DiskThreads:
         return self._do_here(work, patience, late)
 
     def later(self, work: Callable[[], None]) -> None:
-        """Have ``work()`` done later."""
+        """Have ``work()`` done later; not if there are no more threads, or too many hang by then."""
+
+        def job() -> None:
+            if self._hung < _MOST_HUNG:
+                self._do_here(work, PATIENCE_S, lambda: None)
+
         if not self._closed:
-            with suppress(RuntimeError):  # there are no more threads: then it is not done
-                self._writer.do(lambda: self._do_here(work, PATIENCE_S, lambda: None))
+            with suppress(RuntimeError):
+                self._writer.do(job)
 
     def close(self) -> None:
         """Accept no more work; what was accepted is still done, unless it hangs. Idempotent."""
