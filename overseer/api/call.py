@@ -124,7 +124,7 @@ class Call:
 
     def _body(self, known: Mapping[str, Field], limits: LimitsConfig) -> dict[str, Any]:
         assert self.request.body is not None
-        data = self.request.body.read(limits.max_message, awake() + limits.handshake_timeout)
+        data = self.request.body.read(limits.max_message, awake.after(limits.handshake_timeout))
         if not data:
             return {}
         # A page of another origin can send forms and plain text without being asked for leave.

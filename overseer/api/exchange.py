@@ -178,5 +178,5 @@ class Exchange:
         now = time.monotonic()
         if now >= self._look_at:
             self._look_at = now + _LOOK_S
-            if self._reply.gone:
+            if self._reply.is_gone():
                 raise GoneError("the client has gone")

@@ -77,14 +77,10 @@ def of_run(call: Call) -> None:
         call.exchange.ask("subscribe", task_id=task_id, since_seq=since)
         run = _run(call)
         if _goes_on(run):
-            # Of what came before that answer, an end is the run's before.
+            # An end that came before that answer is of the run before; the next one is this run's.
             call.exchange.drop(lambda message: message["type"] == "exited")
             writer.pass_on(
-                task_id,
-                since,
-                None,
-                lambda message: message["type"] == "exited",
-                lambda: not _goes_on(_run(call)),
+                task_id, since, None, lambda message: message["type"] == "exited", lambda: True
             )
             return
         call.exchange.ask("unsubscribe", task_id=task_id)

@@ -15,6 +15,7 @@ from overseer.api.routes import OPERATIONS
 from overseer.auth.rights import Principal
 from overseer.auth.throttle import RequestRates
 from overseer.config import LimitsConfig
+from overseer.errors import CLOSING
 from overseer.net.endpoint import Service
 from overseer.net.handler import Handler
 from overseer.net.http import BadRequest, Reply, Request, Response
@@ -56,7 +57,7 @@ class Api(Service):
         except GoneError:
             if reply.begun:
                 raise
-            response = problem(503, "the server is shutting down", ("Retry-After", "1"), code="unavailable")
+            response = problem(503, CLOSING, ("Retry-After", "1"), code="unavailable")
         except (OSError, BadRequest):
             raise
         except Exception:  # a bug, which costs this request alone

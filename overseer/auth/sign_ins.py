@@ -13,6 +13,7 @@ from overseer.auth.rights import Principal
 from overseer.util.hashes import sha256
 from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timer, Timers
+from overseer.util.websocket_frame import CloseCode
 
 _MOST = 1000  # the oldest sign-in makes room for one more
 _MOST_EACH = 20  # of one principal, whose own oldest goes first
@@ -147,4 +148,4 @@ def _key(value: str) -> bytes:
 
 
 def _close(connection: _Closable) -> None:
-    connection.close(1008, "the sign-in has ended")
+    connection.close(CloseCode.POLICY_VIOLATION, "the sign-in has ended")

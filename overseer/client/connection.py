@@ -25,12 +25,11 @@ from overseer.client.transport import Transport, connect
 from overseer.errors import fresh
 from overseer.util.locks import assert_held
 from overseer.util.wakeup import Wakeup, poll_timeout
+from overseer.util.websocket_frame import CloseCode
 
 _MAX_MESSAGE = 1 << 30  # a list of all tasks is one message
 _FIRST_DELAY, _LAST_DELAY = 0.1, 5.0  # seconds between attempts to connect again
 _GOODBYE_S = 0.5
-SERVICE_RESTART = 1012
-"""The close code of an encrypted connection to a server that is being upgraded: it is there again at once."""
 _names = itertools.count(1)
 
 
@@ -120,7 +119,7 @@ class Connection:
                         self.router.down_locked(failure)
                 if self.core.settings.reconnect <= 0:
                     return
-                if failure.code != SERVICE_RESTART:
+                if failure.code != CloseCode.SERVICE_RESTART:
                     self.core.notice(f"{failure}; trying to connect again")
         except ClientError as error:
             failure = ConnectionLostError(f"{failure or 'the connection is lost'}, and {error}")

@@ -43,6 +43,7 @@ from overseer.protocol import (
     encode,
 )
 from overseer.util.locks import CHECKED, assert_held
+from overseer.util.websocket_frame import CloseCode
 
 _MAX_UNSENT = 16 << 20  # bytes of requests that wait to be sent
 _NEWS = (
@@ -228,7 +229,7 @@ class Router:
             pending.sent = False
         for task_id in list(self._followers):
             for follower in self._live_followers_locked(task_id):
-                follower.interrupted_locked(shutdown=lost is not None and lost.code == 1001)
+                follower.interrupted_locked(shutdown=lost is not None and lost.code == CloseCode.GOING_AWAY)
 
     def fail_locked(self, failure: ConnectionLostError) -> None:
         """The connection has ended for good."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from overseer.client.arguments import Seconds, seconds_of
-from overseer.client.connection import SERVICE_RESTART
 from overseer.client.errors import ConnectionLostError, RefusedError
 from overseer.client.requests import Requests
 from overseer.protocol import Upgrade, Upgraded
+from overseer.util.websocket_frame import CloseCode
 
 
 class UpgradeRequests(Requests):
@@ -34,7 +34,7 @@ class UpgradeRequests(Requests):
         try:
             return self._expect(Upgraded, asked, self._seconds(timeout) + waits)
         except ConnectionLostError as lost:
-            if lost.code != SERVICE_RESTART:
+            if lost.code != CloseCode.SERVICE_RESTART:
                 raise
             failure = lost
         look = Upgrade("", check=True)

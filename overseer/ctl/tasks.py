@@ -82,7 +82,7 @@ def stop(client: Client, options: Namespace) -> int:
         done, refused = each(client, wave, stop_one, "stop")
         stopped += [task_id for task_id in done if task_id not in stopped]
         status = status or refused
-        for task_id in awaited.intersection(joined, wave):
+        for task_id in awaited.intersection(joined, done):
             _await(joined[task_id], None)
         sorter.done(*wave)
     for task_id in stopped:
@@ -98,9 +98,10 @@ def stop(client: Client, options: Namespace) -> int:
 def _needed_by(client: Client, task_ids: Sequence[str]) -> dict[str, set[str]]:
     """Which of these tasks depend on which: they are to be over before that is stopped."""
     found: dict[str, set[str]] = {}
-    for edge in client.graph().edges:
-        if edge.task_id in task_ids and edge.depends_on in task_ids:
-            found.setdefault(edge.depends_on, set()).add(edge.task_id)
+    with suppress(RefusedError):  # by a server that knows of no dependencies
+        for edge in client.graph().edges:
+            if edge.task_id in task_ids and edge.depends_on in task_ids:
+                found.setdefault(edge.depends_on, set()).add(edge.task_id)
     return found
 
 

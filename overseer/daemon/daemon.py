@@ -38,7 +38,7 @@ from overseer.daemon.upgrade_parts import Parts
 from overseer.daemon.webhooks import TaskWebhooks
 from overseer.drivers.api import ActionHandler
 from overseer.net.endpoint import Endpoint
-from overseer.net.http import Response, Route
+from overseer.net.http import HEALTH, Response, Route
 from overseer.net.listeners import adopt_listener, open_listener, written
 from overseer.net.outbox import Outbox
 from overseer.net.readable_outbox import ReadableOutbox
@@ -112,7 +112,7 @@ class Daemon:
         self._started_at = time.time() if given is None else given.values["started_at"]
         self._timers = Timers("net-timers")  # the hub's may have to wait for a driver
         self._page = static_routes(Path(__file__).parents[1] / "playground")
-        self._gate = Gate(access, open_paths={*self._page, "/healthz", "/session"}, timers=self._timers)
+        self._gate = Gate(access, open_paths={*self._page, HEALTH, "/session"}, timers=self._timers)
         followers = {
             "limits": self._limit,
             "history": self._history.apply,
@@ -331,7 +331,7 @@ class Daemon:
             self._gauges,
             lambda: counters_of(self._totals, self._upgrades),
         )
-        routes: dict[str, Route] = {"/healthz": lambda _: Response(200, b"ok\n"), "/metrics": metrics.answer}
+        routes: dict[str, Route] = {HEALTH: lambda _: Response(200, b"ok\n"), "/metrics": metrics.answer}
         endpoint = Endpoint(
             self._open_handler,
             {**self._page, **self._gate.routes(), **self._documents.routes(), **routes},

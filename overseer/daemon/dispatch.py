@@ -22,13 +22,14 @@ from overseer.daemon.runs import RunHistory
 from overseer.daemon.schedules import TaskSchedules
 from overseer.daemon.upgrade import Asked, Upgrades
 from overseer.errors import NotPermittedError, RequestError
-from overseer.net.outbox import TRY_AGAIN_LATER, Outbox
+from overseer.net.outbox import Outbox
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.hub import Hub
 from overseer.supervisor.output.subscription import Wishes
 from overseer.supervisor.task import Requester
 from overseer.util.standstill import standstill
 from overseer.util.threads import run_on_thread
+from overseer.util.websocket_frame import CloseCode
 
 _log = logging.getLogger(__name__)
 
@@ -160,7 +161,7 @@ class Dispatcher:
     def closed(self) -> None:
         """Called when the connection is gone."""
         self._hub.disconnect(self.client)
-        if self.client.outbox.close_code == TRY_AGAIN_LATER:
+        if self.client.outbox.close_code == CloseCode.TRY_AGAIN_LATER:
             _log.warning("closed a client that did not read its messages: %s", self._peer)
         if self._peer.sign_in is not None:
             self._peer.sign_in.detach(self.client.outbox)

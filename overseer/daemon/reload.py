@@ -14,6 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,6 +31,7 @@ from overseer.supervisor.definitions import Definitions
 from overseer.supervisor.hub import Hub
 from overseer.util.locks import Rank, lock
 from overseer.util.standstill import standstill
+from overseer.util.threads import answer
 
 _log = logging.getLogger(__name__)
 
@@ -227,33 +229,26 @@ class Reloader:
 
     def _load_in_time(self) -> _Loaded:
         """As ``_load``, on a thread that is abandoned if it takes too long: the disk may be gone."""
-        over = threading.Event()
-        loaded: list[_Loaded] = []
-        failed: list[BaseException] = []
+        found: Future[_Loaded] = Future()
 
-        def load() -> None:
+        def load() -> _Loaded:
             try:
-                loaded.append(self._load())
-            except BaseException as error:
-                failed.append(error)
+                return self._load()
             finally:
                 self._reading.discard(threading.current_thread())
-                over.set()
 
         if len(self._reading) >= _STUCK:
             raise RequestError(f"{_STUCK} earlier reloads still wait for an unresponsive disk")
-        thread = threading.Thread(target=load, name="reload-read", daemon=True)
+        thread = threading.Thread(target=lambda: answer(found, load), name="reload-read", daemon=True)
         self._reading.add(thread)
         try:
             thread.start()
         except RuntimeError as error:
             self._reading.discard(thread)
             raise RequestError(f"the files cannot be read: {error}") from None
-        if not over.wait(_READ_S):
+        if not wait([found], _READ_S).done:
             raise RequestError(f"reading the files takes longer than {_READ_S:g} s: is their disk there?")
-        if failed:
-            raise failed[0]
-        return loaded[0]
+        return found.result()
 
     def _load(self) -> _Loaded:
         new = parse_config(self._path, read_config(self._path, again=True), further=check_actions)

@@ -11,7 +11,7 @@ from overseer.auth.rights import Principal
 from overseer.config import Config
 from overseer.daemon.audit import Audit
 from overseer.net.endpoint import Hooks
-from overseer.net.http import Request, Response
+from overseer.net.http import HOOKS, Request, Response
 from overseer.protocol import Start
 from overseer.secrets.vault import Vault
 from overseer.supervisor.hub import Hub
@@ -19,8 +19,6 @@ from overseer.util.once import Once
 
 if TYPE_CHECKING:
     from overseer.webhooks.webhooks import Webhooks
-
-_PREFIX = "/hooks/"
 
 
 class TaskWebhooks(Hooks):
@@ -54,7 +52,7 @@ class TaskWebhooks(Hooks):
     def takes(self, request: Request) -> bool:
         # HEAD and OPTIONS are answered alike for all paths.
         plain = request.method not in ("HEAD", "OPTIONS")
-        return plain and request.path.startswith(_PREFIX) and self.enabled
+        return plain and request.path.startswith(HOOKS) and self.enabled
 
     def answer(self, request: Request, *, stranger: bool) -> Response:
         return self._webhooks().answer(request, stranger=stranger)

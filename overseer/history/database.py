@@ -173,7 +173,7 @@ def open_database(
 
 
 def _open(path: Path, migrations: Sequence[str], look_through: bool) -> sqlite3.Connection:
-    wanted = _tables_of(migrations)  # first, as it raises if they are wrong themselves
+    wanted = _columns_of(migrations)  # first, as it raises if they are wrong themselves
     # A write-ahead log beside it means that the last server was killed, or the machine crashed.
     crashed = look_through and path.with_name(f"{path.name}-wal").exists()
     connection = open_db(path)
@@ -191,7 +191,7 @@ def _open(path: Path, migrations: Sequence[str], look_through: bool) -> sqlite3.
             if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:  # the disk's
                 raise
             raise _damage(f"it has other tables: {error}") from None
-        if missing := wanted - _tables(connection):
+        if missing := wanted - _columns(connection):
             raise _damage(f"it has no {', '.join(sorted(missing))}")
     except BaseException:
         connection.close()
@@ -206,18 +206,19 @@ def _damage(what: str) -> sqlite3.DatabaseError:
 
 
 @cache
-def _tables_of(migrations: Sequence[str]) -> frozenset[str]:
-    """The tables and columns that these create."""
+def _columns_of(migrations: Sequence[str]) -> frozenset[str]:
+    """The columns that these create."""
     connection = sqlite3.connect(":memory:")
     try:
         for script in migrations:
             connection.executescript(script)
-        return _tables(connection)
+        return _columns(connection)
     finally:
         connection.close()
 
 
-def _tables(connection: sqlite3.Connection) -> frozenset[str]:
+def _columns(connection: sqlite3.Connection) -> frozenset[str]:
+    """All columns, as ``table.column``."""
     found = connection.execute(
         "SELECT it.name || '.' || its.name FROM sqlite_master AS it, pragma_table_info(it.name) AS its "
         "WHERE it.type = 'table'"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -95,6 +96,6 @@ def _make_private(path: Path) -> None:
     """Make an existing directory private, as it holds parameters and output."""
     found = path.stat()
     if not stat.S_ISDIR(found.st_mode):
-        raise NotADirectoryError(20, "is not a directory", str(path))
+        raise NotADirectoryError(errno.ENOTDIR, "is not a directory", str(path))
     if found.st_mode & 0o077:
         path.chmod(0o700)

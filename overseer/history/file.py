@@ -32,6 +32,7 @@ class DatabaseFile:
         opened: Callable[[sqlite3.Connection, Inheritance], None],
     ) -> None:
         self._path = path
+        self._log_path = path.with_name(f"{path.name}-wal")
         self._directory = directory
         self._server = server
         self._opened = opened
@@ -94,7 +95,7 @@ class DatabaseFile:
 
     def measure(self) -> int:
         """The size of the write-ahead log in bytes."""
-        log_bytes = _size(self._path.with_name(f"{self._path.name}-wal"))
+        log_bytes = _size(self._log_path)
         self.bytes = _size(self._path) + log_bytes
         return log_bytes
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from overseer.history import rows
-from overseer.history.moments import stored
 from overseer.history.records import Intent, Owed, Run
 from overseer.history.slots import SETTLE
 from overseer.history.transaction import transaction
 from overseer.protocol import RetryPolicy
-from overseer.util.timestamps import now
+from overseer.util.timestamps import now, to_micros
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +73,7 @@ def take_over(connection: sqlite3.Connection, server: str) -> Inheritance:
         sqlite3.Error: nothing has changed.
     """
     with transaction(connection):
-        lost = connection.execute(_LOST, (stored(now()), server)).rowcount
+        lost = connection.execute(_LOST, (to_micros(now()), server)).rowcount
         resumable = connection.execute(_RESUMABLE, (server,)).fetchall()
         connection.execute(_SUPERSEDED, (server,))
         intents = connection.execute("SELECT task_id, intent, place FROM intents ORDER BY task_id").fetchall()
@@ -89,8 +88,8 @@ def take_over(connection: sqlite3.Connection, server: str) -> Inheritance:
     return Inheritance(
         to_resume=[_interrupted(row) for row in resumable],
         intents={task_id: Intent(*intent) for task_id, *intent in intents},
-        queued=[rows.waiting(row, seqs.get(row[0], 0) + 1) for row in here],
-        unstarted=[rows.waiting(row, seqs.get(row[0], 0) + 1) for row in elsewhere],
+        queued=[rows.queued_run(row, seqs.get(row[0], 0) + 1) for row in here],
+        unstarted=[rows.queued_run(row, seqs.get(row[0], 0) + 1) for row in elsewhere],
         owed=[Owed(*row) for row in owed],
         marks=marks,
     )

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from overseer.errors import OverseerError, RequestError
-from overseer.history.moments import stored
 from overseer.history.rows import SHOWN, shown
 from overseer.protocol import RunInfo
 from overseer.util.locks import Rank, assert_none_held, lock
 from overseer.util.sqlite import open_db
 from overseer.util.thread_pool import ThreadPool
 from overseer.util.threads import answer
+from overseer.util.timestamps import to_micros
 
 _T = TypeVar("_T")
 _READERS = 4  # threads; as many connections are kept for them
@@ -132,7 +132,7 @@ class Pages:
 def _rows(
     connection: sqlite3.Connection, query: Query, sees: Callable[[str], bool] | None
 ) -> list[tuple[Any, ...]]:
-    condition, values = wanted(connection, query, sees)
+    condition, values = where(connection, query, sees)
     index = f"INDEXED BY runs_by_{'task' if query.task_id else 'action' if query.action else 'id'}"
     if query.run_id:
         index = ""  # it is unique, and has one of its own
@@ -141,7 +141,7 @@ def _rows(
     return connection.execute(sql, (*values, query.limit + 1)).fetchall()
 
 
-def wanted(
+def where(
     connection: sqlite3.Connection, query: Query, sees: Callable[[str], bool] | None
 ) -> tuple[str, list[Any]]:
     """What SQL demands of the rows that a query wants and ``sees`` admits, and the values in it."""
@@ -160,9 +160,9 @@ def wanted(
         if value := getattr(query, column):
             demand(f"{column} = ?", value)
     if query.since is not None:
-        demand("started >= ?", stored(query.since))
+        demand("started >= ?", to_micros(query.since))
     if query.until is not None:
-        demand("started < ?", stored(query.until))
+        demand("started < ?", to_micros(query.until))
     if sees is not None:
         visible = [name for (name,) in connection.execute(_ACTIONS) if sees(name)]
         demand(f"action IN ({', '.join('?' * len(visible))})", *visible)

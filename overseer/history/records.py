@@ -94,7 +94,7 @@ class Run:
     host: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnd:
     """How a run ended. ``cpu_ms`` and ``max_rss``: None if not measured; ``again``: another run of its task
     follows; ``gave_up``: none does before a reset, after so many exits (0: it was not given up)."""

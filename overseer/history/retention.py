@@ -1,4 +1,4 @@
-"""Retention: removes runs that are too old or too many, and ids unused for as long."""
+"""Retention: removes runs that are too old or too many, and ids and schedules unused for as long."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from overseer.config import StorageConfig
-from overseer.history.moments import SteadyClock
+from overseer.history.steady_clock import SteadyClock
 from overseer.history.transaction import transaction
 
 _AT_ONCE = 50  # rows per transaction, so that no run's start waits long
@@ -55,7 +55,7 @@ class Retention:
         self._runs = 0  # how many there were at the last look
         self._newest = 0  # the highest id then
         self._clock = SteadyClock()
-        self._ids_at = 0.0  # when ids are checked next, monotonic
+        self._unused_at = 0.0  # when ids and schedules are checked next, monotonic
 
     def step(self, connection: sqlite3.Connection) -> float:
         """Remove some of what is due; returns in how many seconds to call it again."""
@@ -64,10 +64,12 @@ class Retention:
         if due:
             self._remove(connection, due)
             return _PAUSES * (time.thread_time() - began)
-        if time.monotonic() >= self._ids_at:
-            if self._forget_ids(connection, now):
+        if time.monotonic() >= self._unused_at:
+            oldest = now - int(max(age for _, age in self._ages()) * 1e6)
+            if self._forget_ids(connection, oldest):
                 return 0.0
-            self._ids_at = time.monotonic() + _PERIOD_S
+            self._forget_schedules(connection, oldest)
+            self._unused_at = time.monotonic() + _PERIOD_S
         return self._next_due(connection, now)
 
     def _too_many(self, connection: sqlite3.Connection) -> list[Removed]:
@@ -118,17 +120,9 @@ class Retention:
         self._removed(runs)
         self._dropped(gone)
 
-    def _forget_schedules(self, connection: sqlite3.Connection, oldest: int) -> None:
-        """Forget schedules that were taken out of the configuration long ago."""
-        with transaction(connection):
-            connection.execute("DELETE FROM schedules WHERE NOT wanted AND used < ?", (oldest,))
-            connection.execute("DELETE FROM slots WHERE task_id NOT IN (SELECT task_id FROM schedules)")
-
-    def _forget_ids(self, connection: sqlite3.Connection, now: int) -> bool:
+    def _forget_ids(self, connection: sqlite3.Connection, oldest: int) -> bool:
         """Remove some ids without runs: generated ones, long unused ones, and the oldest of too many."""
         unused = "NOT EXISTS (SELECT 1 FROM runs WHERE runs.task_id = ids.task_id)"
-        oldest = now - int(max(age for _, age in self._ages()) * 1e6)
-        self._forget_schedules(connection, oldest)
         over = {task_id for task_id in self._kept if not self._in_use(task_id)}
         found = connection.execute(
             f"SELECT task_id FROM ids WHERE used < ? AND {unused} LIMIT ?", (oldest, _AT_ONCE)
@@ -147,6 +141,12 @@ class Retention:
         self._kept -= over
         self._dropped(gone)
         return True
+
+    def _forget_schedules(self, connection: sqlite3.Connection, oldest: int) -> None:
+        """Forget schedules that were taken out of the configuration long ago."""
+        with transaction(connection):
+            connection.execute("DELETE FROM schedules WHERE NOT wanted AND used < ?", (oldest,))
+            connection.execute("DELETE FROM slots WHERE task_id NOT IN (SELECT task_id FROM schedules)")
 
     def _next_due(self, connection: sqlite3.Connection, now: int) -> float:
         wait = _PERIOD_S

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from overseer.history.moments import restored, stored
 from overseer.history.records import Intent, Owed, Run, RunEnd, Trigger
 from overseer.history.transaction import Statement
 from overseer.protocol import RetryPolicy, RunInfo, RunTrigger, dump, to_plain, utf8
 from overseer.schema.objects import from_plain
+from overseer.util.timestamps import from_micros, to_micros
 
-# What was asked for, whether it has begun or waits; rows of :func:`_asked`.
-_ASKED = "task_id, run_id, action, params, complete, policy, trigger_type, trigger_by, definition, server"
-_INSERT = (
-    f"INSERT INTO runs ({_ASKED}, number, status, reason, failed, queued, started, first_seq, resume, host) "
-    f"VALUES ({', '.join('?' * 19)}) ON CONFLICT (run_id) DO NOTHING"
-)
-_END = (
-    "UPDATE runs SET status = ?, reason = ?, failed = ?, ended = ?, duration_ms = ?, exit_code = ?, "
-    "signal = ?, error = ?, last_seq = ?, cpu_ms = ?, max_rss = ?, resume = ?, gave_up = ? WHERE run_id = ?"
-)
 _MARK = "INSERT OR REPLACE INTO ids (task_id, number, seq, used) VALUES (?, ?, ?, ?)"
 _NOT_GIVEN_UP = "UPDATE runs SET gave_up = 0 WHERE run_id = ?"
 _RESUME = "UPDATE runs SET resume = ? WHERE run_id = ?"
 
-_QUEUE = f"INSERT OR REPLACE INTO queued ({_ASKED}, queued) VALUES ({', '.join('?' * 11)})"
 _DEQUEUE = "DELETE FROM queued WHERE task_id = ?"
-QUEUED_HERE = f"SELECT {_ASKED}, queued FROM queued WHERE server = ?"
-QUEUED_ELSEWHERE = f"SELECT {_ASKED}, queued FROM queued WHERE server <> ? ORDER BY id"
-"""The tasks that wait for their run on a server, or did on earlier ones; rows for :func:`waiting`."""
+_QUEUED = (
+    "SELECT task_id, run_id, action, params, complete, policy, trigger_type, trigger_by, definition, queued "
+    "FROM queued"
+)
+QUEUED_HERE = f"{_QUEUED} WHERE server = ?"
+QUEUED_ELSEWHERE = f"{_QUEUED} WHERE server <> ? ORDER BY id"
+"""The tasks that wait for their run on a server, or did on earlier ones; rows for :func:`queued_run`."""
 
 _OWE = "INSERT OR IGNORE INTO owed (run_id, room, change, server) VALUES (?, ?, ?, ?)"
 _PAY = "DELETE FROM owed WHERE run_id = ?"
@@ -50,40 +43,40 @@ SHOWN = (
 
 def insert(run: Run, server: str) -> Statement:
     """Store a run that has begun, unless it is stored already."""
-    values = (
-        *_asked(run, server),
-        run.number,
-        "running",
-        "",
-        0,
-        None if run.queued is None else stored(run.queued),
-        stored(run.started),
-        run.first_seq,
-        1,
-        _clean(run.host),
-    )
-    return _INSERT, values
+    values = {
+        **_asked(run, server),
+        "number": run.number,
+        "status": "running",
+        "reason": "",
+        "failed": 0,
+        "queued": None if run.queued is None else to_micros(run.queued),
+        "started": to_micros(run.started),
+        "first_seq": run.first_seq,
+        "resume": 1,
+        "host": _clean(run.host),
+    }
+    return f"INSERT INTO {_into('runs', values)} ON CONFLICT (run_id) DO NOTHING", values
 
 
 def end(run: Run, how: RunEnd, error: str = "") -> Statement:
     """Store how a stored run ended. A boot may restart what the server's own shutdown has ended."""
-    values = (
-        how.status,
-        how.reason,
-        int(how.status in ("failed", "lost")),
-        stored(how.at),
-        how.duration_ms,
-        how.exit_code,
-        _clean(how.signal),
-        _clean(error),
-        how.last_seq,
-        how.cpu_ms,
-        how.max_rss,
-        int(how.again or how.reason == "shutdown"),
-        how.gave_up,
-        run.run_id,
-    )
-    return _END, values
+    values = {
+        "status": how.status,
+        "reason": how.reason,
+        "failed": int(how.status in ("failed", "lost")),
+        "ended": to_micros(how.at),
+        "duration_ms": how.duration_ms,
+        "exit_code": how.exit_code,
+        "signal": _clean(how.signal),
+        "error": _clean(error),
+        "last_seq": how.last_seq,
+        "cpu_ms": how.cpu_ms,
+        "max_rss": how.max_rss,
+        "resume": int(how.again or how.reason == "shutdown"),
+        "gave_up": how.gave_up,
+    }
+    sets = ", ".join(f"{column} = :{column}" for column in values)
+    return f"UPDATE runs SET {sets} WHERE run_id = :run_id", {**values, "run_id": run.run_id}
 
 
 def mark(task_id: str, number: int, seq: int, used: int) -> Statement:
@@ -108,7 +101,8 @@ def intend(task_id: str, intent: Intent) -> Statement:
 
 def queue(run: Run, queued: int, server: str) -> Statement:
     """Store that a task waits for its run."""
-    return _QUEUE, (*_asked(run, server), queued)
+    values = {**_asked(run, server), "queued": queued}
+    return f"INSERT OR REPLACE INTO {_into('queued', values)}", values
 
 
 def dequeue(task_id: str) -> Statement:
@@ -116,10 +110,10 @@ def dequeue(task_id: str) -> Statement:
     return _DEQUEUE, (task_id,)
 
 
-def waiting(row: Sequence[Any], first_seq: int) -> Run:
+def queued_run(row: Sequence[Any], first_seq: int) -> Run:
     """The run that a task has waited for, whose first line would have been ``first_seq``."""
-    task_id, run_id, action, params, complete, policy, kind, by, definition, _, queued = row
-    at = restored(queued)
+    task_id, run_id, action, params, complete, policy, kind, by, definition, queued = row
+    at = from_micros(queued)
     trigger, given = Trigger(kind, by), json.loads(params)
     return Run(
         run_id, task_id, action, given, bool(complete), policy_of(policy), trigger, at, at, first_seq,
@@ -137,19 +131,25 @@ def pay(run_id: str, room: str = "") -> Statement:
     return (f"{_PAY} AND room = ?", (run_id, room)) if room else (_PAY, (run_id,))
 
 
-def _asked(run: Run, server: str) -> tuple[Any, ...]:
-    return (
-        run.task_id,
-        run.run_id,
-        run.action,
-        dump(dict(run.params)).decode(),
-        int(run.complete),
-        None if run.policy is None else dump(to_plain(run.policy)).decode(),
-        run.trigger.type,
-        run.trigger.by,
-        run.definition,
-        server,
-    )
+def _asked(run: Run, server: str) -> dict[str, Any]:
+    """What was asked for, whether it has begun or waits."""
+    return {
+        "task_id": run.task_id,
+        "run_id": run.run_id,
+        "action": run.action,
+        "params": dump(dict(run.params)).decode(),
+        "complete": int(run.complete),
+        "policy": None if run.policy is None else dump(to_plain(run.policy)).decode(),
+        "trigger_type": run.trigger.type,
+        "trigger_by": run.trigger.by,
+        "definition": run.definition,
+        "server": server,
+    }
+
+
+def _into(table: str, values: Mapping[str, Any]) -> str:
+    """What follows INSERT INTO, for values by column."""
+    return f"{table} ({', '.join(values)}) VALUES (:{', :'.join(values)})"
 
 
 def _clean(text: str) -> str:
@@ -162,7 +162,7 @@ def shown(row: Sequence[Any]) -> RunInfo:
     run = dict(zip(SHOWN.split(", "), row, strict=True))
     del run["id"]
     for time in ("queued", "started", "ended"):
-        run[time] = None if run[time] is None else restored(run[time])
+        run[time] = None if run[time] is None else from_micros(run[time])
     run["params"] = json.loads(run["params"])
     run["trigger"] = RunTrigger(run.pop("trigger_type"), run.pop("trigger_by"))
     return RunInfo(**run)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from overseer.history.moments import restored, stored
+from overseer.util.timestamps import from_micros, to_micros
 
 if TYPE_CHECKING:
     import sqlite3
@@ -45,10 +45,12 @@ _FORGET = (
 _SCHEDULE = (
     "INSERT OR REPLACE INTO schedules (task_id, since, spans, paused, wanted, used) VALUES (?, ?, ?, ?, ?, ?)"
 )
+# What the id of a task that is started beside has after the schedule's, for Python's strftime and SQLite's.
+_BESIDE = "@%Y-%m-%dT%H:%M:%SZ"
 # Of the start of a slot that an earlier server asked for, a run tells, of the task or of one beside it, be it
 # one that is still waited for.
 _ITS = (
-    "task_id IN (slots.task_id, slots.task_id || strftime('@%Y-%m-%dT%H:%M:%SZ', slot, 'unixepoch')) "
+    f"task_id IN (slots.task_id, slots.task_id || strftime('{_BESIDE}', slot, 'unixepoch')) "
     "AND trigger_type = 'schedule'"
 )
 SETTLE = (
@@ -106,7 +108,7 @@ def keep_slot(slot: Slot) -> tuple[Statement, Statement]:
         slot.outcome,
         slot.reason,
         slot.number,
-        stored(slot.at),
+        to_micros(slot.at),
         slot.detail,
     )
     return (_SLOT, values), (_FORGET, (slot.task_id,))
@@ -121,14 +123,14 @@ def keep_schedules(schedules: Schedules, at: datetime) -> Statement:
         spans,
         int(schedules.paused),
         int(schedules.wanted),
-        stored(at),
+        to_micros(at),
     )
     return _SCHEDULE, values
 
 
 def beside(task_id: str, slot: int) -> str:
     """The id of the task that is started for a slot beside the one that has its own id."""
-    return f"{task_id}@{datetime.fromtimestamp(slot, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return task_id + datetime.fromtimestamp(slot, UTC).strftime(_BESIDE)
 
 
 def load(connection: sqlite3.Connection) -> dict[str, Schedules]:
@@ -143,5 +145,5 @@ def load(connection: sqlite3.Connection) -> dict[str, Schedules]:
         "SELECT task_id, slot, outcome, at, reason, number, detail FROM slots ORDER BY task_id, slot"
     ):
         if schedules := found.get(task_id):
-            schedules.slots.append(Slot(task_id, slot, outcome, restored(at), *more))
+            schedules.slots.append(Slot(task_id, slot, outcome, from_micros(at), *more))
     return found

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from overseer.history.moments import restored, stored
-from overseer.history.pages import Query, wanted
-from overseer.protocol import RunStats
+from overseer.history.pages import Query, where
+from overseer.protocol import RUN_STATUS, RunStats
+from overseer.util.timestamps import from_micros, to_micros
 
 _MICROSECOND = 1_000_000
 _INT64 = 2**63 - 1
@@ -41,9 +41,9 @@ def sums(
     connection: sqlite3.Connection, query: Query, sees: Callable[[str], bool] | None, division: Division
 ) -> list[RunStats]:
     """The sums of the runs that ``query`` wants and ``sees`` admits, by action, then by time."""
-    condition, values = wanted(connection, query, sees)
+    condition, values = where(connection, query, sees)
     action = "action" if division.by_action else "'' AS action"
-    begin = 0 if query.since is None else stored(query.since)
+    begin = 0 if query.since is None else to_micros(query.since)
     long = min(division.every * _MICROSECOND, _INT64)  # SQLite would divide by anything longer as a float
     part = f"(started - {begin}) / {long} AS part" if long else "0 AS part"
     # What ended as it began was never run.
@@ -58,12 +58,9 @@ def sums(
         ranked = ranks.get(key)
         return RunStats(
             action=key[0],
-            start=restored(begin + key[1] * long) if long else None,
+            start=from_micros(begin + key[1] * long) if long else None,
             runs=sum(counts.values()),
-            **{
-                status: counts.get(status, 0)
-                for status in ("running", "succeeded", "failed", "stopped", "lost")
-            },
+            **{status: counts.get(status, 0) for status in RUN_STATUS.words},
             duration_ms=sum(ms for *_, ms in rows),
             median_ms=ranked[0] if ranked else None,
             p95_ms=ranked[-1] if ranked else None,

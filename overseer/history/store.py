@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from overseer.config import StorageConfig
@@ -14,7 +15,6 @@ from overseer.history.directory import DataDirectory, DirectoryInUseError
 from overseer.history.file import DatabaseFile
 from overseer.history.high_water_marks import Marks
 from overseer.history.inheritance import Inheritance, Interrupted
-from overseer.history.moments import stored
 from overseer.history.pages import Pages, Query
 from overseer.history.queued import QueuedRuns
 from overseer.history.records import Intent, Owed, Recorder, Run, RunEnd
@@ -25,7 +25,7 @@ from overseer.history.transaction import Statement, transaction
 from overseer.history.writer import Writer
 from overseer.protocol import RunInfo, RunStats
 from overseer.util.hanging_disk import patiently
-from overseer.util.timestamps import now
+from overseer.util.timestamps import now, to_micros
 
 _FILE = "overseer.db"
 _BLOCK = 10_000  # line numbers reserved at once, at least
@@ -151,7 +151,7 @@ class History(Recorder):
         """Store some of the numbers that the database lacks; returns whether there were any."""
         marks = self._marks.take_behind(_MARKS)
         if marks:
-            used = stored(now())
+            used = to_micros(now())
             try:
                 with transaction(connection):
                     for mark in marks:
@@ -203,8 +203,10 @@ class History(Recorder):
         # Its row may be missing, if there was no room for it in the queue.
         self._writer.wait(self._over([rows.insert(run, self._server)], run, end, owed))
 
-    def start_failed(self, run: Run, error: str, **more: Any) -> None:
-        self._not_begun(run, "start_failed", error, **more)
+    def start_failed(
+        self, run: Run, error: str, *, again: bool = False, owed: Sequence[Owed] = (), gave_up: int = 0
+    ) -> None:
+        self._not_begun(run, "start_failed", error, again=again, owed=owed, gave_up=gave_up)
 
     def paid(self, run_id: str, room: str = "") -> None:
         self._writer.put(rows.pay(run_id, room))
@@ -212,7 +214,7 @@ class History(Recorder):
     def queued(self, run: Run) -> None:
         assert run.queued is not None
         self._queued.add(run)
-        self._writer.put(rows.queue(run, stored(run.queued), self._server))
+        self._writer.put(rows.queue(run, to_micros(run.queued), self._server))
 
     def never_started(self, task_id: str, reason: str, error: str) -> None:
         if (run := self._queued.get(task_id)) is not None:
@@ -232,11 +234,31 @@ class History(Recorder):
         """One of those that were not started is waited for again, so that nothing is lost."""
         self._writer.put(rows.dequeue(run.task_id))
 
-    def _not_begun(self, run: Run, reason: str, error: str, owed: Sequence[Owed] = (), **more: Any) -> None:
-        """Record a run that never was; ``more``: of its :class:`RunEnd`."""
-        end = RunEnd(now(), -1, "", reason, 0, True, run.first_seq - 1, **more)
-        run.started = end.at
-        self._over(self._begun(run, 0), run, end, owed, error)
+    def _not_begun(
+        self,
+        run: Run,
+        reason: str,
+        error: str,
+        *,
+        again: bool = False,
+        owed: Sequence[Owed] = (),
+        gave_up: int = 0,
+    ) -> None:
+        """Record a run that never was: it ended as it began."""
+        end = RunEnd(
+            at=now(),
+            exit_code=-1,
+            signal="",
+            reason=reason,
+            duration_ms=0,
+            failed=True,
+            last_seq=run.first_seq - 1,
+            again=again,
+            gave_up=gave_up,
+        )
+        self._assign_number(run)
+        never = replace(run, started=end.at)
+        self._over(self._begun(never, 0), never, end, owed, error)
 
     def _over(
         self, begun: Sequence[Statement], run: Run, end: RunEnd, owed: Sequence[Owed], error: str = ""
@@ -256,12 +278,23 @@ class History(Recorder):
     def called_off(self, run: Run) -> None:
         self._writer.put(rows.resume(run.run_id, False))
 
+    def recalled(self, task: Interrupted) -> None:
+        """An interrupted task has been restarted, or will not be."""
+        self._writer.put(rows.resume(task.run_id, False))
+
     def intend(self, task_id: str, intent: Intent) -> None:
         self._writer.put(rows.intend(task_id, intent))
 
-    def _begun(self, run: Run, block: int) -> list[Statement]:
+    def put(self, *statements: Statement) -> None:
+        """Store what other rooms keep; returns at once."""
+        self._writer.put(*statements)
+
+    def _assign_number(self, run: Run) -> None:
         if not run.number:
             run.number = self._marks.next_number(run.task_id)
+
+    def _begun(self, run: Run, block: int) -> list[Statement]:
+        self._assign_number(run)
         self._mark(run, run.first_seq - 1, block)
         begun = [rows.insert(run, self._server)]
         if self._queued.remove(run.task_id):
@@ -272,7 +305,7 @@ class History(Recorder):
         """Store that the run's lines have reached ``seq``, and that so many more may come. By itself: numbers
         are used whether or not their run can be stored."""
         self._marks.reached(run.task_id, seq, seq + block)
-        if not self._writer.put(rows.mark(run.task_id, run.number, seq + block, stored(now()))):
+        if not self._writer.put(rows.mark(run.task_id, run.number, seq + block, to_micros(now()))):
             self._marks.not_stored([run.task_id])
             self._trim()
 
@@ -301,7 +334,7 @@ class History(Recorder):
         self._writer.settle(_FRESH_S)
         return self._pages.ask(lambda connection: sums(connection, query, sees, division))
 
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+    def select(self, sql: str) -> list[tuple[Any, ...]]:
         """What other rooms have stored, as it is in the database.
 
         Raises:
@@ -309,17 +342,9 @@ class History(Recorder):
         """
         return self._pages.ask(lambda connection: connection.execute(sql).fetchall())
 
-    def put(self, *statements: Statement) -> None:
-        """Store what other rooms keep; returns at once."""
-        self._writer.put(*statements)
-
     def number(self, task_id: str) -> int:
         """The number of runs that an id has had."""
         return self._marks.number(task_id)
-
-    def recalled(self, task: Interrupted) -> None:
-        """An interrupted task has been restarted, or will not be."""
-        self._writer.put(rows.resume(task.run_id, False))
 
     # -- schedules
 

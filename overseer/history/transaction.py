@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-Statement = tuple[str, tuple[Any, ...]]
-"""SQL that writes, and the values for it."""
+Statement = tuple[str, tuple[Any, ...] | Mapping[str, Any]]
+"""SQL that writes, and the values for it: by place, or by name."""
 
 
 @contextmanager

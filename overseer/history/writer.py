@@ -61,6 +61,7 @@ class Writer:
         self._database = database
         self._name = name
         self._tend = tend
+        self._thread: threading.Thread | None = None
         self._lock = lock(Rank.LEAF, "history")  # guards the fields below
         self._wanted = threading.Condition(self._lock)  # notified when there is something to do
         self._stored = threading.Condition(self._lock)  # notified when something is stored, or cannot be
@@ -72,15 +73,15 @@ class Writer:
         self._told: set[str] = set()  # what was logged since it was last well
         self._late_at = 0.0  # when a change was last not stored in time, monotonic
         self._closed = False
-        self._thread: threading.Thread | None = None
         self._tend_at = 0.0  # monotonic
-        self._tidy_after = 0.0  # no housekeeping before, monotonic; used by the thread alone, as are the next
-        self._untidy = False  # housekeeping fails, which was logged
-        self._checkpoint_at = _CHECKPOINT  # size of the log
         self.written = 0
         self.lost = 0
         self.unrecorded = 0  # how often a wait for a row timed out
         self._lost_before = 0  # when it was last well
+        # Used by the thread alone.
+        self._tidy_after = 0.0  # no housekeeping before, monotonic
+        self._untidy = False  # housekeeping fails, which was logged
+        self._checkpoint_at = _CHECKPOINT  # size of the log
 
     def start(self, fatal: tuple[type[Exception], ...] = ()) -> None:
         """Connect, and start the thread; a failed connection is retried later.
@@ -101,7 +102,7 @@ class Writer:
     def failing(self) -> bool:
         """Whether nothing can be written now."""
         with self._lock:
-            return bool(self._failing) or self._hangs(_HANGS_S)
+            return bool(self._failing) or self._hangs_locked(_HANGS_S)
 
     @property
     def waiting(self) -> int:
@@ -151,11 +152,12 @@ class Writer:
     def _wait_locked(self, ticket: int, patience: float) -> bool:
         """Whether so many statements are stored, in time; for a disk that fails or hangs nobody waits."""
         assert_held(self._lock)
-        if not self._hangs(patience):
+        if not self._hangs_locked(patience):
             self._stored.wait_for(lambda: self._done >= ticket or bool(self._failing), patience)
         return self._done >= ticket
 
-    def _hangs(self, patience: float) -> bool:
+    def _hangs_locked(self, patience: float) -> bool:
+        assert_held(self._lock)
         return self._busy_since > 0 and time.monotonic() - self._busy_since > patience
 
     def tend_within(self, seconds: float) -> None:
@@ -177,14 +179,14 @@ class Writer:
     def _run(self) -> None:
         while (batch := self._next()) is not None:
             try:
-                self._write(batch)
+                connection = self._write(batch)
             except Exception as error:
                 self._failed(error)
                 with self._lock:
                     if self._wanted.wait_for(lambda: self._closed, _AGAIN_S):
                         break
             else:
-                self._keep_tidy()
+                self._keep_tidy(connection)
         try:
             self._database.close()
         except sqlite3.Error as error:
@@ -209,8 +211,8 @@ class Writer:
                     break
             return batch
 
-    def _write(self, batch: list[tuple[Statement, ...]]) -> None:
-        """Store a batch; raises on disk errors."""
+    def _write(self, batch: list[tuple[Statement, ...]]) -> sqlite3.Connection:
+        """Store a batch; returns the connection that has done so. Raises on disk errors."""
         dropped = 0
         with self._busy():
             connection = self._database.connect()
@@ -223,24 +225,33 @@ class Writer:
             self._done += size
             self.written += size - dropped
             self.lost += dropped
-            recovered, self._failing = self._failing, ""
+            level, news = self._recovered_locked()
             self._stored.notify_all()
-            well = bool(recovered) or time.monotonic() - self._late_at > _CALM_S
-            was_slow = well and not self._told.isdisjoint((_SLOW, _FULL))
-            if well:
-                self._told -= {_SLOW, _FULL}
-                lost, self._lost_before = self.lost - self._lost_before, self.lost
-        if recovered or was_slow:
-            now = "can be written again" if recovered else "is no longer slow"
-            level = logging.WARNING if recovered or lost else logging.INFO
-            _log.log(level, "%s %s; %d changes were lost", self._name, now, lost)
+        if news:
+            _log.log(level, "%s %s", self._name, news)
+        return connection
 
-    def _keep_tidy(self) -> None:
+    def _recovered_locked(self) -> tuple[int, str]:
+        """Note that something was stored; returns a level and what is to be logged if all is well again."""
+        assert_held(self._lock)
+        failed, self._failing = self._failing, ""
+        if not failed and time.monotonic() - self._late_at <= _CALM_S:
+            return logging.NOTSET, ""
+        was_slow = not self._told.isdisjoint((_SLOW, _FULL))
+        self._told -= {_SLOW, _FULL}
+        lost, self._lost_before = self.lost - self._lost_before, self.lost
+        if not failed and not was_slow:
+            return logging.NOTSET, ""
+        level = logging.WARNING if failed or lost else logging.INFO
+        now = "can be written again" if failed else "is no longer slow"
+        return level, f"{now}; {lost} changes were lost"
+
+    def _keep_tidy(self, connection: sqlite3.Connection) -> None:
         """Between batches, do what is due. A failure stops no writing, and is tried again later."""
         if time.monotonic() < self._tidy_after:
             return
         try:
-            self._between()
+            self._between(connection)
         except Exception as error:
             if not self._untidy:
                 self._log_failure("%s: housekeeping failed, and is tried again: %s", error)
@@ -253,10 +264,9 @@ class Writer:
         else:
             self._untidy = False
 
-    def _between(self) -> None:
+    def _between(self, connection: sqlite3.Connection) -> None:
         """Between batches: checkpoint the write-ahead log, and do housekeeping."""
         with self._busy():
-            connection = self._database.connect()
             if self._database.measure() > self._checkpoint_at:
                 # This empties the log unless it is being read; then it is tried again after as much growth.
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -12,8 +12,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from overseer.logs.trouble import Trouble
@@ -121,10 +121,15 @@ class DiskThreads:
         return self._do_here(work, patience, late)
 
     def later(self, work: Callable[[], None]) -> None:
-        """Have ``work()`` done later."""
+        """Have ``work()`` done later; not if there are no more threads, or too many hang by then."""
+
+        def job() -> None:
+            if self._hung < _MOST_HUNG:
+                self._do_here(work, PATIENCE_S, lambda: None)
+
         if not self._closed:
-            with suppress(RuntimeError):  # there are no more threads: then it is not done
-                self._writer.do(lambda: self._do_here(work, PATIENCE_S, lambda: None))
+            with suppress(RuntimeError):
+                self._writer.do(job)
 
     def close(self) -> None:
         """Accept no more work; what was accepted is still done, unless it hangs. Idempotent."""
@@ -135,21 +140,20 @@ class DiskThreads:
 
     def _hand_over(self, work: Callable[[], None], patience: float) -> bool:
         """Have the writer do it."""
-        done: SimpleQueue[bool] = SimpleQueue()
-        claim = threading.Lock()  # taken by the writer, or by a caller that gives up on it
+        done: Future[bool] = Future()
 
         def job() -> None:
-            if claim.acquire(blocking=False):
-                self._do_here(work, patience, lambda: done.put(False))
-                done.put(True)
+            if done.set_running_or_notify_cancel():
+                self._do_here(work, patience, lambda: done.set_result(False))
+                done.set_result(True)
 
         try:
             self._writer.do(job)
-            return done.get(timeout=max(patience, _STARVED_S))
+            return done.result(max(patience, _STARVED_S))
         except RuntimeError as error:
             _log.warning("logs cannot be written: %s", error)
-        except Empty:
-            claim.acquire(blocking=False)
+        except TimeoutError:
+            done.cancel()  # unless it has begun
         return False
 
     def _do_here(self, work: Callable[[], _T], patience: float, late: Callable[[], None]) -> _T:

@@ -111,7 +111,7 @@ class TaskLog:
         self._threads = threads
         self._bounds = bounds
         # Held by whatever touches the last segment, one at a time, also by what was given up on; unranked, as
-        # only the next one is taken under it.
+        # only leaves are taken under it.
         self._working = threading.Lock()
         self._lock = lock(Rank.LEAF, "log")  # guards the fields below
         self._end = 1  # one past the last line's seq

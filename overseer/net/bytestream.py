@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from overseer.net.chunks import Buffer
-from overseer.util.awake_clock import awake
+from overseer.util.awake_clock import AwakeTime, awake
 from overseer.util.locks import Rank, lock
 from overseer.util.wakeup import poll_timeout
 
@@ -24,10 +24,10 @@ class ByteStream(Protocol):
     timeouts are avoided, since they lose data that was half sent or half read.
     """
 
-    def open(self, deadline: float) -> tuple[str, ...]:
+    def open(self, deadline: AwakeTime) -> tuple[str, ...]:
         """Called first; returns the names in the peer's certificate, if it has one.
 
-        Raises OSError when that fails, TimeoutError at ``deadline`` (:data:`awake`).
+        Raises OSError when that fails, TimeoutError at ``deadline``.
         """
 
     portable: bool
@@ -43,14 +43,14 @@ class ByteStream(Protocol):
     def fileno(self) -> int:
         """The descriptor to wait on before sending more."""
 
-    def receive(self, size: int, deadline: float | None = None) -> bytes:
-        """Wait for up to ``size`` bytes; ``b""`` at the end. TimeoutError at ``deadline`` (awake)."""
+    def receive(self, size: int, deadline: AwakeTime | None = None) -> bytes:
+        """Wait for up to ``size`` bytes; ``b""`` at the end. TimeoutError at ``deadline``."""
 
     def send(self, buffers: Sequence[Buffer]) -> int:
         """Send without blocking; returns how many bytes were taken. Raises OSError if it is broken."""
 
-    def send_all(self, data: bytes, deadline: float) -> None:
-        """Send everything, waiting where necessary. Raises TimeoutError at ``deadline`` (:data:`awake`)."""
+    def send_all(self, data: bytes, deadline: AwakeTime) -> None:
+        """Send everything, waiting where necessary. Raises TimeoutError at ``deadline``."""
 
     def finish(self) -> None:
         """Tell the peer that nothing more will be sent; receiving goes on."""
@@ -73,7 +73,7 @@ class SocketStream:
         self._closed = False
         self._more = False  # the last receive gave all that it asked for
 
-    def open(self, deadline: float) -> tuple[str, ...]:
+    def open(self, deadline: AwakeTime) -> tuple[str, ...]:
         return ()
 
     unsent = False  # it takes no more than leaves
@@ -87,7 +87,7 @@ class SocketStream:
     def fileno(self) -> int:
         return self._sock.fileno()
 
-    def receive(self, size: int, deadline: float | None = None) -> bytes:
+    def receive(self, size: int, deadline: AwakeTime | None = None) -> bytes:
         if deadline is not None:
             _wait(self._sock.fileno(), select.POLLIN, deadline)
         # Python allocates the buffer before it waits, and most connections wait.
@@ -104,7 +104,7 @@ class SocketStream:
         except (BlockingIOError, InterruptedError):
             return 0
 
-    def send_all(self, data: bytes, deadline: float) -> None:
+    def send_all(self, data: bytes, deadline: AwakeTime) -> None:
         rest = memoryview(data)
         while rest:
             _wait(self._sock.fileno(), select.POLLOUT, deadline)
@@ -126,13 +126,13 @@ class SocketStream:
             self._sock.close()
 
 
-def wait_for_room(stream: ByteStream, deadline: float) -> None:
-    """Wait until more can be sent, or it is broken. Raises TimeoutError at ``deadline`` (:data:`awake`)."""
+def wait_for_room(stream: ByteStream, deadline: AwakeTime) -> None:
+    """Wait until more can be sent, or it is broken. Raises TimeoutError at ``deadline``."""
     _wait(stream.fileno(), select.POLLOUT, deadline)
 
 
-def _wait(fd: int, event: int, deadline: float) -> None:
-    """Wait for a poll event; raises TimeoutError at ``deadline`` (:data:`awake`)."""
+def _wait(fd: int, event: int, deadline: AwakeTime) -> None:
+    """Wait for a poll event; raises TimeoutError at ``deadline``."""
     poll = select.poll()
     poll.register(fd, event)
     while not poll.poll(poll_timeout(deadline - awake())):

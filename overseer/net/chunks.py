@@ -18,18 +18,18 @@ class Source:
     """The rest of a streamed message; its pieces are made by the sending thread."""
 
     def __init__(self, size: int, pieces: Iterator[Piece]) -> None:
-        self._left = size
+        self._remaining = size
         self._pieces = pieces
         self.ending = False  # the rest is dropped at the end of the current frame or line
 
     def __len__(self) -> int:
-        return self._left
+        return self._remaining
 
     def next(self) -> Piece:
         return next(self._pieces)
 
     def took(self, size: int) -> None:
-        self._left -= size
+        self._remaining -= size
 
 
 class Chunk(NamedTuple):
@@ -112,7 +112,7 @@ class ChunkQueue:
             taken[0] = memoryview(taken[0])[self._offset :]
         return taken
 
-    def left(self, size: int) -> None:
+    def sent(self, size: int) -> None:
         """Note that ``size`` of the first bytes have left."""
         self.size -= size
         size += self._offset

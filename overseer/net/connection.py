@@ -13,9 +13,11 @@ from typing import Any
 from overseer.auth.peer import Peer
 from overseer.auth.sign_ins import SignIn
 from overseer.net.bytestream import ByteStream
-from overseer.net.endpoint import ENDPOINT, Endpoint, Hooks, Service
+from overseer.net.endpoint import Endpoint, Hooks, Service
 from overseer.net.handler import Handler
 from overseer.net.http import (
+    BUSY,
+    ENDPOINT,
     BadRequest,
     Reply,
     Request,
@@ -35,13 +37,10 @@ from overseer.util.awake_clock import awake
 from overseer.util.dataclass_json import to_plain
 from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.locks import Rank, lock
+from overseer.util.websocket_frame import CloseCode
 
 _log = logging.getLogger(__name__)
 
-_HEALTH = "/healthz"
-_TRY_AGAIN = (
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-)
 _STRANGERS_TIME = 2.0  # seconds that a stranger has for a health check, TLS included
 
 
@@ -50,7 +49,7 @@ class Connection:
 
     Args:
         stranger: its address may only do health checks.
-        upgraded: called when it becomes a WebSocket, on the connection's thread.
+        admitted: called when it becomes a WebSocket, or a service is to answer, on the connection's thread.
         ended: called last, on the connection's thread.
     """
 
@@ -63,7 +62,7 @@ class Connection:
         number: int,
         *,
         stranger: bool,
-        upgraded: Callable[[Connection], None],
+        admitted: Callable[[Connection], None],
         ended: Callable[[Connection], None],
     ) -> None:
         self.stream = stream
@@ -73,13 +72,13 @@ class Connection:
         self._endpoint = endpoint
         self._writer = writer
         self._stranger = stranger
-        self._upgraded = upgraded
+        self._admitted = admitted
         self._ended = ended
         # Guards the three below: a stop and an upgrade at the same time must not miss each other.
         self._state = lock(Rank.LEAF, "connection")
-        self.outbox: Outbox | None = None  # once it is a WebSocket, or a request to a service
+        self.outbox: Outbox | None = None  # once it is admitted
         self._stopped: tuple[int, str] | None = None
-        self._asked = False  # the request has been read
+        self._asked = False  # the request has been read, or refused: turn_away sends nothing any more
         self.websocket: WebSocket | None = None
         # A daemon: the server joins it, but with a timeout.
         self._thread = threading.Thread(target=self._run, name=f"client-{number}", daemon=True)
@@ -92,7 +91,8 @@ class Connection:
         self._thread.start()
 
     def stop(self, code: int, reason: str) -> None:
-        """Close a WebSocket with this code after its pending output, anything else at once. Does not wait."""
+        """Close a WebSocket with this code, and a service's answer, after their pending output; cut anything
+        else at once. Does not wait."""
         with self._state:
             self._stopped = (code, reason)
             outbox = self.outbox
@@ -108,16 +108,16 @@ class Connection:
             asked = self._asked
         if not asked and self.stream.portable:
             with suppress(OSError):
-                self.stream.send([_TRY_AGAIN])
+                self.stream.send([BUSY])
         self.stop(code, reason)
 
     def close_if_revoked(self) -> bool:
-        """Close the WebSocket, if it is one and its peer is no longer admitted; whether that was so."""
+        """Close it if it was admitted and its peer no longer would be; whether that was so."""
         with self._state:
             outbox = self.outbox
         if outbox is None or outbox.closed or self._endpoint.policy.admits(self.peer):
             return False
-        outbox.close(1008, "access has changed: connect again")
+        outbox.close(CloseCode.POLICY_VIOLATION, "access has changed: connect again")
         return True
 
     def join(self, timeout: float) -> bool:
@@ -149,12 +149,10 @@ class Connection:
         try:
             request = self._read_request(hooks)
         except BadRequest as error:
-            self._respond(error.response)
+            if self._begin_answer():
+                self._respond(error.response)
             return
-        with self._state:
-            self._asked = True
-            stopped = self._stopped
-        if request is None or stopped is not None:
+        if not self._begin_answer() or request is None:
             return
         if hooks is not None and hooks.takes(request):
             stranger = self._stranger or self._endpoint.is_stranger(self.peer)
@@ -162,12 +160,14 @@ class Connection:
             return
         service = self._endpoint.service(request.path)
         response = self._answer(request, service)
+        if response is None and not self._endpoint.enter():
+            response = self._full()
         head_only = request.method == "HEAD"
         if response is not None:
             self._respond(service.refusal(response) if service else response, head_only=head_only)
             return
-        request = replace(request, peer=self.peer)
         try:
+            request = replace(request, peer=self.peer)
             if service is None:
                 request = opening(request)
                 self._open_websocket(request)
@@ -178,10 +178,16 @@ class Connection:
         finally:
             self._endpoint.leave()
 
+    def _begin_answer(self) -> bool:
+        """From here on only this thread sends; False: it sends nothing, as the connection was stopped."""
+        with self._state:
+            self._asked = True
+            return self._stopped is None
+
     def _read_request(self, hooks: Hooks | None) -> Request | None:
         """The request; None: the peer went away without one. Raises BadRequest, OSError."""
         allowed = self._endpoint.limits.handshake_timeout
-        deadline = awake() + (min(allowed, _STRANGERS_TIME) if self._stranger else allowed)
+        deadline = awake.after(min(allowed, _STRANGERS_TIME) if self._stranger else allowed)
         self.peer = replace(self.peer, certificate=self.stream.open(deadline))
         if not self._stranger:
             return read_request(self.stream, self.peer, deadline)
@@ -199,14 +205,11 @@ class Connection:
         return Reply(self.stream, timeout=timeout, linger=limits.close_timeout, head_only=head_only)
 
     def _answer(self, request: Request, service: Service | None) -> Response | None:
-        """The response, or None when a WebSocket is to be opened, or the service asked (which has been
-        counted)."""
+        """The response; None: a WebSocket is to be opened, or the service to answer, if there is a place."""
         endpoint, policy = self._endpoint, self._endpoint.policy
         upgrade = request.path == ENDPOINT and request.is_upgrade
-        known = request.path in (ENDPOINT, _HEALTH) and request.method in ("GET", "HEAD")
-        health_check = known and not upgrade
         # Asked again: the configuration may have changed since the connection was accepted.
-        if not health_check and (self._stranger or endpoint.is_stranger(self.peer)):
+        if not request.is_health_check and (self._stranger or endpoint.is_stranger(self.peer)):
             return self._refused()
         if upgrade or request.path != ENDPOINT:
             answer = policy.authorize(request)
@@ -214,16 +217,13 @@ class Connection:
                 return answer
             self.peer = answer
             request = replace(request, peer=answer)
-        if service is None:
-            if not upgrade:
-                return route(request, endpoint.routes)
-            wrong = check_upgrade(request)
-            if wrong is not None:
-                return wrong
-        if not endpoint.enter():
-            policy.refused(self.peer, "too many clients are connected")
-            return error_response(503, "too many clients are connected (limits.max_connections)")
-        return None
+        if service is not None:
+            return None
+        return check_upgrade(request) if upgrade else route(request, endpoint.routes)
+
+    def _full(self) -> Response:
+        self._endpoint.policy.refused(self.peer, "too many clients are connected")
+        return error_response(503, "too many clients are connected (limits.max_connections)")
 
     def _refused(self) -> Response:
         self._endpoint.policy.refused(self.peer, "not in trusted_cidrs")
@@ -253,7 +253,7 @@ class Connection:
         # What let it in may have been revoked since.
         if stopped is not None or not self._endpoint.policy.admits(self.peer):
             return False
-        self._upgraded(self)
+        self._admitted(self)
         return True
 
     def _open_websocket(self, request: Request) -> None:

@@ -9,13 +9,11 @@ from typing import Protocol
 from overseer.auth.peer import Peer
 from overseer.net.bytestream import ByteStream, SocketStream
 from overseer.net.handler import Handler, OpenHandler
-from overseer.net.http import Reply, Request, Response, Route, error_response
+from overseer.net.http import ENDPOINT, Reply, Request, Response, Route, error_response
 from overseer.net.limits import ConnectionLimits
 from overseer.net.readable_outbox import ReadableOutbox
 from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timers
-
-ENDPOINT = "/ws"
 
 
 class Policy:
@@ -99,11 +97,11 @@ class Endpoint:
         self.policy = policy
         self.limits = limits
         self.timers = timers
-        self._counting = lock(Rank.LEAF, "websockets")
-        self._websockets = 0
+        self._counting = lock(Rank.LEAF, "admitted")
+        self._admitted = 0
 
     def service(self, path: str) -> Service | None:
-        """What serves this path, if it is not a route."""
+        """What serves this path, if anything does; it goes before a route."""
         return next((each for prefix, each in self._services.items() if path.startswith(prefix)), None)
 
     def is_stranger(self, peer: Peer) -> bool:
@@ -111,16 +109,17 @@ class Endpoint:
         return peer.kind == "tcp" and not self.policy.trusts(peer.address)
 
     def enter(self) -> bool:
-        """Count one more WebSocket, or request to a service, if there may be one."""
+        """Take a place for a WebSocket, or a request to a service; False: there is none. :meth:`leave` gives
+        it back."""
         with self._counting:
-            if self._websockets >= self.limits.max_connections:
+            if self._admitted >= self.limits.max_connections:
                 return False
-            self._websockets += 1
+            self._admitted += 1
             return True
 
     def leave(self) -> None:
         with self._counting:
-            self._websockets -= 1
+            self._admitted -= 1
 
 
 def _plain_request(request: Request) -> Response:

@@ -10,9 +10,9 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from overseer.util.websocket_frame import CLOSE, MAX_CONTROL, PING, TEXT, frame_header
+from overseer.util.websocket_frame import CLOSE, MAX_CONTROL, PING, TEXT, CloseCode, frame_header
 
-GOING_AWAY = 1001, "the server is shutting down"
+SHUTTING_DOWN = CloseCode.GOING_AWAY, "the server is shutting down"
 """The code and reason of a close."""
 TEXT_HEADERS = tuple(frame_header(TEXT, length) for length in range(1024))
 """By the payload's length: those of nearly every line. Longer ones are packed when they come."""

@@ -21,18 +21,31 @@ import h11
 from overseer.auth.peer import Peer
 from overseer.net.bytestream import ByteStream, wait_for_room
 from overseer.net.chunks import Buffer
-from overseer.util.awake_clock import awake
+from overseer.util.awake_clock import AwakeTime, awake
 
 _log = logging.getLogger(__name__)
+
+ENDPOINT = "/ws"
+"""The path of the WebSocket."""
+HEALTH = "/healthz"
+HOOKS = "/hooks/"
+"""What the path of each hook begins with."""
+BUSY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+)
+"""The whole response to who is not served now, ready as there may be no thread to write it."""
 
 _MAX_HEAD = 16 * 1024  # bytes of request line and headers
 _RECEIVE = 8192
 _METHODS = ("GET", "HEAD")
 _FIRST_LINE = 1024  # bytes read of a stranger's request
+_HEALTH_PATHS = (HEALTH, ENDPOINT)
 # Answered to anybody, unless it turns out to be an upgrade: the answer reveals nothing.
-_HEALTH_CHECK = re.compile(rb"(?:GET|HEAD) (?:/healthz|/ws)(?:\?[^ ]*)? HTTP/1\.[01]\r?\n")
+_HEALTH_CHECK = re.compile(
+    rf"(?:{'|'.join(_METHODS)}) (?:{'|'.join(_HEALTH_PATHS)})(?:\?[^ ]*)? HTTP/1\.[01]\r?\n".encode()
+)
 # Answered to anybody where there are hooks: its body will prove who has sent it.
-_HOOK = re.compile(rb"POST /hooks/[^ ]+ HTTP/1\.[01]\r?\n")
+_HOOK = re.compile(rf"POST {HOOKS}[^ ]+ HTTP/1\.[01]\r?\n".encode())
 
 
 class Body:
@@ -42,7 +55,7 @@ class Body:
         self._parser = parser
         self._stream = stream
 
-    def read(self, limit: int, deadline: float) -> bytes:
+    def read(self, limit: int, deadline: AwakeTime) -> bytes:
         """All of it, of at most ``limit`` bytes. To be called once.
 
         Raises:
@@ -95,6 +108,12 @@ class Request:
         """Whether it asks for a WebSocket, correctly or not."""
         return self.method == "GET" and "websocket" in map(str.lower, self.listed("upgrade"))
 
+    @property
+    def is_health_check(self) -> bool:
+        """Whether anybody may send it, as the answer reveals nothing."""
+        known = self.path in _HEALTH_PATHS and self.method in _METHODS
+        return known and not (self.path == ENDPOINT and self.is_upgrade)
+
     def listed(self, header: str) -> list[str]:
         """The items of a header that is a list; none where it is absent."""
         return [item.strip() for item in self.headers.get(header, "").split(",") if item]
@@ -126,7 +145,7 @@ def error_response(status: int, text: str, *headers: tuple[str, str]) -> Respons
     return Response(status, f"{text}\n".encode(), headers=headers)
 
 
-def begin_request(stream: ByteStream, deadline: float, *, hooks: bool = False) -> bytes | None:
+def begin_request(stream: ByteStream, deadline: AwakeTime, *, hooks: bool = False) -> bytes | None:
     """Read just enough of a stranger's request to tell whether it is a health check or, where there are
     ``hooks``, may be for one of them; None: it is not.
 
@@ -142,12 +161,12 @@ def begin_request(stream: ByteStream, deadline: float, *, hooks: bool = False) -
     return begun if _HEALTH_CHECK.match(begun) or (hooks and _HOOK.match(begun)) else None
 
 
-def read_request(stream: ByteStream, peer: Peer, deadline: float, begun: bytes = b"") -> Request | None:
+def read_request(stream: ByteStream, peer: Peer, deadline: AwakeTime, begun: bytes = b"") -> Request | None:
     """Read a request's head; None when the peer went away without sending anything.
 
     Args:
         begun: the part that has been read already.
-        deadline: time (:data:`awake`) by which it must be complete.
+        deadline: by which it must be complete.
 
     Raises:
         BadRequest: too slow (408), too large (431), of another version (505), or not HTTP (400).
@@ -290,11 +309,11 @@ class Reply:
     def wait_for_room(self) -> None:
         """Wait until the peer can be sent more. Raises as :meth:`send`."""
         self._send(b"")
-        wait_for_room(self._stream, awake() + self._timeout)
+        wait_for_room(self._stream, awake.after(self._timeout))
 
-    @property
-    def gone(self) -> bool:
-        """Whether the peer has closed the connection; asking does not wait."""
+    def is_gone(self) -> bool:
+        """Whether the peer has closed the connection: reads and drops some of what it has sent, without
+        waiting."""
         try:
             return not self._stream.receive(_RECEIVE, awake())
         except TimeoutError:
@@ -321,11 +340,11 @@ class Reply:
         self.begun = True
         if self._unsent:
             data, self._unsent = b"".join([self._unsent, data]), b""
-        self._stream.send_all(data, awake() + self._timeout)
+        self._stream.send_all(data, awake.after(self._timeout))
 
     def _finish(self) -> None:
         self._stream.finish()
-        deadline = awake() + self._linger
+        deadline = awake.after(self._linger)
         # Closing with bytes unread would reset the connection, and the peer might lose the response.
         while self._stream.receive(_RECEIVE, deadline):
             pass
@@ -349,14 +368,14 @@ def _request(event: h11.Request, peer: Peer, rest: bytes, body: Body) -> Request
     if "content-length" in headers and "transfer-encoding" in headers:
         raise BadRequest(error_response(400, "bad request: Content-Length with Transfer-Encoding"))
     return Request(
-        event.method.decode("ascii"),
-        _below(unquote(path), headers),
-        query,
-        headers,
-        peer,
-        rest,
-        _below(path, headers),
-        body,
+        method=event.method.decode("ascii"),
+        path=_below(unquote(path), headers),
+        query=query,
+        headers=headers,
+        peer=peer,
+        rest=rest,
+        target=_below(path, headers),
+        body=body,
     )
 
 

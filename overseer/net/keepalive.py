@@ -7,6 +7,7 @@ from overseer.net.limits import ConnectionLimits
 from overseer.net.outbox import Outbox
 from overseer.util.awake_clock import awake
 from overseer.util.timers import Timers
+from overseer.util.websocket_frame import CloseCode
 
 
 class Keepalive:
@@ -50,7 +51,8 @@ class Keepalive:
         silent = now - since if self._receiving else 0.0
         longest = self._limits.ping_interval + self._limits.ping_timeout
         if silent >= longest:
-            self._outbox.close(1011, f"no sign of life for {silent:.0f} s", drop=True)
+            why = f"no sign of life for {silent:.0f} s"
+            self._outbox.close(CloseCode.INTERNAL_ERROR, why, drop=True)
             return
         if now >= self._ping_at:
             self._ping_at = now + self._limits.ping_interval

@@ -2,9 +2,9 @@
 
 Everything a connection sends passes its outbox, in the order of the appends. The rules:
 
-- Output asks for room first (:meth:`Outbox.has_room`). The bound is soft: an empty outbox takes any batch,
-  for the longest line must fit. Once there was no room, there is none until half the bound is free again, so
-  that producers and client do not take turns by the byte.
+- Output asks for room first (:meth:`Outbox.ask_for_room`). The bound is soft: an empty outbox takes any
+  batch, for the longest line must fit. Once there was no room, there is none until half the bound is free
+  again, so that producers and client do not take turns by the byte.
 - Replies and lifecycle events never ask. With more than four times the bound of them pending, the client is
   closed with 1013.
 - A client that stays over half (the high watermark), or without room for output that waits, for
@@ -32,10 +32,10 @@ from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.standstill import standstill
 from overseer.util.timers import Timers
 from overseer.util.waiters import Waiters
+from overseer.util.websocket_frame import CloseCode
 
 _log = logging.getLogger(__name__)
 
-TRY_AGAIN_LATER = 1013  # the close code of a client that does not read
 _REPLIES_FACTOR = 4
 _READ_AHEAD = 256 * 1024  # bytes that are pending for a client, at most, when more is fetched for it
 
@@ -55,7 +55,7 @@ class Outbox(ABC):
     __slots__ = (
         "_bound", "_close_timeout", "_closing", "_cut_at", "_dead", "_drained_at", "_drop_then",
         "_for_room", "_framed", "_full", "_half", "_lock", "_on_drained", "_on_room", "_over_since",
-        "_place", "_queue", "_refused", "_sending", "_stall_timeout", "_stall_watched", "_timers",
+        "_queue", "_refused", "_sending", "_spare_bound", "_stall_timeout", "_stall_watched", "_timers",
         "_until_bounded", "close_code", "close_reason",
     )  # fmt: skip
 
@@ -63,7 +63,7 @@ class Outbox(ABC):
         self._bound = limits.buffer
         self._half = limits.buffer // 2
         self._drained_at = min(self._half // 2, _READ_AHEAD)
-        self._place = self._half * 3 // 4  # of whoever must not be over half for what it may be sent later
+        self._spare_bound = self._half * 3 // 4  # what can wait is appended while no more is pending
         self._stall_timeout = limits.stall_timeout
         self._close_timeout = limits.close_timeout
         self._timers = timers
@@ -100,7 +100,7 @@ class Outbox(ABC):
 
     @property
     def lag(self) -> float:
-        """For how many seconds more than half the bound has been pending, or 0.0."""
+        """For how many seconds more than half the bound has been pending, or output has had no room; or 0."""
         since = self._over_since  # without the lock: a slightly stale answer will do
         return 0.0 if since is None else awake() - since
 
@@ -150,8 +150,11 @@ class Outbox(ABC):
         """The bytes that :meth:`append` would queue; the message caches them."""
         return message.websocket if self._framed else message.lines
 
-    def has_room(self, size: int) -> bool:
-        """Whether output of ``size`` bytes may be appended now; True once closed (it is ignored then)."""
+    def ask_for_room(self, size: int) -> bool:
+        """Whether output of ``size`` bytes may be appended now; True once closed (it is ignored then).
+
+        A refusal is remembered: from then on the client is :attr:`full`, and may be closed for its stall.
+        """
         # Without the lock: as the bound is soft, a slightly stale answer will do.
         if self._over_since is None and self._queue.size + size <= self._bound:
             return True
@@ -170,15 +173,15 @@ class Outbox(ABC):
             return False
 
     @property
-    def place(self) -> int:
+    def spare(self) -> int:
         """How many bytes may be appended of what can wait, which leaves room for what cannot before more than
         half the bound is pending and a stall counts; at least one."""
-        return max(self._place - self._queue.size, 1)
+        return max(self._spare_bound - self._queue.size, 1)
 
-    def has_place(self, size: int) -> bool:
+    def has_spare(self, size: int) -> bool:
         """Whether so many bytes of what can wait may be appended, or it is closed. Says nothing against the
-        client, unlike :meth:`has_room`."""
-        return self._queue.size + size <= self._place or self._closing
+        client, unlike :meth:`ask_for_room`."""
+        return self._queue.size + size <= self._spare_bound or self._closing
 
     def is_drained(self) -> bool:
         """Whether so little is pending that more should be fetched for it, or it is closed."""
@@ -199,7 +202,7 @@ class Outbox(ABC):
     def wait_for_room(
         self, timeout: float | None = None, *, unless: Callable[[], bool] = lambda: False
     ) -> bool:
-        """Wait until :meth:`has_room` may have changed or it is closed; False after ``timeout`` seconds.
+        """Wait until :meth:`ask_for_room` may have changed or it is closed; False after ``timeout`` seconds.
 
         ``unless`` ends the wait as well; it is called at :meth:`recheck`, under a lock, so must take none.
         """
@@ -215,7 +218,8 @@ class Outbox(ABC):
             self._until_bounded.wake()
 
     def on_room(self, callback: Callable[[], None]) -> None:
-        """Call ``callback()`` once, with no locks held, when at most half is pending or it is closed.
+        """Call ``callback()`` once, with no locks held, when at most half is pending and what was refused has
+        room, or it is closed.
 
         May be called with locks held: if that is already so, the call comes from the timers' thread.
         """
@@ -301,7 +305,7 @@ class Outbox(ABC):
         assert_held(self._lock)
         if self._dead:  # it failed while they were leaving
             return []
-        self._queue.left(size)
+        self._queue.sent(size)
         if self._drop_then is not None:
             last, self._drop_then = self._drop_then, None
             self._queue.drop(last)
@@ -349,7 +353,7 @@ class Outbox(ABC):
         if flooded:
             why = "too many messages are waiting to be read"
             # On another thread, as the caller may hold locks.
-            self._timers.schedule(0.0, partial(self.close, TRY_AGAIN_LATER, why, drop=True))
+            self._timers.schedule(0.0, partial(self.close, CloseCode.TRY_AGAIN_LATER, why, drop=True))
 
     def _look_at_half_locked(self) -> None:
         assert_held(self._lock)
@@ -380,7 +384,7 @@ class Outbox(ABC):
         if awake() - since < self._stall_timeout:
             self._watch_stall()
             return
-        self.close(TRY_AGAIN_LATER, f"has not read for {self._stall_timeout:g} s", drop=True)
+        self.close(CloseCode.TRY_AGAIN_LATER, f"has not read for {self._stall_timeout:g} s", drop=True)
 
     def _close(self, code: int, reason: str, frame: bytes | None, drop: bool) -> bool:
         """Enter the closing state; False if it was closed before."""

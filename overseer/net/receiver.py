@@ -22,12 +22,12 @@ from overseer.auth.peer import Peer
 from overseer.net.bytestream import ByteStream
 from overseer.net.frame_limit import FrameScanner
 from overseer.net.frames import split_frames
-from overseer.net.http import Request
+from overseer.net.http import ENDPOINT, Request
 from overseer.net.keepalive import Keepalive
 from overseer.net.outbox import Outbox
 from overseer.util.hashes import load_without_openssl
 from overseer.util.standstill import standstill
-from overseer.util.websocket_frame import CLOSE
+from overseer.util.websocket_frame import CLOSE, CloseCode
 
 
 def _without_asyncio() -> Any:
@@ -55,7 +55,7 @@ _RECEIVE = 16 * 1024  # bytes asked for at once
 _EVERY_UPGRADE = {"upgrade": "websocket", "connection": "Upgrade", "host": "localhost"}
 _ACCEPTED = Request(
     "GET",
-    "/ws",
+    ENDPOINT,
     "",
     {"sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==", "sec-websocket-version": "13"},
     Peer("server", ""),
@@ -152,7 +152,7 @@ class Receiver(simple_websocket.Server):  # type: ignore[misc, name-defined]
         self._handle = handle
         self._loop()
         # Where the loop ended without a close frame, the connection broke.
-        self._outbox.close_with(1006, b"")
+        self._outbox.close_with(CloseCode.ABNORMAL, b"")
 
     def set(self) -> None:
         """A message is complete, or the connection has ended."""
@@ -212,7 +212,7 @@ class _Socket:
     def recv(self, size: int) -> bytes:
         self._received.handled(self._scanner.border)
         if self._too_long:  # the messages before it have been handled
-            self._outbox.close(1009, f"a message may be {self._max_message} bytes long")
+            self._outbox.close(CloseCode.MESSAGE_TOO_BIG, f"a message may be {self._max_message} bytes long")
         is_open = self._outbox.wait_until_bounded()
         data, self._received.first = self._received.first, b""
         if is_open and not data:
@@ -245,7 +245,8 @@ class _Socket:
         else:
             for opcode, frame in split_frames(bytes(data)):
                 if opcode == CLOSE:
-                    self._outbox.close_with(int.from_bytes(frame[2:4], "big") or 1005, frame)
+                    code = int.from_bytes(frame[2:4], "big") or CloseCode.NO_STATUS
+                    self._outbox.close_with(code, frame)
                 else:
                     self._outbox.append_frame(frame)
         self._outbox.flush()

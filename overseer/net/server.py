@@ -17,9 +17,9 @@ from overseer.auth.sign_ins import SignIn
 from overseer.net.bytestream import ByteStream, SocketStream
 from overseer.net.connection import Connection
 from overseer.net.endpoint import Endpoint
-from overseer.net.frames import GOING_AWAY
+from overseer.net.frames import SHUTTING_DOWN
+from overseer.net.http import BUSY
 from overseer.net.listeners import Listener
-from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.net.pending_connections import PendingConnections
 from overseer.net.readable_outbox import ReadableOutbox
 from overseer.net.writer import Writer
@@ -30,10 +30,10 @@ from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.standstill import standstill
 from overseer.util.threads import VitalThread
 from overseer.util.wakeup import Wakeup
+from overseer.util.websocket_frame import CloseCode
 
 _log = logging.getLogger(__name__)
 
-_SERVICE_RESTART = 1012  # the close code of a client that should connect again at once
 _HEADROOM = 64  # connections beyond max_connections, for plain requests and refusals
 _STRANGERS = 16  # connections from untrusted addresses: health checks
 _SLOW = 2.0  # seconds after which an incomplete request may be evicted for its descriptor or thread
@@ -42,7 +42,6 @@ _RETRY = 1.0  # seconds until accepting is tried again when descriptors ran out 
 _WARN_AGAIN = 10.0  # seconds
 _OUT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _NO_LISTENER = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
-_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class _Broken(Exception):
@@ -57,10 +56,11 @@ class Server:
         self.endpoint = endpoint
         self._writer = Writer()
         self._lock = lock(Rank.LEAF, "server")  # guards the fields below
-        # Notified when a connection ends (a descriptor is free again) and at shutdown.
+        # Notified when a connection was accepted or has ended (its descriptor is free again), and when
+        # accepting may go on or ends.
         self._changed = threading.Condition(self._lock)
         self._connections: set[Connection] = set()
-        # Not WebSockets yet, and so open to eviction; and those that were evicted and have not ended.
+        # Not admitted yet, and so open to eviction; and those that were evicted and have not ended.
         self._pending: PendingConnections[Connection] = PendingConnections()
         self._strangers: PendingConnections[Connection] = PendingConnections()
         self._evicted: set[Connection] = set()
@@ -87,7 +87,7 @@ class Server:
         return self.listener.everywhere
 
     def close_revoked(self) -> int:
-        """Close the WebSockets whose peers are no longer admitted; returns how many there were."""
+        """Close what was admitted for peers that no longer would be; returns how many there were."""
         return sum(connection.close_if_revoked() for connection in self.connections())
 
     def start(self) -> None:
@@ -120,7 +120,7 @@ class Server:
             self._changed.wait_for(lambda: not (self._busy or self._leaving_locked()), seconds)
             leaving = self._leaving_locked()
         for connection in leaving:
-            connection.turn_away(_SERVICE_RESTART, "the server is being upgraded: connect again")
+            connection.turn_away(CloseCode.SERVICE_RESTART, "the server is being upgraded: connect again")
 
     def _leaving_locked(self) -> list[Connection]:
         assert_held(self._lock)
@@ -161,7 +161,7 @@ class Server:
             self._writer,
             self._numbers,
             stranger=stranger,
-            upgraded=self._upgraded,
+            admitted=self._admitted,
             ended=self._ended,
         )
         self._connections.add(connection)
@@ -189,7 +189,7 @@ class Server:
         deadline = time.monotonic() + self.endpoint.limits.close_timeout + 0.5
         connections = self.connections()
         for connection in connections:
-            connection.stop(*GOING_AWAY)
+            connection.stop(*SHUTTING_DOWN)
         for connection in connections:
             if not connection.join(deadline - time.monotonic()):
                 _log.warning("a client's thread is still busy: %r", connection)
@@ -266,10 +266,11 @@ class Server:
         if not self._make_room(stranger):
             _refuse(sock)
             return
+        # Should the TLS settings change from here on, authorize will find its peer's to be others.
+        stream, peer = (
+            self.endpoint.policy.wrap(sock, peer) if peer.kind == "tcp" else (SocketStream(sock), peer)
+        )
         with self._changed:
-            stream, peer = (
-                self.endpoint.policy.wrap(sock, peer) if peer.kind == "tcp" else (SocketStream(sock), peer)
-            )
             connection = self._add_locked(stream, peer, stranger=stranger)
             (self._strangers if stranger else self._pending).add(connection, peer.source)
         if self._ticker is not None:
@@ -302,10 +303,10 @@ class Server:
                 return False
             pending.discard(connection, connection.source)
             self._evicted.add(connection)
-        connection.stop(TRY_AGAIN_LATER, "there are too many connections")
+        connection.stop(CloseCode.TRY_AGAIN_LATER, "there are too many connections")
         return True
 
-    def _upgraded(self, connection: Connection) -> None:
+    def _admitted(self, connection: Connection) -> None:
         with self._changed:
             self._pending.discard(connection, connection.source)
 
@@ -329,7 +330,7 @@ def _refuse(sock: socket.socket) -> None:
     """Say 503, if the socket takes it, and close."""
     with sock:
         try:
-            sock.send(_BUSY, socket.MSG_DONTWAIT)
+            sock.send(BUSY, socket.MSG_DONTWAIT)
             sock.shutdown(socket.SHUT_WR)
             sock.recv(1 << 16, socket.MSG_DONTWAIT)  # unread bytes would cut off what was sent
         except OSError:

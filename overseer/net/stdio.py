@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from overseer.auth.peer import Peer
-from overseer.net.frames import GOING_AWAY
+from overseer.net.frames import SHUTTING_DOWN
 from overseer.net.handler import Handler, OpenHandler
 from overseer.net.limits import ConnectionLimits
 from overseer.net.readable_outbox import ReadableOutbox
@@ -20,6 +20,7 @@ from overseer.util.awake_clock import Ticker
 from overseer.util.logs import Stderr
 from overseer.util.timers import Timers
 from overseer.util.wakeup import Wakeup
+from overseer.util.websocket_frame import CloseCode
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class StdioServer:
 
     def shutdown(self) -> None:
         """Stop reading, let pending replies go out for up to ``close_timeout`` seconds, end. Idempotent."""
-        self._outbox.close(*GOING_AWAY)
+        self._outbox.close(*SHUTTING_DOWN)
         self._wake.set()
         for thread in (self._writer, self._reader):
             if thread.is_alive():
@@ -108,7 +109,8 @@ class StdioServer:
                     self._ended()
                 self._writer.join()
             finally:
-                self._outbox.close(1011, "internal error")  # closed already, unless something failed
+                # Closed already, unless something failed.
+                self._outbox.close(CloseCode.INTERNAL_ERROR, "internal error")
                 handler.closed()
         except BaseException:
             _log.exception("serving stdio failed")

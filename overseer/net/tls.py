@@ -19,6 +19,7 @@ from overseer.config import Config
 from overseer.errors import ConfigError
 from overseer.net.bytestream import SocketStream
 from overseer.net.chunks import Buffer
+from overseer.util.awake_clock import AwakeTime
 from overseer.util.files import read_small
 from overseer.util.locks import Rank, lock
 
@@ -44,7 +45,7 @@ class TlsStream:
         self._engine = lock(Rank.LEAF, "tls")
         self._sealed = memoryview(b"")  # the sender's own: encrypted, and not sent yet
 
-    def open(self, deadline: float) -> tuple[str, ...]:
+    def open(self, deadline: AwakeTime) -> tuple[str, ...]:
         while True:
             try:
                 with self._engine:
@@ -81,7 +82,7 @@ class TlsStream:
     def fileno(self) -> int:
         return self._raw.fileno()
 
-    def receive(self, size: int, deadline: float | None = None) -> bytes:
+    def receive(self, size: int, deadline: AwakeTime | None = None) -> bytes:
         while True:
             with self._engine:
                 try:
@@ -105,7 +106,7 @@ class TlsStream:
         self._flush()
         return taken
 
-    def send_all(self, data: bytes, deadline: float) -> None:
+    def send_all(self, data: bytes, deadline: AwakeTime) -> None:
         rest = memoryview(data)
         self._send_sealed(deadline)
         while rest:
@@ -143,7 +144,7 @@ class TlsStream:
             self._sealed = self._sealed[sent:]
         return True
 
-    def _send_sealed(self, deadline: float) -> None:
+    def _send_sealed(self, deadline: AwakeTime) -> None:
         """Send everything encrypted so far, waiting where necessary."""
         with self._engine:
             self._sealed = memoryview(bytes(self._sealed) + self._outgoing.read())

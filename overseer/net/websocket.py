@@ -16,6 +16,7 @@ from overseer.net.receiver import Received, Receiver
 from overseer.net.writer import SocketOutbox, Writer
 from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.standstill import standstill
+from overseer.util.websocket_frame import CloseCode
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class WebSocket:
                 receiver.run(self._handle)
         except Exception:
             _log.exception("a WebSocket failed: %r", self)
-            self.outbox.close(1011, "internal error")
+            self.outbox.close(CloseCode.INTERNAL_ERROR, "internal error")
         finally:
             if self.handler is not None:
                 self.handler.closed()
@@ -89,7 +90,7 @@ class WebSocket:
             self.handler.receive(message)
         except Exception:
             _log.exception("a message could not be handled: %r", self)
-            self.outbox.close(1011, "internal error")
+            self.outbox.close(CloseCode.INTERNAL_ERROR, "internal error")
 
     # Upgrades
 

@@ -289,10 +289,10 @@ class SocketOutbox(Outbox):
                 if sent is None:
                     sent = self._send_once(buffers)
                 sends += 1
-                all_sent = sends < _SENDS and sent == sum(map(len, buffers))
+                goes_on = sends < _SENDS and sent == sum(map(len, buffers))
                 with self._lock:
                     callbacks += self._sent_locked(sent)
-                    buffers = self._next_locked(all_sent)
+                    buffers = self._next_locked(goes_on)
                     wait = self._waiting
                 sent = None
                 if wait:
@@ -313,10 +313,10 @@ class SocketOutbox(Outbox):
             self._abort()
             return 0
 
-    def _next_locked(self, all_sent: bool) -> list[Buffer] | None:
+    def _next_locked(self, goes_on: bool) -> list[Buffer] | None:
         """What to send next; None: this is no longer the sending thread."""
         assert_held(self._lock)
-        if self._queue.chunks and all_sent:
+        if self._queue.chunks and goes_on:
             return self._take_locked(_BUFFERS)
         self._waiting = not self._dead and (bool(self._queue.chunks) or self._stream.unsent)
         self._sending = False

@@ -8,7 +8,7 @@ from typing import Any
 
 from overseer.config import Config
 from overseer.errors import RequestError
-from overseer.history.moments import SteadyClock, restored, stored
+from overseer.history.steady_clock import SteadyClock
 from overseer.notices.channels import deliver
 from overseer.notices.happenings import Happening, happening_of
 from overseer.notices.notice import test_of
@@ -19,6 +19,7 @@ from overseer.supervisor.observers import Change
 from overseer.util.suggest import did_you_mean
 from overseer.util.thread_pool import ThreadPool
 from overseer.util.timers import Timer, Timers
+from overseer.util.timestamps import from_micros, to_micros
 
 _TESTS = 2  # at the same time
 _PATIENCE_S = 2.0  # for attempts under way at the end
@@ -138,10 +139,10 @@ class Notices:
     # On the pool's thread
 
     def _take(self, happening: Happening) -> None:
-        self._tell(self._rules.take(happening, restored(self._clock.now())))
+        self._tell(self._rules.take(happening, from_micros(self._clock.now())))
 
     def _remind(self) -> None:
-        self._tell(self._rules.remind(restored(self._clock.now())))
+        self._tell(self._rules.remind(from_micros(self._clock.now())))
 
     def _follow(self, config: Config) -> None:
         gone = self._rules.replace(config.notify, config.name, config.actions)
@@ -163,5 +164,5 @@ class Notices:
             self._reminder = None
         due = self._rules.next_reminder()
         if due is not None:
-            wait = max(_SHORTEST_S, (stored(due) - self._clock.now()) / 1e6)
+            wait = max(_SHORTEST_S, (to_micros(due) - self._clock.now()) / 1e6)
             self._reminder = self._timers.schedule(wait, self._threads.do, self._remind)

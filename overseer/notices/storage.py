@@ -9,13 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from overseer.errors import RequestError
-from overseer.history.moments import restored, stored
 from overseer.history.rows import pay
 from overseer.notices.notice import Notice
 from overseer.notices.outbox import GIVE_UP_S, LONGEST_S, Pending, Storage
 from overseer.notices.rules import Key, State
 from overseer.protocol import dump
-from overseer.util.timestamps import now
+from overseer.util.timestamps import from_micros, now, to_micros
 
 if TYPE_CHECKING:
     from overseer.history.store import History
@@ -52,7 +51,7 @@ class States(Storage):
         if self._history is None:
             return {}, []
         try:
-            told, pending = self._history.rows(_TOLD), self._history.rows(_PENDING)
+            told, pending = self._history.select(_TOLD), self._history.select(_PENDING)
         except RequestError as error:
             _log.error("cannot read which notices were sent before: %s", error.message)
             return {}, []
@@ -68,7 +67,7 @@ class States(Storage):
         self._put(*statements)
 
     def tried(self, pending: Pending) -> None:
-        due = stored(now()) + int((pending.due - time.monotonic()) * 1e6)
+        due = to_micros(now()) + int((pending.due - time.monotonic()) * 1e6)
         self._put((_TRY, (pending.attempts, due, int(pending.holds_up), pending.channel, pending.notice.id)))
 
     def over(self, pending: Pending) -> None:
@@ -80,7 +79,7 @@ class States(Storage):
 
 
 def _added(pending: Pending) -> Statement:
-    created = stored(pending.created)
+    created = to_micros(pending.created)
     return _ADD, (pending.channel, pending.notice.id, _text(pending.notice), created, 0, created)
 
 
@@ -91,7 +90,7 @@ def _changed(key: Key, state: State | None) -> Statement:
 
 
 def _row(key: Key, state: State) -> tuple[Any, ...]:
-    return (*key, stored(state.since), state.count, stored(state.told), _text(state.notice))
+    return (*key, to_micros(state.since), state.count, to_micros(state.told), _text(state.notice))
 
 
 def _states(rows: Iterable[Iterable[Any]]) -> dict[Key, State]:
@@ -99,7 +98,7 @@ def _states(rows: Iterable[Iterable[Any]]) -> dict[Key, State]:
     states = {}
     for rule, subject, kind, since, count, told, text in rows:
         if (notice := _notice(text)) is not None:
-            states[Key(rule, subject, kind)] = State(restored(since), count, restored(told), notice)
+            states[Key(rule, subject, kind)] = State(from_micros(since), count, from_micros(told), notice)
     return states
 
 
@@ -118,13 +117,13 @@ def _notice(text: str) -> Notice | None:
 def _pending(channel: str, text: str, created: int, attempts: int, due: int, holds_up: int) -> Pending | None:
     """A stored notice; setting the clock meanwhile neither gives it up at once nor delays it further."""
     notice = _notice(text)
-    at, wall = time.monotonic(), stored(now())
+    at, wall = time.monotonic(), to_micros(now())
     age = min(max(0.0, (wall - created) / 1e6), GIVE_UP_S)
     wait = min(max(0.0, (due - wall) / 1e6), LONGEST_S)
     if notice is None:
         return None
     expires = at + max(GIVE_UP_S - age, wait + 1.0)
-    return Pending(channel, notice, restored(created), expires, at + wait, attempts, bool(holds_up))
+    return Pending(channel, notice, from_micros(created), expires, at + wait, attempts, bool(holds_up))
 
 
 def notices_to(states: Mapping[Key, State], pending: Iterable[Pending]) -> dict[str, Any]:
@@ -136,7 +135,7 @@ def notices_to(states: Mapping[Key, State], pending: Iterable[Pending]) -> dict[
 
 
 def _plain(each: Pending) -> list[Any]:
-    text, created = _text(each.notice), stored(each.created)
+    text, created = _text(each.notice), to_micros(each.created)
     return [each.channel, text, created, each.expires, each.due, each.attempts, each.holds_up]
 
 
@@ -145,5 +144,5 @@ def notices_from(data: Mapping[str, Any]) -> tuple[dict[Key, State], list[Pendin
     pending = []
     for channel, text, created, expires, due, attempts, holds_up in data["pending"]:
         if (notice := _notice(text)) is not None:
-            pending.append(Pending(channel, notice, restored(created), expires, due, attempts, holds_up))
+            pending.append(Pending(channel, notice, from_micros(created), expires, due, attempts, holds_up))
     return _states(data["states"]), pending

@@ -25,10 +25,13 @@ class Pool:
         self._threads = ThreadPool("probe", most, _LINGER_S)
         self._lock = lock(Rank.LEAF, "probes")  # guards the rest
         self._going: dict[Hashable, deque[Job]] = {}  # those with a job, and what comes after that
+        self._closed = False
 
     def submit(self, key: Hashable, job: Job) -> None:
         """Run a job once a thread is free and no other job of its key runs; never after :meth:`close`."""
         with self._lock:
+            if self._closed:
+                return
             following = self._going.get(key)
             if following is not None:
                 following.append(job)
@@ -40,6 +43,7 @@ class Pool:
         """Drop jobs that have not begun, and wait for the others, at most ``seconds``. Idempotent."""
         self._threads.close()
         with self._lock:
+            self._closed = True
             for following in self._going.values():
                 following.clear()
         self._threads.close(seconds)

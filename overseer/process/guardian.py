@@ -135,7 +135,7 @@ class Guardian:
             self._wake = None
 
     def tell(self, entry: Entry) -> None:
-        """Have it know a run as it is now: that is about to be spawned, or has been."""
+        """Tell it of a run as it is now, before or after it is spawned."""
         with self._lock:
             if self._runs < 0:
                 return

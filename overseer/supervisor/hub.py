@@ -18,7 +18,6 @@ from overseer.drivers.api import ActionHandler, describe_action
 from overseer.errors import RequestError, SubmitError
 from overseer.history.records import SERVICE, Recorder, Trigger
 from overseer.net.frames import Encoded
-from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.protocol import ActionInfo, Event, RetryPolicy, Skipped, encode
 from overseer.schema.types import TASK_ID, TEXT, TEXT_MAP, Unreadable
 from overseer.secrets.vault import Vault
@@ -57,6 +56,7 @@ from overseer.util.ids import new_uuid
 from overseer.util.jsonlog import EventLog
 from overseer.util.threads import run_on_thread
 from overseer.util.timers import Timers
+from overseer.util.websocket_frame import CloseCode
 from overseer.workers.stopping import overdue
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Hub:
         self._clients.remove(client)
         with self._table.lock:
             # At shutdown, a client that holds up the end is closed with that code however short its stall.
-            if client.outbox.close_code == TRY_AGAIN_LATER and not self._table.closing:
+            if client.outbox.close_code == CloseCode.TRY_AGAIN_LATER and not self._table.closing:
                 self._metrics.count("stalled_clients", "")
             self.watchers.end_locked(client)
             self.subscriptions.drop_locked(client)

@@ -38,7 +38,7 @@ class Standing:
     _intents: Intents
     _start: Callable[..., str]  # :meth:`Hub.start`
     _waited: Sequence[str] = field(default=(), init=False)  # for their run, when an earlier server ended
-    record: Record = field(default=lambda by, task_id, error: None, init=False)
+    record: Record = field(default_factory=lambda: lambda by, task_id, error: None, init=False)
 
     def restore(self, intents: Mapping[str, Intent]) -> None:
         """Take over what an earlier server has kept of standing tasks."""

@@ -29,7 +29,7 @@ class StartGate:
         task: whose latest run it is.
         secrets: masked in everything said about it.
         exited: called with task, run and exit at the run's end.
-        orphaned: called with a worker that began, or (True) that ended, although its start has failed.
+        left_over: called with a worker that began, or (True) that ended, although its start has failed.
     """
 
     def __init__(
@@ -37,13 +37,13 @@ class StartGate:
         task: Task,
         secrets: Secrets,
         exited: Callable[[Task, int, RunExit], None],
-        orphaned: Callable[[Task, Worker, bool], None],
+        left_over: Callable[[Task, Worker, bool], None],
     ) -> None:
         self._task = task
         self._run = task.runs
         self._secrets = secrets
         self._exited = exited
-        self._orphaned = orphaned
+        self._left_over = left_over
         self._pid = 0
         self._mask: Mask | None = None  # for secrets that its worker leaves in its output
         self._settled = Latch()  # start() has returned; _failed tells how
@@ -87,7 +87,7 @@ class StartGate:
     def begun(self, worker: Worker) -> None:
         """Called when a worker has begun, possibly on a thread that ``start`` did not wait for."""
         if self._failed:
-            self._orphaned(self._task, worker, False)
+            self._left_over(self._task, worker, False)
 
     def unfinished(self, stream: str, line: bytes) -> float | None:
         if not self._settled.is_set():
@@ -122,7 +122,7 @@ class StartGate:
         known = starved, cpu_ms, max_rss, _values(worker), _text(worker, "lost")
         self.in_order(RunExit(code, bool(intentional), signal, at.astimezone(UTC), *known))
         if self._failed:
-            self._orphaned(self._task, worker, True)
+            self._left_over(self._task, worker, True)
 
     def _pass(self, said: OutputBatch | RunExit) -> None:
         if isinstance(said, RunExit):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from overseer.errors import CLOSING
 from overseer.history.records import Recorder
-from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.supervisor.clients import Clients
 from overseer.supervisor.definitions import Current
 from overseer.supervisor.exits import Exits
@@ -21,6 +20,7 @@ from overseer.supervisor.task import NOBODY, Task
 from overseer.supervisor.transaction import Transaction, lives
 from overseer.util.locks import assert_held
 from overseer.util.standstill import standstill
+from overseer.util.websocket_frame import CloseCode
 from overseer.workers.base import Worker
 
 # At shutdown (seconds): how long SIGKILL may take to work, and then what may be left to do.
@@ -116,7 +116,8 @@ class Stops:
         self._kill()
         for client in self._clients:
             if client.outbox.full:
-                client.outbox.close(TRY_AGAIN_LATER, "not read from while the server shuts down", drop=True)
+                why = "not read from while the server shuts down"
+                client.outbox.close(CloseCode.TRY_AGAIN_LATER, why, drop=True)
         return self.wait_until_idle(_LAST_S)
 
     def _stop_in_order(self, until: float) -> set[Task]:

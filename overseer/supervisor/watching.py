@@ -255,8 +255,8 @@ class Watchers:
                     fallen.append(watcher)
                     continue
                 outbox = watcher.client.outbox
-                if outbox.has_place(1):
-                    message = this_round.take_locked(watcher, min(_STEP, outbox.place))
+                if outbox.has_spare(1):
+                    message = this_round.take_locked(watcher, min(_STEP, outbox.spare))
                     if message is not None:
                         tx.send_encoded(watcher.client, message)
                 if watcher.next < journal.end:

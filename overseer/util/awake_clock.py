@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import NewType
 
 from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timer, Timers
 
 TICK = 1.0  # seconds between two ticks
 _LATE = 0.25  # by which a tick may be late on a busy machine
+
+AwakeTime = NewType("AwakeTime", float)
+"""A moment on this clock, in seconds. Whoever waits for one looks at no other clock."""
 
 
 class AwakeClock:
@@ -26,11 +30,15 @@ class AwakeClock:
         # The last tick (None: not ticking) and the seconds lost before it; replaced as a whole.
         self._last: tuple[float | None, float] = (None, 0.0)
 
-    def __call__(self) -> float:
+    def __call__(self) -> AwakeTime:
         # Read before the time, from which a tick in between would be subtracted otherwise.
         tick, lost = self._last
         now = self._monotonic()
-        return (now if tick is None else min(now, tick + TICK + _LATE)) - lost
+        return AwakeTime((now if tick is None else min(now, tick + TICK + _LATE)) - lost)
+
+    def after(self, seconds: float) -> AwakeTime:
+        """The moment so many seconds from now."""
+        return AwakeTime(self() + seconds)
 
     def tick(self) -> None:
         """The process runs: to be called every ``TICK`` seconds until :meth:`stop`."""

@@ -35,7 +35,14 @@ def patiently(work: Callable[[], _T], problem: str, patience: float | None = PAT
         Exception: whatever ``work`` raises.
     """
     found: Future[_T] = Future()
-    start_thread(lambda: answer(found, work), "start-up")
+
+    def job() -> None:
+        try:
+            answer(found, work)
+        except BaseException as error:  # such as SystemExit, for which nobody would wait here
+            found.set_exception(error)
+
+    start_thread(job, "start-up")
     if not wait([found], _SAY_S).done:
         _log.warning("%s; the start waits for it", problem)
         if not wait([found], None if patience is None else patience - _SAY_S).done:

@@ -35,7 +35,7 @@ class ThreadPool:
         self._closed = False
 
     def do(self, job: Callable[[], object]) -> bool:
-        """Have a job done, on another thread if one can be started; False once closed."""
+        """Have a job done, on another thread if there is one or can be; False once closed."""
         with self._lock:
             if self._closed:
                 return False
@@ -49,7 +49,11 @@ class ThreadPool:
         try:
             start_thread(partial(self._work, self._linger), self._name)
         except RuntimeError:  # the system allows no more threads
-            self._work(0.0)
+            with self._lock:
+                others = self._threads > 1
+                self._threads -= others
+            if not others:
+                self._work(0.0)
         return True
 
     @property

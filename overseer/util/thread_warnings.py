@@ -1,5 +1,5 @@
 """Collects what a thread is warned of. ``warnings.catch_warnings`` is for a process of one thread: it changes
-what all of them share, and two that leave it in another order than they came keep it changed for good."""
+what all of them share, and if two leave it in a different order than they entered, it stays changed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 _Kind = TypeVar("_Kind", bound=Warning)
 
 _here = threading.local()
+_installing = threading.Lock()
 _show: Callable[..., None] = warnings.showwarning  # for all that nobody collects
 
 
@@ -30,11 +31,12 @@ def collected(kind: type[_Kind]) -> Iterator[list[_Kind]]:
 
 
 def _install(kind: type[Warning]) -> None:
-    """Each time, as who catches warnings around the caller, such as a test, takes it away again."""
+    """Called each time, since a ``catch_warnings`` around the caller, such as a test's, undoes it."""
     global _show
     warnings.simplefilter("always", kind)
-    if warnings.showwarning is not _dispatch:
-        _show, warnings.showwarning = warnings.showwarning, _dispatch
+    with _installing:
+        if warnings.showwarning is not _dispatch:
+            _show, warnings.showwarning = warnings.showwarning, _dispatch
 
 
 def _dispatch(message: Warning | str, *about: Any, **more: Any) -> None:

@@ -1,4 +1,4 @@
-"""Wall-clock times as they go over the wire: RFC 3339, UTC, ``Z``, microseconds.
+"""Wall-clock times as they go over the wire: RFC 3339, UTC, ``Z``, microseconds; and as stored: as numbers.
 
 Wall time is only shown, or compared with a client's ``since``; whatever decides anything (delays, windows,
 deadlines) uses :func:`time.monotonic`.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 # RFC 3339 section 5.6; a lower-case t or z is allowed there, a space is too common to refuse.
@@ -16,8 +16,11 @@ _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,18}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
 # The last one formatted, to the second, which is the same for many: isoformat is slow. Replaced as a whole.
-_second = (datetime(1970, 1, 1, tzinfo=UTC), "1970-01-01T00:00:00")
+_second = (_EPOCH, "1970-01-01T00:00:00")
 
 
 now: Callable[[], datetime] = partial(datetime.now, UTC)
@@ -56,3 +59,13 @@ def parse_timestamp(text: str) -> datetime:
         return moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"not an RFC 3339 time: {text!r} ({error})") from None
+
+
+def to_micros(moment: datetime) -> int:
+    """An aware ``moment`` in microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """The moment so many microseconds after the beginning of 1970, in UTC."""
+    return _EPOCH + timedelta(microseconds=micros)

@@ -20,7 +20,7 @@ from overseer.config.webhooks import WebhookConfig, compile_when
 from overseer.errors import CelError, SpawnError, SubmitError, TemplateError
 from overseer.history.records import Trigger
 from overseer.net.encoding import json_body
-from overseer.net.http import BadRequest, Request, Response
+from overseer.net.http import HOOKS, BadRequest, Request, Response
 from overseer.supervisor.hub import Hub
 from overseer.util.awake_clock import awake
 from overseer.util.locks import Rank, lock
@@ -31,7 +31,6 @@ from overseer.webhooks.signatures import SHOWN, Unproven, check, check_head
 
 _log = logging.getLogger(__name__)
 
-PREFIX = "/hooks/"
 _AT_ONCE = 32  # bodies in memory, whose senders may be anybody
 _PATIENCE_S = 5.0  # for which a delivery waits for one of these places
 _SECRET_S = 10.0  # for which a secret is kept: a stranger's request must not run the program that prints it
@@ -103,7 +102,7 @@ class Webhooks:
         self._failures.restore(data["failures"])
 
     def answer(self, request: Request, *, stranger: bool) -> Response:
-        """Answer a request below :data:`PREFIX`.
+        """Answer a request below :data:`HOOKS`.
 
         Args:
             stranger: its sender's address is not trusted.
@@ -124,7 +123,7 @@ class Webhooks:
 
     def _proven(self, request: Request, stranger: bool) -> _Delivery:
         """Establish who sent a request before looking at what it says."""
-        name = request.path.removeprefix(PREFIX)
+        name = request.path.removeprefix(HOOKS)
         hook = self._config().webhooks.get(name)
         if hook is None or (stranger and hook.secret is None):
             raise refused(404, "there is no such webhook", code="not_found")
@@ -145,7 +144,7 @@ class Webhooks:
                 if not has_place:
                     raise refused(503, "too many requests at once", ("Retry-After", "1"), code="full")
                 limits = self._config().limits
-                body = request.body.read(limits.max_message, awake() + limits.handshake_timeout)
+                body = request.body.read(limits.max_message, awake.after(limits.handshake_timeout))
                 id = "" if hook.secret is None else check(hook.scheme, self._key(name, hook), headers, body)
                 document = _document(body)
         except Unproven as error:

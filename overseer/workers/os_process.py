@@ -75,7 +75,7 @@ class OSWorker(Worker):
         self._input = stdin
         self._on_terminal = stdin is not None and stdin.terminal
         self._shown = shown  # False: the terminal is read, but its lines are not wanted
-        # Output passes no code of a driver's own, which lacks that.
+        # A driver's own on_output has no ``unfinished``; without one, output passes only our code.
         self._ours = hasattr(callbacks.on_output, "unfinished")
         if stdin is not None:
             self.stdin = "pty" if stdin.terminal else "pipe"

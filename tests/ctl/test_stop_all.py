@@ -25,3 +25,15 @@ def test_all_are_stopped_in_the_reverse_of_their_dependencies(ctl: Ctl, daemon: 
         done = ctl("stop", "--all", "--yes", "--json")
         assert (done.status, done.json) == (0, {"stopped": ["proxy", "web", "db"]})
         assert [client.expect("exited")["task_id"] for _ in TASKS] == ["proxy", "web", "db"]
+
+
+def test_a_task_whose_stop_is_refused_is_not_waited_for(ctl: Ctl) -> None:
+    roles = {"boss": "admin", "eve": "viewer"}
+    tokens = [{"name": name, "token": name * 8, "role": role} for name, role in roles.items()]
+    with Daemon(actions=ACTIONS, tasks=TASKS, auth={"tokens": tokens}) as guarded:
+        server = ("--url", guarded.url, "--token")
+        assert ctl("start", "proxy", *server, "boss" * 8).status == 0
+        done = ctl("stop", "--all", "--yes", *server, "eve" * 8)
+        assert done.status == 1
+        assert {line.split(": ")[1] for line in done.err.splitlines()} == set(TASKS)
+        assert ctl("stop", "--all", "--yes", *server, "boss" * 8).status == 0

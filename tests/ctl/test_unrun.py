@@ -118,7 +118,7 @@ def test_following_ends_when_the_task_leaves_its_queue(
         (("logs", "--action", "job", "--action", "hello"), "argument --action: given twice; it takes one"),
         (
             ("history", "--status", "faild"),
-            "argument --state/--status: unknown status 'faild'; did you mean failed?",
+            "argument --status/--state: unknown status 'faild'; did you mean failed?",
         ),
         (("history", "--status", "failed,odd"), "unknown status 'odd'; known are running, succeeded,"),
     ],

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from overseer.config import StorageConfig
-from overseer.history import moments, retention
+from overseer.history import retention, steady_clock
 from overseer.history.database import open_database
-from overseer.history.moments import SteadyClock
 from overseer.history.records import Run
 from overseer.history.retention import Removed, Retention
 from overseer.history.rows import end, insert
+from overseer.history.steady_clock import SteadyClock
 from overseer.history.store import History
 from overseer.util.timestamps import now
 from tests.harness import allowed
@@ -214,9 +214,21 @@ def test_an_id_that_nobody_has_used_for_as_long_as_anything_is_kept_is_forgotten
     assert again.last_seq("other") == 3
 
 
+def test_schedules_are_looked_through_once_however_many_ids_go(database: sqlite3.Connection) -> None:
+    kept = keeping(10)
+    database.executemany("INSERT INTO ids VALUES (?, 1, 1, 1)", [(f"t{number}",) for number in range(200)])
+    seen: list[str] = []
+    database.set_trace_callback(seen.append)
+    while kept.step(database) == 0.0:
+        pass
+    database.set_trace_callback(None)
+    assert database.execute("SELECT count(*) FROM ids").fetchone() == (0,)
+    assert sum("FROM schedules WHERE" in sql for sql in seen) == 1
+
+
 @pytest.mark.parametrize("years", [-5, 5])
 def test_a_clock_that_is_set_makes_nothing_older(monkeypatch: pytest.MonkeyPatch, years: int) -> None:
     clock = SteadyClock()
     before = clock.now()
-    monkeypatch.setattr(moments, "now", lambda: now() + timedelta(days=365 * years))
+    monkeypatch.setattr(steady_clock, "now", lambda: now() + timedelta(days=365 * years))
     assert clock.now() - before < 60e6

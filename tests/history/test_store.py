@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -106,8 +107,12 @@ def test_numbers_are_set_aside_before_they_are_used(open_history: Open) -> None:
 
 def test_a_start_that_failed_is_on_record(open_history: Open) -> None:
     history = open_history()
-    history.start_failed(a_run(), "no such program")
+    run = a_run(started=now() - timedelta(hours=1))
+    given = replace(run, number=1)
+    history.start_failed(run, "no such program")
+    assert asdict(run) == asdict(given), "it is its caller's"
     (shown,) = all_runs(history)
+    assert shown.started == shown.ended
     assert (shown.status, shown.reason, shown.error) == ("failed", "start_failed", "no such program")
     assert (shown.exit_code, shown.duration_ms, shown.number) == (-1, 0, 1)
 

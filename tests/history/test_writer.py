@@ -230,8 +230,10 @@ def test_the_first_change_without_room_is_said(
 ) -> None:
     monkeypatch.setattr(module, "_MOST", 1)
     monkeypatch.setattr(module, "_CALM_S", 0.0)
+    wait_until(lambda: disk.tended == 1, "the first housekeeping")
     disk.free.clear()
     writer.put(insert(0))
+    assert disk.hanging.wait(30)
     for _ in range(2):
         assert not writer.wait(writer.put(insert(1)))
     assert caplog.text.count("further ones are lost") == 1

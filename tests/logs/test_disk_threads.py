@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from overseer.logs.disk_threads import DiskThreads
+from overseer.logs.disk_threads import _MOST_HUNG, DiskThreads
 from overseer.util.hung_threads import Replaced, replaceable
 
 PATIENCE = 0.05
@@ -51,3 +51,14 @@ def test_a_thread_that_waits_for_the_gil_does_not_hang(replaceably: bool) -> Non
 @pytest.mark.parametrize("replaceably", [True, False])
 def test_a_thread_that_is_blocked_hangs(replaceably: bool) -> None:
     assert _given_up(lambda given_up: given_up.wait(30), replaceably=replaceably)
+
+
+def test_no_thread_begins_anything_while_so_many_hang() -> None:
+    threads = DiskThreads()
+    go, ran = threading.Event(), []
+    threads.later(lambda: go.wait(30) and None)
+    threads.later(lambda: ran.append(1))
+    threads._hung = _MOST_HUNG
+    go.set()
+    threads.close()
+    assert ran == []

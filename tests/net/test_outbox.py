@@ -102,7 +102,7 @@ def test_a_client_of_lines_gets_lines(new: New) -> None:
 
 
 def test_an_empty_outbox_has_room_for_anything(new: New) -> None:
-    assert new().has_room(10**9)
+    assert new().ask_for_room(10**9)
 
 
 @pytest.mark.parametrize(
@@ -111,23 +111,23 @@ def test_an_empty_outbox_has_room_for_anything(new: New) -> None:
 def test_room_is_what_the_bound_leaves(new: New, pending: int, size: int, room: bool) -> None:
     outbox = new()
     outbox._append(b"x" * pending, True)
-    assert outbox.has_room(size) is room
+    assert outbox.ask_for_room(size) is room
 
 
 def test_once_full_there_is_no_room_until_half_of_it_is_free(new: New) -> None:
     outbox = new()
     outbox._append(b"x" * 1000, True)
-    assert not outbox.has_room(1)
+    assert not outbox.ask_for_room(1)
     outbox.send(499)
-    assert not outbox.has_room(1)
+    assert not outbox.ask_for_room(1)
     outbox.send(1)
-    assert outbox.has_room(1)
+    assert outbox.ask_for_room(1)
 
 
 def test_waiting_for_room_ends_when_half_is_free(new: New) -> None:
     outbox = new()
     outbox._append(b"x" * 1000, True)
-    assert not outbox.has_room(1)
+    assert not outbox.ask_for_room(1)
     assert not outbox.wait_for_room(timeout=0.01)
     done = threading.Event()
     waiter = threading.Thread(target=lambda: (outbox.wait_for_room(), done.set()))
@@ -142,51 +142,51 @@ def test_waiting_for_room_ends_when_half_is_free(new: New) -> None:
 def test_a_size_that_does_not_fit_waits_for_the_next_bytes_to_leave_and_does_not_spin(new: New) -> None:
     outbox = new()
     outbox._append(b"x" * 400, True)
-    assert not outbox.has_room(700)
+    assert not outbox.ask_for_room(700)
     assert not outbox.wait_for_room(timeout=0.01)
     outbox.send(100)
     assert outbox.wait_for_room(timeout=30)
-    assert outbox.has_room(700)
+    assert outbox.ask_for_room(700)
 
 
 @pytest.mark.parametrize("end", ["close", "fail"])
 def test_a_close_frees_who_waits_for_room(new: New, end: str) -> None:
     outbox = new()
     outbox._append(b"x" * 2000, True)
-    assert not outbox.has_room(1)
+    assert not outbox.ask_for_room(1)
     waiter = threading.Thread(target=outbox.wait_for_room)
     waiter.start()
     outbox.close(1000) if end == "close" else outbox.fail()
     waiter.join(30)
     assert not waiter.is_alive()
-    assert outbox.has_room(10**9)
+    assert outbox.ask_for_room(10**9)
 
 
 def test_who_lingers_over_half_gets_no_more_output_until_it_is_below(new: New) -> None:
     outbox = new(stall_timeout=0.03)
     outbox._append(b"x" * 600, True)
-    assert outbox.has_room(100)
+    assert outbox.ask_for_room(100)
     threading.Event().wait(0.02)  # a third of the stall timeout passes
-    assert not outbox.has_room(100)
+    assert not outbox.ask_for_room(100)
     outbox.send(100)
-    assert outbox.has_room(100)
+    assert outbox.ask_for_room(100)
 
 
 def test_room_for_something_big_comes_when_it_fits_beside_what_is_pending(new: New) -> None:
     outbox = new()
     outbox._append(b"x" * 400, True)
-    assert not outbox.has_room(700)
+    assert not outbox.ask_for_room(700)
     outbox.send(50)
     assert not outbox.wait_for_room(timeout=0.01)
     outbox.send(50)
     assert outbox.wait_for_room(timeout=30)
-    assert outbox.has_room(700)
+    assert outbox.ask_for_room(700)
 
 
 def test_who_waits_for_room_may_be_told_that_there_is_no_need(new: New) -> None:
     outbox = new()
     outbox._append(b"x" * 1000, True)
-    assert not outbox.has_room(1)
+    assert not outbox.ask_for_room(1)
     over = threading.Event()
     waiter = threading.Thread(target=outbox.wait_for_room, kwargs={"unless": over.is_set})
     waiter.start()
@@ -197,7 +197,7 @@ def test_who_waits_for_room_may_be_told_that_there_is_no_need(new: New) -> None:
     outbox.recheck()
     waiter.join(30)
     assert not waiter.is_alive()
-    assert not outbox.has_room(1)
+    assert not outbox.ask_for_room(1)
 
 
 def test_on_room_is_called_once_when_half_is_free(new: New) -> None:
@@ -232,7 +232,7 @@ def test_on_room_with_room_calls_back_from_another_thread_so_that_locks_may_be_h
 def test_on_room_after_a_refusal_waits_for_bytes_to_leave_even_below_half(new: New) -> None:
     outbox = new()
     outbox._append(b"x" * 400, True)
-    assert not outbox.has_room(700)
+    assert not outbox.ask_for_room(700)
     called = threading.Event()
     outbox.on_room(called.set)
     assert not called.wait(0.02)
@@ -329,7 +329,7 @@ def test_who_is_in_the_way_of_something_big_for_the_stall_timeout_is_closed_too(
     """Less than half is pending, but what waits does not fit beside it; a trickle does not count."""
     outbox = new(stall_timeout=0.3)
     outbox._append(b"x" * 400, True)
-    assert not outbox.has_room(800)
+    assert not outbox.ask_for_room(800)
     begun = time.monotonic()
     while not outbox.closed:
         assert time.monotonic() - begun < allowed(5)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
 
 from overseer.net import server as server_module
+from overseer.net.bytestream import SocketStream
 from overseer.net.connection import Connection
 from tests.net.conftest import Harness
-from tests.net.rawclient import Closed, http_request
+from tests.net.rawclient import Closed, RawSocket, http_request
 
 Serve = Callable[..., Harness]
 
@@ -105,6 +107,48 @@ def test_without_threads_a_client_is_refused_and_the_next_one_served(
         client.send_text("served")
         assert client.receive() == "served"
     assert "no more threads" in caplog.text
+
+
+def test_nobody_is_told_to_try_again_in_the_midst_of_another_answer(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send_all(stream: SocketStream, data: bytes, deadline: float) -> None:
+        half = len(data) // 2
+        whole(stream, data[:half], deadline)
+        harness.server.drain(0.0)
+        whole(stream, data[half:], deadline)
+
+    harness = serve()
+    whole = SocketStream.send_all
+    monkeypatch.setattr(SocketStream, "send_all", send_all)
+    with RawSocket(harness.address) as client:
+        client.send_raw(b"nonsense\r\n\r\n")
+        assert client.at_end()
+        assert client.buffer.startswith(b"HTTP/1.1 400 ")
+        assert client.buffer.count(b"HTTP/1.1") == 1
+
+
+def test_who_was_told_to_try_again_gets_no_other_answer(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(stream: SocketStream, buffers: Sequence[bytes]) -> int:
+        sent = once(stream, buffers)
+        if threading.current_thread() is threading.main_thread():  # before the connection is cut
+            client.send_raw(b"nonsense\r\n\r\n")
+            (turned_away,) = (each for each in harness.server.connections() if each.stream is stream)
+            assert turned_away.join(30)
+        return sent
+
+    harness = serve(handshake_timeout=60.0)
+    once = SocketStream.send
+    monkeypatch.setattr(SocketStream, "send", send)
+    with RawSocket(harness.address) as client:
+        client.send_raw(b"GET /doc")
+        assert http_request(harness.address, "/doc").status == 200  # the one before it was accepted, too
+        harness.server.drain(0.0)
+        assert client.at_end()
+        assert client.buffer.count(b"HTTP/1.1") == 1
+        assert client.buffer.startswith(b"HTTP/1.1 503 ")
 
 
 def test_a_session_that_cannot_be_opened_closes_its_client(

@@ -54,7 +54,7 @@ def test_a_client_that_never_reads_is_closed_with_1013_and_who_waits_for_it_goes
     client, handler = serve(buffer=100_000, stall_timeout=0.3).pair(receive_buffer=SMALL)
     with client:
         fill(handler, 100_001)
-        assert not handler.outbox.has_room(1)
+        assert not handler.outbox.ask_for_room(1)
         assert handler.outbox.wait_for_room(timeout=30)
         assert handler.outbox.closed
         assert handler.outbox.close_code == 1013
@@ -69,7 +69,7 @@ def test_a_client_that_reads_late_still_finds_the_close_frame(serve: Serve, tmp_
     client, handler = serve(listen, buffer=100_000, stall_timeout=0.2, close_timeout=3.0).pair()
     with client:
         fill(handler, 100_001)
-        assert not handler.outbox.has_room(1)
+        assert not handler.outbox.ask_for_room(1)
         assert handler.outbox.wait_for_room(timeout=30)
         assert client.close_code() == 1013
     assert handler.is_closed.wait(30)
@@ -93,7 +93,7 @@ def test_a_client_that_reads_slowly_but_steadily_stays(serve: Serve, tmp_path: P
 
     def produce() -> None:
         while not stop.is_set() and not handler.outbox.closed:
-            if handler.outbox.has_room(50_000):
+            if handler.outbox.ask_for_room(50_000):
                 handler.outbox.append(Encoded([b"x" * 50_000]), output=True)
                 handler.outbox.flush()
             else:
@@ -164,7 +164,7 @@ def test_a_client_that_vanishes_with_output_pending_frees_everything(serve: Serv
     client, handler = serve(buffer=100_000, stall_timeout=60.0).pair(receive_buffer=SMALL)
     fill(handler, 100_001)
     waiter = threading.Thread(target=handler.outbox.wait_for_room)
-    assert not handler.outbox.has_room(1)
+    assert not handler.outbox.ask_for_room(1)
     waiter.start()
     client.reset()
     waiter.join(30)

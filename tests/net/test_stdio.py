@@ -169,7 +169,7 @@ def test_a_reader_that_stalls_ends_it_and_frees_who_waits(pipes: Start) -> None:
     client = pipes(buffer=100_000, stall_timeout=0.2, close_timeout=0.2)
     client.handler.outbox.append(Encoded([b"x" * 300_000]), output=True)
     client.handler.outbox.flush()
-    assert not client.handler.outbox.has_room(1)
+    assert not client.handler.outbox.ask_for_room(1)
     assert client.handler.outbox.wait_for_room(timeout=30)
     assert client.ended.wait(30)
     assert client.handler.is_closed.wait(30)

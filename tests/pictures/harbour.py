@@ -292,5 +292,11 @@ def _run(
         definition="9f2c61d04b7a",
     )
     return run, RunEnd(
-        started + timedelta(seconds=took), code, "", "exited", round(took * 1000), bool(code), 0
+        at=started + timedelta(seconds=took),
+        exit_code=code,
+        signal="",
+        reason="exited",
+        duration_ms=round(took * 1000),
+        failed=bool(code),
+        last_seq=0,
     )

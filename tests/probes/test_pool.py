@@ -95,3 +95,20 @@ def test_what_has_not_begun_at_the_end_is_dropped() -> None:
     pool.close(10)
     pool.submit("c", lambda: ran.append("c"))
     assert ran == []
+
+
+def test_nothing_follows_a_job_that_goes_on_at_the_end() -> None:
+    pool = Pool()
+    begun, closed, ran = threading.Event(), threading.Event(), []
+
+    def job() -> None:
+        begun.set()
+        assert closed.wait(30)
+        pool.submit("a", lambda: ran.append("a"))
+
+    pool.submit("a", job)
+    assert begun.wait(30)
+    pool.close(0.0)
+    closed.set()
+    pool.close(30.0)
+    assert ran == []

@@ -123,7 +123,7 @@ def test_what_cannot_go_on_is_named_waited_for_or_ended(tmp_path: Path) -> None:
 
 def test_tail_over_tls_goes_on_without_a_word(tmp_path: Path) -> None:
     path = Certificates(tmp_path).path
-    script = "i=0; while [ ! -e go ]; do i=$((i+1)); echo $i; sleep 0.02; done"
+    script = "i=0; while [ ! -e go ]; do i=$((i+1)); echo $i; sleep 0.05; done"
     with Daemon(
         actions={"lone": shell(script)}, tls={"cert": path("server.crt"), "key": path("server.key")}
     ) as daemon:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -158,10 +160,28 @@ def probes_and_what_waits_for_them(daemon: Daemon, client: WsClient) -> Iterator
 def schedules_run_no_slot_twice(daemon: Daemon, client: WsClient) -> Iterator[None]:
     yield
     yield
-    runs = client.request("runs", _WAIT, task_id="often", limit=100)["runs"]
-    assert all(run["trigger"]["type"] == "schedule" for run in runs)
-    starts = sorted(run["started"][:19] for run in runs)
-    assert starts
+    after = time.time()
+    wait_until(lambda: any(slot > after for slot, _ in _schedule(daemon)[0]), _WAIT, "a start after it")
+    slots, runs = _schedule(daemon)
+    assert {trigger for _, trigger in runs} == {"schedule"}
+    # Slots long ago are forgotten; of a run after the last of these, it is not yet known that it has begun.
+    starts = [started for started, _ in runs if started <= slots[-1][1]]
+    for (slot, begun), started in zip(reversed(slots), reversed(starts), strict=False):
+        assert slot * 1_000_000 <= started <= begun, (slots, starts)
+
+
+def _schedule(daemon: Daemon) -> tuple[list[tuple[int, int]], list[tuple[int, str]]]:
+    """From the database, at one moment: the slots of "often" that were run, each with when it had begun; and
+    the starts of all its runs, with their triggers. Both in order."""
+    with closing(sqlite3.connect(daemon.directory / "data" / "overseer.db")) as database:
+        database.execute("BEGIN")
+        slots = database.execute(
+            "SELECT slot, at FROM slots WHERE task_id = 'often' AND outcome = 'fired' ORDER BY at"
+        ).fetchall()
+        runs = database.execute(
+            "SELECT started, trigger_type FROM runs WHERE task_id = 'often' ORDER BY started"
+        ).fetchall()
+    return slots, runs
 
 
 def watchers_keep_their_place(daemon: Daemon, client: WsClient) -> Iterator[None]:

@@ -90,6 +90,26 @@ def test_one_that_is_closed_may_do_first_what_it_was_given() -> None:
     assert done == [1]
 
 
+def test_without_another_thread_a_job_waits_for_those_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    crew = ThreadPool("test-crew", 2)
+    begun, go, done = threading.Event(), threading.Event(), threading.Event()
+    crew.do(lambda: (begun.set(), go.wait(30)))
+    assert begun.wait(30)
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("overseer.util.thread_pool.start_thread", refuse)
+    assert crew.do(done.set)
+    assert not done.is_set()
+    go.set()
+    assert done.wait(30)
+    assert _ended(crew, 30.0)
+    here: list[threading.Thread] = []
+    assert crew.do(lambda: here.append(threading.current_thread()))
+    assert here == [threading.current_thread()]  # there are none
+
+
 def _wait_until_idle(crew: ThreadPool) -> None:
     deadline = time.monotonic() + 30
     while crew.busy and time.monotonic() < deadline:

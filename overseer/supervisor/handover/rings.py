@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from overseer.protocol import Exited
 from overseer.supervisor.output.ring import Ring, StoredExit, StoredOutput
 from overseer.util.dataclass_json import from_plain, to_plain
 from overseer.util.handover_format import Incoming, Outgoing
-from overseer.util.timestamps import parse_timestamp
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+from overseer.util.timestamps import from_micros, parse_timestamp, to_micros
 
 
 def export_ring(ring: Ring, out: Outgoing) -> dict[str, Any]:
@@ -24,7 +20,7 @@ def export_ring(ring: Ring, out: Outgoing) -> dict[str, Any]:
     streams = list({each.stream: None for each in outputs})
     columns = (
         [each.first_seq for each in outputs],
-        [(each.ts - _EPOCH) // _MICROSECOND for each in outputs],
+        [to_micros(each.ts) for each in outputs],
         [each.pid for each in outputs],
         [streams.index(each.stream) for each in outputs],
         [len(each.lines) for each in outputs],
@@ -54,7 +50,7 @@ def restore_ring(ring: Ring, data: Mapping[str, Any], given: Incoming) -> None:
     entries: list[StoredOutput | StoredExit] = [
         StoredOutput(
             first_seq,
-            _EPOCH + timedelta(microseconds=ts),
+            from_micros(ts),
             pid,
             streams[stream],
             [next(lines)] if count == 1 else [next(lines) for _ in range(count)],

@@ -134,7 +134,7 @@ class Laggards:
     ) -> None:
         """Send as much of these as a step may, up to that line; ``gone``: why there are none before them."""
         outbox = subscription.client.outbox
-        most = min(_STEP if behind.begun else _FIRST_STEP, outbox.place // _AT_ONCE)
+        most = min(_STEP if behind.begun else _FIRST_STEP, outbox.spare // _AT_ONCE)
         behind.begun = True
         parts = list(self._some(outputs, behind.next_seq, last_seq, most, cuts))
         messages = [prepared(self._task_id, part, outbox) for part in parts]
@@ -179,7 +179,7 @@ class Laggards:
         if rest is None:
             return False
         size = sum(output_size(output.lines, self._task_id) for output in rest)
-        if size > max(subscription.client.outbox.place, self._around):
+        if size > max(subscription.client.outbox.spare, self._around):
             return False
         cuts = [seq for seq, _ in behind.events]
         for output in rest:

@@ -9,13 +9,13 @@ from itertools import pairwise
 
 from overseer.logs.lines import lines_from
 from overseer.logs.reader import LogReader
-from overseer.net.outbox import TRY_AGAIN_LATER
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.output.encode import output_size
 from overseer.supervisor.output.logged import LoggedOutput, logged_output, parted, prepared
 from overseer.supervisor.output.replay import send
 from overseer.util.awake_clock import awake
 from overseer.util.timestamps import format_timestamp
+from overseer.util.websocket_frame import CloseCode
 
 _LINES = 100  # that are sent at a time
 _PATIENCE_S = 120.0  # with a client that takes nothing; a slow one's system may take nothing for a minute
@@ -57,17 +57,17 @@ class LogReplay:
         outbox = self._client.outbox
         parts, self._parts = self._parts, []
         for part in parts:
-            self._wait_for_place(output_size(part.lines, self._task_id))
+            self._wait_for_client(output_size(part.lines, self._task_id))
             message = prepared(self._task_id, part, outbox)
             with DeferredFlush() as out:
                 send(out, self._client, message)
         return not outbox.closed
 
-    def _wait_for_place(self, size: int) -> None:
+    def _wait_for_client(self, size: int) -> None:
         """Wait until the client has taken enough of what it was sent. One that takes nothing is closed: this
         is its request's thread, so nobody listens for its signs of life, and an upgrade waits for us."""
         outbox = self._client.outbox
-        if outbox.has_place(size):
+        if outbox.has_spare(size):
             return
         drained = threading.Event()
         outbox.when_drained(drained.set)
@@ -76,7 +76,8 @@ class LogReplay:
             if outbox.pending < pending:
                 pending, since = outbox.pending, awake()
             elif awake() - since >= _PATIENCE_S:
-                outbox.close(TRY_AGAIN_LATER, f"has not read for {_PATIENCE_S:g} s", drop=True)
+                why = f"has not read for {_PATIENCE_S:g} s"
+                outbox.close(CloseCode.TRY_AGAIN_LATER, why, drop=True)
 
 
 def _borders(output: LoggedOutput, since: str) -> Iterator[int]:

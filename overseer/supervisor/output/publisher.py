@@ -344,7 +344,7 @@ class Stream:
         """Send a subscriber what the ring has after that line; what it missed before is settled with that."""
         assert_held(self._lock)
         subscription = self.subscribers[client]
-        if subscription.on_lag == "catch_up" and not client.outbox.has_place(replay.size):
+        if subscription.on_lag == "catch_up" and not client.outbox.has_spare(replay.size):
             self.resume_from_log_locked(out, client, since_seq + 1)
             return
         subscription.gap_from = subscription.gap_to = 0

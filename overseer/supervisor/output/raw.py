@@ -73,7 +73,7 @@ class RawOutput:
         begin = max(subscription.raw_seen, self._end - min(KEPT, len(self._kept)))
         if begin == self._end or not subscription.raw:
             return True
-        room = subscription.client.outbox.has_room(_on_the_wire(self._end - begin))
+        room = subscription.client.outbox.ask_for_room(_on_the_wire(self._end - begin))
         if not (room or anyway or subscription.lossless):
             return False
         subscription.raw_seen = self._end

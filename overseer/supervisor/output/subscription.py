@@ -115,7 +115,7 @@ class Subscription:
 
     def blocks(self, size: int) -> bool:
         """Whether the task has to wait before output of that size, as this client has no room for it."""
-        return self.on_lag == "block" and self.behind is None and not self.client.outbox.has_room(size)
+        return self.on_lag == "block" and self.behind is None and not self.client.outbox.ask_for_room(size)
 
     def takes(self, size: int) -> bool:
         """Whether output of that size is sent at once; for a lossless one, room has been waited for."""
@@ -125,8 +125,8 @@ class Subscription:
             return True
         outbox = self.client.outbox
         if self.on_lag == "catch_up":
-            return outbox.has_place(size)
-        return not self.gap_from and outbox.has_room(size)
+            return outbox.has_spare(size)
+        return not self.gap_from and outbox.ask_for_room(size)
 
     def renewed(self) -> Subscription:
         """The same subscription for the id's next task; one that is behind continues in the log they

@@ -97,7 +97,8 @@ class Compiled:
                 for name, number in names.items():
                     groups[number] = name
                 code = [int(each) for each in _re._compiler._code(parsed, flags)]
-                self._patterns[text, flags] = text, made.flags, code, len(groups) - 1, names, tuple(groups)
+                known = text, made.flags, code, len(groups) - 1, names, tuple(groups)
+                self._patterns[text, int(flags)] = known  # marshal cannot write flags of an enum
             return made
 
         _re._compiler.compile = compile_pattern

@@ -16,7 +16,7 @@ from overseer.config import StorageConfig
 from overseer.logs.reader import LogReader
 from overseer.logs.store import Logs
 from overseer.net.limits import ConnectionLimits
-from overseer.net.outbox import TRY_AGAIN_LATER, Outbox
+from overseer.net.outbox import Outbox
 from overseer.protocol import Exited
 from overseer.supervisor.clients import Client, DeferredFlush
 from overseer.supervisor.metrics import Metrics
@@ -29,6 +29,7 @@ from overseer.util.jsonlog import EventLog
 from overseer.util.locks import Rank, lock
 from overseer.util.timers import Timers
 from overseer.util.timestamps import now
+from overseer.util.websocket_frame import CloseCode
 from overseer.workers.base import OutputBatch
 
 _BOUND = 64 * 1024
@@ -336,7 +337,7 @@ def test_a_replay_waits_for_a_slow_reader_and_not_for_one_that_takes_nothing(
     thread.join(30)
     assert over.is_set()
     got += scene.outbox.read_bytes()
-    assert scene.outbox.close_code == (0 if reads else TRY_AGAIN_LATER)
+    assert scene.outbox.close_code == (0 if reads else CloseCode.TRY_AGAIN_LATER)
     assert got.count(b'"type":"output"') == 4000 * reads
 
 
