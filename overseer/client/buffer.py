@@ -77,10 +77,12 @@ class EventBuffer:
 
     def is_read_locked(self) -> bool:
         """Whether an iteration is under way."""
+        assert_held(self.lock)
         self._tidy_locked()
         return self._readers > 0
 
     def is_empty_locked(self) -> bool:
+        assert_held(self.lock)
         self._tidy_locked()
         return not self._items and not self._lost
 
