@@ -34,7 +34,7 @@ export class QueueList {
   #waiting = 0;
   #open = ""; // whose buttons are shown
   #drag = null; // {at, target}: the index, and the task there, whose place it would take
-  #pressed = false; // a handle: drawn anew, it would not hear what becomes of the press
+  #pressed = false; // a handle is held: a redraw would replace it, and its release would go unheard
   #asked = false; // a move waits for its answer
   #drawn = "";
 

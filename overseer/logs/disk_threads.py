@@ -121,7 +121,7 @@ class DiskThreads:
         return self._do_here(work, patience, late)
 
     def later(self, work: Callable[[], None]) -> None:
-        """Have ``work()`` done later; not if there are no more threads, or too many hang by then."""
+        """Have ``work()`` done later. It is dropped if no thread can be had, or if too many hang by then."""
 
         def job() -> None:
             if self._hung < _MOST_HUNG:

@@ -45,10 +45,11 @@ class ChunkQueue:
 
     Attributes:
         size: bytes that have not left.
+        gone: bytes that have left, from the beginning.
         replies: bytes of the chunks that are not output.
     """
 
-    __slots__ = ("_framed", "_offset", "_within", "chunks", "replies", "size")
+    __slots__ = ("_framed", "_offset", "_within", "chunks", "gone", "replies", "size")
 
     def __init__(self, *, framed: bool) -> None:
         """``framed``: the bytes are text frames, else lines."""
@@ -57,6 +58,7 @@ class ChunkQueue:
         self._within = False  # the first chunk goes on with a frame, or line, that one before it began
         self._offset = 0  # bytes of the first chunk that have left
         self.size = 0
+        self.gone = 0
         self.replies = 0
 
     def push(self, data: bytes | Source, output: bool) -> None:
@@ -115,6 +117,7 @@ class ChunkQueue:
     def sent(self, size: int) -> None:
         """Note that ``size`` of the first bytes have left."""
         self.size -= size
+        self.gone += size
         size += self._offset
         while self.chunks and size >= len(self.chunks[0].data):
             chunk = self.chunks.popleft()

@@ -99,6 +99,11 @@ class Outbox(ABC):
         return self._queue.size
 
     @property
+    def taken(self) -> int:
+        """How many bytes have left, of all that was ever pending."""
+        return self._queue.gone
+
+    @property
     def lag(self) -> float:
         """For how many seconds more than half the bound has been pending, or output has had no room; or 0."""
         since = self._over_since  # without the lock: a slightly stale answer will do
@@ -174,13 +179,11 @@ class Outbox(ABC):
 
     @property
     def spare(self) -> int:
-        """How many bytes may be appended of what can wait, which leaves room for what cannot before more than
-        half the bound is pending and a stall counts; at least one."""
+        """How many bytes of what can wait may be appended, at least one: what cannot keeps its room."""
         return max(self._spare_bound - self._queue.size, 1)
 
     def has_spare(self, size: int) -> bool:
-        """Whether so many bytes of what can wait may be appended, or it is closed. Says nothing against the
-        client, unlike :meth:`ask_for_room`."""
+        """As :meth:`ask_for_room`, for what can wait; a refusal is not remembered."""
         return self._queue.size + size <= self._spare_bound or self._closing
 
     def is_drained(self) -> bool:
@@ -188,11 +191,8 @@ class Outbox(ABC):
         return self._queue.size <= self._drained_at or self._closing
 
     def when_drained(self, callback: Callable[[], None], *, not_before: float = 0.0) -> None:
-        """Call ``callback()`` once, with no locks held, when :meth:`is_drained`.
-
-        May be called with locks held: if it is so already, the call comes from the timers' thread, after
-        ``not_before`` seconds.
-        """
+        """Call ``callback()`` once, with no locks held, when :meth:`is_drained`; if it is already, from the
+        timers' thread, after ``not_before`` seconds. May be called with locks held."""
         with self._lock:
             if self._queue.size > self._drained_at and not self._closing:
                 self._on_drained.append(callback)

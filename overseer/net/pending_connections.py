@@ -1,4 +1,4 @@
-"""Connections that have not been admitted yet, and the choice of the one to evict when there is no more room.
+"""Connections that have not been admitted yet, and which of them to evict when there are too many.
 
 The source with the most connections loses its oldest, so no source can crowd out others by holding many open;
 if all come from one address, as behind a proxy, the oldest goes. The caller holds a lock.

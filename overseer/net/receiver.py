@@ -172,7 +172,7 @@ class Receiver(simple_websocket.Server):  # type: ignore[misc, name-defined]
         return False
 
     def clear(self) -> None:
-        """There is no state."""
+        """Nothing is kept."""
 
 
 def _environ(request: Request, pipe: _Socket) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class ReplaceableThreads:
         """Have a job done, unless it comes after the end.
 
         Raises:
-            RuntimeError: there is no thread for it, and the system allows no more.
+            RuntimeError: it has no threads, and none can be started.
         """
         with self._ended:
             begin = self._threads < self._most and not self._closed

@@ -71,10 +71,10 @@ class LogReplay:
             return
         drained = threading.Event()
         outbox.when_drained(drained.set)
-        pending, since = outbox.pending, awake()
+        taken, since = outbox.taken, awake()
         while not drained.wait(_LOOK_S):
-            if outbox.pending < pending:
-                pending, since = outbox.pending, awake()
+            if outbox.taken != taken:  # what is pending may grow meanwhile, by other tasks' output
+                taken, since = outbox.taken, awake()
             elif awake() - since >= _PATIENCE_S:
                 why = f"has not read for {_PATIENCE_S:g} s"
                 outbox.close(CloseCode.TRY_AGAIN_LATER, why, drop=True)

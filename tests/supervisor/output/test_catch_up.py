@@ -341,6 +341,44 @@ def test_a_replay_waits_for_a_slow_reader_and_not_for_one_that_takes_nothing(
     assert got.count(b'"type":"output"') == 4000 * reads
 
 
+class _RefilledOutbox:
+    """As much as its client takes comes from another task at once, until it has been looked at so often."""
+
+    pending = 1 << 20
+    closed = False
+
+    def __init__(self, looks: int) -> None:
+        self._looks = looks
+        self._taken = 0
+        self._drained: Callable[[], None] = lambda: None
+
+    @property
+    def taken(self) -> int:
+        self._taken += 1000
+        if self._taken == self._looks * 1000:
+            self._drained()
+        return self._taken
+
+    def has_spare(self, size: int) -> bool:
+        return False
+
+    def when_drained(self, callback: Callable[[], None]) -> None:
+        self._drained = callback
+
+    def close(self, *_: object, drop: bool) -> None:
+        self.closed = True
+        self._drained()
+
+
+def test_a_replay_waits_for_who_reads_beside_a_flood(scene: _Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_replay, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(log_replay, "_LOOK_S", 0.01)
+    replay = log_replay.LogReplay("t", scene.logs.reader_of("t"), scene.client, None, 0)
+    scene.client.outbox = outbox = _RefilledOutbox(looks=50)  # type: ignore[assignment]
+    replay._wait_for_client(1)
+    assert not outbox.closed
+
+
 def test_events_keep_their_places(scene: _Scene) -> None:
     at = now()  # the same, so that nothing but the events tells a run's lines from the next one's
     for _ in range(40):
