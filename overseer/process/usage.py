@@ -167,6 +167,8 @@ class _Run:
         A process's CPU time passes to the parent that waits for it. So a parent's gain from its children is
         counted, less what was counted while they lived.
         """
+        if members == self.members:  # they are the same objects, so nothing has changed
+            return 0
         gained = 0
         by_children: dict[int, int] = {}
         for pid, process in members.items():
