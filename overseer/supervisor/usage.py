@@ -96,11 +96,8 @@ class UsageWatch:
                 _log.warning("cannot measure what tasks use: %s", error)
             self._failing = True
         with self._table.lock:
-            running = [task for task in self._table if _runs(task)]
-            if running and (self.of_all() or any(_is_watched(task) for task in running)):
-                self._look_in_locked(PUSH_S)
-            elif running:
-                self._look_in_locked(_PEAK_S)
+            if any(map(_runs, self._table)):  # whoever has begun to watch meanwhile has said so
+                self._look_in_locked(PUSH_S if watched else _PEAK_S)
 
     def _push(self, runs: Sequence[_Run], usage: Mapping[str, Measured]) -> None:
         with self._table.begin() as tx:
