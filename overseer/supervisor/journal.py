@@ -1,8 +1,8 @@
 """The journal of all tasks' latest events, for watchers, each with a cursor.
 
-A cursor is a keyed hash of its event's number, so that it reveals nothing about events its reader may not
-see, and is unknown to other servers. It ends in a tag of its reader's rights, since a snapshot is only valid
-with the same rights. An event is encoded once for all watchers; only the tag differs.
+A cursor is random, so that it reveals nothing about events its reader may not see, and is unknown to other
+servers. It ends in a tag of its reader's rights, since a snapshot is only valid with the same rights. An
+event is encoded once for all watchers; only the tag differs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,6 @@ class JournalEntry:
         row: the task's row after it; None: the task is forgotten.
         told: the watches whose clients are sent the event itself in another way.
         waits: what the task waits for, which not everybody may see.
-        cursor: without a tag; "" until it is kept.
     """
 
     action: str | None
@@ -54,7 +53,7 @@ class JournalEntry:
     row: TaskRow | None
     told: frozenset[int] = _NOBODY
     waits: Waits = ()
-    cursor: str = ""
+    cursor: str = field(default_factory=lambda: os.urandom(12).hex())
 
     @property
     def size(self) -> int:
@@ -179,9 +178,6 @@ class Journal:
 
     def _keep_locked(self, entry: JournalEntry) -> None:
         assert_held(self._lock)
-        if not entry.cursor:
-            number = self.end.to_bytes(8, "big")
-            entry.cursor = blake2b(number, key=self._key, digest_size=12).hexdigest()
         self._numbers[entry.cursor] = self.end
         self._kept.append(entry)
         self._size += entry.size
