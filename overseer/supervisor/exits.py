@@ -71,11 +71,8 @@ class Exits:
                 foreseen = foreseen or _Foreseen(task.ending_locked(end))
                 ending = foreseen.ending
                 task.end_run_locked(end, ending)
-                self._metrics.count("cpu_ms", task.action, end.cpu_ms or 0)
-                if ending.reason == "oom":
-                    self._metrics.count("out_of_memory", task.action)
-                self._metrics.count("tasks_completed", task.action)
-                self._metrics.observe_run(task.action, ending.ran_for)
+                oom = ending.reason == "oom"
+                self._metrics.run_over(task.action, ending.ran_for, end.cpu_ms or 0, out_of_memory=oom)
                 following = self.decide_locked(task, foreseen)
                 at_once = task.phase.launching
                 event = Exited(
@@ -245,7 +242,8 @@ class Exits:
                     task.stream.publish_locked(tx, event)
         if position:
             self._queueing.enqueued_locked(tx, task, position)
-        self._queueing.admit_locked(tx, admitted)
+        if admitted:
+            self._queueing.admit_locked(tx, admitted)
 
     def end_waiting_locked(self, tx: Transaction, task: Task, request: StopRequest, reason: str) -> None:
         """End a task that awaits its restart, and so has no run to stop."""

@@ -10,7 +10,13 @@ from typing import NamedTuple
 
 
 class Phase(Enum):
-    """A task's phase; the value starts with the ``state`` that clients see."""
+    """A task's phase; the value starts with the ``state`` that clients see.
+
+    Attributes:
+        in_use: the task's id is taken.
+        goes_on: its driver is starting a run, or is about to when a delay is over.
+        launching: its driver is starting a run, or about to.
+    """
 
     QUEUED = "queued", 0
     STARTING = "active", 1  # its driver is starting a run
@@ -25,26 +31,11 @@ class Phase(Enum):
 
     def __init__(self, state: str, _: int) -> None:
         self.state = state
+        self.in_use = self.name in ("QUEUED", "STARTING", "RUNNING", "WAITING", "RESETTING")
+        self.goes_on = self.name in ("STARTING", "WAITING")
+        self.launching = self.name in ("STARTING", "RESETTING")
 
     __hash__ = object.__hash__  # each is there once, and Enum's is slow
-
-    @property
-    def in_use(self) -> bool:
-        """Whether the task's id is taken."""
-        return self in _IN_USE
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether its driver is starting a run, or is about to when a delay is over."""
-        return self in (Phase.STARTING, Phase.WAITING)
-
-    @property
-    def launching(self) -> bool:
-        """Whether its driver is starting a run, or about to."""
-        return self in (Phase.STARTING, Phase.RESETTING)
-
-
-_IN_USE = frozenset({Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.WAITING, Phase.RESETTING})
 
 
 # All legal steps. A requeued task returns to QUEUED when its run is over or fails to start, or directly from
