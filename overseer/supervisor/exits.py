@@ -210,8 +210,8 @@ class Exits:
         self._metrics.count("tasks_errored", task.action)
         task.exit_count = decision.exit_count if isinstance(decision, GiveUp) else task.retry_state.total
         if not task.error_message:
-            exit_code = -1 if ending is None else task.last_exit_code
-            task.error_message = _gave_up(task.exit_count, task.last_reason, exit_code)
+            exit_code = -1 if ending is None else task.last.exit_code
+            task.error_message = _gave_up(task.exit_count, task.last.reason, exit_code)
         return [errored(task)]
 
     def _restarts_locked(self, task: Task) -> bool:

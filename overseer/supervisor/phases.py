@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
@@ -83,6 +83,28 @@ class RunExit:
     max_rss: int | None
     values: Mapping[str, str]
     lost: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """How a task's latest run that is over ended, as clients are shown it.
+
+    Attributes:
+        at: None: none is over.
+        signal: that ended it, or "".
+        reason: why it ended.
+        max_rss: bytes.
+        values: that it hands on; none once another one has begun.
+    """
+
+    at: datetime | None = None
+    exit_code: int | None = None
+    signal: str = ""
+    reason: str = ""
+    duration_ms: int | None = None
+    cpu_ms: int | None = None
+    max_rss: int | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 class RunEnding(NamedTuple):
