@@ -350,10 +350,13 @@ class TextMap(FieldType):
         for key, text in value.items():
             if len(key) > MAX_NAME:
                 raise Unreadable(f"{where}: the name {quoted(key)} is longer than {MAX_NAME} characters")
-            TEXT.from_json(key, f"{where}: the name {quoted(key)}", limits)
+            if key.isidentifier():
+                place = f"{where}.{key}"
+            else:
+                TEXT.from_json(key, f"{where}: the name {quoted(key)}", limits)
+                place = f"{where}[{quoted(key)}]"
             if text is None:
                 continue
-            place = f"{where}.{key}" if key.isidentifier() else f"{where}[{quoted(key)}]"
             result[key] = TEXT.from_json(text, place, limits)
             if len(text) > limits.param_value:
                 raise Unreadable(
