@@ -194,9 +194,10 @@ class Exits:
             return []
         closing = self._table.closing
         if closing or task.stop_request is not StopRequest.NONE or (ending is not None and ending.asked):
-            request = StopRequest.STOP if closing else task.stop_request
-            stopped = _stop_locked(task, request, "shutdown" if closing else "stopped")
-            return stopped if ending is None else []
+            _stop_locked(task, StopRequest.STOP if closing else task.stop_request)
+            if ending is not None or task.phase is Phase.QUEUED:
+                return []
+            return [dequeued(task, "shutdown" if closing else "stopped")]
         decision, task.retry_state = (foreseen and foreseen.decided) or self._decision_locked(task, ending)
         if isinstance(decision, Restart):
             task.move_locked(Phase.WAITING)
@@ -249,7 +250,8 @@ class Exits:
         """End a task that awaits its restart, and so has no run to stop."""
         assert_held(self._table.lock)
         with task.lock:
-            events = _stop_locked(task, request, reason)
+            _stop_locked(task, request)
+            events: list[Event] = [] if task.phase is Phase.QUEUED else [dequeued(task, reason)]
         if task.record is not None and reason != "shutdown":
             self._recorder.called_off(task.record)
         self.conclude_locked(tx, task, events)
@@ -260,14 +262,13 @@ def _gave_up(count: int, reason: str, exit_code: int | None) -> str:
     return f"gave up after {count} exits, the last {last}"
 
 
-def _stop_locked(task: Task, request: StopRequest, reason: str) -> list[Event]:
+def _stop_locked(task: Task, request: StopRequest) -> None:
     """Move a task whose run is over and that must not restart to its queue or its end."""
     assert_held(task.lock)
     if request is StopRequest.REQUEUE:
         task.enter_queue_locked(now())
-        return []
-    task.move_locked(Phase.STOPPED)
-    return [dequeued(task, reason)]
+    else:
+        task.move_locked(Phase.STOPPED)
 
 
 def dequeued(task: Task, reason: str = "stopped") -> Dequeued:
