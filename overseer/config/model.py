@@ -35,6 +35,7 @@ from overseer.schema.types import BOOLEAN, TEXT, Choice, Document, Json, Signal,
 from overseer.util.hashes import sha256
 from overseer.util.once import Once
 
+_LAST_EXIT_CODE = 255  # of a process; a driver's may be greater
 
 @declared()
 class MetaConfig:
@@ -158,6 +159,11 @@ class _Action(Object):
             action: ActionConfig = super().from_yaml(node, location, **given)
         if action.type == "exec":  # of which the file tells what parameters there are
             check_probes(action.config.get("parameters"), action.ready, action.health, location)
+            for code in action.success_codes:
+                if code > _LAST_EXIT_CODE:
+                    location.at("success_codes").error(
+                        f"no program ends with {code}: the greatest exit code is {_LAST_EXIT_CODE}"
+                    )
         return action
 
     def yaml_schema(self) -> Json:
