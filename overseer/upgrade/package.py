@@ -7,15 +7,15 @@ import marshal
 import os
 import sys
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 
 import overseer
 from overseer.upgrade.own import Kept, OwnModules, identity_of
 from overseer.util.handover_format import FIRST_STAGE, to_memory
+from overseer.util.once import Once
 
 _ROOT = Path(overseer.__file__).parent
-_STAGE = _ROOT / "upgrade" / "standalone"
+_STAGE = tuple(str(_ROOT / "upgrade/standalone" / name) for name in ("compiled.py", "stage.py"))
 
 
 class Package:
@@ -25,6 +25,8 @@ class Package:
         archive: descriptor of this package and the program that has started it: the files one after the
             other, then a line of JSON with their names and sizes. Compressing them would take ten times as
             long, at every start of a server.
+        stage: makes a file of what is executed first, when it is first called, and returns its descriptor:
+            few servers need it, and compiling takes a megabyte. Raises OSError.
         place: where this program was run from, if that is a copy of itself; ``""``: it is not.
     """
 
@@ -45,18 +47,15 @@ class Package:
                 kept[path] = Kept(offset, len(data), identity)
                 offset += len(data)
             file.write(b"\n" + json.dumps(sizes).encode())
-        self._kept = kept
+        if missing := [path for path in _STAGE if path not in kept]:
+            raise FileNotFoundError(f"{missing[0]} is not there")
+        stage = [kept[path] for path in _STAGE]
+        self.stage = Once(lambda: to_memory(_first_stage(*map(self._text, stage)), "overseer-stage"))
         sys.meta_path.insert(0, OwnModules(self.archive, kept))
         first = sys.modules.get(FIRST_STAGE)
         self.place: str = getattr(getattr(first, "STAGE", None), "place", "")
 
-    @cached_property
-    def stage(self) -> int:
-        """Descriptor of what is executed first. Raises OSError: it cannot be made."""
-        return to_memory(_first_stage(*map(self._text, ("compiled.py", "stage.py"))), "overseer-stage")
-
-    def _text(self, name: str) -> str:
-        kept = self._kept[f"{_STAGE}/{name}"]
+    def _text(self, kept: Kept) -> str:
         return os.pread(self.archive, kept.size, kept.offset).decode()
 
 
