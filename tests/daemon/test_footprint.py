@@ -34,15 +34,16 @@ sys.exit(cli.run_cli("", ""))
 OPTIONAL = (
     *("overseer.api", "overseer.cel.program", "overseer.chains", "overseer.daemon.boot"),
     *("overseer.daemon.handover", "overseer.daemon.takeover", "overseer.history.store", "overseer.logs"),
-    *("overseer.net.tls", "overseer.notices", "overseer.probes", "overseer.protocol.specs.asyncapi"),
-    *("overseer.schedules", "overseer.supervisor.handover", "overseer.supervisor.output.catch_up"),
-    *("overseer.templates.compiled", "overseer.upgrade.reexec", "overseer.upgrade.rehearsal"),
-    *("overseer.upgrade.standalone.stage", "overseer.webhooks"),
+    *("overseer.net.stdio", "overseer.net.tls", "overseer.notices", "overseer.probes"),
+    *("overseer.protocol.specs.asyncapi", "overseer.schedules", "overseer.supervisor.handover"),
+    *("overseer.supervisor.output.catch_up", "overseer.templates.compiled", "overseer.upgrade.reexec"),
+    *("overseer.upgrade.rehearsal", "overseer.upgrade.standalone.stage", "overseer.webhooks"),
+    "overseer.workers.thread",
     *("_hashlib", "_ssl", "asyncio", "cronsim", "decimal", "email", "importlib.resources", "jinja2", "lark"),
     *("prometheus_client", "re2", "sqlite3", "ssl", "zipfile", "zoneinfo"),
 )
 # Each takes about 25 kB, and a millisecond at every start. What few need belongs into OPTIONAL.
-MODULES = 265
+MODULES = 260
 THREADS = {
     "MainThread",
     "teller",
