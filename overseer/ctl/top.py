@@ -175,6 +175,7 @@ class _Live:
 
     def _take(self, key: str) -> bool:
         """Act on a key; False: leave."""
+        self._remark = ""  # it was about an earlier one
         if key == "interrupt":
             return False
         if self._to_stop:
