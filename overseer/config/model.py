@@ -18,6 +18,7 @@ from overseer.config.notices import CHANNEL, NOTIFY, ChannelConfig, NotifyConfig
 from overseer.config.pools import POOL
 from overseer.config.presentation import PRESENTED, Presentation
 from overseer.config.probes import HEALTH, READY, HealthConfig, ReadyConfig, booleans_of_action, check_probes
+from overseer.config.retry import RETRY
 from overseer.config.secrets import SOURCE, SecretSource
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
 from overseer.config.standing import STANDING, StandingTask
@@ -69,7 +70,7 @@ class ActionConfig(Presentation):
         POOL, "A pool of its own inside the server's; the same keys as at the top level.", default=None
     )
     retry: RetryPolicy = field(
-        Object(RetryPolicy), "Merged over the top-level `retry`, the same keys.", default=RetryPolicy
+        RETRY, "Merged over the top-level `retry`, the same keys.", default=RetryPolicy
     )
     dedupe_key: tuple[str, ...] = field(
         TextList("text or list of text", commas=False),
@@ -254,7 +255,7 @@ class Config:
         POOL, "How many tasks run at once, and what happens to the rest.", default=PoolConfig
     )
     retry: RetryPolicy = field(
-        Object(RetryPolicy), "Restarts, for every action that does not say otherwise.", default=RetryPolicy
+        RETRY, "Restarts, for every action that does not say otherwise.", default=RetryPolicy
     )
     secrets: Mapping[str, SecretSource] = field(
         MapOf(SOURCE, what="a mapping of secrets", named=True),
