@@ -29,6 +29,7 @@ _TOGETHER = 1000  # statements per transaction
 _PATIENCE_S = 0.2  # how long a caller waits for a row to be stored
 _HANGS_S = 1.0  # a disk that takes longer is reported as failing
 _CALM_S = 10.0  # without delays before a disk is called well again, so that the log does not flap
+_UNTIDY_S = 60.0  # without a failure before one of the housekeeping is logged again
 _AGAIN_S = 1.0  # between tries of a disk that failed
 _CHECKPOINT = 4 * 2**20  # size in bytes at which the write-ahead log is copied into the database
 
@@ -80,7 +81,7 @@ class Writer:
         self._lost_before = 0  # when it was last well
         # Used by the thread alone.
         self._tidy_after = 0.0  # no housekeeping before, monotonic
-        self._untidy = False  # housekeeping fails, which was logged
+        self._untidy_at = -math.inf  # when housekeeping last failed, monotonic
         self._checkpoint_at = _CHECKPOINT  # size of the log
 
     def start(self, fatal: tuple[type[Exception], ...] = ()) -> None:
@@ -253,16 +254,15 @@ class Writer:
         try:
             self._between(connection)
         except Exception as error:
-            if not self._untidy:
+            now = time.monotonic()
+            if now - self._untidy_at > _UNTIDY_S:  # on a full disk, every other try may succeed
                 self._log_failure("%s: housekeeping failed, and is tried again: %s", error)
-            self._untidy = True
-            self._tidy_after = time.monotonic() + _AGAIN_S
+            self._untidy_at = now
+            self._tidy_after = now + _AGAIN_S
             with suppress(sqlite3.Error):
                 self._database.disconnect(error)
             with self._lock:
                 self._tend_at = self._tidy_after
-        else:
-            self._untidy = False
 
     def _between(self, connection: sqlite3.Connection) -> None:
         """Between batches: checkpoint the write-ahead log, and do housekeeping."""

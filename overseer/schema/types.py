@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from overseer.schema.foreign_words import ours
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.location import Location, quoted
 from overseer.schema.nodes import ListNode, MapNode, Node, Scalar, describe_node, to_value, unexpected
@@ -210,7 +211,7 @@ class Choice(FieldType):
             return text
         if self.booleans and text.lower() in BOOLEANS:
             return "true" if BOOLEANS[text.lower()] else "false"
-        raise unexpected(node, expected, did_you_mean(text, self.words))
+        raise unexpected(node, expected, ours(text, self.words) or did_you_mean(text, self.words))
 
     def manifest(self) -> Json:
         return {"$ref": f"#/types/{self.ref}"} if self.ref else {"type": "enum", "values": list(self.words)}

@@ -211,6 +211,12 @@ def test_housekeeping_that_fails_stops_no_writing_and_is_said_once(
     wait_until(lambda: disk.tended >= 4, "more failures")
     assert not writer.failing
     assert disk.values == [*range(10)]
+    for _ in range(3):  # a full disk has room now and then
+        error, disk.untidy, tended = disk.untidy, None, disk.tended
+        wait_until(lambda tended=tended: disk.tended > tended, "a success")
+        disk.untidy, tended = error, disk.tended
+        writer.tend_within(0.0)
+        wait_until(lambda tended=tended: disk.tended > tended, "another failure")
     assert caplog.text.count("no room to tidy up") == 1
     assert "can be written again" not in caplog.text
 
