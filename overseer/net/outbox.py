@@ -342,7 +342,6 @@ class Outbox(ABC):
     def _append(self, data: bytes, output: bool) -> None:
         if not data:
             return
-        flooded = False
         with self._lock:
             if self._closing:
                 return
