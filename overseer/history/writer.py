@@ -71,6 +71,10 @@ class Writer:
         self._done = 0  # of those, how many have been stored or given up
         self._busy_since = 0.0  # monotonic; 0: it is not writing
         self._failing = ""  # why nothing can be written; "" if it can
+        self._told_failing = False
+        self._failed_at = -math.inf  # the last time, monotonic
+        self._well_at = -math.inf  # when it was last said to be well again, monotonic
+        self._relapsed = False  # it failed soon after that: it is not called well at once again
         self._told: set[str] = set()  # what was logged since it was last well
         self._late_at = 0.0  # when a change was last not stored in time, monotonic
         self._closed = False
@@ -235,17 +239,24 @@ class Writer:
     def _recovered_locked(self) -> tuple[int, str]:
         """Note that something was stored; returns a level and what is to be logged if all is well again."""
         assert_held(self._lock)
-        failed, self._failing = self._failing, ""
-        if not failed and time.monotonic() - self._late_at <= _CALM_S:
+        self._failing = ""
+        now = time.monotonic()
+        failed = self._told_failing
+        if failed and self._relapsed and now - self._failed_at <= _CALM_S:
+            self._tend_at = min(self._tend_at, now + _CALM_S)
             return logging.NOTSET, ""
+        if not failed and now - self._late_at <= _CALM_S:
+            return logging.NOTSET, ""
+        if failed:
+            self._told_failing, self._well_at = False, now
         was_slow = not self._told.isdisjoint((_SLOW, _FULL))
         self._told -= {_SLOW, _FULL}
         lost, self._lost_before = self.lost - self._lost_before, self.lost
         if not failed and not was_slow:
             return logging.NOTSET, ""
         level = logging.WARNING if failed or lost else logging.INFO
-        now = "can be written again" if failed else "is no longer slow"
-        return level, f"{now}; {lost} changes were lost"
+        news = "can be written again" if failed else "is no longer slow"
+        return level, f"{news}; {lost} changes were lost"
 
     def _keep_tidy(self, connection: sqlite3.Connection) -> None:
         """Between batches, do what is due. A failure stops no writing, and is tried again later."""
@@ -294,7 +305,12 @@ class Writer:
             self._database.disconnect(error)
         with self._lock:
             self._tend_at = 0.0  # so that it is retried even with nothing to write
-            first, self._failing = not self._failing, str(error) or type(error).__name__
+            self._failing = str(error) or type(error).__name__
+            self._failed_at = time.monotonic()
+            first = not self._told_failing
+            if first:
+                self._told_failing = True
+                self._relapsed = self._failed_at - self._well_at <= _CALM_S
             self._stored.notify_all()
         if first:
             self._log_failure("%s: %s; runs go on, and will be recorded when it can be written", error)
