@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -37,6 +36,7 @@ from overseer.util.awake_clock import awake
 from overseer.util.dataclass_json import to_plain
 from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.locks import Rank, lock
+from overseer.util.threads import DaemonThread
 from overseer.util.websocket_frame import CloseCode
 
 _log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class Connection:
         self._asked = False  # the request has been read, or refused: turn_away sends nothing any more
         self.websocket: WebSocket | None = None
         # A daemon: the server joins it, but with a timeout.
-        self._thread = threading.Thread(target=self._run, name=f"client-{number}", daemon=True)
+        self._thread = DaemonThread(target=self._run, name=f"client-{number}")
 
     def __repr__(self) -> str:
         return f"<Connection {self._thread.name} {self.peer} {self.outbox or 'http'}>"

@@ -28,6 +28,8 @@ from tests.net.rawclient import RawClient
 class RecordingHandler:
     """Keeps its outbox and peer, answers each message with itself, and says when it was closed."""
 
+    busy = False
+
     def __init__(self, outbox: Outbox, peer: Peer) -> None:
         self.outbox = outbox
         self.peer = peer
