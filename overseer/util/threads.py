@@ -13,13 +13,17 @@ _T = TypeVar("_T")
 _BEGINS_S = 5.0  # within which a thread begins
 
 
+class _NotBegunError(RuntimeError):
+    """A thread does not begin."""
+
+
 class _Begun(threading.Event):
     """What :meth:`threading.Thread.start` waits for, without end: a thread that finds no memory for its first
     frame ends without a word (https://github.com/python/cpython/issues/140746)."""
 
     def wait(self, timeout: float | None = None) -> bool:
         if not super().wait(_BEGINS_S if timeout is None else timeout) and timeout is None:
-            raise RuntimeError("can't start new thread: it does not begin")
+            raise _NotBegunError("can't start new thread: it does not begin")
         return self.is_set()
 
 
@@ -38,11 +42,14 @@ class DaemonThread(threading.Thread):
         """Start it.
 
         Raises:
-            RuntimeError: the system allows no more threads, or has no memory for one; it will not run.
+            RuntimeError: the system allows no more threads, or has no memory for one, and it will not run; or
+                it has been started before.
         """
+        if self._claim.locked():  # also by a start that has failed
+            raise RuntimeError("threads can only be started once")
         try:
             super().start()
-        except RuntimeError:
+        except _NotBegunError:
             if self._claim.acquire(blocking=False):
                 del self._work  # threading keeps a thread that has not begun
                 raise
@@ -50,7 +57,9 @@ class DaemonThread(threading.Thread):
 
     def run(self) -> None:
         if self._claim.acquire(blocking=False):  # otherwise its start has failed
-            self._work()
+            work = self._work
+            del self._work  # most often a method of what has this thread: a cycle
+            work()
 
 
 class VitalThread(DaemonThread):

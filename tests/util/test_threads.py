@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -55,3 +57,55 @@ def test_one_that_begins_after_its_start_has_failed_does_nothing(
     go.set()
     assert over.wait(30)
     assert not ran.is_set()
+
+
+def test_none_is_started_twice(monkeypatch: pytest.MonkeyPatch, soon: None) -> None:
+    ran = threading.Semaphore(0)
+    begun = DaemonThread(target=ran.release, name="some")
+    begun.start()
+    begun.join(30)
+    refused = DaemonThread(target=ran.release, name="some")
+    with monkeypatch.context() as patch:
+        patch.setattr(DaemonThread, "_bootstrap", lambda _: None)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            refused.start()
+    threading._limbo.clear()  # type: ignore[attr-defined] # where threading keeps it
+    for thread in (begun, refused):
+        with pytest.raises(RuntimeError, match="only be started once"):
+            thread.start()
+    assert ran.acquire(blocking=False)
+    assert not ran.acquire(blocking=False)
+
+
+def test_one_that_the_system_has_refused_may_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    ran = threading.Event()
+    thread = DaemonThread(target=ran.set, name="some")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "_start_new_thread", no_more)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            thread.start()
+    thread.start()
+    assert ran.wait(30)
+
+
+def test_what_has_its_thread_goes_without_the_garbage_collector() -> None:
+    class Some:
+        def __init__(self) -> None:
+            self.thread = DaemonThread(target=self.work, name="some")
+
+        def work(self) -> None:
+            pass
+
+    gc.disable()
+    try:
+        some = Some()
+        some.thread.start()
+        some.thread.join(30)
+        gone = weakref.ref(some)
+        del some
+        assert gone() is None
+    finally:
+        gc.enable()
