@@ -243,7 +243,6 @@ class Writer:
         now = time.monotonic()
         failed = self._told_failing
         if failed and self._relapsed and now - self._failed_at <= _CALM_S:
-            self._tend_at = min(self._tend_at, now + _CALM_S)
             return logging.NOTSET, ""
         if not failed and now - self._late_at <= _CALM_S:
             return logging.NOTSET, ""
@@ -288,6 +287,8 @@ class Writer:
                     self._tend_at = math.inf  # unless tend_within asks for it sooner
             if due:
                 self.tend_within(self._tend(connection))
+            if self._told_failing:  # after a relapse: to be called well even if nothing is written by then
+                self.tend_within(_CALM_S)
 
     @contextmanager
     def _busy(self) -> Iterator[None]:

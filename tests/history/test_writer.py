@@ -179,6 +179,19 @@ def test_a_disk_that_fails_again_and_again_is_not_called_well_each_time(
     assert disk.values == [*range(6)]
 
 
+def test_a_disk_that_has_failed_again_is_called_well_although_nothing_more_is_written(
+    disk: Disk, writer: Writer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(module, "_CALM_S", 1.0)
+    for number in range(2):
+        disk.error = sqlite3.OperationalError("database or disk is full")
+        assert not writer.wait(writer.put(insert(number)))
+        disk.error = None
+        wait_until(lambda: not writer.waiting, "everything to be stored")
+    wait_until(lambda: caplog.text.count("can be written again; 0 changes were lost") == 2, "the end of that")
+
+
 def test_what_is_too_much_is_lost_and_counted(
     disk: Disk, writer: Writer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
