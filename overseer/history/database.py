@@ -252,12 +252,12 @@ def put_back(path: Path) -> None:
     before is the database again.
 
     Raises:
-        sqlite3.Error, OSError: that is impossible.
+        OverseerError, sqlite3.Error, OSError: that is impossible.
     """
     kept = path.with_name(f"{path.name}.v{len(MIGRATIONS)}")
     if not kept.exists():
         return
-    connection = sqlite3.connect(path)
+    connection = open_db(path, survives_full_disk=True)
     try:
         (found,) = connection.execute("PRAGMA user_version").fetchone()
     finally:

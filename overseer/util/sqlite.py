@@ -11,6 +11,7 @@ from overseer.errors import OverseerError
 
 _BUSY_S = 5.0
 # File systems that find space for a page when it is written, also for one that is mapped: Btrfs, bcachefs.
+# There, the file is to be opened and closed by SQLite alone: any other close would drop this process's lock.
 _COPYING = (0x9123683E, 0xCA451A4E)
 
 

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from overseer.history.database import MIGRATIONS, NewerDatabaseError, open_database
+from overseer.history.database import MIGRATIONS, NewerDatabaseError, open_database, put_back
+from overseer.util import sqlite
 
 _MORE = (*MIGRATIONS, "ALTER TABLE runs ADD COLUMN colour TEXT NOT NULL DEFAULT 'here'")
 
@@ -142,3 +144,26 @@ def test_a_damaged_copy_of_an_older_one_is_replaced(path: Path) -> None:
     copy = sqlite3.connect(kept)
     assert _ids(copy) == ["old"]
     copy.close()
+
+
+def test_the_copy_is_put_back_with_no_file_mapped_where_a_full_disk_would_end_the_process(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = open_database(path)
+    _add(before, "old")
+    before.close()
+    open_database(path, _MORE).close()
+    opened, connect = list[str](), sqlite3.connect
+
+    def noted(target: str, **settings: Any) -> sqlite3.Connection:
+        opened.append(str(target))
+        return connect(target, **settings)
+
+    monkeypatch.setattr(sqlite, "file_system", lambda _: 0x9123683E)  # Btrfs
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", noted)
+        put_back(path)
+    assert [target.partition("?")[2] for target in opened] == ["vfs=unix-excl"]
+    after = open_database(path)
+    assert _ids(after) == ["old"]
+    after.close()
