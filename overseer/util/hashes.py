@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,9 @@ if not TYPE_CHECKING:
     sha256 = _found("sha256", "_sha2", "_sha256")
 
 
+_leaving = threading.Lock()  # unranked: nothing is taken under it
+
+
 class _Later(ModuleType):
     """Stands in for a module until something of it is used."""
 
@@ -45,8 +49,9 @@ class _Later(ModuleType):
 
     def leave(self) -> None:
         """Let whoever imports it from now on have the module itself."""
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
+        with _leaving:  # another thread may use it, or import the module itself, at the same time
+            if sys.modules.get(self.__name__) is self:
+                del sys.modules[self.__name__]
 
 
 def load_without_openssl(name: str) -> Any:
