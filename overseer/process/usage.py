@@ -25,7 +25,7 @@ from overseer.process.standalone.tree import (
     read_stat,
     stat_fields,
 )
-from overseer.util.locks import Rank, assert_none_held, lock
+from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -255,15 +255,18 @@ class UsageMeter:
             runs = {entry.run: self._runs.get(entry.run) or _Run(entry.pid) for entry in entries}
             for name, run in runs.items():
                 run.read_io(members[name])
+            there = registry.runs()
             with self._passed:
-                self._runs = runs
-                for name, run in runs.items():
+                # Nobody would end those again that have ended meanwhile.
+                self._runs = {name: run for name, run in runs.items() if name in there}
+                for name, run in self._runs.items():
                     run.add(members[name], at)
                 self._at = at
                 return {run: each.last for run, each in self._runs.items() if each.last is not None}
         finally:
             with self._passed:
                 self._passing = False
+                self._forget_locked()
                 self._passed.notify_all()
 
     def end(self, run: str, leader: Rusage) -> tuple[float, int | None]:
@@ -277,11 +280,18 @@ class UsageMeter:
         """
         with self._lock:
             known = self._runs.pop(run, None)
+            self._forget_locked()
         seconds = leader.ru_utime + leader.ru_stime
         peak = leader.ru_maxrss * 1024 if self._is_its_own(leader.ru_maxrss) else 0
         if known is not None:
             seconds, peak = known.total(seconds), max(peak, known.peak)
         return seconds, peak or None
+
+    def _forget_locked(self) -> None:
+        """Without runs, keep nothing of the host's processes."""
+        assert_held(self._lock)
+        if not self._runs and not self._passing:
+            self._processes, self._owners = {}, {}
 
     def export(self) -> dict[str, Any]:
         """What the runs have used up to the last pass, for another program."""

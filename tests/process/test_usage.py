@@ -185,3 +185,29 @@ def test_those_who_ask_together_share_a_pass_and_an_old_one_is_taken_if_it_may_b
         """
     )
     assert answer == "True 1\nFalse 2\n"
+
+
+def test_nothing_of_the_host_is_kept_once_the_last_run_has_ended() -> None:
+    answer = run(
+        """
+        def kept():
+            return bool(usage_meter._processes), bool(usage_meter._owners)
+
+        worker, run = start(shell("echo up; sleep 60"))
+        measure(run)
+        print(kept())
+        end(worker)
+        print(kept())
+
+        worker, run = start(shell("echo up; sleep 60"))
+        take = usage_meter._pass
+        def meanwhile(entries):
+            "The run ends in the middle of a pass."
+            members = take(entries)
+            end(worker)
+            return members
+        usage_meter._pass = meanwhile
+        print(usage_meter.measure(), kept())
+        """
+    )
+    assert answer == "(True, True)\n(False, False)\n{} (False, False)\n"
