@@ -31,7 +31,7 @@ _MOST_HUNG = 8  # hanging threads at once; beyond that nothing is written until 
 _STARVED_S = 2.0  # a machine too busy to write for this long is as bad as a slow disk
 _MOMENT_S = 0.02  # in which a thread that waits for the GIL looks for it: it does so every 5 ms
 _LOOK_AGAIN_S = 0.05  # at a call that takes too long but does not hang
-_WATCH_S = 5.0  # that nobody began anything before nobody is watched any more
+_WATCH_S = 5.0  # that nobody began anything before nobody is watched any more: no less than trouble's calm
 
 
 class _Call:
@@ -200,6 +200,7 @@ class DiskThreads:
     def _look_at_calls(self) -> None:
         while True:
             now = time.monotonic()
+            self.trouble.look()  # perhaps no line follows
             if not self._calls and (self._closed or now - self._latest > _WATCH_S):
                 # Said first and looked at then: whoever begins a call adds it first and looks then.
                 self._watching = False

@@ -21,11 +21,13 @@ class Trouble:
         self._waiting: set[str] = set()  # tasks that write, and whose logs are suspended
         self._missing: dict[str, int] = {}  # lines, by task
         self._failed_at = 0.0  # the last time, monotonic
+        self._written = False  # some log has been since then
 
     def suspended(self, task_id: str, why: str) -> None:
         """A task's log cannot be written."""
         with self._lock:
             self._failed_at = time.monotonic()
+            self._written = False
             new = why not in self._reasons
             self._reasons.add(why)
             self._waiting.add(task_id)
@@ -45,10 +47,18 @@ class Trouble:
 
     def wrote(self) -> None:
         """Some log has been written. Cheap while there is no trouble."""
+        if self._reasons:
+            with self._lock:
+                self._written = True
+            self.look()
+
+    def look(self) -> None:
+        """Say that it is over, if it is. Cheap while there is none."""
         if not self._reasons:
             return
         with self._lock:
-            if self._waiting or not self._reasons or time.monotonic() - self._failed_at < _CALM_S:
+            calm = self._written and time.monotonic() - self._failed_at >= _CALM_S
+            if self._waiting or not self._reasons or not calm:
                 return
             self._reasons = set()
             missing, self._missing = self._missing, {}

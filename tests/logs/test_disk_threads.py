@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from overseer.logs import disk_threads, trouble
 from overseer.logs.disk_threads import _MOST_HUNG, _WATCH_S, DiskThreads
 from overseer.util.hung_threads import Replaced, replaceable
 
@@ -76,3 +77,21 @@ def test_after_the_end_nobody_is_watched_longer_than_something_is_under_way() ->
 
 def _watching() -> list[threading.Thread]:
     return [each for each in threading.enumerate() if each.name == "log-watch"]
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_that_trouble_is_over_is_said_although_no_line_follows(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, written: bool
+) -> None:
+    monkeypatch.setattr(trouble, "_CALM_S", 0.3)
+    monkeypatch.setattr(disk_threads, "_WATCH_S", 0.3)
+    threads = DiskThreads()
+    with replaceable(lambda: None):
+        threads.trouble.suspended("t", "full")
+        watching = threads.read(_watching, PATIENCE, lambda: None)
+    (threads.trouble.recovered if written else threads.trouble.ended)("t", 3)
+    for thread in watching:
+        thread.join(30)
+    said = ["the log of task t can be written again; 3 lines are missing"] if written else []
+    assert caplog.messages[1:] == said
+    threads.close()
