@@ -99,8 +99,11 @@ class Given:
 
 
 @contextmanager
-def at_rest(parts: Parts) -> Iterator[list[Connection]]:
+def at_rest(parts: Parts, *, turn_away: bool = False) -> Iterator[list[Connection]]:
     """Bring the server to a standstill; gives the connections that can be handed over.
+
+    Args:
+        turn_away: close the others.
 
     Raises:
         OverseerError: it does not come to rest; it goes on.
@@ -111,6 +114,8 @@ def at_rest(parts: Parts) -> Iterator[list[Connection]]:
         stop_waiting(hub)
         if not standstill.wait(_REST_S):
             raise OverseerError("the server could not be paused: a request or a start is still in progress")
+        if turn_away:
+            parts.server.turn_away()
         connections = [each for each in parts.server.connections() if each.portable]
         try:
             with freeze(hub, _FREEZE_S), frozen(connections, _FREEZE_S):

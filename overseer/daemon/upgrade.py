@@ -316,7 +316,7 @@ class Upgrades:
     @contextmanager
     def _at_rest(self, parts: Parts) -> Iterator[tuple[list[Connection], float]]:
         """As :func:`at_rest`, when nothing is left that follows from what has happened; gives since when it
-        rests, too."""
+        rests, too. What cannot be handed over is turned away: a replay, say, that has begun meanwhile."""
         from overseer.daemon.handover import at_rest
         from overseer.supervisor.handover.obstacles import is_settled
 
@@ -327,7 +327,7 @@ class Upgrades:
         while True:
             if is_quiet():
                 began = time.monotonic()
-                with at_rest(parts) as connections:
+                with at_rest(parts, turn_away=True) as connections:
                     if is_quiet():  # still
                         yield connections, began
                         return

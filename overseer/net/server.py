@@ -118,6 +118,11 @@ class Server:
                 outbox.hasten()
         with self._changed:
             self._changed.wait_for(lambda: not (self._busy or self._leaving_locked()), seconds)
+        self.turn_away()
+
+    def turn_away(self) -> None:
+        """Close what is not portable, with code 1012."""
+        with self._changed:
             leaving = self._leaving_locked()
         for connection in leaving:
             connection.turn_away(CloseCode.SERVICE_RESTART, "the server is being upgraded: connect again")

@@ -11,12 +11,13 @@ import sys
 import time
 from collections import Counter
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.faults.support import Held, address_of, guardian_of, wait_until
-from tests.harness import Daemon, shell
+from tests.harness import ROOT, Daemon, shell
 from tests.harness.client import WsClient
 from tests.net.rawclient import CONTINUATION, TEXT, Closed, RawClient, frame
 from tests.upgrade.support import TIMES, assert_in_order, lines_of, slow, upgrade
@@ -240,10 +241,28 @@ def test_a_message_of_which_half_has_come_is_completed_in_the_new_program():
         raw.close()
 
 
-def test_who_is_slow_to_read_what_a_log_has_holds_up_no_upgrade_and_goes_on_where_it_was():
+_UNDRAINED = """
+import sys
+import overseer
+from overseer.net.server import Server
+
+Server.drain = lambda self, seconds: None
+sys.exit(overseer.run_cli("1.0", ""))
+"""
+
+
+@pytest.mark.parametrize("program", ["", _UNDRAINED], ids=["before the drain", "after it"])
+def test_who_is_slow_to_read_what_a_log_has_holds_up_no_upgrade_and_goes_on_where_it_was(
+    tmp_path: Path, program: str
+):
     lines = 200_000  # far more than the ring and the sockets take
+    settings: dict[str, Any] = {}
+    if program:
+        (tmp_path / "program.py").write_text(program)
+        settings = {"program": tmp_path / "program.py", "environment": {"PYTHONPATH": str(ROOT)}}
     with (
         Daemon(
+            **settings,
             actions={"flood": shell(f"seq 1 {lines}")},
             clients={"buffer": "64KiB"},
             data_dir="data",
