@@ -42,6 +42,7 @@ THREADS = {
     "timers",
     "net-timers",
     "net-accept",
+    "net-idle",
     "net-writer",
     "guardian",
     "stops",
