@@ -73,6 +73,7 @@ class Server:
             part.format(config=config, address=f"{host}:{port}") for part in shlex.split(self.kind.command)
         ]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("OVERSEER_")}
+        clean.pop("PYTHONDONTWRITEBYTECODE", None)  # installed programs have theirs
         with self._said.open("wb") as said:
             begun = time.monotonic()
             self.process = subprocess.Popen(

@@ -144,7 +144,7 @@ export class QueueList {
     const handle = event.currentTarget;
     handle.setPointerCapture(event.pointerId);
     const row = handle.closest("li");
-    const from = this.#items.indexOf(item);
+    const from = [...this.element.children].indexOf(row); // each round brings new items
     const drag = { at: from };
     this.#pressed = true;
     const moved = ({ clientY }) => {

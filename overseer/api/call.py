@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from overseer.api.problems import refused
 from overseer.config import LimitsConfig
 from overseer.net.encoding import json_body
 from overseer.net.http import Reply, Request, Response
+from overseer.protocol.codec import load_strictly
 from overseer.schema.fields import Declared, Field, fields_of
 from overseer.util.awake_clock import awake
 
@@ -131,8 +131,10 @@ class Call:
         if self.request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
             raise refused(415, f"a body must be {JSON} (curl --json)")
         try:
-            body = json.loads(data)
-        except (ValueError, RecursionError) as error:
+            body = load_strictly(data)
+        except RecursionError:
+            raise refused(400, "the body is nested too deeply") from None
+        except ValueError as error:
             raise refused(400, f"the body is not JSON: {error}") from None
         if not isinstance(body, dict):
             raise refused(400, "the body must be an object")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
@@ -18,6 +19,7 @@ from overseer.cel.statictypes import BOOL, DYN, STRING, CelType, map_of, record_
 from overseer.cel.values import EvaluationError, Exhausted, as_value, type_name
 from overseer.errors import CelError
 from overseer.util.findings import findings
+from overseer.util.hashes import load_without_openssl
 
 
 class _Slots:
@@ -99,6 +101,8 @@ def _parsed(expression: str) -> Node:
     known = findings.get("cel", expression)
     if known is not None:
         return cast(Node, from_plain(known))
+    if "lark" not in sys.modules:
+        load_without_openssl("lark")
     from overseer.cel.parser import parse  # with the grammar, which takes longer than all the rest
 
     root = parse(expression)

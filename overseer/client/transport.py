@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import os
 import socket
 import time
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from overseer.client.address import Address
 from overseer.client.errors import ClientError, ConnectFailedError
 from overseer.util.connecting import connect_first, connect_one, timeout_until
+from overseer.util.hashes import sha1
 
 if TYPE_CHECKING:
     import ssl
@@ -109,7 +109,7 @@ def _upgrade(address: Address, token: str) -> _Upgrade:
         if not (token.isascii() and token.isprintable()) or " " in token:
             raise ClientError("the token contains spaces, or characters other than ASCII")
         lines.append(f"Authorization: Bearer {token}")
-    accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+    accept = base64.b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
     return _Upgrade("\r\n".join([*lines, "", ""]).encode(), accept, bool(token))
 
 

@@ -182,7 +182,7 @@ class ExecConfig:
         default=(),
     )
     parameters: Mapping[str, Parameter] = field(
-        MapOf(Object(ParamSpec, read_parameter, short="default")),
+        MapOf(Object(ParamSpec, read_parameter, short="default", hint=hints_at("parameter", ParamSpec))),
         "The parameters of a `start`, by name. Nothing or `{}`: required. A text: its default.",
         default=dict,
     )

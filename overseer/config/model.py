@@ -18,6 +18,7 @@ from overseer.config.notices import CHANNEL, NOTIFY, ChannelConfig, NotifyConfig
 from overseer.config.pools import POOL
 from overseer.config.presentation import PRESENTED, Presentation
 from overseer.config.probes import HEALTH, READY, HealthConfig, ReadyConfig, booleans_of_action, check_probes
+from overseer.config.retry import RETRY
 from overseer.config.secrets import SOURCE, SecretSource
 from overseer.config.security import AUTH, TLS, AuthConfig, FileMode, TlsConfig
 from overseer.config.standing import STANDING, StandingTask
@@ -34,6 +35,7 @@ from overseer.schema.types import BOOLEAN, TEXT, Choice, Document, Json, Signal,
 from overseer.util.hashes import sha256
 from overseer.util.once import Once
 
+_LAST_EXIT_CODE = 255  # of a process; a driver's may be greater
 
 @declared()
 class MetaConfig:
@@ -68,7 +70,7 @@ class ActionConfig(Presentation):
         POOL, "A pool of its own inside the server's; the same keys as at the top level.", default=None
     )
     retry: RetryPolicy = field(
-        Object(RetryPolicy), "Merged over the top-level `retry`, the same keys.", default=RetryPolicy
+        RETRY, "Merged over the top-level `retry`, the same keys.", default=RetryPolicy
     )
     dedupe_key: tuple[str, ...] = field(
         TextList("text or list of text", commas=False),
@@ -157,6 +159,11 @@ class _Action(Object):
             action: ActionConfig = super().from_yaml(node, location, **given)
         if action.type == "exec":  # of which the file tells what parameters there are
             check_probes(action.config.get("parameters"), action.ready, action.health, location)
+            for code in action.success_codes:
+                if code > _LAST_EXIT_CODE:
+                    location.at("success_codes").error(
+                        f"no program ends with {code}: the greatest exit code is {_LAST_EXIT_CODE}"
+                    )
         return action
 
     def yaml_schema(self) -> Json:
@@ -248,7 +255,7 @@ class Config:
         POOL, "How many tasks run at once, and what happens to the rest.", default=PoolConfig
     )
     retry: RetryPolicy = field(
-        Object(RetryPolicy), "Restarts, for every action that does not say otherwise.", default=RetryPolicy
+        RETRY, "Restarts, for every action that does not say otherwise.", default=RetryPolicy
     )
     secrets: Mapping[str, SecretSource] = field(
         MapOf(SOURCE, what="a mapping of secrets", named=True),

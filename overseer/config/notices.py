@@ -11,6 +11,7 @@ from dataclasses import field as plain_field
 from urllib.parse import SplitResult, urlsplit
 
 from overseer.config.exec import SecretName, TemplateText, check_names
+from overseer.config.key_hints import hints_at
 from overseer.config.references import check_reference, check_secret
 from overseer.schema.fields import declared, field
 from overseer.schema.location import Location, check_alternatives, quoted
@@ -141,7 +142,7 @@ def _channel(read: ChannelConfig, location: Location) -> ChannelConfig:
     return read
 
 
-CHANNEL = Object(ChannelConfig, _channel, strict=True)
+CHANNEL = Object(ChannelConfig, _channel, strict=True, hint=hints_at("channel", ChannelConfig))
 
 
 def key_of(secret: str) -> bytes:
@@ -213,7 +214,7 @@ def _rule(read: NotifyConfig, location: Location) -> NotifyConfig:
     return replace(read, on=tuple(dict.fromkeys(read.on)))
 
 
-NOTIFY = Object(NotifyConfig, _rule, strict=True)
+NOTIFY = Object(NotifyConfig, _rule, strict=True, hint=hints_at("rule", NotifyConfig))
 
 
 def check_notices(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from overseer.config.key_hints import hints_at
 from overseer.protocol import ExcessConfig, PoolConfig, QueueConfig
 from overseer.schema.fields import declared, field
 from overseer.schema.location import Location
@@ -57,4 +58,4 @@ def _pool(read: PoolSection, location: Location) -> PoolConfig:
     return PoolConfig(limit=limit or 0, queue=queue, excess=read.excess)
 
 
-POOL = Object(PoolSection, _pool)
+POOL = Object(PoolSection, _pool, hint=hints_at("pool", PoolSection))

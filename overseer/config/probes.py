@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from overseer.config.exec import TemplateText
+from overseer.config.key_hints import hints_at
 from overseer.config.parameters import template_values
 from overseer.config.targets import Program, Target, parse_http, parse_tcp
 from overseer.errors import TemplateError, ValidationError
@@ -294,8 +295,9 @@ def _failed(location: Location) -> bool:
     return any(error.path[:size] == location.path for error in location.report.errors)
 
 
-READY = Object(ReadyConfig, _ready)
-HEALTH = Object(HealthConfig, _health)
+_hint = hints_at("probe", ReadyConfig, HealthConfig)
+READY = Object(ReadyConfig, _ready, hint=_hint)
+HEALTH = Object(HealthConfig, _health, hint=_hint)
 
 
 def check_probes(

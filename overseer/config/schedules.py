@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from datetime import datetime
 
+from overseer.config.key_hints import hints_at
 from overseer.schema.fields import declared, field
 from overseer.schema.location import Location, check_alternatives
 from overseer.schema.nodes import Node, unexpected
@@ -122,4 +123,5 @@ def _schedule(read: Schedule, location: Location) -> Schedule:
     return replace(read, cron=cron, at=at)
 
 
-SCHEDULES = ListOf(Object(Schedule, _schedule), single=True, label="mapping or list of mappings")
+_SCHEDULE = Object(Schedule, _schedule, hint=hints_at("schedule", Schedule))
+SCHEDULES = ListOf(_SCHEDULE, single=True, label="mapping or list of mappings")

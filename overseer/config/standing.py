@@ -7,6 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from overseer.config.key_hints import hints_at
 from overseer.config.references import check_reference
+from overseer.config.retry import RETRY
 from overseer.config.schedules import SCHEDULES, Schedule
 from overseer.protocol import RetryPolicy
 from overseer.protocol.words import CONDITION, CONDITIONS
@@ -50,7 +51,7 @@ class StandingTask:
         MapOf(TEXT, what="a mapping of parameters"), "The action's parameters.", default=dict
     )
     retry: RetryPolicy = field(
-        Object(RetryPolicy), "Merged over the action's `retry`, the same keys.", default=RetryPolicy
+        RETRY, "Merged over the action's `retry`, the same keys.", default=RetryPolicy
     )
     autostart: str = field(
         Choice("false", "true", "last", booleans=True),

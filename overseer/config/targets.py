@@ -67,7 +67,8 @@ def parse_tcp(text: str) -> Tcp:
     elif ":" in host:
         raise ValueError(f"expected HOST:PORT, found {quoted(text)}; an IPv6 address goes in brackets")
     if not colon or (host and not _HOST.fullmatch(host)):
-        raise ValueError(f"expected HOST:PORT, found {quoted(text)}")
+        this_machine = f"; write :{text} for this machine" if text.isdecimal() else ""
+        raise ValueError(f"expected HOST:PORT, found {quoted(text)}{this_machine}")
     return Tcp(host or "localhost", _port(port))
 
 

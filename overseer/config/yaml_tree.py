@@ -257,6 +257,8 @@ _HINTS = (
     ("expected ',' or ']'", "a list in [ ] is not closed, or lacks a comma"),
     ("expected ',' or '}'", "a mapping in { } is not closed, or lacks a comma"),
     ("found unexpected end of stream", "the file ends inside a quoted text"),
+    ("expected '<document start>'", "the file is one mapping of keys, such as `listen:` and `actions:`, and "
+     "here something else begins"),
     ("but found another document", "a second document begins here ('---'): one file holds one"),
 )  # fmt: skip
 

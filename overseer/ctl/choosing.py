@@ -13,18 +13,39 @@ from overseer.ctl.finding import find_task
 from overseer.ctl.naming import shortened
 from overseer.ctl.terminal import counted, plain, say
 from overseer.protocol import TaskInfo
+from overseer.util.suggest import did_you_mean
 
 _T = TypeVar("_T")
 _NAMED = 5  # in a question
 
 
-def matching(tasks: Iterable[TaskInfo], options: Namespace) -> Iterator[TaskInfo]:
-    """Those that ``--action`` and ``--status`` leave."""
+def matching(client: Client, tasks: Iterable[TaskInfo], options: Namespace) -> Iterator[TaskInfo]:
+    """Those that ``--action``, ``--group`` and ``--status`` leave."""
+    grouped = None
+    if options.group is not None:
+        grouped = {action.name for action in client.actions() if action.group == options.group}
     for task in tasks:
-        if options.action in (None, task.action) and (
-            options.status is None or task.status in options.status
+        if (
+            options.action in (None, task.action)
+            and (grouped is None or task.action in grouped)
+            and (options.status is None or task.status in options.status)
         ):
             yield task
+
+
+def check_filters(client: Client, options: Namespace) -> None:
+    """Refuse a filter that is misspelt, which is why no task matches.
+
+    Raises:
+        RefusedError: there is no such action, or none with this group.
+    """
+    if options.action is not None:
+        client.actions(options.action)
+    if options.group is not None:
+        groups = {action.group for action in client.actions()} - {""}
+        if options.group not in groups:
+            hint = did_you_mean(options.group, groups)
+            raise RefusedError(f"no action has the group {options.group}{hint}", code="not_found")
 
 
 def chosen(client: Client, options: Namespace, verb: str, default: Collection[str]) -> Sequence[str]:
@@ -33,21 +54,20 @@ def chosen(client: Client, options: Namespace, verb: str, default: Collection[st
 
     Raises:
         EarlyExit: the options make no choice, no task matches, or the user said no.
-        RefusedError: there is no such action.
+        RefusedError: there is no such action, or none with this group.
     """
-    filtered = bool(options.all or options.action or options.status)
+    filtered = bool(options.all or options.action or options.group or options.status)
     if filtered == bool(options.tasks):
         name = options.command
-        how = "name tasks, or choose them with --all, --action or --status"
+        how = "name tasks, or choose them with --all, --action, --group or --status"
         say(f"{how}{', not both' if filtered else ''}; see overseerctl {name} --help")
         raise EarlyExit(EXIT_USAGE)
     if options.tasks:
         return list(options.tasks)
     statuses = default if options.status is None else options.status
-    found = [task for task in matching(client.tasks(), options) if task.status in statuses]
+    found = [task for task in matching(client, client.tasks(), options) if task.status in statuses]
     if not found:
-        if options.action:
-            client.actions(options.action)
+        check_filters(client, options)
         say("no matching tasks")
         raise EarlyExit(0)
     confirm(options, f"{verb} {_counted([task.task_id for task in found])}")

@@ -145,6 +145,9 @@ def _values(
     if option.dest == "action":
         with connect() as client:
             return _names(action.name for action in client.actions())
+    if option.dest == "group":
+        with connect() as client:
+            return _names({action.group: None for action in client.actions() if action.group})
     return []
 
 

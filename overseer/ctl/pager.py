@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import subprocess
 import sys
 import threading
 from argparse import Namespace
@@ -13,11 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from overseer.ctl import terminal
 from overseer.ctl.asking import EarlyExit
 from overseer.ctl.terminal import OutputError, in_foreground, on_terminal
+
+if TYPE_CHECKING:
+    import subprocess
 
 _USUAL = ("less", "more")
 # For less: quit if all fits on the screen (F) or on Ctrl-C (K), show colours (R), do not fold lines (S),
@@ -97,6 +99,8 @@ class Pager:
     def _start(self) -> None:
         if not in_foreground(sys.stdout):  # it could not read keys
             return
+        import subprocess  # most output is not paged
+
         for argv in _candidates():
             name = Path(argv[0]).name
             if name == "cat":

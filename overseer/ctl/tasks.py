@@ -12,7 +12,7 @@ from typing import Any
 from overseer.client import Client, RefusedError, ReplyTimeoutError, Task, TaskNotRunError
 from overseer.ctl import starting
 from overseer.ctl.asking import confirm_start
-from overseer.ctl.choosing import chosen, each, matching
+from overseer.ctl.choosing import check_filters, chosen, each, matching
 from overseer.ctl.exit_status import EXIT_TIMEOUT, of_exit, words_of
 from overseer.ctl.graph import missing_of
 from overseer.ctl.listing import tasks_table
@@ -176,11 +176,11 @@ def _confirm(options: Namespace, task_id: str, words: str) -> None:
 
 
 def list_tasks(client: Client, options: Namespace) -> int:
-    filtered = bool(options.action or options.status)
+    filtered = bool(options.action or options.group or options.status)
     limit = 0 if filtered else options.limit
-    tasks = [*matching(client.tasks(options.since, limit=limit, after=options.after), options)]
-    if not tasks and options.action:
-        client.actions(options.action)  # one that is misspelt is refused
+    tasks = [*matching(client, client.tasks(options.since, limit=limit, after=options.after), options)]
+    if not tasks:
+        check_filters(client, options)
     if filtered and options.limit:
         tasks = sorted(tasks, key=lambda task: task.task_id)[: options.limit]
     if options.quiet and not options.json:

@@ -36,12 +36,12 @@ def top(client: Client, options: Namespace) -> int:
     """Show until q or a signal; with ``--once``, ``--json``, and into a pipe, once."""
     if options.json:
         figures = {"pool": client.pool(), "metrics": client.metrics(), "usage": client.usage()}
-        print_json({"tasks": [*matching(client.tasks(), options)], **figures})
+        print_json({"tasks": [*matching(client, client.tasks(), options)], **figures})
         return 0
     style = style_of(options)
     if options.once or not on_terminal():
         usage = {each.task_id: each for each in client.usage()}
-        answer = _ask(client, tuple(matching(client.tasks(), options)), usage)
+        answer = _ask(client, tuple(matching(client, client.tasks(), options)), usage)
         tasks = in_order(answer, options.sort)
         print_text("\n".join(screen_lines(answer, tasks, style, room() or 10**6, 10**6)) + "\n")
         return 0
@@ -175,6 +175,7 @@ class _Live:
 
     def _take(self, key: str) -> bool:
         """Act on a key; False: leave."""
+        self._remark = ""  # it was about an earlier one
         if key == "interrupt":
             return False
         if self._to_stop:
@@ -288,7 +289,7 @@ class _Live:
             self._wanted.acquire()
             try:
                 watch = watch or self._client.watch(usage=True)
-                tasks = tuple(matching(watch.tasks.values(), self._options))
+                tasks = tuple(matching(self._client, watch.tasks.values(), self._options))
                 self._answer = _ask(self._client, tasks, watch.usage)
                 self._failure = None
             except Exception as error:

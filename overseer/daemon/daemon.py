@@ -44,7 +44,6 @@ from overseer.net.outbox import Outbox
 from overseer.net.readable_outbox import ReadableOutbox
 from overseer.net.server import Server
 from overseer.net.static import static_routes
-from overseer.net.stdio import StdioServer, take_over_stdio
 from overseer.process import cgroup
 from overseer.process.forking import raise_file_limit
 from overseer.process.guardian import guardian
@@ -58,6 +57,7 @@ from overseer.util.timers import Timers
 
 if TYPE_CHECKING:
     from overseer.daemon.handover import Given, Restored
+    from overseer.net.stdio import StdioServer
 
 _log = logging.getLogger(__name__)
 
@@ -317,6 +317,8 @@ class Daemon:
         passed = passed_sockets()
         limits = connection_limits(self._settings.config)
         if listen.kind == "stdio" and not passed:
+            from overseer.net.stdio import StdioServer, take_over_stdio
+
             return StdioServer(
                 *take_over_stdio(),
                 self._open_handler,

@@ -166,6 +166,11 @@ class Dispatcher:
         if self._peer.sign_in is not None:
             self._peer.sign_in.detach(self.client.outbox)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a replay from a log is under way."""
+        return self.client.replaying
+
     def unanswered(self) -> list[str]:
         """The requests that other threads are to answer, which can be carried out again; at a standstill."""
         return list(self._unanswered.values())

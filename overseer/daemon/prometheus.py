@@ -23,7 +23,6 @@ from overseer.supervisor.metrics import HistogramFigures
 from overseer.supervisor.metrics_view import Figures
 from overseer.supervisor.phases import Phase
 from overseer.util.logs import lines_dropped
-from overseer.workers.thread import abandoned_count
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -91,6 +90,8 @@ class Exposition:
 
     def _of_the_server(self, figures: Figures) -> Iterator[Metric]:
         from prometheus_client.metrics_core import CounterMetricFamily, InfoMetricFamily
+
+        from overseer.workers.thread import abandoned_count
 
         yield InfoMetricFamily("overseer", "The program", {"version": self._version})
         clients = figures.clients

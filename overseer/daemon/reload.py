@@ -31,7 +31,7 @@ from overseer.supervisor.definitions import Definitions
 from overseer.supervisor.hub import Hub
 from overseer.util.locks import Rank, lock
 from overseer.util.standstill import standstill
-from overseer.util.threads import answer
+from overseer.util.threads import DaemonThread, answer
 
 _log = logging.getLogger(__name__)
 
@@ -239,7 +239,7 @@ class Reloader:
 
         if len(self._reading) >= _STUCK:
             raise RequestError(f"{_STUCK} earlier reloads still wait for an unresponsive disk")
-        thread = threading.Thread(target=lambda: answer(found, load), name="reload-read", daemon=True)
+        thread = DaemonThread(target=lambda: answer(found, load), name="reload-read")
         self._reading.add(thread)
         try:
             thread.start()

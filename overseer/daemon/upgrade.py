@@ -256,7 +256,7 @@ class Upgrades:
         if any(left) and not (asked.check or asked.force or asked.wait_until):
             raise obstacles.LeftError(left)
         state, tasks, clients = self._state(parts)
-        new = rehearse(state, self._package().stage)
+        new = rehearse(state, self._package().stage())
         if asked.check:
             os.close(new.compiled)
             checked = Upgraded("", True, parts.version, new.version, tasks, clients)
@@ -280,7 +280,7 @@ class Upgrades:
                 if any(left := obstacles.look(hub)) and not asked.force and asked.wait_until:
                     _log.info("the upgrade waits for what cannot survive it: %s", left)
                     obstacles.wait(hub, lambda: asked.wait_until, lambda: asked.force, self._is_wanted)
-                    again = rehearse(self._state(parts)[0], self._package().stage)  # perhaps another by now
+                    again = rehearse(self._state(parts)[0], self._package().stage())  # perhaps another now
                     os.close(new.compiled)
                     new = again
                 if asked.force:

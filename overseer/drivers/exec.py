@@ -30,6 +30,7 @@ from overseer.config.process_limits import shown_cgroup, shown_limits
 from overseer.drivers.api import ActionHandler, register_factory
 from overseer.drivers.lint import (
     warn_of_failing_templates,
+    warn_of_foreign_templates,
     warn_of_missing_files,
     warn_of_missing_program,
     warn_of_missing_rights,
@@ -262,13 +263,14 @@ def _check(read: ExecConfig, dedupe_key: tuple[str, ...], secrets: Collection[st
         if name not in parameters:
             message = f"dedupe_key names {name!r}, which is not among the parameters"
             warnings.warn(ConfigWarning(message, path=("parameters",)), stacklevel=3)
-    _warn_undeclared(entrypoint, parameters, ("entrypoint",))
-    for place, argument in enumerate(arguments):
-        _warn_undeclared(argument, parameters, ("command", place))
-    for name, value in read.env_templates.items():
-        _warn_undeclared(value, parameters, ("env", name))
+    templates: dict[Path, Template] = {("entrypoint",): entrypoint}
+    templates |= {("command", place): argument for place, argument in enumerate(arguments)}
+    templates |= {("env", name): value for name, value in read.env_templates.items()}
     if read.cwd is not None:
-        _warn_undeclared(read.cwd, parameters, ("cwd",))
+        templates["cwd",] = read.cwd
+    for path, template in templates.items():
+        _warn_undeclared(template, parameters, path)
+    warn_of_foreign_templates(templates, parameters)
 
 
 def _check_secrets(read: ExecConfig, known: Collection[str]) -> None:

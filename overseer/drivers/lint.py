@@ -20,6 +20,7 @@ from overseer.config.parameters import Parameter, fault_of, template_values, val
 from overseer.errors import CelError, ConfigError, ConfigWarning, TemplateError
 from overseer.process.environment import EnvFile
 from overseer.process.setup import setup_faults
+from overseer.schema.location import Path
 from overseer.templates import Template
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ _SAMPLES = (
 
 # "-o" and the like mostly take the next argument as their value, which is then never read as an option.
 _TAKES_A_VALUE = re.compile(r"-[A-Za-z0-9]\Z")
+_FOREIGN = re.compile(r"(\{\{ *\.?(\w+) *\}\})", re.ASCII)
 _SHELLS = ("sh", "ash", "bash", "dash", "fish", "ksh", "mksh", "zsh")
 
 
@@ -94,6 +96,17 @@ def _is_no_option(parameter: Parameter) -> bool:
     return spec.type in ("integer", "number") and spec.min is not None and spec.min >= 0
 
 
+def warn_of_foreign_templates(
+    templates: Mapping[Path, Template], parameters: Mapping[str, Parameter]
+) -> None:
+    """Warn of parameters that nothing uses but what is a template in other programs: ``{{ name }}``."""
+    unused = set(parameters).difference(*(template.names for template in templates.values()))
+    for path, template in templates.items():
+        for found, name in _FOREIGN.findall(template.text):
+            if name in unused:
+                _warn(f"{found} is plain text here: the parameter is [[.{name}]]", *path)
+
+
 def warn_of_missing_program(entrypoint: Template) -> None:
     """Warn if the program does not exist now; it may when a task starts."""
     if entrypoint.names:
@@ -105,17 +118,21 @@ def warn_of_missing_program(entrypoint: Template) -> None:
     if rest and shutil.which(first):
         hint = f": if {first} is meant, the rest goes into command"
     else:
-        hint = "" if "/" in program else " in PATH"
+        hint = _tilde(program) if "/" in program else " in PATH"
     _warn(f'no such program "{program}"{hint}', "entrypoint")
 
 
 def warn_of_missing_files(cwd: Template | None, env_files: Sequence[EnvFile]) -> None:
     """Warn of files and directories that do not exist now; they may when a task starts."""
     if cwd is not None and not cwd.names and not FilePath(cwd.render({})).is_dir():
-        _warn(f'no such directory "{cwd.render({})}"', "cwd")
+        _warn(f'no such directory "{cwd.render({})}"{_tilde(cwd.text)}', "cwd")
     for file in env_files:
         if file.required and not FilePath(file.path).is_file():
-            _warn(f'no such file "{file.path}"', "env_file")
+            _warn(f'no such file "{file.path}"{_tilde(file.path)}', "env_file")
+
+
+def _tilde(path: str) -> str:
+    return ": ~ is not expanded" if path.startswith("~") else ""
 
 
 def warn_of_missing_rights(config: ExecConfig) -> None:

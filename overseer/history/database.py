@@ -176,7 +176,7 @@ def _open(path: Path, migrations: Sequence[str], look_through: bool) -> sqlite3.
     wanted = _columns_of(migrations)  # first, as it raises if they are wrong themselves
     # A write-ahead log beside it means that the last server was killed, or the machine crashed.
     crashed = look_through and path.with_name(f"{path.name}-wal").exists()
-    connection = open_db(path)
+    connection = open_db(path, survives_full_disk=True)
     try:
         connection.isolation_level = None  # transactions are explicit
         connection.execute("PRAGMA synchronous = NORMAL")

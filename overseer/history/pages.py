@@ -94,7 +94,7 @@ class Pages:
                 connection = self._idle.pop()
         try:
             if connection is None:
-                connection = open_db(self._path)
+                connection = open_db(self._path, survives_full_disk=True)
                 connection.execute("PRAGMA query_only = ON")
             found = question(connection)
         except BaseException as error:

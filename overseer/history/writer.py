@@ -29,6 +29,7 @@ _TOGETHER = 1000  # statements per transaction
 _PATIENCE_S = 0.2  # how long a caller waits for a row to be stored
 _HANGS_S = 1.0  # a disk that takes longer is reported as failing
 _CALM_S = 10.0  # without delays before a disk is called well again, so that the log does not flap
+_UNTIDY_S = 60.0  # without a failure before one of the housekeeping is logged again
 _AGAIN_S = 1.0  # between tries of a disk that failed
 _CHECKPOINT = 4 * 2**20  # size in bytes at which the write-ahead log is copied into the database
 
@@ -70,6 +71,10 @@ class Writer:
         self._done = 0  # of those, how many have been stored or given up
         self._busy_since = 0.0  # monotonic; 0: it is not writing
         self._failing = ""  # why nothing can be written; "" if it can
+        self._told_failing = False
+        self._failed_at = -math.inf  # the last time, monotonic
+        self._well_at = -math.inf  # when it was last said to be well again, monotonic
+        self._relapsed = False  # it failed soon after that: it is not called well at once again
         self._told: set[str] = set()  # what was logged since it was last well
         self._late_at = 0.0  # when a change was last not stored in time, monotonic
         self._closed = False
@@ -80,7 +85,7 @@ class Writer:
         self._lost_before = 0  # when it was last well
         # Used by the thread alone.
         self._tidy_after = 0.0  # no housekeeping before, monotonic
-        self._untidy = False  # housekeeping fails, which was logged
+        self._untidy_at = -math.inf  # when housekeeping last failed, monotonic
         self._checkpoint_at = _CHECKPOINT  # size of the log
 
     def start(self, fatal: tuple[type[Exception], ...] = ()) -> None:
@@ -234,17 +239,24 @@ class Writer:
     def _recovered_locked(self) -> tuple[int, str]:
         """Note that something was stored; returns a level and what is to be logged if all is well again."""
         assert_held(self._lock)
-        failed, self._failing = self._failing, ""
-        if not failed and time.monotonic() - self._late_at <= _CALM_S:
+        self._failing = ""
+        now = time.monotonic()
+        failed = self._told_failing
+        if failed and self._relapsed and now - self._failed_at <= _CALM_S:
+            self._tend_at = min(self._tend_at, now + _CALM_S)
             return logging.NOTSET, ""
+        if not failed and now - self._late_at <= _CALM_S:
+            return logging.NOTSET, ""
+        if failed:
+            self._told_failing, self._well_at = False, now
         was_slow = not self._told.isdisjoint((_SLOW, _FULL))
         self._told -= {_SLOW, _FULL}
         lost, self._lost_before = self.lost - self._lost_before, self.lost
         if not failed and not was_slow:
             return logging.NOTSET, ""
         level = logging.WARNING if failed or lost else logging.INFO
-        now = "can be written again" if failed else "is no longer slow"
-        return level, f"{now}; {lost} changes were lost"
+        news = "can be written again" if failed else "is no longer slow"
+        return level, f"{news}; {lost} changes were lost"
 
     def _keep_tidy(self, connection: sqlite3.Connection) -> None:
         """Between batches, do what is due. A failure stops no writing, and is tried again later."""
@@ -253,16 +265,15 @@ class Writer:
         try:
             self._between(connection)
         except Exception as error:
-            if not self._untidy:
+            now = time.monotonic()
+            if now - self._untidy_at > _UNTIDY_S:  # on a full disk, every other try may succeed
                 self._log_failure("%s: housekeeping failed, and is tried again: %s", error)
-            self._untidy = True
-            self._tidy_after = time.monotonic() + _AGAIN_S
+            self._untidy_at = now
+            self._tidy_after = now + _AGAIN_S
             with suppress(sqlite3.Error):
                 self._database.disconnect(error)
             with self._lock:
                 self._tend_at = self._tidy_after
-        else:
-            self._untidy = False
 
     def _between(self, connection: sqlite3.Connection) -> None:
         """Between batches: checkpoint the write-ahead log, and do housekeeping."""
@@ -294,7 +305,12 @@ class Writer:
             self._database.disconnect(error)
         with self._lock:
             self._tend_at = 0.0  # so that it is retried even with nothing to write
-            first, self._failing = not self._failing, str(error) or type(error).__name__
+            self._failing = str(error) or type(error).__name__
+            self._failed_at = time.monotonic()
+            first = not self._told_failing
+            if first:
+                self._told_failing = True
+                self._relapsed = self._failed_at - self._well_at <= _CALM_S
             self._stored.notify_all()
         if first:
             self._log_failure("%s: %s; runs go on, and will be recorded when it can be written", error)

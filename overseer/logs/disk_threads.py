@@ -133,7 +133,6 @@ class DiskThreads:
 
     def close(self) -> None:
         """Accept no more work; what was accepted is still done, unless it hangs. Idempotent."""
-        self._latest = 0.0  # so nobody needs to look any more
         if not self._closed:
             self._closed = True
             self._writer.close(1.0)
@@ -201,7 +200,7 @@ class DiskThreads:
     def _look_at_calls(self) -> None:
         while True:
             now = time.monotonic()
-            if now - self._latest > _WATCH_S and not self._calls:
+            if not self._calls and (self._closed or now - self._latest > _WATCH_S):
                 # Said first and looked at then: whoever begins a call adds it first and looks then.
                 self._watching = False
                 if not self._calls or not self._watch_on():

@@ -167,6 +167,8 @@ class TaskLog:
             if self._do(work, PATIENCE_S, None if late is None else give_up):
                 if self._aside_until:
                     self._well_again()
+                else:
+                    self._threads.trouble.wrote()
                 return True
         self._lose(entry.line_count)
         return False

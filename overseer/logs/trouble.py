@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from overseer.util.locks import Rank, lock
 
 _log = logging.getLogger(__name__)
+
+_CALM_S = 5.0  # without a failure before trouble is called over: a full disk takes a line now and then
 
 
 class Trouble:
@@ -17,10 +20,12 @@ class Trouble:
         self._reasons: set[str] = set()
         self._waiting: set[str] = set()  # tasks that write, and whose logs are suspended
         self._missing: dict[str, int] = {}  # lines, by task
+        self._failed_at = 0.0  # the last time, monotonic
 
     def suspended(self, task_id: str, why: str) -> None:
         """A task's log cannot be written."""
         with self._lock:
+            self._failed_at = time.monotonic()
             new = why not in self._reasons
             self._reasons.add(why)
             self._waiting.add(task_id)
@@ -43,7 +48,7 @@ class Trouble:
         if not self._reasons:
             return
         with self._lock:
-            if self._waiting or not self._reasons:
+            if self._waiting or not self._reasons or time.monotonic() - self._failed_at < _CALM_S:
                 return
             self._reasons = set()
             missing, self._missing = self._missing, {}

@@ -15,6 +15,10 @@ class Handler(Protocol):
     def receive(self, data: str | bytes) -> None:
         """One message, text or binary, of at most ``max_message`` bytes (over stdio one more: too long)."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether it is at work on an answer, as long as the client takes to read it."""
+
     def unanswered(self) -> list[str]:
         """The messages that other threads are to answer, and that may be received again."""
 

@@ -342,14 +342,14 @@ class Outbox(ABC):
     def _append(self, data: bytes, output: bool) -> None:
         if not data:
             return
-        flooded = False
         with self._lock:
             if self._closing:
                 return
             self._queue.push(data, output)
             # One reply alone may be of any size.
             flooded = self._queue.replies > _REPLIES_FACTOR * self._bound and len(self._queue.chunks) > 1
-            self._look_at_half_locked()
+            if self._queue.size > self._half:
+                self._look_at_half_locked()
         if flooded:
             why = "too many messages are waiting to be read"
             # On another thread, as the caller may hold locks.

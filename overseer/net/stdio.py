@@ -6,7 +6,6 @@ import logging
 import os
 import select
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from overseer.net.limits import ConnectionLimits
 from overseer.net.readable_outbox import ReadableOutbox
 from overseer.util.awake_clock import Ticker
 from overseer.util.logs import Stderr
+from overseer.util.threads import DaemonThread
 from overseer.util.timers import Timers
 from overseer.util.wakeup import Wakeup
 from overseer.util.websocket_frame import CloseCode
@@ -73,8 +73,8 @@ class StdioServer:
         self._cut = Wakeup()  # set when the writer is to leave what is unsent
         self._outbox = ReadableOutbox(limits, timers, self._cut.set)
         # Daemons, but joined by shutdown.
-        self._reader = threading.Thread(target=self._read, name="stdio-reader", daemon=True)
-        self._writer = threading.Thread(target=self._write, name="stdio-writer", daemon=True)
+        self._reader = DaemonThread(target=self._read, name="stdio-reader")
+        self._writer = DaemonThread(target=self._write, name="stdio-writer")
 
     def start(self) -> None:
         """Open the handler and begin to read; also starts the timers, while there are threads to be had."""

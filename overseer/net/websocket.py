@@ -134,10 +134,10 @@ class WebSocket:
 
     @property
     def portable(self) -> bool:
-        """Whether another program can go on with it: not if it is encrypted, is not open yet, or too much
-        waits."""
-        opened = self.handler is not None or self.outbox.closed
-        return opened and self._stream.portable and self.outbox.portable
+        """Whether another program can go on with it: not if it is encrypted, is not open yet, is being
+        answered from a log, or too much waits."""
+        ready = self.outbox.closed or (self.handler is not None and not self.handler.busy)
+        return ready and self._stream.portable and self.outbox.portable
 
     def export(self, out: Outgoing) -> dict[str, Any]:
         """What another program has to know to go on: what was sent of a message that is not complete, and

@@ -136,7 +136,8 @@ class Pipe:
 
     def finish(self) -> None:
         """Nothing more is read of it: deliver what is held."""
-        self._hand_on_raw()
+        if self._raw is not None:
+            self._hand_on_raw()
         if groups := self._splitter.close():
             self._groups = groups
             self._deliver(self.stream, groups)
@@ -195,7 +196,7 @@ class PipeReader:
         """``leader``: the leader's pidfd; not closed here."""
         self._open = {pipe.fd: pipe for pipe in pipes}
         self._leader = leader
-        self.leader_is_dead = False  # it has been seen
+        self.dead_at: float | None = None  # when the leader was seen dead (monotonic)
         self._drained_by: float | None = None  # when to stop at last, once the leader is dead (monotonic)
 
     def run(self) -> None:
@@ -206,6 +207,8 @@ class PipeReader:
                 pipe.resume()
         if self._drained_by is None:
             self._read_while_leader_lives()
+            if not self._open:
+                return
             with standstill:
                 self._drained_by = self._begin_drain()
         self._drain(self._drained_by)
@@ -242,14 +245,14 @@ class PipeReader:
                             pipe.call_again()
                 for fd, event in ready:
                     if fd == self._leader:
-                        self.leader_is_dead = True
+                        self.dead_at = time.monotonic()
                         continue
                     pipe = self._open[fd]
                     # Without POLLIN all is read, and nobody has the other end.
-                    if event == select.POLLHUP or not (self.leader_is_dead or pipe.read()):
+                    if event == select.POLLHUP or not (self.dead_at or pipe.read()):
                         poll.unregister(fd)
                         self._finish(pipe)
-                if self.leader_is_dead:
+                if self.dead_at:
                     return
 
     def _begin_drain(self) -> float:

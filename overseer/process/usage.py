@@ -219,7 +219,8 @@ class UsageMeter:
 
     def __init__(self) -> None:
         # Guards the fields below; notified when a pass is over.
-        self._passed = threading.Condition(lock(Rank.PROCESSES, "usage"))
+        self._lock = lock(Rank.PROCESSES, "usage")
+        self._passed = threading.Condition(self._lock)
         self._passing = False
         self._runs: dict[str, _Run] = {}
         self._at = float("-inf")  # of the last pass
@@ -269,7 +270,7 @@ class UsageMeter:
         Args:
             leader: the rusage of its leader, from wait4.
         """
-        with self._passed:
+        with self._lock:
             known = self._runs.pop(run, None)
         seconds = leader.ru_utime + leader.ru_stime
         peak = leader.ru_maxrss * 1024 if self._is_its_own(leader.ru_maxrss) else 0

@@ -197,6 +197,16 @@ def _no_constant(name: str) -> Any:
 _strict = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
 
 
+def load_strictly(data: bytes) -> Any:
+    """JSON that every decoder understands alike.
+
+    Raises:
+        ValueError: it is not; the text says why.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
+
+
 class _Twice(dict[str, Any]):
     """An object in which a key was given twice; ``ambiguous`` holds such keys."""
 

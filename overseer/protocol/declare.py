@@ -17,11 +17,9 @@ VALUES: list[type[Declared]] = []
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field, optional))
-def value(
-    *, init: bool = True, kw_only: bool = False, made_often: bool = False
-) -> Callable[[type[_T]], type[_T]]:
+def value(*, init: bool = True, kw_only: bool = False) -> Callable[[type[_T]], type[_T]]:
     def register(cls: type[_T]) -> type[_T]:
-        made = declared(init=init, kw_only=kw_only, made_often=made_often)(cls)
+        made = declared(init=init, kw_only=kw_only)(cls)
         VALUES.append(made)
         return made
 

@@ -233,7 +233,7 @@ class ActionInfo:
     hidden: bool = optional(BOOLEAN, "Whether it is left out of lists for people", default=False)
 
 
-@value(kw_only=True, made_often=True)
+@value(kw_only=True)
 class TaskInfo:
     """A task as ``list`` shows it."""
 

@@ -110,21 +110,15 @@ def optional(type: FieldType, doc: str, *, default: Any, **more: Any) -> Any:
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field, optional, dataclasses.field))
-def declared(
-    *, init: bool = True, kw_only: bool = False, made_often: bool = False
-) -> Callable[[type[_T]], type[_T]]:
-    """Makes a frozen dataclass with slots.
-
-    ``made_often``: frozen for type checkers alone, since Python takes thrice as long to make a frozen one.
-    """
+def declared(*, init: bool = True, kw_only: bool = False) -> Callable[[type[_T]], type[_T]]:
+    """Makes a dataclass with slots, which is frozen for type checkers alone: Python would take thrice as long
+    to make one, and to compile for each class what refuses."""
 
     def make(cls: type[_T]) -> type[_T]:
-        made = dataclass(frozen=not made_often, slots=True, init=init, kw_only=kw_only, eq=False, repr=False)(
-            cls
-        )
+        made = dataclass(slots=True, init=init, kw_only=kw_only, eq=False, repr=False)(cls)
         for name, method in _METHODS.items():
             if name not in cls.__dict__:
-                setattr(made, name, None if made_often and name == "__hash__" else method)
+                setattr(made, name, method)
         return made
 
     return make

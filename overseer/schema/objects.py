@@ -13,6 +13,7 @@ from overseer.schema.nodes import Entry, ListNode, MapNode, Node, Scalar, unexpe
 from overseer.schema.types import FieldType, Json, Unreadable
 from overseer.util.suggest import nearest
 
+_FEW_KEYS = 12  # that an error may list
 OWN_PREFIX = "x-"  # keys of the file that begin so are the user's, for anchors and notes
 
 
@@ -193,6 +194,8 @@ class Object(_Mapping):
         self._short = short
         self._fields = {spec.name: spec for spec in fields_of(cls)}
         self._advice = advice or f"; known here: {', '.join(self._fields)}"
+        few = len(self._fields) <= _FEW_KEYS
+        self._few_keys = f"; its keys: {', '.join(self._fields)}" if few else ""
         self.demanding = any(spec.missing for spec in self._fields.values())  # needs some keys
 
     def from_json(self, value: Any, where: str, limits: MessageLimits) -> Any:
@@ -211,7 +214,7 @@ class Object(_Mapping):
         if self._short and isinstance(node, Scalar):
             node = MapNode({self._short: Entry(node, node.line)}, node.line)
         if not isinstance(node, MapNode):
-            raise unexpected(node, "a mapping")
+            raise unexpected(node, "a mapping", self._few_keys)
         for name, entry in node.entries.items():
             here = location.child(name, entry.line)
             spec = self._fields.get(name)
@@ -310,7 +313,7 @@ class ListOf(FieldType):
             return tuple(self.item.items_from_yaml(node, location))
         if self._single:
             return (self.item.from_yaml(node, location),)
-        raise unexpected(node, f"a {self.label}")
+        raise unexpected(node, f"a {self.label}", "; a list is written [a, b]")
 
     def manifest(self) -> Json:
         return {"type": "array", "items": self.item.manifest()}
@@ -359,7 +362,9 @@ class MapOf(_Mapping):
 
     def from_yaml(self, node: Node, location: Location) -> Json:
         if not isinstance(node, MapNode):
-            raise unexpected(node, self._what)
+            raise unexpected(
+                node, self._what, "; names are keys, as in NAME: …" if isinstance(node, ListNode) else ""
+            )
         found: Json = {}
         for name, entry in node.entries.items():
             here = location.child(name, entry.line)

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from overseer.schema.foreign_words import ours
 from overseer.schema.limits import MAX_NAME, MessageLimits
 from overseer.schema.location import Location, quoted
 from overseer.schema.nodes import ListNode, MapNode, Node, Scalar, describe_node, to_value, unexpected
@@ -210,7 +211,7 @@ class Choice(FieldType):
             return text
         if self.booleans and text.lower() in BOOLEANS:
             return "true" if BOOLEANS[text.lower()] else "false"
-        raise unexpected(node, expected, did_you_mean(text, self.words))
+        raise unexpected(node, expected, ours(text, self.words) or did_you_mean(text, self.words))
 
     def manifest(self) -> Json:
         return {"$ref": f"#/types/{self.ref}"} if self.ref else {"type": "enum", "values": list(self.words)}
@@ -350,10 +351,13 @@ class TextMap(FieldType):
         for key, text in value.items():
             if len(key) > MAX_NAME:
                 raise Unreadable(f"{where}: the name {quoted(key)} is longer than {MAX_NAME} characters")
-            TEXT.from_json(key, f"{where}: the name {quoted(key)}", limits)
+            if key.isidentifier():
+                place = f"{where}.{key}"
+            else:
+                TEXT.from_json(key, f"{where}: the name {quoted(key)}", limits)
+                place = f"{where}[{quoted(key)}]"
             if text is None:
                 continue
-            place = f"{where}.{key}" if key.isidentifier() else f"{where}[{quoted(key)}]"
             result[key] = TEXT.from_json(text, place, limits)
             if len(text) > limits.param_value:
                 raise Unreadable(

@@ -28,6 +28,7 @@ class Client:
         self.outbox = outbox
         self.on_lag = on_lag
         self.principal = principal
+        self.replaying = False  # its thread sends it what a log has, as fast as it takes that
         # Guarded by the hub's lock: what it is subscribed to, and which of that has no task.
         self.task_ids: set[str] = set()
         self.waiting: set[str] = set()

@@ -71,11 +71,8 @@ class Exits:
                 foreseen = foreseen or _Foreseen(task.ending_locked(end))
                 ending = foreseen.ending
                 task.end_run_locked(end, ending)
-                self._metrics.count("cpu_ms", task.action, end.cpu_ms or 0)
-                if ending.reason == "oom":
-                    self._metrics.count("out_of_memory", task.action)
-                self._metrics.count("tasks_completed", task.action)
-                self._metrics.observe_run(task.action, ending.ran_for)
+                oom = ending.reason == "oom"
+                self._metrics.run_over(task.action, ending.ran_for, end.cpu_ms or 0, out_of_memory=oom)
                 following = self.decide_locked(task, foreseen)
                 at_once = task.phase.launching
                 event = Exited(
@@ -197,9 +194,10 @@ class Exits:
             return []
         closing = self._table.closing
         if closing or task.stop_request is not StopRequest.NONE or (ending is not None and ending.asked):
-            request = StopRequest.STOP if closing else task.stop_request
-            stopped = _stop_locked(task, request, "shutdown" if closing else "stopped")
-            return stopped if ending is None else []
+            _stop_locked(task, StopRequest.STOP if closing else task.stop_request)
+            if ending is not None or task.phase is Phase.QUEUED:
+                return []
+            return [dequeued(task, "shutdown" if closing else "stopped")]
         decision, task.retry_state = (foreseen and foreseen.decided) or self._decision_locked(task, ending)
         if isinstance(decision, Restart):
             task.move_locked(Phase.WAITING)
@@ -213,8 +211,8 @@ class Exits:
         self._metrics.count("tasks_errored", task.action)
         task.exit_count = decision.exit_count if isinstance(decision, GiveUp) else task.retry_state.total
         if not task.error_message:
-            exit_code = -1 if ending is None else task.last_exit_code
-            task.error_message = _gave_up(task.exit_count, task.last_reason, exit_code)
+            exit_code = -1 if ending is None else task.last.exit_code
+            task.error_message = _gave_up(task.exit_count, task.last.reason, exit_code)
         return [errored(task)]
 
     def _restarts_locked(self, task: Task) -> bool:
@@ -245,13 +243,15 @@ class Exits:
                     task.stream.publish_locked(tx, event)
         if position:
             self._queueing.enqueued_locked(tx, task, position)
-        self._queueing.admit_locked(tx, admitted)
+        if admitted:
+            self._queueing.admit_locked(tx, admitted)
 
     def end_waiting_locked(self, tx: Transaction, task: Task, request: StopRequest, reason: str) -> None:
         """End a task that awaits its restart, and so has no run to stop."""
         assert_held(self._table.lock)
         with task.lock:
-            events = _stop_locked(task, request, reason)
+            _stop_locked(task, request)
+            events: list[Event] = [] if task.phase is Phase.QUEUED else [dequeued(task, reason)]
         if task.record is not None and reason != "shutdown":
             self._recorder.called_off(task.record)
         self.conclude_locked(tx, task, events)
@@ -262,14 +262,13 @@ def _gave_up(count: int, reason: str, exit_code: int | None) -> str:
     return f"gave up after {count} exits, the last {last}"
 
 
-def _stop_locked(task: Task, request: StopRequest, reason: str) -> list[Event]:
+def _stop_locked(task: Task, request: StopRequest) -> None:
     """Move a task whose run is over and that must not restart to its queue or its end."""
     assert_held(task.lock)
     if request is StopRequest.REQUEUE:
         task.enter_queue_locked(now())
-        return []
-    task.move_locked(Phase.STOPPED)
-    return [dequeued(task, reason)]
+    else:
+        task.move_locked(Phase.STOPPED)
 
 
 def dequeued(task: Task, reason: str = "stopped") -> Dequeued:

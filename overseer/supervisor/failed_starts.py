@@ -67,4 +67,4 @@ class FailedStarts:
     def _forget(self, worker: Worker) -> None:
         with self._table.lock:
             self._workers.pop(id(worker), None)
-            self._table.freed.notify_all()
+            self._table.freed.wake()

@@ -195,7 +195,8 @@ class Hub:
             definitions = self.definitions
             named, given, standing = definitions.resolve(task_id, action, params or {}, requester.principal)
             terms, warnings = definitions.terms(named, given, requester.principal, retry_policy, standing)
-            requester = replace(requester, warnings=warnings)
+            if warnings or requester.warnings:
+                requester = replace(requester, warnings=warnings)
             task = Task(
                 task_id or new_uuid(),
                 named,

@@ -12,12 +12,14 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
 
 from overseer.process.finder import has_forked
 from overseer.supervisor.timer_kinds import Due
 from overseer.util.locks import Rank, assert_held, assert_none_held, lock
 from overseer.util.standstill import standstill
+from overseer.util.threads import start_thread
 from overseer.util.timers import Timers
 
 _log = logging.getLogger(__name__)
@@ -173,7 +175,7 @@ class Launcher:
         name = f"launch-{next(self._numbers)}"
         try:
             # A daemon: shutdown waits for tasks, not for threads, and a driver may block in start() forever.
-            threading.Thread(target=self._run, args=(driver,), name=name, daemon=True).start()
+            start_thread(partial(self._run, driver), name)
         except RuntimeError:
             self._out_of_threads = True
             return False

@@ -136,10 +136,14 @@ class Metrics:
         with self.lock:
             self._waits[action].observe(seconds)
 
-    def observe_run(self, action: str, seconds: float) -> None:
-        """Record how long a run of this action lasted."""
+    def run_over(self, action: str, seconds: float, cpu_ms: int, *, out_of_memory: bool) -> None:
+        """Count a run of this action that is over, and record how long it lasted."""
         with self.lock:
             self._runs[action].observe(seconds)
+            for counters in (self._global, self._actions[action]):
+                counters["tasks_completed"] += 1
+                counters["cpu_ms"] += cpu_ms
+                counters["out_of_memory"] += out_of_memory
 
     def counters(self) -> Mapping[str, Mapping[str, int]]:
         """Every counter by action and name; ``""`` has the server's."""

@@ -62,11 +62,11 @@ def change_of(task: Task, event: Event, outcome: str = "") -> Change:
         task.run_id,
         task.trigger,
         outcome,
-        exit_code=task.last_exit_code if ran else None,
-        signal=task.last_signal if ran else "",
-        reason=task.last_reason if ran else "start_failed",
+        exit_code=task.last.exit_code if ran else None,
+        signal=task.last.signal if ran else "",
+        reason=task.last.reason if ran else "start_failed",
         error=task.error_message,
-        values=task.last_values if ran else {},
+        values=task.last.values if ran else {},
     )
 
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
 
 
 class Phase(Enum):
-    """A task's phase; the value starts with the ``state`` that clients see."""
+    """A task's phase; the value starts with the ``state`` that clients see.
+
+    Attributes:
+        in_use: the task's id is taken.
+        goes_on: its driver is starting a run, or is about to when a delay is over.
+        launching: its driver is starting a run, or about to.
+    """
 
     QUEUED = "queued", 0
     STARTING = "active", 1  # its driver is starting a run
@@ -25,26 +31,11 @@ class Phase(Enum):
 
     def __init__(self, state: str, _: int) -> None:
         self.state = state
+        self.in_use = self.name in ("QUEUED", "STARTING", "RUNNING", "WAITING", "RESETTING")
+        self.goes_on = self.name in ("STARTING", "WAITING")
+        self.launching = self.name in ("STARTING", "RESETTING")
 
     __hash__ = object.__hash__  # each is there once, and Enum's is slow
-
-    @property
-    def in_use(self) -> bool:
-        """Whether the task's id is taken."""
-        return self in _IN_USE
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether its driver is starting a run, or is about to when a delay is over."""
-        return self in (Phase.STARTING, Phase.WAITING)
-
-    @property
-    def launching(self) -> bool:
-        """Whether its driver is starting a run, or about to."""
-        return self in (Phase.STARTING, Phase.RESETTING)
-
-
-_IN_USE = frozenset({Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.WAITING, Phase.RESETTING})
 
 
 # All legal steps. A requeued task returns to QUEUED when its run is over or fails to start, or directly from
@@ -92,6 +83,28 @@ class RunExit:
     max_rss: int | None
     values: Mapping[str, str]
     lost: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """How a task's latest run that is over ended, as clients are shown it.
+
+    Attributes:
+        at: None: none is over.
+        signal: that ended it, or "".
+        reason: why it ended.
+        max_rss: bytes.
+        values: that it hands on; none once another one has begun.
+    """
+
+    at: datetime | None = None
+    exit_code: int | None = None
+    signal: str = ""
+    reason: str = ""
+    duration_ms: int | None = None
+    cpu_ms: int | None = None
+    max_rss: int | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 class RunEnding(NamedTuple):

@@ -114,12 +114,13 @@ class StartGate:
         code = int(operator.index(exit_code))
         if abs(code) > _LARGEST_CODE:
             raise ValueError("an exit code of more than 64 bits")
-        signal = _text(worker, "signal") if code == -1 else ""
-        starved = code != 0 and _said(worker, "ran_out_of_memory") is True
-        cpu, memory = _figure(worker, "cpu"), _figure(worker, "max_rss")
+        said = _said(worker)
+        signal = _text(said["signal"]) if code == -1 else ""
+        starved = code != 0 and said["ran_out_of_memory"] is True
+        cpu, memory = _figure(said["cpu"]), _figure(said["max_rss"])
         cpu_ms = None if cpu is None else int(cpu * 1000)
         max_rss = None if memory is None else int(memory)
-        known = starved, cpu_ms, max_rss, _values(worker), _text(worker, "lost")
+        known = starved, cpu_ms, max_rss, _values(said["values"]), _text(said["lost"])
         self.in_order(RunExit(code, bool(intentional), signal, at.astimezone(UTC), *known))
         if self._failed:
             self._left_over(self._task, worker, True)
@@ -183,28 +184,28 @@ class _Lines:
             self._gate.late()
 
 
-def _said(worker: Worker, name: str) -> object:
-    """What a worker says of its run; None: a driver's own lacks it, or raises."""
-    try:
-        said: object = getattr(worker, name, None)
-    except Exception:
-        _log.exception("task %s: the driver failed to say the %s of its worker", worker.task_id, name)
-        return None
+def _said(worker: Worker) -> dict[str, object]:
+    """What a worker says of its run; None for what a driver's own lacks, or raises at."""
+    said: dict[str, object] = {}
+    for name in ("signal", "ran_out_of_memory", "cpu", "max_rss", "values", "lost"):
+        try:
+            said[name] = getattr(worker, name, None)
+        except Exception:
+            _log.exception("task %s: the driver failed to say the %s of its worker", worker.task_id, name)
+            said[name] = None
     return said
 
 
-def _figure(worker: Worker, name: str) -> float | None:
+def _figure(said: object) -> float | None:
     """A figure of the worker's usage."""
-    value = _said(worker, name)
-    return value if isinstance(value, int | float) and 0 <= value < _LARGEST_CODE else None
+    return said if isinstance(said, int | float) and 0 <= said < _LARGEST_CODE else None
 
 
-def _values(worker: Worker) -> Mapping[str, str]:
+def _values(said: object) -> Mapping[str, str]:
     """What its run hands on."""
-    values = _said(worker, "values")
-    if not isinstance(values, Mapping):
+    if said is Worker.values or not isinstance(said, Mapping):  # most hand on nothing
         return {}
-    return {name: value for name, value in values.items() if isinstance(value, str)}
+    return {name: value for name, value in said.items() if isinstance(value, str)}
 
 
 def _without(mask: Mask, line: str) -> str:
@@ -213,6 +214,5 @@ def _without(mask: Mask, line: str) -> str:
     return (masker.feed(data) + masker.flush()).decode("utf-8", "surrogatepass")
 
 
-def _text(worker: Worker, name: str) -> str:
-    said = _said(worker, name)
+def _text(said: object) -> str:
     return said if isinstance(said, str) else ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -135,8 +135,8 @@ class StartOutcomes:
         task, record, run_id = starting.task, starting.record, starting.context.run_id
         with self._table.begin() as tx, task.lock:
             requester = task.requester
-            event = Started(
-                id="",
+            started = partial(
+                Started,
                 task_id=task.id,
                 pid=pid,
                 restart_of=task.last_pid,
@@ -144,10 +144,10 @@ class StartOutcomes:
                 first_seq=0 if task.last_started_at else task.stream.first_seq,
                 host=worker.host,
             )
-            mine = replace(event, id=requester.request_id, warnings=requester.warnings)
-            answer = Encoded([encode(mine)])
+            event = started(id="")
+            mine = started(id=requester.request_id, warnings=requester.warnings)
+            answer = Encoded([encode(mine)])  # the last step that can fail; what the others get is part of it
             tx.observe(task, event)
-            tx.encode(event)  # the last step that can fail; from here on only memory changes
             if task.last_started_at is None:
                 self._metrics.count("tasks_started", task.action)
             if starting.why is Launch.RESTART:

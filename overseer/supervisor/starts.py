@@ -163,10 +163,11 @@ class Starts:
 
     def _called_off(self, task: Task, why: Launch) -> bool:
         """Whether to skip the start: the server is shutting down, or the task was stopped in time."""
-        with self._table.begin() as tx:
+        with self._table.lock:
             # A requested run is announced as ``started`` even if it is stopped at once.
             if not self._table.closing and (why.requested or task.stop_request is not StopRequest.STOP):
                 return False
+        with self._table.begin() as tx:  # neither is ever taken back
             self._outcomes.fail_locked(tx, task, why, CLOSING if why.requested else "")
         return True
 

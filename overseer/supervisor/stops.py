@@ -160,7 +160,7 @@ class Stops:
         """End the wait of :meth:`stop_all`; stops that begin later have no grace."""
         with self._table.lock:
             self._table.skip_graces = True
-            self._table.freed.notify_all()
+            self._table.freed.wake()
 
     def _kill(self) -> None:
         self.skip_graces()  # includes runs still being started

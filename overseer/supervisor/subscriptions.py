@@ -162,7 +162,11 @@ class Subscriptions:
         if self._logs is not None and (since is not None or since_seq is not None):
             with self._table.begin(requester):
                 task = self._table.find(task_id, client.principal)
-            since_seq = self._replay_log(self._logs, task, client, since, since_seq or 0)
+            client.replaying = True
+            try:
+                since_seq = self._replay_log(self._logs, task, client, since, since_seq or 0)
+            finally:
+                client.replaying = False
         replay: RingReplay | None = None
         while True:
             with self._table.begin(requester):

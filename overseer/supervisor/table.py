@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import math
 import threading
 import time
 from collections import Counter, defaultdict
@@ -21,6 +22,7 @@ from overseer.supervisor.timer_kinds import Due
 from overseer.supervisor.transaction import Launch, Transaction
 from overseer.util.locks import Rank, assert_held, lock
 from overseer.util.timers import Timer, Timers
+from overseer.util.waiters import Waiters
 
 TAKEN = "task already running or starting"
 STOPPED = "the task was stopped meanwhile"
@@ -40,7 +42,7 @@ class TaskTable:
 
     Attributes:
         lock: the hub's.
-        freed: a condition over that lock, notified when an id falls free; a shutdown waits for the last one.
+        freed: those who wait for an id to fall free; a shutdown waits for the last one.
         history: how long finished tasks are remembered.
         closing: starts are refused.
         skip_graces: stops have no grace.
@@ -57,7 +59,7 @@ class TaskTable:
 
     def __init__(self, history: HistoryConfig, timers: Timers) -> None:
         self.lock: threading.Lock = lock(Rank.HUB, "hub")
-        self.freed = threading.Condition(self.lock)
+        self.freed = Waiters(self.lock)
         self.history = history
         self.closing = False
         self.skip_graces = False
@@ -243,7 +245,7 @@ class TaskTable:
         dedupe = task.terms.dedupe
         if dedupe is not None and self._duplicates.get(dedupe) == task.id:
             del self._duplicates[dedupe]
-        self.freed.notify_all()
+        self.freed.wake()
 
     def forget(self, task_id: str, *, replaced: bool = False, error: str = "") -> None:
         """Drop the task of that id, if there is one; its subscribers wait for the next one of that id.
@@ -274,21 +276,17 @@ class TaskTable:
         how many seconds that fires."""
         assert_held(self.lock)
         now = time.monotonic()
-        due = [
-            self._prune(self._finished, self.history.age, self.history.tasks, now),
-            self._prune(
-                self._errored,
-                max(self.history.age, _ERRORED_AGE),
-                max(self.history.tasks, _ERRORED_KEPT),
-                now,
-            ),
-        ]
-        wait = min((wait for wait in due if wait is not None), default=None)
-        if wait is not None:
-            self._pruning = self._timers.bring_forward(self._pruning, now + wait, Due.PRUNE)
+        age, keep = self.history.age, self.history.tasks
+        wait = min(
+            self._prune(self._finished, age, keep, now),
+            self._prune(self._errored, max(age, _ERRORED_AGE), max(keep, _ERRORED_KEPT), now),
+        )
+        if wait == math.inf:
+            return None
+        self._pruning = self._timers.bring_forward(self._pruning, now + wait, Due.PRUNE)
         return wait
 
-    def _prune(self, finished: dict[str, float], age: float, keep: int, now: float) -> float | None:
+    def _prune(self, finished: dict[str, float], age: float, keep: int, now: float) -> float:
         while finished:
             task_id, at = next(iter(finished.items()))
             limit = _YOUNGEST if len(finished) > keep else max(age, _YOUNGEST)
@@ -299,7 +297,7 @@ class TaskTable:
                 finished[task_id] = now
                 continue
             self.forget(task_id)
-        return None
+        return math.inf
 
     def unsubscribe(self, task_id: str, client: Client) -> None:
         """End a client's subscription to an id, if it has one."""

@@ -25,7 +25,7 @@ from overseer.supervisor.memory_use import MemoryUse
 from overseer.supervisor.metrics import Metrics
 from overseer.supervisor.output.encode import TaskRow, task_row
 from overseer.supervisor.output.publisher import Stream
-from overseer.supervisor.phases import NEXT, Phase, RunEnding, RunExit, StopRequest
+from overseer.supervisor.phases import NEXT, LastRun, Phase, RunEnding, RunExit, StopRequest
 from overseer.supervisor.retry import RetryState
 from overseer.supervisor.waits import Waits, hidden_of
 from overseer.util.jsonlog import EventLog
@@ -76,6 +76,7 @@ class Requester:
 
 NOBODY = Requester()
 """Gets no reply."""
+_NONE_YET = LastRun()
 
 
 @dataclass(eq=False, slots=True)
@@ -126,14 +127,7 @@ class Task:
     restart: Timer | None = None  # the one awaited, while it is WAITING
     timeout: Timer | None = None  # for the current run
     last_started_at: datetime | None = None
-    last_exited_at: datetime | None = None
-    last_exit_code: int | None = None
-    last_signal: str = ""  # that ended the latest run
-    last_reason: str = ""  # why it ended
-    last_duration_ms: int | None = None
-    last_cpu_ms: int | None = None
-    last_max_rss: int | None = None  # bytes
-    last_values: Mapping[str, str] = field(default_factory=dict)  # that its latest run hands on; hub's lock
+    last: LastRun = _NONE_YET
     start_failed: bool = False  # whether its latest run could not be started; hub's lock
     error_message: str = ""
     output_evicted: bool = False  # stored output was evicted for memory
@@ -235,7 +229,9 @@ class Task:
         self.last_started_at = at
         self.began = time.monotonic()
         self.error_message = ""
-        self.last_values, self.start_failed = {}, False
+        self.start_failed = False
+        if self.last.values:
+            self.last = replace(self.last, values={})
         config = self.terms.definition.config
         self.ready = None if config.ready is None else False
         self.health = "" if config.health is None else "starting"
@@ -267,13 +263,16 @@ class Task:
         self.ready = None if self.ready is None else False
         self.health = ""
         self.ran_for += ending.ran_for
-        self.last_exited_at = end.at
-        self.last_exit_code = end.exit_code
-        self.last_signal = end.signal
-        self.last_reason = ending.reason
-        self.last_duration_ms = ending.duration_ms
-        self.last_cpu_ms, self.last_max_rss = end.cpu_ms, end.max_rss
-        self.last_values = end.values
+        self.last = LastRun(
+            end.at,
+            end.exit_code,
+            end.signal,
+            ending.reason,
+            ending.duration_ms,
+            end.cpu_ms,
+            end.max_rss,
+            end.values,
+        )
         if ending.reason == "lost":
             self.error_message = end.lost
 
@@ -281,7 +280,8 @@ class Task:
         """Its row in ``list``."""
         assert_held(self.lock, self.hub_lock)
         running = self.phase is Phase.RUNNING
-        had_run = self.last_exited_at is not None and not self.phase.launching
+        last = self.last
+        had_run = last.at is not None and not self.phase.launching
         return TaskInfo(
             task_id=self.id,
             action=self.action,
@@ -300,15 +300,15 @@ class Task:
             restart_count=self.restart_count,
             created_at=self.created_at,
             last_started_at=self.last_started_at,
-            last_exited_at=self.last_exited_at,
-            last_exit_code=self.last_exit_code,
+            last_exited_at=last.at,
+            last_exit_code=last.exit_code,
             error_message=self.error_message,
-            last_signal=self.last_signal,
+            last_signal=last.signal,
             output_evicted=self.output_evicted,
-            reason=self.last_reason,
-            duration_ms=self.last_duration_ms,
-            cpu_ms=self.last_cpu_ms,
-            max_rss=self.last_max_rss,
+            reason=last.reason,
+            duration_ms=last.duration_ms,
+            cpu_ms=last.cpu_ms,
+            max_rss=last.max_rss,
             success_codes=self.terms.definition.config.success_codes,
             stdin=self.stdin if running else "",
             ready=self.ready,
@@ -343,7 +343,7 @@ class Task:
     def failed(self) -> bool:
         """Whether its latest run that is over failed."""
         codes = self.terms.definition.config.success_codes
-        return failed(self.last_reason, self.last_exit_code, codes)
+        return failed(self.last.reason, self.last.exit_code, codes)
 
     @property
     def outcome(self) -> str:
@@ -394,7 +394,7 @@ class Task:
         """The latest of creation, last start, last exit, and what was found out of it since; a clock set back
         may have turned their order."""
         assert_held(self.lock, self.hub_lock)
-        moments = (self.created_at, self.last_started_at, self.last_exited_at, self.found_at)
+        moments = (self.created_at, self.last_started_at, self.last.at, self.found_at)
         return max(moment for moment in moments if moment is not None)
 
     def metrics_locked(self) -> TaskMetrics:
@@ -407,5 +407,5 @@ class Task:
             output_lines=self.stream.last_seq - self.stream.base_seq,
             restart_count=self.restart_count,
             runtime_ms=int(seconds * 1000),
-            last_exit_code=self.last_exit_code,
+            last_exit_code=self.last.exit_code,
         )

@@ -33,7 +33,11 @@ _log = logging.getLogger(__name__)
 
 
 class Launch(Enum):
-    """Why a run is started, which decides the meaning of a failure to start it."""
+    """Why a run is started, which decides the meaning of a failure to start it.
+
+    Attributes:
+        requested: a requester waits for the outcome.
+    """
 
     FIRST = 1  # a client's start: the request is refused, and the task vanishes
     QUEUED = 2  # from the queue: fails like a run, since it was accepted
@@ -41,10 +45,8 @@ class Launch(Enum):
     RESET = 4  # a client's reset or restart of a task that is over: the request is refused, and it stays over
     AGAIN = 5  # a client's restart, after the stop: the request is refused, and it fails like a run
 
-    @property
-    def requested(self) -> bool:
-        """Whether a requester waits for the outcome."""
-        return self in (Launch.FIRST, Launch.RESET)
+    def __init__(self, _: int) -> None:
+        self.requested = self.name in ("FIRST", "RESET")
 
 
 class Transaction(DeferredFlush):

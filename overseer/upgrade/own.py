@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from importlib.abc import MetaPathFinder, SourceLoader
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 
 class Kept(NamedTuple):
@@ -27,7 +26,7 @@ def identity_of(found: os.stat_result) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
-class OwnModules(MetaPathFinder):
+class OwnModules:
     """Finds modules of the package in the copy, where their files are others by now.
 
     Args:
@@ -50,7 +49,7 @@ class OwnModules(MetaPathFinder):
                     continue
                 if _is_there(location, kept):
                     return None  # as usual, which is quicker
-                loader = _Loader(location, os.pread(self._archive, kept.size, kept.offset))
+                loader = _Loader(fullname, location, os.pread(self._archive, kept.size, kept.offset))
                 return spec_from_file_location(
                     fullname, location, loader=loader, submodule_search_locations=package
                 )
@@ -64,15 +63,15 @@ def _is_there(path: str, kept: Kept) -> bool:
         return False
 
 
-class _Loader(SourceLoader):
+class _Loader(SourceFileLoader):
     """Loads a module from its text, without a file of bytecode."""
 
-    def __init__(self, path: str, text: bytes) -> None:
-        self._path = path
+    def __init__(self, fullname: str, path: str, text: bytes) -> None:
+        super().__init__(fullname, path)
         self._text = text
 
-    def get_filename(self, fullname: str) -> str:
-        return self._path
-
-    def get_data(self, path: str | bytes) -> bytes:
+    def get_data(self, path: object) -> bytes:
         return self._text
+
+    def path_stats(self, path: object) -> NoReturn:
+        raise OSError("the file is another one by now")  # nor is its bytecode ours

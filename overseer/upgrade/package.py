@@ -11,21 +11,22 @@ from pathlib import Path
 
 import overseer
 from overseer.upgrade.own import Kept, OwnModules, identity_of
-from overseer.upgrade.standalone.stage import NAME
-from overseer.util.handover_format import to_memory
+from overseer.util.handover_format import FIRST_STAGE, to_memory
+from overseer.util.once import Once
 
 _ROOT = Path(overseer.__file__).parent
-_STAGE = Path(__file__).parent / "standalone"
+_STAGE = tuple(str(_ROOT / "upgrade/standalone" / name) for name in ("compiled.py", "stage.py"))
 
 
 class Package:
-    """Two files in memory.
+    """A file in memory, and what is made of it.
 
     Attributes:
         archive: descriptor of this package and the program that has started it: the files one after the
             other, then a line of JSON with their names and sizes. Compressing them would take ten times as
             long, at every start of a server.
-        stage: descriptor of what is executed first.
+        stage: makes a file of what is executed first, when it is first called, and returns its descriptor:
+            few servers need it, and compiling takes a megabyte. Raises OSError.
         place: where this program was run from, if that is a copy of itself; ``""``: it is not.
     """
 
@@ -46,15 +47,20 @@ class Package:
                 kept[path] = Kept(offset, len(data), identity)
                 offset += len(data)
             file.write(b"\n" + json.dumps(sizes).encode())
+        if missing := [path for path in _STAGE if path not in kept]:
+            raise FileNotFoundError(f"{missing[0]} is not there")
+        stage = [kept[path] for path in _STAGE]
+        self.stage = Once(lambda: to_memory(_first_stage(*map(self._text, stage)), "overseer-stage"))
         sys.meta_path.insert(0, OwnModules(self.archive, kept))
-        self.stage = to_memory(_first_stage(), "overseer-stage")
-        first = sys.modules.get(NAME)
+        first = sys.modules.get(FIRST_STAGE)
         self.place: str = getattr(getattr(first, "STAGE", None), "place", "")
 
+    def _text(self, kept: Kept) -> str:
+        return os.pread(self.archive, kept.size, kept.offset).decode()
 
-def _first_stage() -> bytes:
+
+def _first_stage(first: str, second: str) -> bytes:
     """Its two files as a program that needs no other, compiled for this Python: everybody waits for it."""
-    first, second = ((_STAGE / name).read_text("utf-8") for name in ("compiled.py", "stage.py"))
     left_out = "from __future__ ", "from overseer."
     rest = (line for line in second.splitlines(keepends=True) if not line.startswith(left_out))
     text = "".join([first, *rest])

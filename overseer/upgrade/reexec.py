@@ -130,7 +130,7 @@ def replace_by(
         **more,
         "state": state,
         "archive": package.archive,
-        "stage": package.stage,
+        "stage": package.stage(),
         "place": package.place,
         "path": [str(each) for each in sys.path],
         "compiled": compiled,
@@ -138,8 +138,8 @@ def replace_by(
         "pipes": out.pipes,
     }
     file = to_memory(json.dumps(said).encode(), MESSAGE)
-    passed = [file, state, package.archive, package.stage, compiled, *out.descriptors]
-    command = [sys.executable, *how.options, f"/proc/self/fd/{package.stage}", *how.rest]
+    passed = [file, state, package.archive, package.stage(), compiled, *out.descriptors]
+    command = [sys.executable, *how.options, f"/proc/self/fd/{package.stage()}", *how.rest]
     try:
         for fd in passed:
             os.set_inheritable(fd, True)

@@ -33,6 +33,13 @@ _YEARS = 50  # after which it is given up
 _DAY = 86_400
 
 
+def _about_more(fields: list[str]) -> str:
+    """What is said of too many fields: another program's, whose first are seconds, or a line of a crontab."""
+    if len(fields) == 6 and not set(fields[5]) - set("0123456789*/,-"):
+        return ": for seconds there is `every`"
+    return ": the program to run is the task's `action`" if len(fields) > len(_FIELDS) else ""
+
+
 def normalized_cron(text: str) -> str:
     """The expression with five fields that ``text`` is or stands for.
 
@@ -43,13 +50,15 @@ def normalized_cron(text: str) -> str:
     if expression.startswith("@"):
         if expression.lower() not in _NAMES:
             hint = did_you_mean(expression, _NAMES) or f"; there are {', '.join(_NAMES)}"
+            if expression.lower() == "@reboot":
+                hint = "; what starts with the server has `autostart: true`"
             raise ValueError(f"{expression[:40]} is not the name of a cron expression{hint}")
         return _NAMES[expression.lower()]
     fields = expression.split()
     if len(fields) != len(_FIELDS):
         raise ValueError(
             f"a cron expression has five fields ({', '.join(_FIELDS)}), not {len(fields)}"
-            + (": for seconds there is `every`" if len(fields) == 6 else "")
+            + _about_more(fields)
         )
     from cronsim import CronSimError
 

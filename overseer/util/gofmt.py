@@ -6,7 +6,6 @@ Durations are in :mod:`overseer.util.durations`.
 from __future__ import annotations
 
 import math
-from decimal import Decimal
 
 _SHORT = {
     "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\\": "\\\\",
@@ -19,6 +18,8 @@ def format_float(number: float) -> str:
         return "NaN"
     if math.isinf(number):
         return "+Inf" if number > 0 else "-Inf"
+    from decimal import Decimal  # half a megabyte, which few need
+
     sign, digits, exponent = Decimal(repr(number)).normalize().as_tuple()
     assert isinstance(exponent, int)  # a letter only for infinities and NaN
     power = len(digits) - 1 + exponent
@@ -30,6 +31,8 @@ def format_float(number: float) -> str:
 
 def format_fixed(number: float) -> str:
     """The same digits without an exponent: ``0.000000001``, ``1000000``."""
+    from decimal import Decimal
+
     text = format(Decimal(repr(number)), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 

@@ -18,6 +18,9 @@ FORMAT = 2
 VARIABLE = "OVERSEER_HANDOVER"
 """Says where the program before this one has written what it hands on: ``{"pid", "file"}`` as JSON."""
 
+FIRST_STAGE = "overseer_first_stage"
+"""As which the new program finds the module that has started it, ``upgrade/standalone/stage``."""
+
 _NAME = "overseer-state"
 _HEAD = b"overseer-state"
 _BLOB = "\0blob"  # in place of bytes among values

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import NamedTuple
 
@@ -27,17 +27,22 @@ class Replaced(BaseException):
     """Raised to unwind a replaced thread once its call has returned."""
 
 
-@contextmanager
-def replaceable(go_on: Callable[[], None] | None) -> Iterator[None]:
+class replaceable:
     """While entered, another thread can replace the calling one by calling ``go_on()``; None: it cannot be
     replaced.
 
     The stack between the two is later unwound by :class:`Replaced`, perhaps after ``go_on()`` has ended.
     """
-    _here.post = None if go_on is None else Post(go_on, threading.current_thread())
-    try:
-        yield
-    finally:
+
+    __slots__ = ("_go_on",)
+
+    def __init__(self, go_on: Callable[[], None] | None) -> None:
+        self._go_on = go_on
+
+    def __enter__(self) -> None:
+        _here.post = None if self._go_on is None else Post(self._go_on, threading.current_thread())
+
+    def __exit__(self, *exc: object) -> None:
         _here.post = None
 
 

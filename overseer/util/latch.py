@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 
 
 class Latch:
@@ -26,8 +25,10 @@ class Latch:
     def set(self) -> None:
         """Idempotent."""
         self._set = True
-        with suppress(RuntimeError):  # not held: it was set before
+        try:  # noqa: SIM105 (contextlib takes longer than all of this)
             self._held.release()
+        except RuntimeError:
+            pass  # not held: it was set before
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is set; False when ``timeout`` (s) passed."""

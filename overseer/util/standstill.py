@@ -59,12 +59,15 @@ class Standstill:
 
     @contextmanager
     def rest(self) -> Iterator[None]:
-        """A block that is no part of the step that the thread is within: it waits for something."""
-        self.__exit__(None, None, None)
+        """A block that is no part of the step that the thread is within, if any: it waits for something."""
+        within = get_ident() in self._depths
+        if within:
+            self.__exit__(None, None, None)
         try:
             yield
         finally:
-            self.__enter__()
+            if within:
+                self.__enter__()
 
     def close(self) -> None:
         """Let no step begin; :meth:`wait` must follow."""

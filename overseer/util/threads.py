@@ -10,14 +10,54 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-class VitalThread(threading.Thread):
+_BEGINS_S = 5.0  # within which a thread begins
+
+
+class _Begun(threading.Event):
+    """What :meth:`threading.Thread.start` waits for, without end: a thread that finds no memory for its first
+    frame ends without a word (https://github.com/python/cpython/issues/140746)."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if not super().wait(_BEGINS_S if timeout is None else timeout) and timeout is None:
+            raise RuntimeError("can't start new thread: it does not begin")
+        return self.is_set()
+
+
+class DaemonThread(threading.Thread):
+    """A daemon thread whose start fails if it cannot begin, for lack of memory too."""
+
+    _started: threading.Event
+
+    def __init__(self, *, target: Callable[[], object], name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self._work = target
+        self._started = _Begun()
+        self._claim = threading.Lock()  # whoever gets it decides whether the thread runs
+
+    def start(self) -> None:
+        """Start it.
+
+        Raises:
+            RuntimeError: the system allows no more threads, or has no memory for one; it will not run.
+        """
+        try:
+            super().start()
+        except RuntimeError:
+            if self._claim.acquire(blocking=False):
+                del self._work  # threading keeps a thread that has not begun
+                raise
+            # It has begun after all.
+
+    def run(self) -> None:
+        if self._claim.acquire(blocking=False):  # otherwise its start has failed
+            self._work()
+
+
+class VitalThread(DaemonThread):
     """A thread whose failure ends the server, rather than leave it deaf or blind.
 
     The daemon hears of it by ``threading.excepthook``; in another program it is a traceback.
     """
-
-    def __init__(self, *, target: Callable[[], None], name: str) -> None:
-        super().__init__(target=target, name=name, daemon=True)
 
 
 def start_thread(target: Callable[[], object], name: str) -> threading.Thread:
@@ -26,7 +66,7 @@ def start_thread(target: Callable[[], object], name: str) -> threading.Thread:
     Raises:
         RuntimeError: the system allows no more threads.
     """
-    thread = threading.Thread(target=target, name=name, daemon=True)
+    thread = DaemonThread(target=target, name=name)
     thread.start()
     return thread
 

@@ -78,19 +78,20 @@ class Timers:
     def schedule_at(self, when: float, *due: Any) -> Timer:
         """Fire when :func:`time.monotonic` reaches ``when``."""
         timer = Timer(self, when, due)
-        with self._changed:
+        with self._lock:
             if self._closed:
                 timer.due = None
                 return timer
             heapq.heappush(self._heap, (timer.when, next(self._order), timer))
-            self._start_locked()
+            if self._thread is None:
+                self._start_locked()
             if self._heap[0][2] is timer:
                 self._changed.notify()
         return timer
 
     def bring_forward(self, timer: Timer | None, when: float, *due: Any) -> Timer:
         """The timer, if it fires no later than ``when``; else a new one in its place."""
-        if timer is not None and timer.pending and timer.when <= when:
+        if timer is not None and timer.due is not None and timer.when <= when:
             return timer
         if timer is not None:
             timer.cancel()
@@ -114,7 +115,7 @@ class Timers:
             self._thread = thread
 
     def _cancel(self, timer: Timer) -> None:
-        with self._changed:
+        with self._lock:
             if timer.due is None:
                 return
             timer.due = None

@@ -33,6 +33,7 @@ from overseer.util.timestamps import now
 from overseer.workers.surroundings import Surroundings
 
 _log = logging.getLogger(__name__)
+_RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 @dataclass(slots=True)  # not frozen, for speed: a single line makes a batch
@@ -162,7 +163,7 @@ class RunContext:
         )
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", self.run_id):
+        if not _RUN_ID.fullmatch(self.run_id):
             raise ValueError(f"not a run id: {self.run_id!r}")
         if self.max_line < 1:
             raise ValueError("max_line must be at least 1")

@@ -176,11 +176,11 @@ class OSWorker(Worker):
         """
         try:
             if self._outcome is None:
-                if not self._reader.leader_is_dead:
+                if not self._reader.dead_at:
                     poll = select.poll()
                     poll.register(self._pidfd, select.POLLIN)
                     poll.poll()
-                self._processes.wait_for_stops()
+                self._processes.wait_for_stops(self._reader.dead_at)
                 with standstill:  # only this process knows how it ended, once it is reaped
                     self._outcome = self._processes.reap()
             if self._outcome.survivors:
@@ -190,17 +190,16 @@ class OSWorker(Worker):
                     self.cpu, self.max_rss = usage_meter.end(self._entry.run, self._processes.rusage)
         except BaseException:
             _log.exception("task %s: ending what its process left behind failed", self.task_id)
+        outcome = self._outcome or LOST
         while True:
-            self._processes.wait_for_stops()
             with standstill:
                 with self._lock:
-                    if self._processes.stopping_locked:
-                        continue
-                    outcome = self._outcome or LOST
-                    end = self._exited_locked(outcome.code, outcome.signal)
-                    intentional = self._intentional
-                self._tell_end(end, intentional)
-                return
+                    stopping, intentional = self._processes.stopping_locked, self._intentional
+                    end = None if stopping else self._exited_locked(outcome.code, outcome.signal)
+                if end is not None:
+                    self._tell_end(end, intentional)
+                    return
+            self._processes.wait_for_stops()
 
     def _tell_end(self, end: Exit, intentional: bool) -> None:
         """Give back what the run had, and announce its end."""

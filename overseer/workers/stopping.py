@@ -111,16 +111,19 @@ class Processes:
         assert_held(self._lock)
         return not self._reaped and not _is_readable(self._pidfd)
 
-    def leader_is_alone(self, *, dead: bool = False) -> bool:
-        """Whether the leader is all there is to end, as far as can be told without a scan of /proc."""
+    def leader_is_alone(self, dead_at: float | None = None) -> bool:
+        """Whether the leader is all there is to end, as far as can be told without a scan of /proc.
+
+        ``dead_at``: a moment at which it was dead (monotonic); None: it may live.
+        """
         if self._policy.kill_mode == "leader":
             return True
         cgroup = self._entry.cgroup
-        since = time.monotonic() - (0.0 if dead else _FRESH_S)
+        since = time.monotonic() - _FRESH_S if dead_at is None else dead_at
         try:
             if cgroup and not {self._pid}.issuperset(cgroups.members(cgroup)):
                 return False
-            return finder.is_alone(self._pid, self._tree, since, dead=dead)
+            return finder.is_alone(self._pid, self._tree, since, dead=dead_at is not None)
         except OSError:  # out of file descriptors
             return False
 
@@ -194,8 +197,11 @@ class Processes:
         """SIGKILL to the leader and its group."""
         self._signal_group(signal.SIGKILL)
 
-    def wait_for_stops(self) -> None:
-        """Wait for the thread of a stop under way; finish the stop here if it has no thread."""
+    def wait_for_stops(self, dead_at: float | None = None) -> None:
+        """Wait for the thread of a stop under way; finish the stop here if it has no thread.
+
+        ``dead_at``: since when the leader is known to be dead (monotonic); None: only now.
+        """
         with self._lock:
             stop = self._stop
             prompt = stop is not None and self._take_over_locked(stop)
@@ -203,7 +209,7 @@ class Processes:
             return
         if not prompt:
             stop.done.wait()
-        elif self.leader_is_alone(dead=True):
+        elif self.leader_is_alone(dead_at or time.monotonic()):
             stop.done.set()
         else:
             self._end_all(stop, signaled=True)

@@ -96,6 +96,8 @@ def test_the_table(daemon: Daemon, role: str, scope: str) -> None:
     for action in ACTIONS:
         (run,) = http("GET", f"/runs?task_id=task-of-{action}", **bearer("admin-all")).json["runs"]
         for route, (least, body, visible, hidden) in TABLE.items():
+            if route in _OF_ALL and action != "mine":
+                continue  # it is the same request, and the check of an upgrade takes long
             method, _, path = route.partition(" ")
             task_id = _ABOUT.get(route, "task-of-{}").format(action)
             made = path.format(name=action, task_id=task_id, run_id=run["run_id"])

@@ -119,6 +119,24 @@ def test_open_parameters_are_warned_of(entrypoint: str, command: list[str], warn
         assert said == []
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["{{ host }}"], ["command.0: {{ host }} is plain text here: the parameter is [[.host]]"]),
+        (["-x", "a{{.host}}b"], ["command.1: {{.host}} is plain text here: the parameter is [[.host]]"]),
+        (["{{ host }}", "--to=[[.host]]"], []),  # meant as it is, for the parameter is used
+        (["{{ other }}"], []),
+    ],
+)
+def test_other_programs_templates_are_warned_of(command: list[str], said: list[str]) -> None:
+    config = {"entrypoint": "echo", "command": command, "parameters": {"host": {"validate": "value != ''"}}}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        ExecFactory().create(config, "a", RetryPolicy(), PoolConfig(), ())
+    assert [f"{'.'.join(map(str, each.message.path))}: {each.message}" for each in caught
+            if isinstance(each.message, ConfigWarning)] == said  # fmt: skip
+
+
 def test_check_says_where(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "c.yaml").write_text(
         "actions:\n  a:\n    type: exec\n    config:\n      entrypoint: sh\n      command:\n"
@@ -135,6 +153,7 @@ def test_check_says_where(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> No
         ("no-such-program", 'no such program "no-such-program" in PATH'),
         ("no such program", 'no such program "no such program" in PATH'),
         ("./no-such-program", 'no such program "./no-such-program"'),
+        ("~/no-such-program", 'no such program "~/no-such-program": ~ is not expanded'),
         ("/etc/passwd", 'no such program "/etc/passwd"'),  # which nobody may execute
         ("sh", ""),
         ("/bin/sh", ""),

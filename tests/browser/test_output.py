@@ -156,7 +156,7 @@ def test_lines_at_full_speed_arrive_and_the_page_answers_within_100_ms(
         raw.evaluate(MEASURE)
         most = max(100.0, allowed(50))  # where others keep the processors busy, it waits for its turn
         figures = []
-        for _ in range(3):
+        for _ in range(8):  # until the machine's other work lets it
             raw.evaluate("gaps.length = clicks.length = 0")
             raw.evaluate("document.querySelector('.go .primary').click()")
             raw.wait(f"{PANE}?.innerText.includes('exit code 0')", 90)

@@ -144,7 +144,10 @@ def test_an_action_needs_a_type(fails: Fails, body: str) -> None:
 @pytest.mark.parametrize(
     ("file", "says"),
     [
-        ("actions: [a]", "c:1: actions: expected a mapping of names, found a list"),
+        (
+            "actions: [a]",
+            "c:1: actions: expected a mapping of names, found a list; names are keys, as in NAME: …",
+        ),
         ("actions: {a: exec}", 'c:1: actions.a: expected a mapping, found the text "exec"'),
         ("actions: {a: {type: [exec]}}", "c:1: actions.a.type: expected text, found a list"),
         (
@@ -155,8 +158,26 @@ def test_an_action_needs_a_type(fails: Fails, body: str) -> None:
             "actions: {a: {type: exec, config: x}}",
             'c:1: actions.a.config: expected a mapping, found the text "x"',
         ),
-        ("task_pool: 5", "c:1: task_pool: expected a mapping, found the number 5"),
-        ("retry: [x]", "c:1: retry: expected a mapping, found a list"),
+        (
+            "task_pool: 5",
+            "c:1: task_pool: expected a mapping, found the number 5; its keys: limit, queue, excess, size, "
+            "queue_size, queue_timeout",
+        ),
+        (
+            "actions: {a: {type: exec}}\ntasks: {t: {action: a, schedule: 30 2 * * *}}",
+            'c:2: tasks.t.schedule: expected a mapping, found the text "30 2 * * *"; its keys: cron, every, '
+            "at, timezone, overlap, missed, jitter, enabled",
+        ),
+        (
+            "actions: {a: {type: exec}}\ntasks: {t: {action: a, depends_on: {t: service_healthy}}}",
+            "c:2: tasks.t.depends_on.t: expected started, ready, healthy, succeeded or ended, found the text "
+            '"service_healthy"; did you mean healthy?',
+        ),
+        (
+            "actions: {a: {type: exec, retry: {restart_on: always}}}",
+            "c:1: actions.a.retry.restart_on: expected any or failure, found the text "
+            '"always"; here it is any',
+        ),
         ('name: "a\\0b"', "c:1: name: text here cannot hold a NUL character"),
     ],
 )
@@ -456,5 +477,6 @@ webhooks:
         "c:1: actions.a: expected a mapping, found the number 5",
         "c:2: channels.ops: expected a mapping",
         "c:3: secrets.key: expected a mapping",
-        "c:5: tasks.one: expected a mapping, found the number 8",
+        "c:5: tasks.one: expected a mapping, found the number 8; its keys: action, params, retry, autostart, "
+        "depends_on, schedule",
     ]

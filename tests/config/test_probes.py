@@ -40,7 +40,7 @@ def problems(**action: Any) -> list[str]:
         ({"log": r"(a)\1"}, r"ready.log: bad regular expression: invalid escape sequence: \1"),
         ({"log": ""}, "ready.log: expected text, found nothing"),
         ({"log": "[[.port"}, "ready.log: template: "),
-        ({"tcp": "80"}, 'ready.tcp: expected HOST:PORT, found "80"'),
+        ({"tcp": "80"}, 'ready.tcp: expected HOST:PORT, found "80"; write :80 for this machine'),
         (
             {"tcp": "::1:80"},
             'ready.tcp: expected HOST:PORT, found "::1:80"; an IPv6 address goes in brackets',

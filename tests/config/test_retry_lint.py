@@ -16,7 +16,7 @@ _ACTION = "actions:\n  a: {{type: exec, {}}}\n"
         ("timeout: 0, success_codes: [0]", 0, ()),
         ("timeout: 90", 90, ()),
         ("timeout: 1m30s, success_codes: 3", 90, (3,)),
-        ("timeout: 0.5, success_codes: [0, 3, 3, 1000]", 0.5, (0, 3, 1000)),
+        ("timeout: 0.5, success_codes: [0, 3, 3, 255]", 0.5, (0, 3, 255)),
     ],
 )
 def test_an_action_s_timeout_and_success_codes(
@@ -35,12 +35,18 @@ def test_an_action_s_timeout_and_success_codes(
         ("success_codes: []", "actions.a.success_codes: lists no exit code, so no run could"),
         ("success_codes: [0, -1]", "actions.a.success_codes.1: -1 is negative: the least is 0"),
         ("success_codes: [0, x]", 'actions.a.success_codes.1: expected a whole number, found the text "x"'),
+        ("success_codes: [0, 256]", "actions.a.success_codes: no program ends with 256: the greatest"),
         ("success_codes: {0: 1}", "actions.a.success_codes: expected a number or list of numbers, found"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(fails: Fails, keys: str, says: str) -> None:
     (error,) = fails(_ACTION.format(keys))
     assert error.startswith(f"c:2: {says}")
+
+
+def test_the_exit_codes_of_a_driver_may_be_greater(load: Load) -> None:
+    action = load("actions:\n  a: {type: other, success_codes: 1000}\n").actions["a"]
+    assert action.success_codes == (1000,)
 
 
 def test_what_is_said_of_growing_delays(load: Load) -> None:

@@ -49,6 +49,7 @@ def test_an_empty_file_gives_the_defaults(load: Load, text: str) -> None:
         ("x: &a {b: {c: [1, *a]}}\n", 1, "refers to what it is part of"),
         ("name: x\n---\nname: y\n", 2, "a second document"),
         ("name: x\n---\n", 2, "a second document"),
+        ("[program:web]\ncommand=/bin/cat\n", 2, "the file is one mapping of keys"),
         (b"a: 1\nname: \xff\xfe\n", 2, "not UTF-8: the byte 0xff"),
         (b"\xff\xfen\0\0", 1, "begins like UTF-16 and is not"),
         ("name: x\nb: \x01\n", 2, "0x1 is not allowed"),

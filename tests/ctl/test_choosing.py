@@ -10,7 +10,7 @@ from tests.harness import Daemon, shell
 
 ACTIONS = {
     "sleep": shell("echo ready; exec sleep 60"),
-    "nap": shell("exec sleep 60"),
+    "nap": shell("exec sleep 60", group="Rest"),
     "fail": shell("exit 3"),
     "echo": shell("echo hello"),
     "deploy": shell("echo deployed", confirm="Deploy to production?"),
@@ -21,7 +21,7 @@ ACTIONS = {
             "parameters": {"branch": {"default": "main"}, "jobs": {"default": "2"}, "key": {"type": "secret"}}
         },
     ),
-    "pooled": shell("exec sleep 60", task_pool={"limit": 3}),
+    "pooled": shell("exec sleep 60", task_pool={"limit": 3}, group="Rest"),
 }
 TASKS = {"rollout": {"action": "deploy"}}
 
@@ -99,6 +99,10 @@ def test_the_list_is_filtered(ctl: Ctl) -> None:
     assert ids(ctl, "--action", "nap") == {"nap-1"}
     assert ids(ctl, "--action", "nap", "--status", "failed") == set()
     assert ids(ctl, "--since", "1h") >= {"failed-1", "good-1", "nap-1"}
+    assert ids(ctl, "--group", "Rest") == {"nap-1"}
+    assert ids(ctl, "--group", "Rest", "--action", "echo") == set()
+    misspelt = "overseerctl: no action has the group Rset; did you mean Rest?\n"
+    assert ctl("list", "--group", "Rset").err == misspelt
     assert ctl("list", "--status", "failed", "--json").json[0]["status"] == "failed"
     assert ctl("list", "-q", "--status", "failed", "--json").json == ["failed-1"]
     assert ctl("ps", "--action", "nap", "-q").out == ctl("ls", "--action", "nap", "-q").out == "nap-1\n"
@@ -129,6 +133,23 @@ def test_several_are_chosen_by_what_they_have_in_common(ctl: Ctl) -> None:
     assert ctl("stop", "--all", "-y").err == "overseerctl: no matching tasks\n"
     assert ctl("rm", "--all", "-y").status == 0
     assert ids(ctl) == set()
+
+
+def test_the_tasks_of_a_group_are_chosen_together(ctl: Ctl) -> None:
+    for action in ("nap", "pooled", "sleep"):
+        ctl("start", action, "--id", f"{action}-0")
+    done = ctl("restart", "--group", "Rest", "--yes", "--json")
+    assert {each["task_id"] for each in done.json} == {"nap-0", "pooled-0"}
+    assert ctl("stop", "--group", "Rset", "--yes").status == 1
+    assert "nap-0" in ctl("top", "--group", "Rest").out
+    assert "sleep-0" not in ctl("top", "--group", "Rest").out
+    stopped = ctl("stop", "--group", "Rest", "--wait", "--yes", "--json").json["stopped"]
+    assert set(stopped) == {"nap-0", "pooled-0"}
+    assert ids(ctl, "--status", "running") == {"sleep-0"}
+    assert ctl("restart", "--group", "Rest", "--status", "stopped", "--yes").status == 0
+    assert ids(ctl, "--status", "running") == {"sleep-0", "nap-0", "pooled-0"}
+    ctl("stop", "--all", "--wait", "-y")
+    ctl("rm", "--all", "-y")
 
 
 @pytest.mark.parametrize(("command", "words"), [("stop", "name tasks"), ("stop x --all", "not both")])

@@ -137,7 +137,7 @@ def test_starts_that_find_no_place_are_counted(daemon: Daemon, client: WsClient)
 def test_a_duration_counts_in_its_bucket_and_all_above() -> None:
     metrics = Metrics(["a"])
     for seconds in (0.0, 0.1, 0.11, 1e9):
-        metrics.observe_run("a", seconds)
+        metrics.run_over("a", seconds, 0, out_of_memory=False)
     figures = metrics.histograms()[1]["a"]
     assert (figures.counts[:3], figures.counts[-1], sum(figures.counts)) == ((2, 1, 0), 1, 4)
     assert figures.total == pytest.approx(1e9 + 0.21)

@@ -19,6 +19,7 @@ DOCUMENTS = (
     "docs/TUTORIAL.md",
     "docs/OPERATIONS.md",
     "docs/MIGRATING.md",
+    "docs/COMING_FROM.md",
     "docs/PROBES.md",
     "docs/CHAINS.md",
     "docs/NOTICES.md",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from pathlib import Path
-from threading import Condition
 from typing import Any
 from unittest.mock import Mock
 
@@ -40,7 +39,6 @@ class Table:
         monkeypatch.setattr(tasktable.time, "monotonic", lambda: self.now)
         monkeypatch.setattr(locks, "_seed", 0)  # nobody else has this table, so no lock is checked
         self.table = TaskTable(HistoryConfig(**history), Mock(Timers))
-        self.table.freed = Mock(Condition)
         self.numbers = itertools.count()
 
     def add(self, task_id: str = "", dedupe: tuple[str, ...] | None = None) -> Task:

@@ -22,7 +22,7 @@ ACTIONS: dict[str, Any] = {
     "stubborn": shell(_STUBBORN, timeout="100ms", stop_grace="50ms"),
     "in time": shell("(exec sleep 1) & exit 0", timeout="500ms", kill_mode="leader"),
     "again": shell(_WAITS, timeout="100ms", retry={"error_threshold": 3}),
-    "long grace": shell(_STUBBORN, timeout="200ms", stop_grace="2s", retry={"restart_delay": "1ms"}),
+    "long grace": shell(_STUBBORN, timeout="200ms", stop_grace="1s", retry={"restart_delay": "1ms"}),
     "second long": shell("mkdir once 2>/dev/null && exit 1; echo up; exec sleep 60", timeout="300ms",
                          retry={"restart_delay": "400ms"}),
     "tree": shell("setsid sleep 60 & echo $!; wait", timeout="200ms"),

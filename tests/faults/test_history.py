@@ -174,6 +174,25 @@ def _disk(path: Path, size: str) -> Iterator[None]:
         subprocess.run(["umount", "-l", str(path)], check=True)
 
 
+@contextmanager
+def _copying_disk(path: Path) -> Iterator[None]:
+    """One that finds space for what is written to a mapped file only then."""
+    if shutil.which("mkfs.btrfs") is None:
+        pytest.skip("there is no mkfs.btrfs")
+    image = path.with_name("image")
+    with image.open("wb") as file:
+        file.truncate(64 << 20)
+    subprocess.run(["mkfs.btrfs", "-q", "--mixed", str(image)], capture_output=True, check=True)
+    path.mkdir()
+    done = subprocess.run(["mount", "-o", "loop", str(image), str(path)], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no image can be mounted here: {done.stderr.decode().strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
 def _fill(path: Path) -> None:
     with path.open("wb", buffering=0) as file, suppress(OSError):
         while True:
@@ -217,6 +236,27 @@ def test_a_full_disk_costs_nothing_but_time(tmp_path: Path) -> None:
         said = daemon.stderr
         assert said.count("full; runs go on") == 1, said
         assert said.count("can be written again") == 1, said
+
+
+def test_a_full_disk_that_copies_what_is_written_costs_no_more(tmp_path: Path) -> None:
+    mounted = tmp_path / "disk"
+    with (
+        _copying_disk(mounted),
+        Daemon(actions=ACTIONS, data_dir=str(mounted / "data"), storage={"min_free": "0%"}) as daemon,
+        daemon.connect() as client,
+    ):
+        client.run("quick", task_id="before")
+        filler = mounted / "filler"
+        _fill(filler)
+        subprocess.run(["sync", "-f", str(mounted)], check=False)
+        for number in range(20):
+            client.run("quick", task_id=f"full {number}")
+        wait_until(lambda: _gauge(daemon, "failing") == 1)
+        assert client.request("runs")["type"] == "runs"
+        filler.unlink()
+        wait_until(lambda: _gauge(daemon, "failing") == 0)
+        found = runs(client, limit=1000)
+        assert {row["task_id"] for row in found} == {"before", *(f"full {n}" for n in range(20))}
 
 
 def test_a_server_on_a_full_disk_starts_all_the_same(tmp_path: Path) -> None:

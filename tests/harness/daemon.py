@@ -11,6 +11,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -169,6 +170,8 @@ class Daemon:
             status = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGABRT)  # its threads' stacks go to stderr
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(1.0)
             self.kill()
             raise AssertionError(f"the daemon did not end in {timeout} s; stderr:\n{self.stderr}") from None
         left = {pid: command for pid, command in self.processes().items() if not wait_for_exit(pid, 5.0)}
@@ -185,11 +188,8 @@ class Daemon:
         """End it and everything it started by force, and give everything back. Idempotent."""
         if self._over:
             return
-        try:
-            self.process.wait(1.0 if self.process.returncode is None else 0)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait(10.0)
+        self.process.kill()
+        self.process.wait(10.0)
         for pid in self.processes():
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -214,7 +214,6 @@ class Daemon:
         if error is None:
             self.stop()
             return
-        self.process.kill()
         self.kill()
         error.add_note(f"the daemon's stderr:\n{self.stderr}")
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from overseer.config import StorageConfig
+from overseer.history import writer
 from overseer.history.records import Run, RunEnd, Trigger
 from overseer.history.store import History
 from overseer.protocol import RunInfo
@@ -15,6 +16,11 @@ from overseer.util.timestamps import now
 
 Open = Callable[..., History]
 _ids = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _disks_are_soon_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "_AGAIN_S", 0.05)
 
 
 @pytest.fixture

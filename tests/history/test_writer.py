@@ -161,6 +161,24 @@ def test_a_disk_that_fails_holds_up_nobody_and_is_tried_again(
     assert "can be written again; 0 changes were lost" in caplog.text
 
 
+def test_a_disk_that_fails_again_and_again_is_not_called_well_each_time(
+    disk: Disk, writer: Writer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_AGAIN_S", 0.01)
+    for number in range(5):
+        disk.error = sqlite3.OperationalError("database or disk is full")
+        assert not writer.wait(writer.put(insert(number)))
+        disk.error = None
+        wait_until(lambda: not writer.waiting, "everything to be stored")
+    assert not writer.failing
+    assert caplog.text.count("database or disk is full; runs go on") == 2
+    assert caplog.text.count("can be written again") == 1
+    monkeypatch.setattr(module, "_CALM_S", 0.0)
+    assert writer.wait(writer.put(insert(5)))
+    assert caplog.text.count("can be written again; 0 changes were lost") == 2
+    assert disk.values == [*range(6)]
+
+
 def test_what_is_too_much_is_lost_and_counted(
     disk: Disk, writer: Writer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -211,6 +229,12 @@ def test_housekeeping_that_fails_stops_no_writing_and_is_said_once(
     wait_until(lambda: disk.tended >= 4, "more failures")
     assert not writer.failing
     assert disk.values == [*range(10)]
+    for _ in range(3):  # a full disk has room now and then
+        error, disk.untidy, tended = disk.untidy, None, disk.tended
+        wait_until(lambda tended=tended: disk.tended > tended, "a success")
+        disk.untidy, tended = error, disk.tended
+        writer.tend_within(0.0)
+        wait_until(lambda tended=tended: disk.tended > tended, "another failure")
     assert caplog.text.count("no room to tidy up") == 1
     assert "can be written again" not in caplog.text
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from overseer.logs.disk_threads import _MOST_HUNG, DiskThreads
+from overseer.logs.disk_threads import _MOST_HUNG, _WATCH_S, DiskThreads
 from overseer.util.hung_threads import Replaced, replaceable
 
 PATIENCE = 0.05
@@ -62,3 +62,17 @@ def test_no_thread_begins_anything_while_so_many_hang() -> None:
     go.set()
     threads.close()
     assert ran == []
+
+
+def test_after_the_end_nobody_is_watched_longer_than_something_is_under_way() -> None:
+    threads = DiskThreads()
+    threads.close()
+    with replaceable(lambda: None):
+        assert threads.read(_watching, PATIENCE, lambda: None)  # a job that had been accepted
+    for thread in _watching():
+        thread.join(_WATCH_S / 2)
+        assert not thread.is_alive()
+
+
+def _watching() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name == "log-watch"]

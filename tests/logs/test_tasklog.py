@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from overseer.logs import tasklog
+from overseer.logs import tasklog, trouble
 from overseer.logs.directory import task_of
 from overseer.logs.standalone.segments import list_segments
 from overseer.logs.store import Logs
@@ -91,6 +91,27 @@ def test_a_full_disk_is_a_gap_and_a_new_segment(
 
 
 _real_write = os.write
+
+
+def test_a_full_disk_that_takes_a_line_now_and_then_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, script: Script, caplog: pytest.LogCaptureFixture, at_once: None
+) -> None:
+    real, full = os.writev, False
+
+    def writev(file: int, pieces: list[bytes]) -> int:
+        if full:
+            raise OSError(28, os.strerror(28))
+        return real(file, pieces)
+
+    monkeypatch.setattr(os, "writev", writev)
+    for full in (True, False, True, False, True, False):
+        assert script.write("line") is not full
+    said = caplog.messages
+    assert len(said) == 1, said
+    assert "No space left on device" in said[0]
+    monkeypatch.setattr(trouble, "_CALM_S", 0.0)
+    assert script.write("line")
+    assert caplog.messages[1:] == ["the log of task t can be written again; 3 lines are missing"]
 
 
 def test_it_is_not_tried_with_every_line(

@@ -37,6 +37,8 @@ def wait_until(true: Callable[[], object]) -> None:
 class RecordingHandler:
     """Keeps its outbox and peer, answers each message with itself, and says when it was closed."""
 
+    busy = False
+
     def __init__(self, outbox: Outbox, peer: Peer) -> None:
         self.outbox = outbox
         self.peer = peer

@@ -217,8 +217,10 @@ def test_a_frozen_one_misses_nothing(servers: list[Server]) -> None:
 
 
 def test_one_that_is_killed_again_and_again_is_replaced_soon_and_that_is_said(
-    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr("overseer.process.guardian._FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("overseer.process.guardian._LONGEST_PAUSE_S", 0.2)
     guardian = Guardian()
     assert guardian.start()
     for restarts in range(1, 8):
@@ -229,7 +231,7 @@ def test_one_that_is_killed_again_and_again_is_replaced_soon_and_that_is_said(
             time.sleep(0.005)  # there is no event for it
     guardian.stop()
     said = [record.getMessage() for record in caplog.records]
-    whens = ("now", *(f"in {pause} s" for pause in ("0.1", "0.2", "0.4", "0.8", "1.6", "2")))
+    whens = ("now", *(f"in {pause} s" for pause in ("0.01", "0.02", "0.04", "0.08", "0.16", "0.2")))
     assert said == [f"the guardian died (SIGKILL); starting another {when}" for when in whens]
 
 

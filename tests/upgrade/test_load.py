@@ -18,7 +18,7 @@ import pytest
 from tests.faults.support import Held, address_of, guardian_of, wait_until
 from tests.harness import Daemon, shell
 from tests.harness.client import WsClient
-from tests.net.rawclient import CONTINUATION, TEXT, RawClient, frame
+from tests.net.rawclient import CONTINUATION, TEXT, Closed, RawClient, frame
 from tests.upgrade.support import TIMES, assert_in_order, lines_of, slow, upgrade
 
 _TIMES = TIMES or 2
@@ -240,6 +240,33 @@ def test_a_message_of_which_half_has_come_is_completed_in_the_new_program():
         raw.close()
 
 
+def test_who_is_slow_to_read_what_a_log_has_holds_up_no_upgrade_and_goes_on_where_it_was():
+    lines = 200_000  # far more than the ring and the sockets take
+    with (
+        Daemon(
+            actions={"flood": shell(f"seq 1 {lines}")},
+            clients={"buffer": "64KiB"},
+            data_dir="data",
+            limits={"memory": "500KiB"},
+            tasks={"flood": {"action": "flood", "autostart": True}},
+        ) as daemon,
+        daemon.connect() as client,
+        RawClient(address_of(daemon), timeout=_WAIT, receive_buffer=4096) as reader,
+        RawClient(address_of(daemon), timeout=_WAIT) as again,
+    ):
+        wait_until(lambda: _statuses(client) == ["succeeded"], _WAIT, "the end of the flood")
+        reader.send_json(type="replay", id="1", task_id="flood", since_seq=0)
+        received = [reader.receive_json()]
+        upgrade(client)
+        with pytest.raises(Closed) as closed:
+            received.extend(iter(reader.receive_json, None))
+        assert closed.value.code == 1012
+        last = assert_in_order(received, "flood")
+        assert 1 < last < lines
+        again.send_json(type="replay", id="1", task_id="flood", since_seq=last)
+        assert again.receive_json()["seq"] == last + 1
+
+
 @slow
 def test_a_hundred_tasks_and_their_clients_hardly_notice():
     """The machine may be busy: what counts is how often Python could have been started meanwhile."""
@@ -265,6 +292,10 @@ def test_a_hundred_tasks_and_their_clients_hardly_notice():
             ratios.append(waited / (time.monotonic() - began))
         print([round(each, 1) for each in ratios])
         assert min(ratios) <= 25
+
+
+def _statuses(client: WsClient) -> list[str]:
+    return [each["status"] for each in client.request("list", _WAIT)["tasks"]]
 
 
 def _waited(ticking: RawClient) -> float:

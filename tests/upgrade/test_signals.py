@@ -21,7 +21,7 @@ _ACTIONS = {
 @pytest.mark.parametrize(
     "before",
     [
-        pytest.param("        new = rehearse(state, self._package().stage)\n", id="while-it-is-tried-out"),
+        pytest.param("        new = rehearse(state, self._package().stage())\n", id="while-it-is-tried-out"),
         pytest.param("            state = to_memory(data)\n", id="at-the-standstill"),
     ],
 )

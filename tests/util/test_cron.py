@@ -165,7 +165,9 @@ def test_names_and_blanks(text: str, expression: str) -> None:
         ("0 0 30 2 *", "the day of the month of the cron expression cannot be read, or never comes"),
         ("0 0 * * 8", "the weekday of"),
         ("@dayli", "did you mean @daily"),
-        ("@reboot", "there are @yearly"),
+        ("@reboot", "what starts with the server has `autostart: true`"),
+        ("@never", "there are @yearly"),
+        ("30 2 * * * /usr/bin/backup", "not 6: the program to run is the task's `action`"),
         ("0 0 31 2-2 1#5", ""),  # either: it comes
     ],
 )

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from overseer.errors import OverseerError
+from overseer.util import sqlite
 from overseer.util.sqlite import open_db
 from tests.harness import allowed
 
@@ -65,6 +68,36 @@ def test_a_second_writer_waits_for_the_first(tmp_path: Path):
         first.commit()
         assert done.wait(30)
         thread.join()
+
+
+_COUNT = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('SELECT count(*) FROM t')"
+
+
+@pytest.mark.parametrize("kind", [0x9123683E, 0xEF53])  # Btrfs, ext4
+def test_where_a_full_disk_would_end_the_process_no_file_is_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: int
+) -> None:
+    monkeypatch.setattr(sqlite, "file_system", lambda _: kind)
+    path = tmp_path / "a?b%20.db"
+    with (
+        closing(open_db(path, survives_full_disk=True)) as writer,
+        closing(open_db(path, survives_full_disk=True)) as reader,
+    ):
+        writer.execute("CREATE TABLE t (x)")
+        writer.execute("INSERT INTO t VALUES (1)")
+        writer.commit()
+        assert reader.execute("SELECT x FROM t").fetchall() == [(1,)]
+        mapped = path.with_name(f"{path.name}-shm").exists()
+        other = subprocess.run([sys.executable, "-c", _COUNT, path], capture_output=True, check=False)
+        assert (mapped, other.returncode == 0) == ((False, False) if kind == 0x9123683E else (True, True))
+    with closing(sqlite3.connect(path)) as later:
+        assert later.execute("SELECT x FROM t").fetchall() == [(1,)]
+
+
+def test_the_kind_of_a_file_system_is_told(tmp_path: Path) -> None:
+    said = subprocess.run(["stat", "-f", "-c", "%t", tmp_path], capture_output=True, text=True, check=True)
+    assert sqlite.file_system(tmp_path) == int(said.stdout, 16)
+    assert sqlite.file_system(tmp_path / "missing") == 0
 
 
 def _directory(tmp_path: Path) -> Path:

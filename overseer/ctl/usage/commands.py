@@ -87,6 +87,13 @@ def chosen(command: argparse.ArgumentParser, all: str, verb: str) -> None:
 def filters(command: argparse.ArgumentParser, verb: str = "") -> None:
     of_action(command, f"{verb}only this action's tasks")
     command.add_argument(
+        "--group",
+        action=Once,
+        type=nonempty,
+        metavar="GROUP",
+        help=f"{verb}only tasks of actions that the page shows under this heading",
+    )
+    command.add_argument(
         "--status",
         type=statuses,
         metavar="STATUS[,STATUS]",

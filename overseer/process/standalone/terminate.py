@@ -211,9 +211,9 @@ def _now(process: Process) -> Process | None:
     return current if current is not None and current.start == process.start else None
 
 
+_SIGNAL_NAMES = {int(each): each.name for each in signal.Signals}
+
+
 def signal_name(number: int) -> str:
     """A signal's name, as in "SIGKILL" or "SIGRTMIN+3"."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
+    return _SIGNAL_NAMES.get(number) or f"SIGRTMIN+{number - signal.SIGRTMIN}"

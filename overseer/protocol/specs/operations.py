@@ -220,9 +220,10 @@ OPERATIONS = (
     Operation(
         "upgrade_server", protocol.Upgrade, "Upgrade the server",
         success=(protocol.Upgraded,),
-        notes="Answered by the new program. Connections stay open, except encrypted ones, which are closed "
-        "with code 1012; no line is lost or repeated. An error says why the new program cannot take over; "
-        "then nothing has changed. Requests that come during an upgrade get its answer.",
+        notes="Answered by the new program. Connections stay open, except encrypted ones and those that are "
+        "being sent a long replay from a log, which are closed with code 1012; no line is lost or repeated. "
+        "An error says why the new program cannot take over; then nothing has changed. Requests that come "
+        "during an upgrade get its answer.",
     ),
 )  # fmt: skip
 """One for each request. Every one of them may also be answered by an error."""

@@ -14,7 +14,7 @@ from overseer.protocol import RetryPolicy
 from overseer.supervisor.clients import Client
 from overseer.supervisor.definitions import Definition, Terms
 from overseer.supervisor.handover.streams import Numbers, export_stream, restore_stream
-from overseer.supervisor.phases import Phase, StopRequest
+from overseer.supervisor.phases import LastRun, Phase, StopRequest
 from overseer.supervisor.probing import Earlier
 from overseer.supervisor.retry import RetryState
 from overseer.supervisor.start_gate import StartGate
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 # Fields as they are, and those that are moments.
 _PLAIN = (
     "queued_since", "stdin", "last_pid", "ready", "health", "graces", "end_reason",
-    "exit_count", "runs", "run_id", "restart_count", "last_exit_code", "last_signal", "last_reason",
-    "last_duration_ms", "last_cpu_ms", "last_max_rss", "start_failed", "error_message", "output_evicted",
+    "exit_count", "runs", "run_id", "restart_count", "start_failed", "error_message", "output_evicted",
     "began", "ran_for", "host",
 )  # fmt: skip
-_MOMENTS = ("created_at", "queued_at", "found_at", "last_started_at", "last_exited_at")
+_LAST = ("exit_code", "signal", "reason", "duration_ms", "cpu_ms", "max_rss")
+_MOMENTS = ("created_at", "queued_at", "found_at", "last_started_at")
 
 DefinitionOf = Callable[[int, str], Definition]
 """An action as one of the configurations handed over has it."""
@@ -104,7 +104,9 @@ def export_task(task: Task, numbers: Numbers, origins: Origins, out: Outgoing) -
         and [_export_terms(task.before_reset[0], origins), task.before_reset[1].name],
         "onlookers": [numbers[client] for client in task.onlookers if client in numbers],
         "history": to_plain(task.retry_state),
-        "last_values": dict(task.last_values),
+        **{f"last_{name}": getattr(task.last, name) for name in _LAST},
+        "last_exited_at": to_plain(task.last.at),
+        "last_values": dict(task.last.values),
         "restart": task.restart and task.restart.when,
         "timeout": task.timeout and task.timeout.when,
         "stream": export_stream(task.stream, numbers, out),
@@ -225,7 +227,12 @@ class TaskRestorer:
             task.before_reset = _restore_terms(before[0], self._definition_of), Phase[before[1]]
         task.onlookers = {self._clients[number] for number in data["onlookers"] if number in self._clients}
         task.retry_state = replace(from_plain(RetryState, data["history"]))
-        task.last_values = data["last_values"]
+        ended_at = data["last_exited_at"]
+        task.last = LastRun(
+            ended_at and datetime.fromisoformat(ended_at),
+            values=data["last_values"],
+            **{name: data[f"last_{name}"] for name in _LAST},
+        )
         with task.lock:
             restore_stream(task.stream, data["stream"], self._clients, self._given)
             reserve_at = data["stream"]["reserve_at"]

@@ -14,6 +14,7 @@ from overseer.supervisor.output.encode import output_size
 from overseer.supervisor.output.logged import LoggedOutput, logged_output, parted, prepared
 from overseer.supervisor.output.replay import send
 from overseer.util.awake_clock import awake
+from overseer.util.standstill import standstill
 from overseer.util.timestamps import format_timestamp
 from overseer.util.websocket_frame import CloseCode
 
@@ -65,19 +66,20 @@ class LogReplay:
 
     def _wait_for_client(self, size: int) -> None:
         """Wait until the client has taken enough of what it was sent. One that takes nothing is closed: this
-        is its request's thread, so nobody listens for its signs of life, and an upgrade waits for us."""
+        is its request's thread, so nobody listens for its signs of life."""
         outbox = self._client.outbox
         if outbox.has_spare(size):
             return
         drained = threading.Event()
         outbox.when_drained(drained.set)
         taken, since = outbox.taken, awake()
-        while not drained.wait(_LOOK_S):
-            if outbox.taken != taken:  # what is pending may grow meanwhile, by other tasks' output
-                taken, since = outbox.taken, awake()
-            elif awake() - since >= _PATIENCE_S:
-                why = f"has not read for {_PATIENCE_S:g} s"
-                outbox.close(CloseCode.TRY_AGAIN_LATER, why, drop=True)
+        with standstill.rest():  # a replay is not handed over, so nobody needs to wait for it
+            while not drained.wait(_LOOK_S):
+                if outbox.taken != taken:  # what is pending may grow meanwhile, by other tasks' output
+                    taken, since = outbox.taken, awake()
+                elif awake() - since >= _PATIENCE_S:
+                    why = f"has not read for {_PATIENCE_S:g} s"
+                    outbox.close(CloseCode.TRY_AGAIN_LATER, why, drop=True)
 
 
 def _borders(output: LoggedOutput, since: str) -> Iterator[int]:

@@ -277,7 +277,8 @@ class Stream:
                 self._unfinished.finish_all_locked(self.subscribers.values())
         out.log(self._log, event, excluding)
         for client, subscription in self.subscribers.items():
-            self._tell_gap_locked(out, subscription)
+            if subscription.gap_from:
+                self._tell_gap_locked(out, subscription)
             if client is excluding:
                 continue
             if subscription.behind is None:

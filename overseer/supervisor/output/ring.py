@@ -94,7 +94,8 @@ class Ring:
         """Keep an ``exited`` that followed the output with seq ``after_seq`` (0: before any)."""
         self.entries.append(StoredExit(event, after_seq))
         self._events += 1
-        self._trim()
+        if self._events > CAPACITY or self._bytes > self._memory.most:
+            self._trim()
 
     def fill(self, entries: Iterable[StoredOutput | StoredExit]) -> None:
         """Have a new ring keep what another one kept."""
