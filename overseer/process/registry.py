@@ -108,6 +108,11 @@ class Registry:
         with self._lock:
             return [replace(entry) for entry in self._entries.values()]
 
+    def spawned_entries(self) -> list[Entry]:
+        """The entries of runs whose leader is known; these change no more."""
+        with self._lock:
+            return [entry for entry in self._entries.values() if entry.pid]
+
     def runs(self) -> set[str]:
         """The ids of all runs."""
         with self._lock:

@@ -2,7 +2,8 @@
 
 A run's processes are those that its stop would end: the leader, those that show the run's id, descendants of
 members, members of sessions opened within the run, and orphans that write to its pipes. A process is
-attributed once and the result kept, so that a pass reads one small file for each.
+attributed once and the result kept, so that a pass reads one small file for each; most say the same as in the
+pass before, and then nothing else is done.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from overseer.process.standalone.tree import (
     other_threads,
     read_outputs,
     read_stat,
+    stat_fields,
 )
 from overseer.util.locks import Rank, assert_none_held, lock
 
@@ -74,15 +76,16 @@ class _Process:
         "parent",
         "pid",
         "rss",
-        "run",
         "session",
         "start",
+        "stat",
         "threads",
     )
 
-    def __init__(self, pid: int, fields: list[bytes]) -> None:
-        # proc(5), /proc/PID/stat: what follows the name begins with field 3.
+    def __init__(self, pid: int, stat: bytes) -> None:
         self.pid = pid
+        self.stat = stat  # what /proc/PID/stat said
+        fields = stat_fields(stat)  # proc(5): beginning with field 3
         self.parent = int(fields[1])
         self.session = int(fields[3])
         self.cpu = int(fields[11]) + int(fields[12])
@@ -92,13 +95,12 @@ class _Process:
         self.headless = exited and is_headless(fields)
         self.threads = 0 if exited and not self.headless else int(fields[17]) - self.headless
         self.rss = _rss_of_threads(pid) if self.headless else int(fields[21]) * _PAGE  # 0 of a zombie
-        self.run = ""
         self.io: tuple[int, int] | None = None  # bytes read and written, if readable
 
     @classmethod
-    def restored(cls, pid: int, run: str, values: Sequence[Any]) -> _Process:
+    def restored(cls, pid: int, values: Sequence[Any]) -> _Process:
         process = cls.__new__(cls)
-        process.pid, process.run = pid, run
+        process.pid = pid
         for name, value in zip(_HANDED_OVER, values, strict=True):
             setattr(process, name, value)
         process.io = process.io and (process.io[0], process.io[1])
@@ -165,6 +167,8 @@ class _Run:
         A process's CPU time passes to the parent that waits for it. So a parent's gain from its children is
         counted, less what was counted while they lived.
         """
+        if members == self.members:  # they are the same objects, so nothing has changed
+            return 0
         gained = 0
         by_children: dict[int, int] = {}
         for pid, process in members.items():
@@ -192,13 +196,13 @@ class _Run:
         return max(counted, leaders, counted + leaders - (known + others) * _TICK)
 
     @classmethod
-    def restored(cls, name: str, data: Mapping[str, Any]) -> _Run:
+    def restored(cls, data: Mapping[str, Any]) -> _Run:
         run = cls(data["leader"])
         run.ticks, run.peak, run._passes = data["ticks"], data["peak"], data["passes"]
         run.io = data["io"] and tuple(data["io"])
         run.last = Usage(*data["last"]) if data["last"] else None
         run.members = {
-            int(pid): _Process.restored(int(pid), name, values) for pid, values in data["members"].items()
+            int(pid): _Process.restored(int(pid), values) for pid, values in data["members"].items()
         }
         return run
 
@@ -224,7 +228,8 @@ class UsageMeter:
         self._passing = False
         self._runs: dict[str, _Run] = {}
         self._at = float("-inf")  # of the last pass
-        # Used by the one thread in a pass: each process's start and run, by pid; "" for no run's.
+        # Used by the one thread in a pass, by pid: each process, and its start and run; "" for no run's.
+        self._processes: dict[int, _Process] = {}
         self._owners: dict[int, tuple[int, str]] = {}
         self._scanner = new_scanner()
         self._own_peak = 0  # KiB, when it was last read
@@ -244,7 +249,7 @@ class UsageMeter:
                 return {run: each.last for run, each in self._runs.items() if each.last is not None}
             self._passing = True
         try:
-            entries = [entry for entry in registry.entries() if entry.pid]
+            entries = registry.spawned_entries()
             at = time.monotonic()
             members = self._pass(entries)
             runs = {entry.run: self._runs.get(entry.run) or _Run(entry.pid) for entry in entries}
@@ -287,7 +292,7 @@ class UsageMeter:
         """Go on where another program's has been; once the registry is that one's."""
         self._scanner = new_scanner()
         for name, said in data.items():
-            run = self._runs[name] = _Run.restored(name, said)
+            run = self._runs[name] = _Run.restored(said)
             self._owners.update((pid, (process.start, name)) for pid, process in run.members.items())
 
     def _is_its_own(self, peak: int) -> bool:
@@ -302,14 +307,16 @@ class UsageMeter:
         me, home = os.getpid(), os.getsid(0)
         leaders = {entry.pid: entry.run for entry in entries}
         members: dict[str, dict[int, _Process]] = {entry.run: {} for entry in entries}
-        processes = _all_processes()
-        processes.sort(key=lambda process: process.start)  # parents before their children
+        self._processes = {
+            pid: self._process(pid, stat) for pid in all_pids() if (stat := read_stat(pid)) is not None
+        }
+        # Parents before their children.
+        processes = sorted(self._processes.values(), key=lambda process: process.start)
         owners: dict[int, tuple[int, str]] = {}
         sessions: dict[int, str] = {}
-        by_pid = {process.pid: process for process in processes}
 
         def claim(process: _Process, run: str) -> None:
-            process.run = run
+            owners[process.pid] = process.start, run
             members[run][process.pid] = process
             if process.session not in (0, home):
                 sessions[process.session] = run
@@ -323,8 +330,7 @@ class UsageMeter:
             elif process.start >= registry.since and process.pid != me:
                 unknown.append(process)
         for process in unknown:
-            parent = by_pid.get(process.parent)
-            run = sessions.get(process.session) or (parent.run if parent is not None else "")
+            run = sessions.get(process.session) or owners.get(process.parent, (-1, ""))[1]
             known = self._owners.get(process.pid)
             settled = True
             if not run and (known is None or known[0] != process.start):
@@ -340,20 +346,20 @@ class UsageMeter:
                 claim(process, run)
             elif settled:
                 owners[process.pid] = process.start, ""
-        for run, found_members in members.items():
-            owners.update((pid, (process.start, run)) for pid, process in found_members.items())
         self._owners = owners
         return members
+
+    def _process(self, pid: int, stat: bytes) -> _Process:
+        """The process of this pid, the one of the last pass if nothing has changed."""
+        before = self._processes.get(pid)
+        # A process without its main thread has other figures in other files.
+        return before if before and before.stat == stat and not before.headless else _Process(pid, stat)
 
 
 def _peak_of_this_process() -> int:
     """In KiB. That of getrusage would start from the peak of this process's parent."""
     with open("/proc/self/status", "rb") as file:  # noqa: PTH123
         return next((int(line.split()[1]) for line in file if line.startswith(b"VmHWM:")), 0)
-
-
-def _all_processes() -> list[_Process]:
-    return [_Process(pid, fields) for pid in all_pids() if (fields := read_stat(pid)) is not None]
 
 
 def _rss_of_threads(pid: int) -> int:

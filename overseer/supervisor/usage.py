@@ -81,24 +81,23 @@ class UsageWatch:
         with self._table.lock:
             self._looked_at = time.monotonic()  # clients that begin to watch together share the next pass
             runs = [(task, task.run_id) for task in self._table if _runs(task)]
-            watched = bool(self.of_all()) or any(_is_watched(task) for task, _ in runs)
+            watched = bool(runs and self.of_all()) or any(_is_watched(task) for task, _ in runs)
             workers = {run: task.worker for task, run in runs}
         try:
-            if runs:
-                usage = _measure(workers) if watched else usage_meter.measure()
+            if watched:
+                usage = _measure(workers)
                 for begin in range(0, len(runs), _AT_ONCE):
                     self._push(runs[begin : begin + _AT_ONCE], usage)
+            elif runs:
+                usage_meter.measure()
             self._failing = False
         except OSError as error:
             if not self._failing:
                 _log.warning("cannot measure what tasks use: %s", error)
             self._failing = True
         with self._table.lock:
-            running = [task for task in self._table if _runs(task)]
-            if running and (self.of_all() or any(_is_watched(task) for task in running)):
-                self._look_in_locked(PUSH_S)
-            elif running:
-                self._look_in_locked(_PEAK_S)
+            if any(map(_runs, self._table)):  # whoever has begun to watch meanwhile has said so
+                self._look_in_locked(PUSH_S if watched else _PEAK_S)
 
     def _push(self, runs: Sequence[_Run], usage: Mapping[str, Measured]) -> None:
         with self._table.begin() as tx:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 
 # RFC 3339 section 5.6; a lower-case t or z is allowed there, a space is too common to refuse.
 _RFC3339 = re.compile(
@@ -19,9 +19,6 @@ _RFC3339 = re.compile(
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-# The last one formatted, to the second, which is the same for many: isoformat is slow. Replaced as a whole.
-_second = (_EPOCH, "1970-01-01T00:00:00")
-
 
 now: Callable[[], datetime] = partial(datetime.now, UTC)
 """The current time, aware, in UTC."""
@@ -29,17 +26,14 @@ now: Callable[[], datetime] = partial(datetime.now, UTC)
 
 def format_timestamp(moment: datetime) -> str:
     """``2024-05-06T07:08:09.123456Z`` for an aware ``moment``."""
-    global _second
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
-    begin, text = _second
-    since = moment - begin
-    if since.days or since.seconds:
-        begin = moment.replace(microsecond=0)
-        text = begin.isoformat()[:-6]
-        _second = begin, text
-        since = moment - begin
-    return f"{text}.{str(1_000_000 + since.microseconds)[1:]}Z"
+    since = moment - _EPOCH
+    return f"{_to_the_second(since.days, since.seconds)}.{str(1_000_000 + since.microseconds)[1:]}Z"
+
+
+@lru_cache(maxsize=256)
+def _to_the_second(days: int, seconds: int) -> str:
+    """The same without the fraction, which many have in common: isoformat is slow."""
+    return (_EPOCH + timedelta(days, seconds)).isoformat()[:-6]
 
 
 def parse_timestamp(text: str) -> datetime:

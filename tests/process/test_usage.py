@@ -176,8 +176,8 @@ def test_those_who_ask_together_share_a_pass_and_an_old_one_is_taken_if_it_may_b
         """
         from overseer.process import usage
         worker, run = start(shell("echo up; exec sleep 60"))
-        passes, look = [], usage._all_processes
-        usage._all_processes = lambda: passes.append(1) or look()
+        passes, look = [], usage.all_pids
+        usage.all_pids = lambda: passes.append(1) or look()
         first = measure(run)
         print(usage_meter.measure(60)[run] is first, len(passes))
         print(measure(run) is first, len(passes))

@@ -116,6 +116,22 @@ def test_a_cursor_is_good_for_those_who_see_the_same(world: _World) -> None:
     assert _World().journal.tag(mine) != tags[0]  # nor of another server
 
 
+def test_a_cursor_is_good_for_its_server_alone() -> None:
+    mine, theirs = _World(), _World()
+    with mine.lock:
+        mine.journal.on = True
+        cursors = [mine.journal.mark_locked() for _ in range(100)]
+        mine.journal.end_locked()  # numbers go on
+        mine.journal.on = True
+        cursors += [mine.journal.mark_locked() for _ in range(100)]
+    assert len(set(cursors)) == 200
+    with theirs.lock:
+        theirs.journal.on = True
+        for _ in range(200):
+            theirs.journal.mark_locked()
+        assert [theirs.seen(each) for each in cursors] == [None] * 200
+
+
 def test_a_task_that_changes_without_an_event_is_told_of_unless_it_is_as_before(world: _World) -> None:
     begin = world.journal.mark_locked()
     for name in ("new", "same", "other", "told"):

@@ -244,9 +244,8 @@ class Scanner:
         return True
 
 
-def read_stat(pid: int) -> list[bytes] | None:
-    """The fields of /proc/PID/stat that follow the name, up to the resident size at least; None if there is
-    no such process.
+def read_stat(pid: int) -> bytes | None:
+    """What /proc/PID/stat says; None if there is no such process.
 
     Raises:
         OSError: out of file descriptors or memory.
@@ -256,13 +255,17 @@ def read_stat(pid: int) -> list[bytes] | None:
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     try:
-        text = os.read(fd, 4096)
+        return os.read(fd, 4096)
     except ProcessLookupError:
         return None
     finally:
         os.close(fd)
+
+
+def stat_fields(stat: bytes) -> list[bytes]:
+    """The fields that follow the name, up to the resident size at least."""
     # The name in parentheses may hold anything, parentheses and spaces too.
-    return text[text.rindex(b")") + 2 :].split(None, 22)
+    return stat[stat.rindex(b")") + 2 :].split(None, 22)
 
 
 def read_process(pid: int) -> Process | None:
@@ -271,9 +274,10 @@ def read_process(pid: int) -> Process | None:
     Raises:
         OSError: out of file descriptors or memory.
     """
-    fields = read_stat(pid)
-    if fields is None:
+    stat = read_stat(pid)
+    if stat is None:
         return None
+    fields = stat_fields(stat)
     parent, group, session, flags, start = (int(fields[n]) for n in (1, 2, 3, 6, 19))
     exited = fields[0] in (b"Z", b"X")  # its main thread
     headless = exited and is_headless(fields)
