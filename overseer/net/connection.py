@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -37,6 +38,7 @@ from overseer.util.awake_clock import awake
 from overseer.util.dataclass_json import to_plain
 from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.locks import Rank, lock
+from overseer.util.standstill import standstill
 from overseer.util.threads import start_thread
 from overseer.util.websocket_frame import CloseCode
 
@@ -106,11 +108,15 @@ class Connection:
     def drop_pongs(self) -> bool:
         return self.websocket is not None and self.websocket.drop_pongs()
 
-    def go_on(self) -> None:
+    def go_on(self) -> bool:
         try:
             self.start()
-        except RuntimeError:  # others wait for this thread, so it only does what can be done now
-            self._run(0.0)
+        except (RuntimeError, MemoryError):
+            return False
+        return True
+
+    def take_turn(self) -> None:
+        self._run(0.0)
 
     def stop(self, code: int, reason: str) -> None:
         """Close a WebSocket with this code, and a service's answer, after their pending output; cut anything
@@ -147,17 +153,18 @@ class Connection:
             while self._serve(patience):
                 if self._idle.add(self):
                     return  # another thread may have it already
-                patience = _SILENCE_S
+                patience = math.inf  # the system can watch no more, so it keeps this thread
         except OSError as error:
             _log.debug("%s: %s", self.peer, error)
         except BaseException:
             _log.exception("a connection failed: %r", self)
-        if self._entered:
-            self._endpoint.leave()
-        try:
-            self.stream.close()
-        finally:
-            self._ended(self)
+        with standstill:  # what is handed over stays whole
+            if self._entered:
+                self._endpoint.leave()
+            try:
+                self.stream.close()
+            finally:
+                self._ended(self)
 
     def _serve(self, patience: float) -> bool:
         """Serve it to its end, or until it is idle; whether it is."""

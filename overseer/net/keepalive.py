@@ -34,9 +34,10 @@ class Keepalive:
         self._timer = timers.schedule(limits.ping_interval, self._check)
 
     def listen(self) -> None:
-        """From now on the peer could be heard."""
-        self._since = awake()
-        self._listening = True
+        """From now on the peer could be heard, if it could not before."""
+        if not self._listening:
+            self._since = awake()
+            self._listening = True
 
     def heard(self) -> None:
         """Something has come, and nothing more is received before the next :meth:`listen`."""

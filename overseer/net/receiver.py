@@ -12,6 +12,7 @@ The hub's messages bypass it: they are framed by :mod:`overseer.net.frames`.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -115,7 +116,7 @@ class Receiver(simple_websocket.Server):  # type: ignore[misc, name-defined]
         request: None: the connection is a WebSocket already.
         max_message: bytes of all fragments together; a longer message closes the connection with 1009.
         received: has what has not been handled.
-        patience: for how many seconds it waits for the client; 0: it takes what is there, once.
+        patience: for how many seconds it waits for a message; 0: it takes what is there, once.
     """
 
     name = "websocket"  # of a thread, which simple-websocket edits
@@ -262,7 +263,7 @@ class _Socket:
             return data
         with standstill.rest():
             self._keepalive.listen()
-            self.idle = self._enough or not self._stream.wait(self._until - time.monotonic())
+            self.idle = not self._comes()
             if not self.idle:
                 self._keepalive.heard()
         if self.idle:
@@ -274,6 +275,18 @@ class _Socket:
         if not only_pongs(data):
             self._until = time.monotonic() + self._patience
         return data
+
+    def _comes(self) -> bool:
+        """Wait for more; False: the client has been silent for too long."""
+        if self._enough:
+            return False
+        # Within a message it keeps its thread: another receiver would parse all of it anew with each piece.
+        within = self._received.data and self._patience
+        until = math.inf if within else self._until
+        while not self._stream.wait(until - time.monotonic()):
+            if time.monotonic() >= until:
+                return False
+        return True
 
     def send(self, data: bytes) -> int:
         if not self.framed:

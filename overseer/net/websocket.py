@@ -57,7 +57,8 @@ class WebSocket:
 
         Args:
             request: None: it has been opened before.
-            patience: for how many seconds its client may be silent; 0: only what is there is received.
+            patience: for how many seconds its client may be silent between messages; 0: only what is there is
+                received, and once.
         """
         if self._keepalive is None:
             self._keepalive = Keepalive(self.outbox, self._endpoint.limits, self._endpoint.timers)
@@ -70,16 +71,17 @@ class WebSocket:
                 pass
         finally:
             if not idle:
-                self._keepalive.stop()
-                self.outbox.detach()
+                with standstill:  # what is handed over stays whole
+                    self._keepalive.stop()
+                    self.outbox.detach()
         return idle
 
     def _take_messages(self, request: Request | None, keepalive: Keepalive, patience: float) -> bool:
         idle = False
-        try:
-            if request is None and self.outbox.closed:  # nothing more is handled
-                return False
-            with standstill:
+        with standstill:
+            try:
+                if request is None and self.outbox.closed:  # nothing more is handled
+                    return False
                 receiver = Receiver(
                     request,
                     self._stream,
@@ -92,12 +94,12 @@ class WebSocket:
                 if self.handler is None:
                     self.handler = self._endpoint.open_handler(self.outbox, self._peer)
                 idle = receiver.run(self._handle)
-        except Exception:
-            _log.exception("a WebSocket failed: %r", self)
-            self.outbox.close(CloseCode.INTERNAL_ERROR, "internal error")
-        finally:
-            if self.handler is not None and not idle:
-                self.handler.closed()
+            except Exception:
+                _log.exception("a WebSocket failed: %r", self)
+                self.outbox.close(CloseCode.INTERNAL_ERROR, "internal error")
+            finally:
+                if self.handler is not None and not idle:
+                    self.handler.closed()
         return idle
 
     # While it is idle
@@ -105,6 +107,7 @@ class WebSocket:
     def drop_pongs(self) -> bool:
         """Drop what has come if it is pongs; whether it was."""
         assert self._keepalive is not None
+        self._keepalive.heard()
         try:
             data = self._stream.peek(_PONGS)
             # What has come of a message may end within a frame, whose rest may look like a pong.
@@ -114,7 +117,6 @@ class WebSocket:
                 return True
         except OSError:  # whoever serves it finds out
             pass
-        self._keepalive.heard()
         return False
 
     @property

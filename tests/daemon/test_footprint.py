@@ -52,6 +52,7 @@ THREADS = {
     "net-timers",
     "net-accept",
     "net-idle",
+    "net-reserve",
     "net-writer",
     "guardian",
     "stops",

@@ -16,6 +16,7 @@ from overseer.net import connection as connection_module
 from overseer.net.connection import Connection
 from overseer.net.frames import Encoded
 from overseer.net.idle_connections import IdleConnections
+from overseer.util.standstill import standstill
 from tests.harness.seeds import seeds
 from tests.net.conftest import Harness, RecordingHandler, wait_until
 from tests.net.rawclient import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Closed, RawClient, frame
@@ -124,9 +125,9 @@ def test_what_comes_with_a_pong_is_not_dropped(serve: Serve, started: list[str],
     with client:
         client.send_raw(data[:cut])
         wait_until(lambda: len(started) == 2)
-        wait_idle()
         client.send_raw(data[cut:])
         assert client.receive() == "said"
+        wait_idle()
 
 
 def test_the_rest_of_a_message_may_look_like_a_pong(serve: Serve, started: list[str]) -> None:
@@ -136,22 +137,25 @@ def test_the_rest_of_a_message_may_look_like_a_pong(serve: Serve, started: list[
     with client:
         client.send_raw(data.removesuffix(pong))
         wait_until(lambda: len(started) == 2)
-        wait_idle()
         client.send_raw(pong)
         wait_until(lambda: handler.received)
     assert handler.received == [b"before" + pong]
 
 
-def test_a_message_in_pieces_with_silence_between_them_is_one(serve: Serve, started: list[str]) -> None:
+def test_a_message_in_pieces_with_silence_between_them_is_parsed_once(
+    serve: Serve, started: list[str]
+) -> None:
     _, client, handler = silent_pair(serve)
-    data = frame(TEXT, b"one ", fin=False) + frame(CONTINUATION, "méssage".encode())
+    pieces = (frame(TEXT, b"one ", fin=False), frame(PING, b"within"), frame(CONTINUATION, b"message"))
     with client:
-        for count, start in enumerate(range(0, len(data), 5), 2):
-            client.send_raw(data[start : start + 5])
-            wait_until(lambda: len(started) == count)  # noqa: B023
-            wait_idle()
-        assert client.receive() == "one méssage"
-    assert handler.received == ["one méssage"]
+        for piece in pieces:
+            client.send_raw(piece)
+            time.sleep(0.2)  # longer than a thread waits for a message
+        assert client.receive_frame() == (PONG, b"within")
+        assert client.receive() == "one message"
+        wait_idle()
+    assert handler.received == ["one message"]
+    assert started == ["client-1"] * 2
 
 
 def test_a_ping_is_answered_with_its_payload(serve: Serve) -> None:
@@ -229,7 +233,7 @@ def test_shutdown_says_so_to_all_of_them(serve: Serve) -> None:
     ended.join(30)
     assert not ended.is_alive()
     assert [handler.closes for _, handler in pairs] == [1] * 20
-    assert not any(each.name == "net-idle" for each in threading.enumerate())
+    assert not {"net-idle", "net-reserve"} & {each.name for each in threading.enumerate()}
 
 
 def test_three_hundred_speak_at_once_and_nobody_is_left_out(serve: Serve) -> None:
@@ -321,6 +325,63 @@ def test_without_threads_all_are_served_in_turn(serve: Serve, no_threads: Callab
     wait_until(lambda: not harness.server.connections())
 
 
+def test_without_threads_one_that_does_not_read_costs_no_other_its_connection(
+    serve: Serve, no_threads: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+    receive = RecordingHandler.receive
+
+    def wait(handler: RecordingHandler, data: str | bytes) -> None:
+        if data == "wait":
+            over.wait(30)
+        receive(handler, data)
+
+    monkeypatch.setattr(RecordingHandler, "receive", wait)
+    harness = serve(ping_interval=0.1, ping_timeout=0.4)
+    (waiting, _), *others = [harness.pair() for _ in range(3)]
+    wait_idle()
+    no_threads()
+    waiting.send_text("wait")
+    until = time.monotonic() + 1.0  # longer than interval and timeout together
+    while time.monotonic() < until:
+        for client, _ in others:
+            assert client.receive_frame() == (PING, b"")
+            client.send_frame(PONG)
+    assert not any(handler.outbox.closed for _, handler in others)
+    over.set()
+    for client, _ in (*others, (waiting, None)):
+        client.drop()
+    wait_until(lambda: not harness.server.connections())
+
+
+def test_a_standstill_holds_back_the_end_of_one_that_was_closed(serve: Serve) -> None:
+    harness, client, handler = silent_pair(serve)
+    standstill.close()
+    try:
+        assert standstill.wait(30)
+        handler.outbox.close(1008)
+        client.drop()
+        wait_until(served)
+        assert not handler.is_closed.wait(0.2)
+        (connection,) = harness.server.connections()
+        assert connection.stream.fileno() >= 0
+    finally:
+        standstill.open()
+    assert handler.is_closed.wait(30)
+    wait_until(lambda: not harness.server.connections())
+
+
+def test_one_that_cannot_be_watched_is_found_dead_all_the_same(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(IdleConnections, "add", lambda idle, connection: False)
+    client, handler = serve(ping_interval=0.2, ping_timeout=0.2).pair()
+    with client:
+        assert client.receive_frame() == (PING, b"")
+        assert client.close_code() == 1011
+    assert handler.is_closed.wait(30)
+
+
 def test_what_cannot_be_watched_keeps_its_thread(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
@@ -331,7 +392,7 @@ def test_what_cannot_be_watched_keeps_its_thread(serve: Serve, monkeypatch: pyte
     monkeypatch.setattr(IdleConnections, "add", refuse)
     client, handler = serve().pair()
     with client:
-        wait_until(lambda: len(asked) > 1)  # it has asked again, too
+        wait_until(lambda: asked)
         assert served() == 1
         client.send_text("still here")
         assert client.receive() == "still here"
