@@ -11,6 +11,7 @@ from bench.client import Connection
 from bench.servers import Server
 
 _SETTLE_S = 0.3
+_SILENT_S = 6.0  # after which a client has no thread of its own any more
 
 
 def footprint_cases(many: int, idle_s: float) -> Iterator[Case]:
@@ -68,7 +69,7 @@ def _many(many: int, server: Server) -> Sample:
             connections.append(connection)
             connection.send(type="subscribe", id="subscribe", task_id="first")
             connection.wait_for("subscribed")
-        time.sleep(_SETTLE_S)
+        time.sleep(_SILENT_S)
         with_clients = server.resident()
         cpu = server.cpu_s()
         time.sleep(1.0)  # what it spends meanwhile is measured

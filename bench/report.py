@@ -55,9 +55,9 @@ What the figures depend on, beside the processor:
 - *Stops*: the run's threads all wake at once and take turns, as one of them runs Python at a time.
 - *`list`*: only tasks that have changed since the last one are encoded; the first has all of them to do.
 - *A line now and then*: see above.
-- *Memory*: a client and a run have a thread each: three pages of stack, as many of Python's own, are the
-  smaller half of what is counted. An idle server has loaded what its configuration needs: templates,
-  conditions, TLS and `data_dir` each add something.
+- *Memory*: a run has a thread: three pages of stack, as many of Python's own, are the smaller half of what is
+  counted. A client has one while it speaks, and for five seconds more. An idle server has loaded what
+  its configuration needs: templates, conditions, TLS and `data_dir` each add something.
 - *An idle server* has nothing to wake up for. While a client is connected it looks once a second whether it
   was itself stopped or suspended, in which time clients are not to be blamed for silence.
 - *With a log*: `write(2)` into the page cache of the file system under `data_dir`: 37 bytes precede each

@@ -54,7 +54,7 @@ ANYWHERE = {
     f"delays grow by `restart_factor` to `restart_max_delay`, {_RETRY}": (
         "exp_backoff_restart_delay restart_steps restart_max_delay_sec"
     ),
-    f"which exits restart it say `restart_on`, {_RETRY}, and `success_codes`, {_ACTION}": (
+    f"`restart_on`, {_RETRY}, and `success_codes`, {_ACTION}, say which exits restart it": (
         "restart_prevent_exit_status restart_force_exit_status"
     ),
     f"each failed run counts, however short; after one as long as `restart_reset`, {_RETRY}, delays start "
@@ -90,7 +90,7 @@ ANYWHERE = {
         "cron crontab cron_restart every timing exec_on_cron on_calendar on_unit_active_sec"
     ),
     f"runs that were missed are `missed` of the `schedule` {_TASK}": "catch_up persistent",
-    f"a delay at random is `jitter` of the `schedule` {_TASK}": "randomized_delay_sec stagger",
+    f"a random delay is `jitter` of the `schedule` {_TASK}": "randomized_delay_sec stagger",
     f"one start at a given time is `schedule: {{at: …}}` {_TASK}": "delay delayed stash stashed",
     f"the order is `depends_on` {_TASK}; queued tasks are moved by `overseerctl move`": (
         "priority after before requires wants binds_to part_of dependencies depends"
@@ -217,7 +217,7 @@ BY_LEVEL = {
         "what happens to a start while the task still runs is `overlap`": (
             "max_concurrent max_instances concurrency concurrency_policy prohibit_overlap singleton"
         ),
-        "a delay at random is `jitter`": "random_delay randomized_delay_sec stagger accuracy_sec",
+        "a random delay is `jitter`": "random_delay randomized_delay_sec stagger accuracy_sec",
         "what is off has `enabled: false`": "suspend disabled paused",
         "what is started with the server has `autostart: true`, beside `schedule`": (
             "run_on_start on_boot_sec on_startup_sec"
@@ -258,7 +258,7 @@ BY_LEVEL = {
         "it is a `webhook` with a `body`, or a program, `exec`": (
             "email mail smtp slack discord telegram teams ntfy gotify apprise"
         ),
-        "which of the two it is say the keys `webhook` and `exec`": "type kind",
+        "the keys `webhook` and `exec` say which of the two it is": "type kind",
     },
     "rule": {
         "what is told is `on`": "events event when conditions",

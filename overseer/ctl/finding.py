@@ -16,6 +16,7 @@ _RUNS = 1000  # latest ones of the history, whose tasks are known
 _NAMED = 5  # ids listed in a message
 _LATE = "\U000e01ef"  # the last character that can be printed, and is in use
 _AMBIGUOUS = "ambiguous"  # the code of what is refused here, since several tasks are meant
+_BY_GROUP = ("stop", "restart", "rm", "list")  # commands that take --group
 _PREFIX = 4  # characters of a run's id
 
 
@@ -76,9 +77,12 @@ def _actions(client: Client) -> Sequence[ActionInfo]:
 def _missing(client: Client, text: str, known: Collection[str], command: str) -> RefusedError:
     if not (hint := did_you_mean(text, known)):
         with suppress(RefusedError):
-            if any(action.name == text for action in client.actions()):
-                name = plain(text)
+            actions, name = client.actions(), plain(text)
+            if any(action.name == text for action in actions):
                 hint = f" ({name} is an action; for its tasks: overseerctl {command} --action {name})"
+            elif any(action.group == text for action in actions):
+                by_group = command if command in _BY_GROUP else "list"
+                hint = f" ({name} is a group; for its tasks: overseerctl {by_group} --group {name})"
     return RefusedError(f"task not found{hint}", code="not_found")
 
 

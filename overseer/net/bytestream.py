@@ -19,9 +19,9 @@ _LITTLE = 1024  # more than most requests have
 class ByteStream(Protocol):
     """A connection's bytes, in clear text or encrypted.
 
-    ``receive`` is called by the connection's own thread only, ``send`` and ``finish`` by one thread at a
-    time, ``abort`` by any thread at any time, ``close`` last, when no other call is under way. Socket
-    timeouts are avoided, since they lose data that was half sent or half read.
+    ``receive``, ``wait`` and ``peek`` are called by one thread at a time, ``send`` and ``finish`` by one
+    thread at a time, ``abort`` by any thread at any time, ``close`` last, when no other call is under way.
+    Socket timeouts are avoided, since they lose data that was half sent or half read.
     """
 
     def open(self, deadline: AwakeTime) -> tuple[str, ...]:
@@ -33,8 +33,13 @@ class ByteStream(Protocol):
     portable: bool
     """Whether another program can go on with its descriptor alone."""
 
-    def wait(self) -> None:
-        """Wait until :meth:`receive` has something, or the end; where it is portable."""
+    def wait(self, seconds: float) -> bool:
+        """Wait until :meth:`receive` has something, or the end; False after so many seconds. Where it is
+        portable."""
+
+    def peek(self, size: int) -> bytes:
+        """What :meth:`receive` would return, without taking or waiting for it; where it is portable. Raises
+        OSError if there is nothing or it is broken."""
 
     @property
     def unsent(self) -> bool:
@@ -79,10 +84,13 @@ class SocketStream:
     unsent = False  # it takes no more than leaves
     portable = True
 
-    def wait(self) -> None:
+    def wait(self, seconds: float) -> bool:
         poll = select.poll()
         poll.register(self._sock.fileno(), select.POLLIN)
-        poll.poll()
+        return bool(poll.poll(poll_timeout(seconds)))
+
+    def peek(self, size: int) -> bytes:
+        return self._sock.recv(size, socket.MSG_PEEK | socket.MSG_DONTWAIT)
 
     def fileno(self) -> int:
         return self._sock.fileno()

@@ -1,8 +1,9 @@
-"""One accepted socket, from its first byte to its last, on one thread."""
+"""One accepted socket, from its first byte to its last, on one thread at a time."""
 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,6 +28,7 @@ from overseer.net.http import (
     read_request,
     route,
 )
+from overseer.net.idle_connections import IdleConnections
 from overseer.net.outbox import Outbox
 from overseer.net.readable_outbox import ReadableOutbox
 from overseer.net.receiver import opening
@@ -36,18 +38,23 @@ from overseer.util.awake_clock import awake
 from overseer.util.dataclass_json import to_plain
 from overseer.util.handover_format import Incoming, Outgoing
 from overseer.util.locks import Rank, lock
-from overseer.util.threads import DaemonThread
+from overseer.util.standstill import standstill
+from overseer.util.threads import start_thread
 from overseer.util.websocket_frame import CloseCode
 
 _log = logging.getLogger(__name__)
 
 _STRANGERS_TIME = 2.0  # seconds that a stranger has for a health check, TLS included
+_SILENCE_S = 5.0  # of a WebSocket's client, after which its thread ends
 
 
 class Connection:
-    """The thread of one socket: a request, then its response, or a WebSocket until that is closed.
+    """One socket: a request, then its response, or a WebSocket until that is closed.
+
+    It is served by a thread of its own, but while its client is silent it has none: it is idle then.
 
     Args:
+        idle: where it waits while it is idle.
         stranger: its address may only do health checks.
         admitted: called when it becomes a WebSocket, or a service is to answer, on the connection's thread.
         ended: called last, on the connection's thread.
@@ -59,6 +66,7 @@ class Connection:
         peer: Peer,
         endpoint: Endpoint,
         writer: Writer,
+        idle: IdleConnections,
         number: int,
         *,
         stranger: bool,
@@ -71,6 +79,8 @@ class Connection:
         self.accepted_at = awake()
         self._endpoint = endpoint
         self._writer = writer
+        self._idle = idle
+        self._number = number
         self._stranger = stranger
         self._admitted = admitted
         self._ended = ended
@@ -80,15 +90,33 @@ class Connection:
         self._stopped: tuple[int, str] | None = None
         self._asked = False  # the request has been read, or refused: turn_away sends nothing any more
         self.websocket: WebSocket | None = None
-        # A daemon: the server joins it, but with a timeout.
-        self._thread = DaemonThread(target=self._run, name=f"client-{number}")
+        # Of the thread that serves it, as the rest of a WebSocket's state.
+        self._entered = False  # it has a place of the endpoint's
 
     def __repr__(self) -> str:
-        return f"<Connection {self._thread.name} {self.peer} {self.outbox or 'http'}>"
+        return f"<Connection {self._number} {self.peer} {self.outbox or 'http'}>"
 
     def start(self) -> None:
         """Start the thread. Raises RuntimeError when the system allows no more threads."""
-        self._thread.start()
+        start_thread(lambda: self._run(_SILENCE_S), f"client-{self._number}")
+
+    # What follows until stop is for IdleConnections.
+
+    def fileno(self) -> int:
+        return self.stream.fileno()
+
+    def drop_pongs(self) -> bool:
+        return self.websocket is not None and self.websocket.drop_pongs()
+
+    def go_on(self) -> bool:
+        try:
+            self.start()
+        except (RuntimeError, MemoryError):
+            return False
+        return True
+
+    def take_turn(self) -> None:
+        self._run(0.0)
 
     def stop(self, code: int, reason: str) -> None:
         """Close a WebSocket with this code, and a service's answer, after their pending output; cut anything
@@ -120,63 +148,62 @@ class Connection:
         outbox.close(CloseCode.POLICY_VIOLATION, "access has changed: connect again")
         return True
 
-    def join(self, timeout: float) -> bool:
-        """Wait up to ``timeout`` seconds for the thread's end; returns whether it has ended."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
+    def _run(self, patience: float) -> None:
         try:
-            self._serve()
+            while self._serve(patience):
+                if self._idle.add(self):
+                    return  # another thread may have it already
+                patience = math.inf  # the system can watch no more, so it keeps this thread
         except OSError as error:
             _log.debug("%s: %s", self.peer, error)
         except BaseException:
             _log.exception("a connection failed: %r", self)
-        finally:
+        with standstill:  # what is handed over stays whole
+            if self._entered:
+                self._endpoint.leave()
             try:
                 self.stream.close()
             finally:
                 self._ended(self)
 
-    def _serve(self) -> None:
-        if self.websocket is not None:  # it was handed over
-            try:
-                self.websocket.serve(None)
-            finally:
-                self._endpoint.leave()
-            return
+    def _serve(self, patience: float) -> bool:
+        """Serve it to its end, or until it is idle; whether it is."""
+        if self.websocket is not None:  # it was idle, or handed over
+            return self.websocket.serve(None, patience)
+        request = self._admit()
+        return request is not None and self._open_websocket(request, patience)
+
+    def _admit(self) -> Request | None:
+        """Read the request and answer it, unless it opens a WebSocket: that is returned."""
         hooks = self._endpoint.hooks
         try:
             request = self._read_request(hooks)
         except BadRequest as error:
             if self._begin_answer():
                 self._respond(error.response)
-            return
+            return None
         if not self._begin_answer() or request is None:
-            return
+            return None
         if hooks is not None and hooks.takes(request):
             stranger = self._stranger or self._endpoint.is_stranger(self.peer)
             self._respond(hooks.answer(replace(request, peer=self.peer), stranger=stranger))
-            return
+            return None
         service = self._endpoint.service(request.path)
         response = self._answer(request, service)
-        if response is None and not self._endpoint.enter():
-            response = self._full()
+        if response is None:
+            self._entered = self._endpoint.enter()
+            response = None if self._entered else self._full()
         head_only = request.method == "HEAD"
         if response is not None:
             self._respond(service.refusal(response) if service else response, head_only=head_only)
-            return
-        try:
-            request = replace(request, peer=self.peer)
-            if service is None:
-                request = opening(request)
-                self._open_websocket(request)
-            else:
-                # Who reads slowly has as long as on a WebSocket.
-                patience = self._endpoint.limits.stall_timeout
-                self._serve_by(service, request, self._reply(head_only=head_only, timeout=patience))
-        finally:
-            self._endpoint.leave()
+            return None
+        request = replace(request, peer=self.peer)
+        if service is None:
+            return opening(request)
+        # Who reads slowly has as long as on a WebSocket.
+        timeout = self._endpoint.limits.stall_timeout
+        self._serve_by(service, request, self._reply(head_only=head_only, timeout=timeout))
+        return None
 
     def _begin_answer(self) -> bool:
         """From here on only this thread sends; False: it sends nothing, as the connection was stopped."""
@@ -256,13 +283,13 @@ class Connection:
         self._admitted(self)
         return True
 
-    def _open_websocket(self, request: Request) -> None:
+    def _open_websocket(self, request: Request, patience: float) -> bool:
         websocket = WebSocket(self.stream, self._writer, self._endpoint, self.peer, request.rest)
         self.websocket = websocket
         if self._enter(websocket.outbox):
-            websocket.serve(request)
-        else:
-            websocket.outbox.detach()
+            return websocket.serve(request, patience)
+        websocket.outbox.detach()
+        return False
 
     # Upgrades
 
@@ -296,7 +323,8 @@ class Connection:
         Raises:
             RuntimeError: there are too many connections.
         """
-        if not self._endpoint.enter():
+        self._entered = self._endpoint.enter()
+        if not self._entered:
             raise RuntimeError("too many clients are connected")
         self.websocket = WebSocket(self.stream, self._writer, self._endpoint, self.peer)
         self.outbox = self.websocket.outbox
@@ -305,8 +333,9 @@ class Connection:
     def resume(self) -> None:
         """Go on with what was restored. Raises RuntimeError when the system allows no more threads."""
         assert self.websocket is not None
-        self.start()
-        self.websocket.outbox.go_on()
+        self.websocket.go_on()
+        if self.websocket.has_received or not self._idle.add(self):
+            self.start()
 
 
 @contextmanager

@@ -10,7 +10,17 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from overseer.util.websocket_frame import CLOSE, MAX_CONTROL, PING, TEXT, CloseCode, frame_header
+from overseer.util.websocket_frame import (
+    CLOSE,
+    FIN,
+    MASKED,
+    MAX_CONTROL,
+    PING,
+    PONG,
+    TEXT,
+    CloseCode,
+    frame_header,
+)
 
 SHUTTING_DOWN = CloseCode.GOING_AWAY, "the server is shutting down"
 """The code and reason of a close."""
@@ -34,6 +44,17 @@ def text_frames(payloads: Sequence[bytes]) -> bytes:
 
 def ping_frame(payload: bytes = b"") -> bytes:
     return frame_header(PING, len(payload)) + payload
+
+
+def only_pongs(frames: bytes) -> bool:
+    """Whether these bytes of a client's are whole pongs, one at least, and nothing else."""
+    end = 0
+    while end + 2 <= len(frames) and frames[end] == FIN | PONG:
+        length = frames[end + 1] - MASKED
+        if not 0 <= length <= MAX_CONTROL:
+            return False
+        end += 6 + length  # the masking key has four bytes
+    return 0 < end == len(frames)
 
 
 def close_frame(code: int, reason: str = "") -> bytes:

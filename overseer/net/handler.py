@@ -10,7 +10,7 @@ from overseer.net.outbox import Outbox
 
 
 class Handler(Protocol):
-    """Takes one client's messages; called on the connection's own thread, with no lock held."""
+    """Takes one client's messages; called on the thread that serves its connection, with no lock held."""
 
     def receive(self, data: str | bytes) -> None:
         """One message, text or binary, of at most ``max_message`` bytes (over stdio one more: too long)."""

@@ -12,7 +12,9 @@ The hub's messages bypass it: they are framed by :mod:`overseer.net.frames`.
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from types import ModuleType
@@ -21,7 +23,7 @@ from typing import Any
 from overseer.auth.peer import Peer
 from overseer.net.bytestream import ByteStream
 from overseer.net.frame_limit import FrameScanner
-from overseer.net.frames import split_frames
+from overseer.net.frames import only_pongs, split_frames
 from overseer.net.http import ENDPOINT, Request
 from overseer.net.keepalive import Keepalive
 from overseer.net.outbox import Outbox
@@ -71,7 +73,7 @@ class Received:
 
     Attributes:
         first: the same, until it is parsed.
-        data: has been parsed: a message's beginning, while the thread rests.
+        data: has been parsed: a message's beginning, while its thread rests.
     """
 
     __slots__ = ("_before", "data", "first")
@@ -91,10 +93,15 @@ class Received:
         """All of them; at a standstill."""
         return bytes(self.data) + self.first
 
+    def rewind(self) -> None:
+        """Another receiver is to parse them."""
+        self.first = self.unhandled()
+        self.data.clear()
+        self._before = 0
+
 
 def opening(request: Request) -> Request:
-    """The part of a checked upgrade that a :class:`Receiver` needs: its thread keeps it for as long as it is
-    connected."""
+    """The part of a checked upgrade that a :class:`Receiver` needs: its thread keeps it."""
     headers = {name: request.headers[name] for name in _NEEDED if name in request.headers}
     return replace(request, headers=headers, body=None)
 
@@ -109,6 +116,7 @@ class Receiver(simple_websocket.Server):  # type: ignore[misc, name-defined]
         request: None: the connection is a WebSocket already.
         max_message: bytes of all fragments together; a longer message closes the connection with 1009.
         received: has what has not been handled.
+        patience: for how many seconds it waits for a message; 0: it takes what is there, once.
     """
 
     name = "websocket"  # of a thread, which simple-websocket edits
@@ -124,10 +132,13 @@ class Receiver(simple_websocket.Server):  # type: ignore[misc, name-defined]
         max_message: int,
         keepalive: Keepalive,
         received: Received,
+        patience: float,
     ) -> None:
         self._outbox = outbox
+        self._received = received
         self._handle: Callable[[str | bytes], None] | None = None
-        pipe = _Socket(received, stream, outbox, max_message, keepalive, opened=request is None)
+        pipe = _Socket(received, stream, outbox, max_message, keepalive, patience, opened=request is None)
+        self._pipe = pipe
         super().__init__(
             _environ(request or _ACCEPTED, pipe),
             subprotocols=[PROTOCOL],
@@ -147,12 +158,17 @@ class Receiver(simple_websocket.Server):  # type: ignore[misc, name-defined]
     def start(self) -> None:
         """Too early: the hub does not know the connection yet."""
 
-    def run(self, handle: Callable[[str | bytes], None]) -> None:
-        """Call ``handle`` with each message until either side closes the connection."""
+    def run(self, handle: Callable[[str | bytes], None]) -> bool:
+        """Call ``handle`` with each message until either side closes the connection, or the client has been
+        silent for too long; whether it was that: another receiver can go on."""
         self._handle = handle
         self._loop()
+        if self._pipe.idle:
+            self._received.rewind()
+            return True
         # Where the loop ended without a close frame, the connection broke.
         self._outbox.close_with(CloseCode.ABNORMAL, b"")
+        return False
 
     def set(self) -> None:
         """A message is complete, or the connection has ended."""
@@ -187,7 +203,12 @@ def _environ(request: Request, pipe: _Socket) -> dict[str, Any]:
 
 
 class _Socket:
-    """Stands in for a socket."""
+    """Stands in for a socket.
+
+    Attributes:
+        framed: the handshake is over: what is sent are frames.
+        idle: the client has been silent for too long, which ended the loop.
+    """
 
     def __init__(
         self,
@@ -196,6 +217,7 @@ class _Socket:
         outbox: Outbox,
         max_message: int,
         keepalive: Keepalive,
+        patience: float,
         *,
         opened: bool,
     ) -> None:
@@ -206,8 +228,12 @@ class _Socket:
         self._max_message = max_message
         self._too_long = False
         self._keepalive = keepalive
+        self._patience = patience
+        self._until = time.monotonic() + patience  # pongs alone do not put this off
+        self._enough = False  # nothing more is received
         self._opened = opened  # before: the answer to the upgrade has been sent
-        self.framed = False  # the handshake is over, what is sent are frames
+        self.framed = False
+        self.idle = False
 
     def recv(self, size: int) -> bytes:
         self._received.handled(self._scanner.border)
@@ -217,7 +243,7 @@ class _Socket:
         data, self._received.first = self._received.first, b""
         if is_open and not data:
             data = self._receive(size)
-        if self._outbox.closed:  # ends the loop
+        if self.idle or self._outbox.closed:  # ends the loop
             return b""
         self._received.data += data
         good = self._scanner.scan(data)
@@ -230,12 +256,37 @@ class _Socket:
 
     def _receive(self, size: int) -> bytes:
         if not self._stream.portable:
-            with standstill.rest(), self._keepalive:
-                return self._stream.receive(size)
+            with standstill.rest():
+                self._keepalive.listen()
+                data = self._stream.receive(size)
+                self._keepalive.heard()
+            return data
+        with standstill.rest():
+            self._keepalive.listen()
+            self.idle = not self._comes()
+            if not self.idle:
+                self._keepalive.heard()
+        if self.idle:
+            return b""
+        # Whoever has no patience would never come back from a client that keeps talking.
+        self._enough = not self._patience
         # What is received is handled before the thread rests again.
-        with standstill.rest(), self._keepalive:
-            self._stream.wait()
-        return self._stream.receive(size)
+        data = self._stream.receive(size)
+        if not only_pongs(data):
+            self._until = time.monotonic() + self._patience
+        return data
+
+    def _comes(self) -> bool:
+        """Wait for more; False: the client has been silent for too long."""
+        if self._enough:
+            return False
+        # Within a message it keeps its thread: another receiver would parse all of it anew with each piece.
+        within = self._received.data and self._patience
+        until = math.inf if within else self._until
+        while not self._stream.wait(until - time.monotonic()):
+            if time.monotonic() >= until:
+                return False
+        return True
 
     def send(self, data: bytes) -> int:
         if not self.framed:

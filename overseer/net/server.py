@@ -19,6 +19,7 @@ from overseer.net.connection import Connection
 from overseer.net.endpoint import Endpoint
 from overseer.net.frames import SHUTTING_DOWN
 from overseer.net.http import BUSY
+from overseer.net.idle_connections import IdleConnections
 from overseer.net.listeners import Listener
 from overseer.net.pending_connections import PendingConnections
 from overseer.net.readable_outbox import ReadableOutbox
@@ -55,6 +56,7 @@ class Server:
         self.listener = listener
         self.endpoint = endpoint
         self._writer = Writer()
+        self._idle = IdleConnections()
         self._lock = lock(Rank.LEAF, "server")  # guards the fields below
         # Notified when a connection was accepted or has ended (its descriptor is free again), and when
         # accepting may go on or ends.
@@ -98,6 +100,7 @@ class Server:
         self.endpoint.timers.start()
         self._ticker = Ticker(self.endpoint.timers, lambda: bool(self._connections))
         self._writer.start()
+        self._idle.start()
         self._acceptor.start()
 
     def connections(self) -> list[Connection]:
@@ -164,6 +167,7 @@ class Server:
             peer,
             self.endpoint,
             self._writer,
+            self._idle,
             self._numbers,
             stranger=stranger,
             admitted=self._admitted,
@@ -186,18 +190,19 @@ class Server:
         self._wake.close()
 
     def shutdown(self) -> None:
-        """Stop accepting, close every client after its pending output, and join their threads.
+        """Stop accepting, close every client after its pending output, and wait for their ends.
 
         Takes a little over ``close_timeout`` seconds at most. Idempotent.
         """
         self._stop_accepting()
         deadline = time.monotonic() + self.endpoint.limits.close_timeout + 0.5
-        connections = self.connections()
-        for connection in connections:
+        for connection in self.connections():
             connection.stop(*SHUTTING_DOWN)
-        for connection in connections:
-            if not connection.join(deadline - time.monotonic()):
-                _log.warning("a client's thread is still busy: %r", connection)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._connections, deadline - time.monotonic())
+        for connection in self.connections():
+            _log.warning("a client's thread is still busy: %r", connection)
+        self._idle.close()
         self._writer.close()
         if self._ticker is not None:
             self._ticker.stop()

@@ -72,8 +72,11 @@ class TlsStream:
 
     portable = False  # its keys are in this program
 
-    def wait(self) -> None:
-        self._raw.wait()
+    def wait(self, seconds: float) -> bool:
+        return self._raw.wait(seconds)
+
+    def peek(self, size: int) -> bytes:
+        return b""
 
     @property
     def unsent(self) -> bool:

@@ -194,7 +194,8 @@ def _no_constant(name: str) -> Any:
     raise _NotStrict(f"{name} is not a JSON value")
 
 
-_strict = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+_STRICT: Any = {"object_pairs_hook": _unique, "parse_constant": _no_constant}
+_strict = json.JSONDecoder(**_STRICT)
 
 
 def load_strictly(data: bytes) -> Any:
@@ -204,7 +205,7 @@ def load_strictly(data: bytes) -> Any:
         ValueError: it is not; the text says why.
         RecursionError: it is nested too deeply.
     """
-    return json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
+    return json.loads(data, **_STRICT)
 
 
 class _Twice(dict[str, Any]):

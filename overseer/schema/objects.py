@@ -362,9 +362,8 @@ class MapOf(_Mapping):
 
     def from_yaml(self, node: Node, location: Location) -> Json:
         if not isinstance(node, MapNode):
-            raise unexpected(
-                node, self._what, "; names are keys, as in NAME: …" if isinstance(node, ListNode) else ""
-            )
+            hint = "; names are keys, as in NAME: …" if isinstance(node, ListNode) else ""
+            raise unexpected(node, self._what, hint)
         found: Json = {}
         for name, entry in node.entries.items():
             here = location.child(name, entry.line)

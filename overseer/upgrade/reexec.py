@@ -124,13 +124,14 @@ def replace_by(
         OSError: that is impossible; nothing has changed.
     """
     how = invocation(sys.orig_argv[1:])
+    stage = package.stage()
     said = {
         **how._asdict(),
         "deadline": _DEADLINE_S,
         **more,
         "state": state,
         "archive": package.archive,
-        "stage": package.stage(),
+        "stage": stage,
         "place": package.place,
         "path": [str(each) for each in sys.path],
         "compiled": compiled,
@@ -138,8 +139,8 @@ def replace_by(
         "pipes": out.pipes,
     }
     file = to_memory(json.dumps(said).encode(), MESSAGE)
-    passed = [file, state, package.archive, package.stage(), compiled, *out.descriptors]
-    command = [sys.executable, *how.options, f"/proc/self/fd/{package.stage()}", *how.rest]
+    passed = [file, state, package.archive, stage, compiled, *out.descriptors]
+    command = [sys.executable, *how.options, f"/proc/self/fd/{stage}", *how.rest]
     try:
         for fd in passed:
             os.set_inheritable(fd, True)

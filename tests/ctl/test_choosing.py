@@ -141,6 +141,8 @@ def test_the_tasks_of_a_group_are_chosen_together(ctl: Ctl) -> None:
     done = ctl("restart", "--group", "Rest", "--yes", "--json")
     assert {each["task_id"] for each in done.json} == {"nap-0", "pooled-0"}
     assert ctl("stop", "--group", "Rset", "--yes").status == 1
+    assert "(Rest is a group; for its tasks: overseerctl stop --group Rest)" in ctl("stop", "Rest").err
+    assert "(Rest is a group; for its tasks: overseerctl list --group Rest)" in ctl("wait", "Rest").err
     assert "nap-0" in ctl("top", "--group", "Rest").out
     assert "sleep-0" not in ctl("top", "--group", "Rest").out
     stopped = ctl("stop", "--group", "Rest", "--wait", "--yes", "--json").json["stopped"]

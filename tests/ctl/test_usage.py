@@ -35,7 +35,7 @@ from tests.harness import Daemon
         ("lits", "unknown command lits; did you mean list?"),
         ("kill x", "unknown command kill; did you mean stop?"),
         ("follow x", "unknown command follow; did you mean logs -f?"),
-        ("shutdown", "unknown command shutdown; did you mean stop --all?"),
+        ("shutdown", "unknown command shutdown"),
         (
             "list --status runing",
             "argument --status: unknown status 'runing'; did you mean running?",

@@ -51,6 +51,8 @@ THREADS = {
     "timers",
     "net-timers",
     "net-accept",
+    "net-idle",
+    "net-reserve",
     "net-writer",
     "guardian",
     "stops",

@@ -247,6 +247,26 @@ def test_without_threads_a_stop_still_works(poor: FaultDaemon) -> None:
     poor.must_be_idle()
 
 
+def test_without_threads_clients_that_have_none_are_served_too() -> None:
+    with FaultDaemon(actions=ACTIONS, program=Path(__file__).parent / "as_nobody.py") as poor:
+        tasks = Path(f"/proc/{poor.pid}/task")
+        with poor.connect() as client, poor.connect() as other:
+            started = client.request("start", action="sleep", task_id="t")
+            other.request("subscribe", task_id="t")
+            # Two are the run's and the one that launched it.
+            most = poor.idle.threads + 2
+            wait_until(lambda: len(list(tasks.iterdir())) <= most, what="the end of their threads")
+            with no_more_processes(poor):
+                assert other.request("pool_info")["type"] == "pool_info"
+                client.send("stop", task_id="t")
+                client.expect("exited", task_id="t")
+                other.expect("exited", task_id="t")
+                assert not alive(started["pid"])
+                assert other.request("pool_info")["type"] == "pool_info"
+            client.run("echo")
+        poor.must_be_idle()
+
+
 def test_a_guardian_that_cannot_be_replaced_is_replaced_when_it_can(poor: FaultDaemon) -> None:
     def guardian() -> int:
         children = "".join(path.read_text() for path in Path(f"/proc/{poor.pid}/task").glob("*/children"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,14 @@ from overseer.net.outbox import Outbox
 from overseer.net.server import Server
 from overseer.util.timers import Timers
 from tests.net.rawclient import RawClient
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    """Wait until something is so, which others do."""
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 class RecordingHandler:

@@ -14,11 +14,12 @@ from overseer.net.frames import (
     Encoded,
     close_frame,
     frame_end,
+    only_pongs,
     ping_frame,
     split_frames,
     text_frames,
 )
-from overseer.util.websocket_frame import BINARY, CLOSE, CONTINUATION, PING, TEXT
+from overseer.util.websocket_frame import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 from tests.net.rawclient import frame
 
 LENGTHS = [0, 1, 125, 126, 127, 1023, 1024, 65535, 65536, 70000]
@@ -145,3 +146,26 @@ def test_what_is_too_long_is_stopped_in_the_header_that_says_so(frames: list[byt
     assert begin <= used < begin + 14
     if step == 100000:
         assert used == begin
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (frame(PONG), True),
+        (frame(PONG, b"x" * 125), True),
+        (frame(PONG) * 3 + frame(PONG, b"payload"), True),
+        (b"", False),
+        (frame(PONG)[:-1], False),
+        (frame(PONG, b"payload")[:-1], False),
+        (frame(PONG)[:1], False),
+        (frame(PONG) + b"\x8a", False),
+        (frame(PONG) + frame(TEXT, b"{}"), False),
+        (frame(PING), False),
+        (frame(PONG, masked=False) + bytes(4), False),
+        (frame(PONG, b"x" * 126), False),
+        (frame(PONG, fin=False), False),
+        (frame(PONG, rsv=4), False),
+    ],
+)
+def test_only_whole_pongs_of_a_client_are_pongs(data: bytes, expected: bool) -> None:
+    assert only_pongs(data) is expected

@@ -15,7 +15,7 @@ import pytest
 from overseer.net import server as server_module
 from overseer.net.bytestream import SocketStream
 from overseer.net.connection import Connection
-from tests.net.conftest import Harness
+from tests.net.conftest import Harness, wait_until
 from tests.net.rawclient import Closed, RawSocket, http_request
 
 Serve = Callable[..., Harness]
@@ -136,7 +136,7 @@ def test_who_was_told_to_try_again_gets_no_other_answer(
         if threading.current_thread() is threading.main_thread():  # before the connection is cut
             client.send_raw(b"nonsense\r\n\r\n")
             (turned_away,) = (each for each in harness.server.connections() if each.stream is stream)
-            assert turned_away.join(30)
+            wait_until(lambda: turned_away not in harness.server.connections())
         return sent
 
     harness = serve(handshake_timeout=60.0)

@@ -1,0 +1,109 @@
+"""Where the WebSockets of silent clients wait: on one thread, rather than each on its own.
+
+Most clients only watch, and say nothing but a pong now and then. A pong is dropped here; for anything else
+that comes, the end included, a connection is given a thread again, or a turn on one that is kept for when
+the system allows no more.
+"""
+
+from __future__ import annotations
+
+import select
+from queue import SimpleQueue
+from typing import Protocol
+
+from overseer.util.locks import Rank, lock
+from overseer.util.threads import VitalThread
+from overseer.util.wakeup import Wakeup
+
+_END_S = 0.5  # for each thread to end; the one in reserve may serve a client just then
+
+
+class Idle(Protocol):
+    """A connection that can be idle. All it needs to go on is in it, so that any thread can do so."""
+
+    def fileno(self) -> int:
+        """The descriptor, which nobody closes while it is idle."""
+
+    def drop_pongs(self) -> bool:
+        """Drop what has come if it is pongs; whether it was. Never waits."""
+
+    def go_on(self) -> bool:
+        """Have it served by a thread of its own, as something has come; False: the system allows no more. It
+        may be idle again before this returns."""
+
+    def take_turn(self) -> None:
+        """Serve what has come on this thread, which others wait for."""
+
+
+class IdleConnections:
+    """The idle connections, the thread that waits for them, and one in reserve. Thread-safe.
+
+    A descriptor is registered with epoll only while its connection is here, and only the thread ends that. So
+    none is closed that is registered, and what epoll reports is never about a reused number.
+    """
+
+    def __init__(self) -> None:
+        # Guards the table, and is held over epoll_ctl, which does not wait.
+        self._lock = lock(Rank.LEAF, "idle connections")
+        self._connections: dict[int, Idle] = {}
+        self._epoll = select.epoll()
+        self._wake = Wakeup()
+        self._epoll.register(self._wake, select.EPOLLIN)
+        self._closed = False
+        self._in_turn = SimpleQueue[Idle | None]()  # those for which there is no thread; None: the end
+        self._threads = (
+            VitalThread(target=self._run, name="net-idle"),
+            VitalThread(target=self._serve_in_turn, name="net-reserve"),
+        )
+
+    def start(self) -> None:
+        """Start the threads. Raises RuntimeError when the system allows no more threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def add(self, connection: Idle) -> bool:
+        """Wait for a connection, which is not the caller's any more; False: it still is, as the system cannot
+        watch more, or this is closed."""
+        fd = connection.fileno()
+        with self._lock:
+            if self._closed:
+                return False
+            try:
+                self._epoll.register(fd, select.EPOLLIN)
+            except OSError:
+                return False
+            self._connections[fd] = connection
+            return True
+
+    def close(self) -> None:
+        """Wait for none any more. Takes a second at most. Idempotent."""
+        with self._lock:
+            self._closed = True
+        self._wake.set()
+        self._in_turn.put(None)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(_END_S)
+        if not self._threads[0].is_alive():
+            self._epoll.close()
+            self._wake.close()
+
+    def _run(self) -> None:
+        # What has come is reported until it is taken, so nothing is lost that came before a connection did.
+        while True:
+            for fd, _ in self._epoll.poll():
+                if self._closed:
+                    return
+                with self._lock:
+                    connection = self._connections.get(fd)
+                if connection is None or connection.drop_pongs():
+                    continue
+                with self._lock:
+                    del self._connections[fd]
+                    self._epoll.unregister(fd)
+                if not connection.go_on():
+                    self._in_turn.put(connection)
+
+    def _serve_in_turn(self) -> None:
+        while (connection := self._in_turn.get()) is not None:
+            connection.take_turn()
