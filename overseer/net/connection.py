@@ -14,6 +14,7 @@ from overseer.auth.peer import Peer
 from overseer.auth.sign_ins import SignIn
 from overseer.net.bytestream import ByteStream
 from overseer.net.endpoint import Endpoint, Hooks, Service
+from overseer.net.frames import SHUTTING_DOWN
 from overseer.net.handler import Handler
 from overseer.net.http import (
     BUSY,
@@ -111,11 +112,16 @@ class Connection:
     def go_on(self) -> bool:
         try:
             self.start()
-        except (RuntimeError, MemoryError):
+        except RuntimeError:
             return False
         return True
 
     def take_turn(self) -> None:
+        self._run(0.0)
+
+    def end(self) -> None:
+        self.stop(*SHUTTING_DOWN)
+        self.stream.abort()
         self._run(0.0)
 
     def stop(self, code: int, reason: str) -> None:
@@ -153,6 +159,8 @@ class Connection:
             while self._serve(patience):
                 if self._idle.add(self):
                     return  # another thread may have it already
+                if not patience:  # nor is this thread there for it alone
+                    self.stop(CloseCode.TRY_AGAIN_LATER, "the server can watch no more connections")
                 patience = math.inf  # the system can watch no more, so it keeps this thread
         except OSError as error:
             _log.debug("%s: %s", self.peer, error)

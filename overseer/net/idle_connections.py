@@ -8,7 +8,9 @@ the system allows no more.
 from __future__ import annotations
 
 import select
-from queue import SimpleQueue
+import time
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from overseer.util.locks import Rank, lock
@@ -16,6 +18,7 @@ from overseer.util.threads import VitalThread
 from overseer.util.wakeup import Wakeup
 
 _END_S = 0.5  # for each thread to end; the one in reserve may serve a client just then
+_AGAIN_S = 1.0  # after the system has refused a thread, before it is asked for another
 
 
 class Idle(Protocol):
@@ -34,6 +37,9 @@ class Idle(Protocol):
     def take_turn(self) -> None:
         """Serve what has come on this thread, which others wait for."""
 
+    def end(self) -> None:
+        """Cut it, and do on this thread what follows from its end."""
+
 
 class IdleConnections:
     """The idle connections, the thread that waits for them, and one in reserve. Thread-safe.
@@ -50,6 +56,7 @@ class IdleConnections:
         self._wake = Wakeup()
         self._epoll.register(self._wake, select.EPOLLIN)
         self._closed = False
+        self._again_at = 0.0  # no thread is asked for before, monotonic; used by one thread
         self._in_turn = SimpleQueue[Idle | None]()  # those for which there is no thread; None: the end
         self._threads = (
             VitalThread(target=self._run, name="net-idle"),
@@ -76,7 +83,7 @@ class IdleConnections:
             return True
 
     def close(self) -> None:
-        """Wait for none any more. Takes a second at most. Idempotent."""
+        """End those that are still here. Idempotent. Waits for a second at most."""
         with self._lock:
             self._closed = True
         self._wake.set()
@@ -84,14 +91,32 @@ class IdleConnections:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(_END_S)
+        with self._lock:
+            left, self._connections = self._connections, {}
         if not self._threads[0].is_alive():
             self._epoll.close()
             self._wake.close()
+        for connection in (*left.values(), *self._queued()):
+            connection.end()
+        self._in_turn.put(None)  # the first may have been among these
+
+    def _queued(self) -> list[Idle]:
+        """Takes all that wait for a turn."""
+        queued: list[Idle] = []
+        with suppress(Empty):
+            while True:
+                if (connection := self._in_turn.get_nowait()) is not None:
+                    queued.append(connection)
+        return queued
 
     def _run(self) -> None:
         # What has come is reported until it is taken, so nothing is lost that came before a connection did.
         while True:
-            for fd, _ in self._epoll.poll():
+            ready = self._epoll.poll(None if self._in_turn.empty() else _AGAIN_S)
+            if not self._closed and time.monotonic() >= self._again_at:
+                for queued in self._queued():  # perhaps there are threads again
+                    self._have_served(queued)
+            for fd, _ in ready:
                 if self._closed:
                     return
                 with self._lock:
@@ -99,10 +124,18 @@ class IdleConnections:
                 if connection is None or connection.drop_pongs():
                     continue
                 with self._lock:
-                    del self._connections[fd]
+                    if self._connections.pop(fd, None) is None:  # closed meanwhile
+                        return
                     self._epoll.unregister(fd)
-                if not connection.go_on():
-                    self._in_turn.put(connection)
+                self._have_served(connection)
+
+    def _have_served(self, connection: Idle) -> None:
+        # A refusal may take its time, in which no pong is heard: one is enough for a while.
+        if time.monotonic() >= self._again_at:
+            if connection.go_on():
+                return
+            self._again_at = time.monotonic() + _AGAIN_S
+        self._in_turn.put(connection)
 
     def _serve_in_turn(self) -> None:
         while (connection := self._in_turn.get()) is not None:

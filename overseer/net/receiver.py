@@ -171,8 +171,8 @@ class Receiver(simple_websocket.Server):  # type: ignore[misc, name-defined]
         return False
 
     def set(self) -> None:
-        """A message is complete, or the connection has ended."""
-        while self._handle is not None:
+        """A message is complete, or the connection has ended, or is idle."""
+        while self._handle is not None and not self._pipe.idle:
             is_open = self._outbox.wait_until_bounded()
             try:
                 message = self.receive(timeout=0)

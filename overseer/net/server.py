@@ -200,9 +200,9 @@ class Server:
             connection.stop(*SHUTTING_DOWN)
         with self._changed:
             self._changed.wait_for(lambda: not self._connections, deadline - time.monotonic())
+        self._idle.close()
         for connection in self.connections():
             _log.warning("a client's thread is still busy: %r", connection)
-        self._idle.close()
         self._writer.close()
         if self._ticker is not None:
             self._ticker.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -22,7 +23,9 @@ class _Begun(threading.Event):
     frame ends without a word (https://github.com/python/cpython/issues/140746)."""
 
     def wait(self, timeout: float | None = None) -> bool:
-        if not super().wait(_BEGINS_S if timeout is None else timeout) and timeout is None:
+        with suppress(RuntimeError, MemoryError):  # there may be no memory to wait with
+            super().wait(_BEGINS_S if timeout is None else timeout)
+        if timeout is None and not self.is_set():
             raise _NotBegunError("can't start new thread: it does not begin")
         return self.is_set()
 
@@ -54,6 +57,8 @@ class DaemonThread(threading.Thread):
                 del self._work  # threading keeps a thread that has not begun
                 raise
             # It has begun after all.
+        except MemoryError:
+            raise RuntimeError("can't start new thread: out of memory") from None
 
     def run(self) -> None:
         if self._claim.acquire(blocking=False):  # otherwise its start has failed

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from overseer.net import connection as connection_module
+from overseer.net import idle_connections
 from overseer.net.connection import Connection
 from overseer.net.frames import Encoded
 from overseer.net.idle_connections import IdleConnections
@@ -236,6 +237,38 @@ def test_shutdown_says_so_to_all_of_them(serve: Serve) -> None:
     assert not {"net-idle", "net-reserve"} & {each.name for each in threading.enumerate()}
 
 
+def test_shutdown_ends_those_too_that_there_was_no_time_for(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Connection, "drop_pongs", lambda connection: time.sleep(0.05))
+    harness = serve(close_timeout=0.2)
+    pairs = [harness.pair() for _ in range(30)]
+    wait_idle()
+    harness.close()
+    assert [handler.closes for _, handler in pairs] == [1] * 30
+    assert not harness.server.connections()
+    for client, _ in pairs:
+        client.drop()
+
+
+def test_one_with_much_to_read_is_heard_while_it_falls_silent(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "_SILENCE_S", 0.2)
+    client, handler = serve(ping_interval=0.3, ping_timeout=0.5, buffer=50_000, stall_timeout=30).pair()
+    with client:
+        handler.outbox.append(Encoded([b"x" * 20_000_000]), output=True)
+        handler.outbox.flush()
+        time.sleep(0.4)
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            client.send_frame(PONG)
+            time.sleep(0.05)
+        assert handler.outbox.pending > 50_000
+        assert not handler.outbox.closed
+        assert len(client.receive()) == 20_000_000
+
+
 def test_three_hundred_speak_at_once_and_nobody_is_left_out(serve: Serve) -> None:
     harness = serve()
     pairs = [harness.pair() for _ in range(300)]
@@ -350,6 +383,51 @@ def test_without_threads_one_that_does_not_read_costs_no_other_its_connection(
     assert not any(handler.outbox.closed for _, handler in others)
     over.set()
     for client, _ in (*others, (waiting, None)):
+        client.drop()
+    wait_until(lambda: not harness.server.connections())
+
+
+def test_whoever_waits_for_its_turn_is_served_once_there_are_threads_again(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+    receive = RecordingHandler.receive
+
+    def wait(handler: RecordingHandler, data: str | bytes) -> None:
+        if data == "wait":
+            over.wait(30)
+        receive(handler, data)
+
+    monkeypatch.setattr(RecordingHandler, "receive", wait)
+    monkeypatch.setattr(idle_connections, "_AGAIN_S", 0.1)
+    harness = serve()
+    (waiting, _), (next_, _) = (harness.pair() for _ in range(2))
+    wait_idle()
+    with monkeypatch.context() as without:
+        without.setattr(Connection, "go_on", lambda connection: False)
+        waiting.send_text("wait")
+        next_.send_text("said")
+        assert next_.is_quiet(0.3)
+    assert next_.receive() == "said"
+    over.set()
+    assert waiting.receive() == "wait"
+    waiting.drop()
+    next_.drop()
+    wait_until(lambda: not harness.server.connections())
+
+
+def test_what_can_neither_be_watched_nor_have_a_thread_is_closed(
+    serve: Serve, no_threads: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness = serve()
+    pairs = [harness.pair() for _ in range(2)]
+    wait_idle()
+    no_threads()
+    monkeypatch.setattr(IdleConnections, "add", lambda idle, connection: False)
+    for client, _ in pairs:
+        client.send_text("said")
+        assert client.receive() == "said"
+        assert client.close_code() == 1013
         client.drop()
     wait_until(lambda: not harness.server.connections())
 

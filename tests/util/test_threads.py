@@ -109,3 +109,20 @@ def test_what_has_its_thread_goes_without_the_garbage_collector() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_one_that_has_begun_is_not_refused_as_there_is_no_memory_to_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wait = threading.Event.wait
+
+    def fail(event: threading.Event, timeout: float | None = None) -> bool:
+        wait(event, timeout)
+        raise MemoryError
+
+    ran = list[int]()
+    with monkeypatch.context() as without:
+        without.setattr(threading.Event, "wait", fail)
+        thread = start_thread(lambda: ran.append(1), "some")
+    thread.join(30)
+    assert ran == [1]
