@@ -155,8 +155,8 @@ def test_a_message_in_pieces_with_silence_between_them_is_parsed_once(
         assert client.receive_frame() == (PONG, b"within")
         assert client.receive() == "one message"
         wait_idle()
+        assert started == ["client-1"] * 2
     assert handler.received == ["one message"]
-    assert started == ["client-1"] * 2
 
 
 def test_a_ping_is_answered_with_its_payload(serve: Serve) -> None:
