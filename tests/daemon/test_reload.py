@@ -624,7 +624,7 @@ def test_a_start_that_a_reload_overtakes_goes_by_what_counts_then(tmp_path: Path
             hub.start("a", "t")  # the first handler can start nothing
             assert hub.wait_until_idle(10)
             (task,) = tasks_of(hub)
-            assert task.last.exit_code == 0
+            assert task.last_exit_code == 0
     finally:
         hub.shutdown()
         hub.close()

@@ -175,7 +175,7 @@ def test_a_disk_that_fails_again_and_again_is_not_called_well_each_time(
     assert caplog.text.count("can be written again") == 1
     monkeypatch.setattr(module, "_CALM_S", 0.0)
     assert writer.wait(writer.put(insert(5)))
-    assert caplog.text.count("can be written again; 0 changes were lost") == 2
+    wait_until(lambda: caplog.text.count("can be written again; 0 changes were lost") == 2, "the end of that")
     assert disk.values == [*range(6)]
 
 
