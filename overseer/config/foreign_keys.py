@@ -98,7 +98,7 @@ ANYWHERE = {
     f"what is started with the server is `autostart` {_TASK}": (
         "enabled disabled exec_on_startup on_boot_sec wanted_by"
     ),
-    f"what follows an end is `then`, {_ACTION}; who hears of it says `notify`, at the top level": (
+    f"what follows an end is `then`, {_ACTION}; `notify`, at the top level, says who hears of it": (
         "chain chain_error triggers on_success on_failure on_exit callback shell_after_completed "
         "notify_success notify_fail web_hook web_hook_start mailto email"
     ),
@@ -128,7 +128,7 @@ ANYWHERE = {
         "ulimit ulimits limit_nofile limit_nproc limit_core minfds minprocs"
     ),
     # Output.
-    "output is kept in the `data_dir` of the top level, and how much of it says `storage` there": (
+    "output is kept in the `data_dir` of the top level, where `storage` says how much of it": (
         "stdout_logfile stderr_logfile stdout_logfile_maxbytes stderr_logfile_maxbytes "
         "stdout_logfile_backups stderr_logfile_backups logfile logfile_maxbytes childlogdir log logs "
         "logging out_file error_file log_dir log_location log_configuration log_length log_max_size "
