@@ -67,7 +67,7 @@ ANYWHERE = {
         "stopwaitsecs stop_grace_period kill_timeout stop_timeout timeout_stop_sec timeout_sec"
     ),
     f"the signal of a stop is `stop_signal`, {_ACTION}": "kill_signal",
-    f"a stop is `stop_signal` and then `stop_grace`, {_ACTION}; there is no command for it": (
+    f"`stop_signal` and `stop_grace`, {_ACTION}, say how it is stopped; no command is run": (
         "shutdown exec_stop"
     ),
     f"what a stop ends is `kill_mode`, {_ACTION}": "stopasgroup killasgroup treekill",
@@ -84,7 +84,7 @@ ANYWHERE = {
     f"how long it may take to become ready is `ready: {{timeout: …}}`, {_ACTION}": (
         "listen_timeout timeout_start_sec launch_timeout_seconds"
     ),
-    f"there is no watchdog: `health`, {_ACTION}, asks whether a run still works": "watchdog watchdog_sec",
+    f"`health`, {_ACTION}, takes the place of a watchdog": "watchdog watchdog_sec",
     # When things start, and what follows.
     f"times are `schedule: {{cron: …}}` {_TASK}": (
         "cron crontab cron_restart every timing exec_on_cron on_calendar on_unit_active_sec"
@@ -142,7 +142,7 @@ ANYWHERE = {
     f"what belongs together has the same `group`, {_ACTION}: a heading on the page": (
         "groups namespace namespaces category categories dashboards label labels tags"
     ),
-    f"there are no entities: a parameter has `choices`, {_CONFIG}, or each has a task, under `tasks`": (
+    f"entities become the `choices` of a parameter, {_CONFIG}, or a task each, under `tasks`": (
         "entity entities"
     ),
     "there is one file, and nothing is included in it": "include includes extends",
@@ -150,7 +150,7 @@ ANYWHERE = {
         "image build container container_name volumes ports networks"
     ),
     "programs run on this machine, or, with `type: dask`, on those of a cluster": "target targets hosts",
-    f"there is no sandbox: `bwrap` can be the `entrypoint`, {_CONFIG}, or harden the server's own unit": (
+    f"nothing is sandboxed: use `bwrap` as the `entrypoint`, {_CONFIG}, or harden the server's own unit": (
         "private_tmp protect_system protect_home no_new_privileges capability_bounding_set"
     ),
     "the address is `listen`, as in listen: 127.0.0.1:8080": (
@@ -243,7 +243,7 @@ BY_LEVEL = {
     },
     "parameter": {
         "the only values allowed are `choices`": "options values enum allowed",
-        "there are no suggestions: `choices` are the only values allowed": "suggestions",
+        "`choices` are the only values allowed: none are merely suggested": "suggestions",
         "what people read is `description`": "title label name help placeholder hint",
         "it has to be given unless it has a `default`": "required optional",
         "an expression is `pattern`, and what is said in its place `message`": "regex regexp format error",

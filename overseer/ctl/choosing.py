@@ -37,7 +37,7 @@ def check_filters(client: Client, options: Namespace) -> None:
     """Refuse a filter that is misspelt, which is why no task matches.
 
     Raises:
-        RefusedError: there is no such action, or none with this group.
+        RefusedError: no such action, or no action has this group.
     """
     if options.action is not None:
         client.actions(options.action)
@@ -54,7 +54,7 @@ def chosen(client: Client, options: Namespace, verb: str, default: Collection[st
 
     Raises:
         EarlyExit: the options make no choice, no task matches, or the user said no.
-        RefusedError: there is no such action, or none with this group.
+        RefusedError: no such action, or no action has this group.
     """
     filtered = bool(options.all or options.action or options.group or options.status)
     if filtered == bool(options.tasks):

@@ -57,7 +57,7 @@ class IdleConnections:
         self._epoll.register(self._wake, select.EPOLLIN)
         self._closed = False
         self._again_at = 0.0  # no thread is asked for before, monotonic; used by one thread
-        self._in_turn = SimpleQueue[Idle | None]()  # those for which there is no thread; None: the end
+        self._in_turn = SimpleQueue[Idle | None]()  # waiting for the thread in reserve; None ends it
         self._threads = (
             VitalThread(target=self._run, name="net-idle"),
             VitalThread(target=self._serve_in_turn, name="net-reserve"),

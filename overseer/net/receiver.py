@@ -280,7 +280,7 @@ class _Socket:
         """Wait for more; False: the client has been silent for too long."""
         if self._enough:
             return False
-        # Within a message it keeps its thread: another receiver would parse all of it anew with each piece.
+        # Mid-message the thread stays: a new receiver would parse the whole message again for each piece.
         within = self._received.data and self._patience
         until = math.inf if within else self._until
         while not self._stream.wait(until - time.monotonic()):

@@ -358,9 +358,9 @@ def test_without_threads_all_are_served_in_turn(serve: Serve, no_threads: Callab
     wait_until(lambda: not harness.server.connections())
 
 
-def test_without_threads_one_that_does_not_read_costs_no_other_its_connection(
-    serve: Serve, no_threads: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def over(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Until this is set, whoever is sent ``wait`` is busy with it."""
     over = threading.Event()
     receive = RecordingHandler.receive
 
@@ -370,6 +370,12 @@ def test_without_threads_one_that_does_not_read_costs_no_other_its_connection(
         receive(handler, data)
 
     monkeypatch.setattr(RecordingHandler, "receive", wait)
+    return over
+
+
+def test_without_threads_one_that_does_not_read_costs_no_other_its_connection(
+    serve: Serve, no_threads: Callable[[], None], over: threading.Event
+) -> None:
     harness = serve(ping_interval=0.1, ping_timeout=0.4)
     (waiting, _), *others = [harness.pair() for _ in range(3)]
     wait_idle()
@@ -388,17 +394,8 @@ def test_without_threads_one_that_does_not_read_costs_no_other_its_connection(
 
 
 def test_whoever_waits_for_its_turn_is_served_once_there_are_threads_again(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, over: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    over = threading.Event()
-    receive = RecordingHandler.receive
-
-    def wait(handler: RecordingHandler, data: str | bytes) -> None:
-        if data == "wait":
-            over.wait(30)
-        receive(handler, data)
-
-    monkeypatch.setattr(RecordingHandler, "receive", wait)
     monkeypatch.setattr(idle_connections, "_AGAIN_S", 0.1)
     harness = serve()
     (waiting, _), (next_, _) = (harness.pair() for _ in range(2))

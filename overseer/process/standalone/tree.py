@@ -245,7 +245,7 @@ class Scanner:
 
 
 def read_stat(pid: int) -> bytes | None:
-    """What /proc/PID/stat says; None if there is no such process.
+    """The text of /proc/PID/stat; None if the process is gone.
 
     Raises:
         OSError: out of file descriptors or memory.
